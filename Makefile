@@ -1,0 +1,32 @@
+# make demo | make test  set up .venv on their own, once.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+.PHONY: setup demo test lint bench clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'kerasapps needs Python 3.11 or newer: make PYTHON=python3.11'; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: setup
+	$(RUN) -m experiments.qa train --data stories --baseline lstm
+
+test: setup
+	$(RUN) -m pytest
+
+lint: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+bench: setup
+	mkdir -p runs
+	$(RUN) -m benchmarks.qa --out runs/bench-qa.json
+
+clean:
+	rm -rf $(VENV) *.egg-info .pytest_cache .ruff_cache

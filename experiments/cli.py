@@ -1,0 +1,33 @@
+"""The command line of every experiment: signatures in, one clear sentence out when something is wrong."""
+
+import os
+import sys
+from collections.abc import Callable
+
+import tyro
+
+from kerasapps.errors import explain
+
+
+def main(prog: str, *commands: Callable) -> None:
+    """Runs the command that the arguments name and leaves with its exit status.
+
+    Args:
+        prog: How the script is started, such as "experiments.qa".
+        commands: Functions whose keyword-only arguments are the options and whose docstrings are the help.
+    """
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            {command.__name__: command for command in commands},
+            prog=f"python -m {prog}",
+            config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+        )
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        sentence = explain(error)
+        if sentence is None or os.environ.get("KERASAPPS_DEBUG") == "1":
+            raise
+        print(f"\n{sentence}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,1 @@
+"""The classic deep-learning applications as functional-API graphs of Keras 3."""

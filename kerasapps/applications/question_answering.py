@@ -1,0 +1,92 @@
+"""Question answering with two inputs: a text and a question are encoded apart and joined.
+
+Reference: the two-input network of Chollet, "Deep Learning with Python", Manning 2017, section 7.1.
+"""
+
+import keras
+from keras import layers
+
+from kerasapps.blocks.text import Encoder, text_encoder_block
+
+
+def build_question_answering(
+    *,
+    vocab_size: int,
+    num_answers: int,
+    encoder: Encoder = "lstm",
+    text_embedding_dim: int = 64,
+    text_units: int = 32,
+    question_embedding_dim: int = 32,
+    question_units: int = 16,
+    dropout: float = 0.0,
+    name: str = "question_answering",
+) -> keras.Model:
+    """Builds a network that answers a question about a text with one of a fixed set of answers.
+
+    Args:
+        vocab_size: Number of token ids, shared by text and question; 0 is padding.
+        num_answers: Number of answers, at least 2.
+        encoder: What turns words into one vector. A bidirectional one is twice as wide.
+        text_embedding_dim: Length of a word vector in the text.
+        text_units: Width of the text's encoder.
+        question_embedding_dim: Length of a word vector in the question.
+        question_units: Width of the question's encoder.
+        dropout: Share of the joined features dropped in training, in [0, 1).
+        name: Name of the model.
+
+    Returns:
+        Uncompiled model. In: "text" int32 (B, T), "question" int32 (B, Q), padded at the end.
+        Out: "answer" float32 probabilities (B, num_answers).
+
+    Train with: sparse_categorical_crossentropy on answer ids; accuracy.
+
+    Raises:
+        ValueError: If `num_answers` is under 2, `vocab_size` under 2, `dropout` outside [0, 1), or `encoder` unknown.
+    """
+    if vocab_size < 2:
+        raise ValueError(f"`vocab_size` must be at least 2. Received: vocab_size={vocab_size}")
+    if num_answers < 2:
+        raise ValueError(f"`num_answers` must be at least 2. Received: num_answers={num_answers}")
+    if not 0 <= dropout < 1:
+        raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout}")
+
+    # --- inputs
+    text = keras.Input((None,), dtype="int32", name="text")  # (B, T)
+    question = keras.Input((None,), dtype="int32", name="question")  # (B, Q)
+
+    # --- trunk
+    # The lectures write Embedding(64, vocabulary): Keras' arguments are the other way round.
+    told = text_encoder_block(
+        text,
+        vocab_size=vocab_size,
+        embedding_dim=text_embedding_dim,
+        encoder=encoder,
+        units=text_units,
+        name="text",
+    )  # (B, units)
+    asked = text_encoder_block(
+        question,
+        vocab_size=vocab_size,
+        embedding_dim=question_embedding_dim,
+        encoder=encoder,
+        units=question_units,
+        name="question",
+    )  # (B, units)
+    features = layers.Concatenate(name="features")([told, asked])  # (B, F)
+    features = layers.Dropout(dropout, name="dropout")(features)
+
+    # --- heads
+    answer = layers.Dense(num_answers, activation="softmax", dtype="float32", name="answer")(features)  # (B, A)
+    return keras.Model({"text": text, "question": question}, {"answer": answer}, name=name)
+
+
+def search_space(hp) -> dict:
+    """Returns arguments for `build_question_answering`; each default equals the builder's."""
+    return {
+        "encoder": hp.Choice("encoder", ["lstm", "gru", "bilstm", "conv"], default="lstm"),
+        "text_embedding_dim": hp.Int("text_embedding_dim", 32, 128, step=32, default=64),
+        "text_units": hp.Int("text_units", 16, 96, step=16, default=32),
+        "question_embedding_dim": hp.Int("question_embedding_dim", 16, 64, step=16, default=32),
+        "question_units": hp.Int("question_units", 16, 64, step=16, default=16),
+        "dropout": hp.Float("dropout", 0.0, 0.5, step=0.1, default=0.0),
+    }

@@ -1,0 +1,1 @@
+"""Functions from tensors to tensors, and the few layers, that applications share."""

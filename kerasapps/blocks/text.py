@@ -1,0 +1,55 @@
+"""Text encoders: token ids in, one vector out, whatever the padding."""
+
+from typing import Literal
+
+import keras
+from keras import layers
+
+Encoder = Literal["lstm", "gru", "bilstm", "conv"]
+
+CONV_WIDTH = 3
+
+
+@keras.saving.register_keras_serializable(package="kerasapps")
+class ZeroPadded(layers.Layer):
+    """Sets the steps whose id is 0 to zero: features (B, T, D), ids (B, T) -> (B, T, D)."""
+
+    def call(self, features, ids):
+        """Multiplies with 1 for a word and 0 for padding."""
+        return features * keras.ops.cast(ids != 0, features.dtype)[:, :, None]
+
+    def compute_output_shape(self, features_shape, ids_shape):
+        """Changes no shape."""
+        return features_shape
+
+
+def text_encoder_block(ids, *, vocab_size: int, embedding_dim: int, encoder: Encoder, units: int, name: str):
+    """Encodes padded text as one vector: ids (B, T) -> (B, units), or (B, 2 units) for "bilstm".
+
+    Args:
+        ids: Token ids, 0 for padding at the end.
+        vocab_size: Number of token ids.
+        embedding_dim: Length of a word vector.
+        encoder: "lstm", "gru", "bilstm", or "conv": word windows of width 3 and their maximum over time.
+        units: Width of the encoder.
+        name: Prefix of the layers' names.
+
+    Raises:
+        ValueError: If `encoder` is none of these.
+    """
+    recurrent = encoder != "conv"
+    embedding = layers.Embedding(vocab_size, embedding_dim, mask_zero=recurrent, name=f"{name}_embedding")
+    words = embedding(ids)  # (B, T, D)
+    if encoder == "lstm":
+        return layers.LSTM(units, name=f"{name}_lstm")(words)
+    if encoder == "gru":
+        return layers.GRU(units, name=f"{name}_gru")(words)
+    if encoder == "bilstm":
+        return layers.Bidirectional(layers.LSTM(units, name=f"{name}_lstm"), name=f"{name}_bilstm")(words)
+    if encoder == "conv":
+        words = ZeroPadded(name=f"{name}_words")(words, ids)
+        windows = layers.Conv1D(units, CONV_WIDTH, padding="same", activation="relu", name=f"{name}_conv")(words)
+        # Zero is the least that relu gives, so padding cannot win the maximum.
+        windows = ZeroPadded(name=f"{name}_windows")(windows, ids)  # (B, T, units)
+        return layers.GlobalMaxPooling1D(name=f"{name}_max")(windows)
+    raise ValueError(f"`encoder` must be one of lstm, gru, bilstm, conv. Received: encoder={encoder!r}")

@@ -1,0 +1,326 @@
+"""The bAbI question-answering text format: little stories, questions about them, answers and supporting facts.
+
+Reference: Weston et al., "Towards AI-Complete Question Answering: A Set of Prerequisite Toy Tasks", ICLR 2016.
+
+A file holds stories one after another. Lines are numbered from 1 in each story; a line is a sentence, or a question
+followed by a tab, the answer, a tab and the numbers of the lines that support it (`3 Where is Mary?<tab>attic<tab>1`).
+"""
+
+import gzip
+import os
+import re
+import tarfile
+import tempfile
+import unicodedata
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from kerasapps.errors import DataError
+
+TASK_NAMES = (
+    "single supporting fact",
+    "two supporting facts",
+    "three supporting facts",
+    "two arg relations",
+    "three arg relations",
+    "yes no questions",
+    "counting",
+    "lists sets",
+    "simple negation",
+    "indefinite knowledge",
+    "basic coreference",
+    "conjunction",
+    "compound coreference",
+    "time reasoning",
+    "basic deduction",
+    "basic induction",
+    "positional reasoning",
+    "size reasoning",
+    "path finding",
+    "agents motivations",
+)
+PARTS = ("train", "test")
+FOLDERS = {"babi": "en", "babi-10k": "en-10k"}
+ROOT = "tasks_1-20_v1-2"
+URL = "https://s3.amazonaws.com/text-datasets/babi_tasks_1-20_v1-2.tar.gz"
+QUESTIONS = {("en", "train"): 1_000, ("en", "test"): 1_000, ("en-10k", "train"): 10_000, ("en-10k", "test"): 1_000}
+
+WORD = re.compile(r"\w+(?:['-]\w+)*")  # apostrophes and hyphens belong to a word inside it only
+NUMBER = re.compile(r"[0-9]{1,9}")  # bounded, as `int` refuses thousands of digits
+NUMBERED = re.compile(rf" *({NUMBER.pattern}) +(.*)")
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question, and what was told before it.
+
+    Attributes:
+        story: Sentences told before the question, oldest first: words in lower case.
+        question: Words in lower case.
+        answer: One label in lower case; a list ("apple,milk") or a path ("n,s") is one label too.
+        supports: Positions in `story` of the supporting facts, empty where the file names none.
+        kind: "qa1" for bAbI task 1, the kind of story for simulated ones, the file's stem for other files.
+        story_id: Number of the story. Its questions share sentences, so a split must keep them together.
+        text: The sentences as written.
+        question_text: The question as written.
+    """
+
+    story: tuple[tuple[str, ...], ...]
+    question: tuple[str, ...]
+    answer: str
+    supports: tuple[int, ...]
+    kind: str
+    story_id: int
+    text: tuple[str, ...]
+    question_text: str
+
+
+def tokenize(text: str) -> tuple[str, ...]:
+    """Splits text into words in lower case, without punctuation: "Don't go, Mary-Ann!" -> don't, go, mary-ann."""
+    # Composed letters, or a regular expression takes the accent of a decomposed one for punctuation.
+    text = unicodedata.normalize("NFC", text).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    return tuple(WORD.findall(text.lower()))
+
+
+def parse_stories(lines: Iterable[str], *, kind: str, source: str, first_id: int = 0) -> list[Question]:
+    """Reads questions from lines of text in the bAbI format. Blank lines are skipped.
+
+    Args:
+        lines: Lines, with or without their line ends.
+        kind: Kind of all these questions.
+        source: Name of the file, for messages.
+        first_id: `story_id` of the first story; the following ones count on from there.
+
+    Returns:
+        Questions in the order of the file, at least one.
+
+    Raises:
+        DataError: If a line breaks the format, or there is no question at all.
+    """
+    questions: list[Question] = []
+    story_id = first_id - 1
+    previous = 0
+    for line_number, line in enumerate(lines, start=1):
+        line = line.rstrip("\r\n")
+        if not line.strip():
+            continue
+        try:
+            number, text = split_number(line, previous=previous)
+            if number == 1:
+                story_id += 1
+                sentences: list[tuple[str, ...]] = []
+                texts: list[str] = []
+                positions: dict[int, int] = {}  # line number in the story -> position among its sentences
+            if "\t" in text:
+                asked, answer, supports = split_question(text, positions)
+                story, told = tuple(sentences), tuple(texts)
+                questions.append(Question(story, tokenize(asked), answer, supports, kind, story_id, told, asked))
+            else:
+                positions[number] = len(sentences)
+                sentences.append(split_sentence(text))
+                texts.append(text)
+        except ValueError as error:
+            shown = line if len(line) <= 80 else f"{line[:77]}..."
+            raise DataError(f"{source}, line {line_number}: {error}. Received: {shown!r}") from None
+        previous = number
+    if not questions:
+        raise DataError(f"{source} holds no question: that is a line with a number, a question, a tab and the answer.")
+    return questions
+
+
+def split_number(line: str, *, previous: int) -> tuple[int, str]:
+    """Splits a line into its number in the story and the rest, or raises ValueError with the rule that it breaks."""
+    match = NUMBERED.fullmatch(line)
+    if not match:
+        raise ValueError("a line must start with its number in the story and a space, and go on with text")
+    number = int(match[1])
+    if number not in (1, previous + 1):
+        due = f"{previous + 1}, or 1 for a new story" if previous else "1"
+        raise ValueError(f"the number must be {due}, not {number}")
+    return number, match[2].rstrip(" ")
+
+
+def split_sentence(text: str) -> tuple[str, ...]:
+    """Returns the words of a sentence, or raises ValueError with the rule that it breaks."""
+    # Editors and web pages turn tabs into spaces, and a question would be taken for a sentence without a word.
+    if "?" in text:
+        raise ValueError("a question must be followed by a tab and its answer, and a sentence has no question mark")
+    words = tokenize(text)
+    if not words:
+        raise ValueError("a sentence must have a word")
+    return words
+
+
+def split_question(text: str, positions: dict[int, int]) -> tuple[str, str, tuple[int, ...]]:
+    """Splits into question, answer and positions of supports, or raises ValueError with the rule that it breaks."""
+    question, answer, *rest = (field.strip() for field in text.split("\t"))
+    if len(rest) > 1:
+        raise ValueError("a question has at most two tabs, before the answer and before the supporting facts")
+    if not tokenize(question):
+        raise ValueError("a question must have a word")
+    if not answer:
+        raise ValueError("the answer must not be empty")
+    if not positions:
+        raise ValueError("a question needs a sentence of its story before it")
+    supports = rest[0].split() if rest else []
+    for number in supports:
+        if not NUMBER.fullmatch(number):
+            raise ValueError("supporting facts must be line numbers with spaces between them")
+        if int(number) not in positions:
+            raise ValueError(f"supporting fact {number} is not a sentence that this story told before")
+    return question, answer.lower(), tuple(positions[int(number)] for number in supports)
+
+
+def read_file(path: Path, *, kind: str, first_id: int = 0) -> list[Question]:
+    """Reads one file in the bAbI format, UTF-8 with or without a byte order mark."""
+    try:
+        text = path.read_bytes().decode("utf-8").removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise DataError(f"{path} must be UTF-8 text, but byte {error.start} is 0x{byte:02x}.") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from None
+    # Not `splitlines`, which also breaks at characters that may stand inside a sentence.
+    return parse_stories(text.split("\n"), kind=kind, source=str(path), first_id=first_id)
+
+
+def read_pairs(pairs: Iterable[tuple[str, Path, Path | None]]) -> tuple[list[Question], list[Question]]:
+    """Reads (kind, training file, test file) one after another; every story of all of them has its own number."""
+    parts: tuple[list[Question], list[Question]] = ([], [])
+    next_id = 0
+    for kind, *paths in pairs:
+        for part, path in zip(parts, paths, strict=True):
+            if path is not None:
+                part += read_file(path, kind=kind, first_id=next_id)
+                next_id = part[-1].story_id + 1
+    return parts
+
+
+def read_babi(folder: Path, tasks: Iterable[int] = range(1, 21)) -> tuple[list[Question], list[Question]]:
+    """Reads bAbI tasks.
+
+    Args:
+        folder: Folder with the 40 files, as `find_babi` returns it.
+        tasks: Task numbers, 1 to 20, at least one.
+
+    Returns:
+        Training and test questions, in the order of the tasks; `kind` is "qa1" for task 1.
+
+    Raises:
+        DataError: If a number is not a task, or a file is missing or breaks the format.
+    """
+    tasks = sorted(set(tasks))
+    if not tasks or not set(tasks) <= set(range(1, 21)):
+        raise DataError(f"bAbI tasks are numbers from 1 to 20, at least one. Received: {tasks}")
+    return read_pairs((f"qa{task}", *(task_file(folder, task, part) for part in PARTS)) for task in tasks)
+
+
+def task_file(folder: Path, task: int, part: str) -> Path:
+    """Returns the file of one task and part, or raises DataError naming it."""
+    path = folder / f"qa{task}_{TASK_NAMES[task - 1].replace(' ', '-')}_{part}.txt"
+    if not path.is_file():
+        raise DataError(f"bAbI task {task} cannot be read: {path} is missing.")
+    return path
+
+
+def read_story_files(path: Path) -> tuple[list[Question], list[Question]]:
+    """Reads files of one's own in the bAbI format.
+
+    Args:
+        path: A file, or a folder with files <kind>_train.txt and, for all of them or for none, <kind>_test.txt.
+
+    Returns:
+        Training and test questions. Without test files the test part is empty, and the caller splits by `story_id`.
+
+    Raises:
+        DataError: If nothing is there, a file of a pair is missing, or a file breaks the format.
+    """
+    if not path.is_dir():
+        return read_pairs([(kind_of(path.stem), path, None)])
+    stems = {part: {p.stem.removesuffix(f"_{part}") for p in path.glob(f"*_{part}.txt")} for part in PARTS}
+    if not stems["train"]:
+        raise DataError(f"{path} holds no file <kind>_train.txt.")
+    for part, other in (PARTS, PARTS[::-1]):
+        unpaired = sorted(stems[other] - stems[part]) if stems["test"] else []
+        if unpaired:
+            raise DataError(f"{path} has {unpaired[0]}_{other}.txt, but {unpaired[0]}_{part}.txt is missing.")
+    return read_pairs(
+        (kind_of(stem), path / f"{stem}_train.txt", path / f"{stem}_test.txt" if stems["test"] else None)
+        for stem in sorted(stems["train"])
+    )
+
+
+def kind_of(stem: str) -> str:
+    """Returns the kind of a file: "qa1" for the files of bAbI task 1 wherever they lie, else the stem."""
+    match = re.match(r"qa([1-9]|1[0-9]|20)_", stem)
+    return f"qa{match[1]}" if match else re.sub("_(train|test)$", "", stem)
+
+
+def find_babi(name_or_path: str) -> Path:
+    """Finds the folder of "babi" or "babi-10k", downloading the archive where it is nowhere, or checks a path.
+
+    Looks into $KERASAPPS_DATA/babi, then into the cache ($XDG_CACHE_HOME or ~/.cache, kerasapps/babi).
+
+    Raises:
+        DataError: If there is no such name or path, or the archive cannot be had.
+    """
+    if name_or_path not in FOLDERS:
+        path = Path(name_or_path).expanduser()
+        if not path.exists():
+            raise DataError(f"{name_or_path} is neither a data set ({', '.join(FOLDERS)}) nor a file or folder.")
+        return path
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kerasapps" / "babi"
+    places = [cache]
+    if os.environ.get("KERASAPPS_DATA"):
+        places.insert(0, Path(os.environ["KERASAPPS_DATA"]).expanduser() / "babi")
+    for place in places:
+        folder = place / ROOT / FOLDERS[name_or_path]
+        if folder.is_dir():
+            return folder
+    download_babi(cache)
+    return cache / ROOT / FOLDERS[name_or_path]
+
+
+def download_babi(cache: Path) -> None:
+    """Downloads the official archive and unpacks it into `cache`, which it enters complete or not at all."""
+    # Both take long to import, and whoever has the data needs neither.
+    import pooch
+    import requests
+
+    pooch.get_logger().setLevel("WARNING")  # it would advise the user to write a checksum into this code
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as scratch:
+            # No checksum of this archive is published, and none is made up here: what it holds is counted instead.
+            archive = pooch.retrieve(
+                URL, None, fname="babi.tar.gz", path=scratch, downloader=pooch.HTTPDownloader(progressbar=True)
+            )
+            with tarfile.open(archive) as tar:
+                tar.extractall(scratch, filter="data")
+            check_archive(Path(scratch) / ROOT)
+            try:
+                (Path(scratch) / ROOT).rename(cache / ROOT)
+            except OSError:
+                if not (cache / ROOT).is_dir():  # else another process was faster
+                    raise
+    except requests.RequestException as error:
+        raise DataError(
+            f"bAbI is not on this machine and {URL} cannot be reached ({type(error).__name__}): unpack that archive "
+            f"into a folder DIR/babi and set KERASAPPS_DATA=DIR, or use `--data stories`, which needs no download."
+        ) from None
+    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise DataError(f"The archive from {URL} cannot be unpacked, so try again later: {error}.") from None
+    except OSError as error:
+        raise DataError(f"bAbI cannot be stored in {cache}: {error.strerror or error}.") from None
+
+
+def check_archive(root: Path) -> None:
+    """Raises DataError unless the unpacked archive holds every task and part with its number of questions."""
+    for (folder, part), expected in QUESTIONS.items():
+        for task in range(1, 21):
+            path = task_file(root / folder, task, part)
+            found = len(read_file(path, kind=f"qa{task}"))
+            if found != expected:
+                raise DataError(f"The archive from {URL} is not the official one: {path.name} has {found} questions.")

@@ -1,0 +1,164 @@
+"""Figures, and `report.html`: one file that needs nothing beside it."""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jinja2
+import matplotlib
+import matplotlib.figure
+import numpy as np
+
+STYLE = {
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.prop_cycle": matplotlib.cycler(color=["#2563a8", "#d9822b", "#3a9169", "#b5485d", "#7a5ea8", "#6b7280"]),
+    "figure.constrained_layout.use": True,
+    "font.size": 10,
+    "grid.color": "#e6e8ec",
+    "legend.frameon": False,
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture: `name` is its file name, `figure` what matplotlib drew."""
+
+    name: str
+    caption: str
+    figure: matplotlib.figure.Figure
+
+    def png(self) -> bytes:
+        """Returns the picture as a PNG file."""
+        return self._png
+
+    @cached_property
+    def _png(self) -> bytes:
+        buffer = io.BytesIO()
+        self.figure.savefig(buffer, format="png", dpi=160)
+        return buffer.getvalue()
+
+    @property
+    def data_uri(self) -> str:
+        """The picture as an address that holds all of it."""
+        return "data:image/png;base64," + base64.b64encode(self.png()).decode()
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text and numbers; a number is shown with `digits` after the point, None as a dash."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str | float | None]]
+    caption: str = ""
+    digits: int = 1
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A question about a text, what a model answered, and how much it looked at each sentence.
+
+    Args:
+        sentences: The text, as written.
+        question: The question, as written.
+        truth: The right answer, where it is known.
+        answers: Likeliest answers with their probabilities, the likeliest first.
+        weights: For each hop of the model the weight of each sentence, in [0, 1], (hops, sentences).
+        supports: Positions of the sentences that hold the answer, where they are known.
+    """
+
+    sentences: Sequence[str]
+    question: str
+    truth: str | None
+    answers: Sequence[tuple[str, float]]
+    weights: np.ndarray
+    supports: Sequence[int] = ()
+
+
+@dataclass(frozen=True)
+class Readings:
+    """Some readings under one title."""
+
+    title: str
+    caption: str
+    readings: Sequence[Reading]
+
+
+Block = Figure | Table | Readings
+
+
+def new_figure(width: float = 7.0, height: float = 3.6) -> matplotlib.figure.Figure:
+    """Returns an empty figure in the style of the reports, sizes in inches; no window system is involved."""
+    with matplotlib.rc_context(STYLE):
+        return matplotlib.figure.Figure(figsize=(width, height), layout="constrained")
+
+
+def add_axes(figure: matplotlib.figure.Figure, *position: int, **labels: str) -> matplotlib.axes.Axes:
+    """Returns axes at a position (rows, columns, index) with labels set."""
+    with matplotlib.rc_context(STYLE):
+        axes = figure.add_subplot(*(position or (1, 1, 1)))
+        axes.set(**labels)
+        return axes
+
+
+def curves(rows: Sequence[dict[str, float]], *, best_epoch: int, name: str = "curves") -> Figure:
+    """Draws loss and accuracy-like metrics over the epochs, training and validation together."""
+    metrics = [key for key in rows[0] if not key.startswith("val_") and f"val_{key}" in rows[0]] if rows else []
+    figure = new_figure(width=3.6 * max(2, len(metrics)))
+    epochs = np.arange(1, len(rows) + 1)
+    for i, metric in enumerate(metrics, start=1):
+        axes = add_axes(figure, 1, len(metrics), i, xlabel="epoch", title=metric.replace("_", " "))
+        axes.plot(epochs, [row[metric] for row in rows], label="training")
+        axes.plot(epochs, [row[f"val_{metric}"] for row in rows], label="validation")
+        axes.axvline(best_epoch, color="#9aa1ab", linewidth=1, linestyle=":", label="kept")
+        axes.set_xlim(left=1) if len(rows) > 1 else None
+        axes.legend()
+    return Figure(name, f"Training and validation by epoch; the weights of epoch {best_epoch} are kept.", figure)
+
+
+def render_report(
+    config: dict[str, Any],
+    metrics: dict[str, float],
+    *,
+    summary: str,
+    headline: Sequence[str],
+    blocks: Sequence[Block],
+) -> str:
+    """Returns the report as one HTML page with everything inside it.
+
+    Args:
+        config: What was run and on what, as in config.json.
+        metrics: Name to number.
+        summary: One or two sentences for its head.
+        headline: Names of the metrics to show large.
+        blocks: What to show, in order.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("kerasapps", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["number"] = format_number
+    environment.tests["figure"] = lambda block: isinstance(block, Figure)
+    environment.tests["table"] = lambda block: isinstance(block, Table)
+    template = environment.get_template("report.html.j2")
+    return template.render(config=config, metrics=metrics, summary=summary, headline=headline, blocks=blocks)
+
+
+def format_number(value: str | float | None, digits: int = 3) -> str:
+    """Returns a number with so many digits after the point, text as it is, and nothing as a dash."""
+    if value is None:
+        return "–"
+    if isinstance(value, str):
+        return value
+    if float(value).is_integer() and abs(value) < 1e15 and not isinstance(value, float):
+        return f"{value:,}"
+    return f"{value:,.{digits}f}"

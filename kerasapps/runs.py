@@ -1,0 +1,285 @@
+"""The run folder: where an experiment writes, and what it needs to be understood, resumed and used later.
+
+config.json    every option as resolved, the command, machine and versions
+history.csv    a row an epoch
+metrics.json   name to number; there once the run is finished
+model.keras    the best model
+checkpoints/   last.npz and best.npz
+figures/       PNG files
+report.html    all of it on one page
+tensorboard/   logs for TensorBoard
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import keras
+import tensorflow as tf
+
+from kerasapps import distribution, runtime
+from kerasapps.errors import UserError
+from kerasapps.reports import Block, Figure, render_report
+
+# What may differ between a run and its resumption: where it lies, and how long it goes on.
+FREE_ON_RESUME = {"out", "resume", "epochs"}
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options that every experiment shares.
+
+    Args:
+        out: The run folder itself; a new one under runs/ by default.
+        seed: Decides initial weights, order and noise.
+        strategy: Share each step among devices; without a GPU `mirrored` tries it on two virtual CPUs.
+        precision: Number format; `auto` takes bfloat16 where it is measured to be faster here.
+        deterministic: Add up in the same order every time on a GPU as well, at some cost of speed.
+        resume: Go on with the run in --out from its last whole epoch.
+        smoke: Shrink everything to see in seconds whether it runs.
+        limit: Use at most this many rows of each part of the data.
+    """
+
+    out: Path | None = None
+    seed: int = 0
+    strategy: distribution.StrategyName = "none"
+    precision: runtime.Precision = "auto"
+    deterministic: bool = False
+    resume: bool = False
+    smoke: bool = False
+    limit: int | None = None
+
+    def shrink(self, value: int, smoke_value: int) -> int:
+        """Returns `value`, or with --smoke at most `smoke_value`."""
+        return min(value, smoke_value) if self.smoke else value
+
+    @property
+    def rows(self) -> int | None:
+        """How many rows of each part to use: --limit, or with --smoke at most 64."""
+        return min(self.limit or 64, 64) if self.smoke else self.limit
+
+
+@dataclass
+class Run:
+    """A run folder that this process holds, and what was decided for it at the start."""
+
+    title: str
+    folder: Path
+    options: Options
+    config: dict[str, Any]
+    strategy: tf.distribute.Strategy
+    jit_compile: bool
+    lock: BinaryIO
+    started: float = field(default_factory=time.perf_counter)
+
+    def path(self, *parts: str) -> Path:
+        """Returns a path in the run folder, its parent made."""
+        path = self.folder.joinpath(*parts)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def finish(
+        self,
+        metrics: dict[str, float],
+        *,
+        model: keras.Model | None = None,
+        summary: str = "",
+        headline: Sequence[str] = (),
+        blocks: Sequence[Block] = (),
+    ) -> dict[str, float]:
+        """Writes model, figures, report and metrics; releases the folder.
+
+        Args:
+            metrics: Name to number, flat; `seconds` is added where it is missing.
+            model: The model to keep, where the run has one.
+            summary: One or two sentences for the head of the report.
+            headline: Names of the metrics to show large.
+            blocks: What the report shows, in order.
+
+        Returns:
+            The metrics as written.
+        """
+        metrics = {name: float(value) for name, value in metrics.items()}
+        metrics.setdefault("seconds", time.perf_counter() - self.started)
+        if model is not None:
+            save_model(model, self.path("model.keras"))
+        for block in blocks:
+            if isinstance(block, Figure):
+                write_atomically(self.path("figures", f"{block.name}.png"), block.png())
+        html = render_report(self.config, metrics, summary=summary, headline=headline, blocks=blocks)
+        write_atomically(self.path("report.html"), html)
+        # Last: a folder with metrics.json is a finished run.
+        write_json(self.path("metrics.json"), metrics)
+        self.close()
+        return metrics
+
+    def close(self) -> None:
+        """Lets others have the folder."""
+        self.lock.close()
+
+
+def start(title: str, settings: dict[str, Any], *, network: runtime.Network) -> Run:
+    """Opens a run folder and settles devices, number format and seeds.
+
+    Args:
+        title: Name of the experiment and what it does, such as "qa train"; names the folder by default.
+        settings: Every option of the command with its value, `options` among them: `locals()` of its first line.
+        network: What the network mostly does; see `runtime.set_precision`.
+
+    Raises:
+        UserError: If the folder holds another run, is in use or cannot be written, or is resumed with other options.
+    """
+    settings = dict(settings)
+    options: Options = settings.pop("options")
+    settings |= asdict(options)
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    folder = options.out or Path("runs") / f"{title.replace(' ', '-')}-{stamp}"
+    lock = _claim(folder)
+    config_path = folder / "config.json"
+    before = read_json(config_path) if config_path.exists() else None
+    _check_same_run(folder, before, settings, resume=options.resume)
+
+    # Devices first: TensorFlow starts with the first computation, and cannot be split after that.
+    strategy = distribution.make_strategy(options.strategy)
+    runtime.set_seed(options.seed, deterministic=options.deterministic)
+    # A resumed run keeps the number format it began with, whatever is measured today.
+    precision = before["precision"] if before else options.precision
+    config = {
+        "title": title,
+        "command": shlex.join(["python", *_command()]),
+        "settings": settings,
+        "precision": runtime.set_precision(precision, network=network),
+        "replicas": strategy.num_replicas_in_sync,
+        "started": time.strftime("%Y-%m-%d %H:%M:%S"),
+        "machine": runtime.machine(),
+    }
+    write_json(config_path, config)
+    jit_compile = runtime.use_xla(network=network, distributed=distribution.is_distributed(strategy))
+    return Run(title, folder, options, config, strategy, jit_compile, lock)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Returns the config of a run folder.
+
+    Raises:
+        UserError: If `folder` is none.
+    """
+    if not (folder / "config.json").is_file():
+        raise UserError(f"{folder} is not a run folder: it has no config.json.")
+    return read_json(folder / "config.json")
+
+
+def load_model(folder: Path) -> keras.Model:
+    """Loads the best model of a run folder.
+
+    Raises:
+        UserError: If the run has not got that far.
+    """
+    if not (folder / "model.keras").is_file():
+        raise UserError(f"{folder} has no model.keras yet: finish the run first, with --resume --out {folder}.")
+    return keras.models.load_model(folder / "model.keras")
+
+
+def save_model(model: keras.Model, path: Path) -> None:
+    """Saves a model so that a reader finds the old file or the new one, never half of one."""
+    # Keras insists on the ending.
+    with _replacing(path, suffix=".keras") as temporary:
+        model.save(temporary)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a value as JSON, atomically."""
+    write_atomically(path, json.dumps(value, indent=2, default=str) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file.
+
+    Raises:
+        UserError: If it is not there or not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist.") from None
+    except ValueError as error:
+        raise UserError(f"{path} is not valid JSON: {error}.") from error
+
+
+def write_atomically(path: Path, data: str | bytes) -> None:
+    """Writes a file so that a reader, or a machine that dies, finds the old content or the new, never half of it."""
+    with _replacing(path) as temporary, open(temporary, "wb") as file:
+        file.write(data.encode() if isinstance(data, str) else data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def _replacing(path: Path, suffix: str = ".part") -> Iterator[str]:
+    """Yields a temporary path beside `path` that takes its place at the end, or goes if something fails."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=suffix)
+    os.close(handle)
+    try:
+        yield temporary
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def _umask() -> int:
+    """Returns the process's umask, which can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _claim(folder: Path) -> BinaryIO:
+    """Makes the folder and holds its lock, which the system frees even after kill -9."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = open(folder / ".lock", "wb")  # noqa: SIM115 - held as long as the run lasts
+    except FileExistsError:
+        raise UserError(f"{folder} is a file; --out takes a folder.") from None
+    except OSError as error:
+        raise UserError(f"Cannot write into {folder}: {error.strerror}. Choose another --out.") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UserError(f"{folder} is in use by another process. Wait for it, or choose another --out.") from None
+    return lock
+
+
+def _check_same_run(folder: Path, before: dict | None, settings: dict[str, Any], *, resume: bool) -> None:
+    """Refuses to write over another run, or to resume one with other options."""
+    if before is None:
+        if any(entry.name != ".lock" for entry in folder.iterdir()):
+            raise UserError(f"{folder} is not empty and holds no run. Choose another --out.")
+        return
+    if not resume:
+        state = "a finished run" if (folder / "metrics.json").exists() else "an unfinished run"
+        raise UserError(f"{folder} holds {state}. Add --resume to go on with it, or choose another --out.")
+    now = json.loads(json.dumps(settings, default=str))
+    for name in sorted(now.keys() | before["settings"].keys()):
+        old, new = before["settings"].get(name), now.get(name)
+        if name not in FREE_ON_RESUME and old != new:
+            flag = "--" + name.replace("_", "-")
+            raise UserError(f"{folder} was run with {flag} {old}, not {new}: a resumed run keeps its options.")
+
+
+def _command() -> list[str]:
+    """Returns what stands behind `python` on the command line, `-m module` restored."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    script = ["-m", spec.name.removesuffix(".__main__")] if spec else [Path(sys.argv[0]).name]
+    return [*script, *sys.argv[1:]]
