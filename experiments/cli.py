@@ -4,9 +4,13 @@ import os
 import sys
 from collections.abc import Callable
 
+import rich
+import rich.box
+import rich.table
 import tyro
 
 from kerasapps.errors import explain
+from kerasapps.reports import Table, format_number
 
 
 def main(prog: str, *commands: Callable) -> None:
@@ -31,3 +35,13 @@ def main(prog: str, *commands: Callable) -> None:
             raise
         print(f"\n{sentence}", file=sys.stderr)
         sys.exit(2)
+
+
+def print_table(table: Table) -> None:
+    """Prints a report's table to the terminal."""
+    shown = rich.table.Table(title=table.title, box=rich.box.SIMPLE_HEAD)
+    for i, column in enumerate(table.columns):
+        shown.add_column(column, justify="left" if i == 0 else "right", no_wrap=i == 0)
+    for row in table.rows:
+        shown.add_row(*(format_number(cell, table.digits) for cell in row))
+    rich.print(shown)

@@ -1,50 +1,228 @@
 """Question answering: a memory network, and the two-input network of the lectures, on stories and bAbI.
 
     python -m experiments.qa train --data stories --baseline lstm
-    python -m experiments.qa train --data babi --tasks 1 2 3 --arch memory
+    python -m experiments.qa train --data babi --tasks 1 2 3
     python -m experiments.qa search --arch lstm --tuner bayesian --max-trials 20
     python -m experiments.qa evaluate --run runs/qa --data babi
     python -m experiments.qa predict --run runs/qa --story story.txt --question "Where is Nora?"
+    python -m experiments.qa babi --out runs/babi
 """
 
-import functools
 import sys
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
-
-import keras
-import rich
 
 from experiments.cli import main, print_table
-from experiments.qa_results import accuracy_by_kind, kinds_table, read_questions, text_of
-from kerasapps import distribution
-from kerasapps.applications import memory_network, question_answering
+from experiments.qa_babi import babi
+from experiments.qa_network import (
+    Arch,
+    form_of,
+    read_vocabulary,
+    recipe_of,
+    space_of,
+    train_network,
+)
+from experiments.qa_results import evaluate_model, kinds_table, pick, read_questions, text_of
 from kerasapps.data.babi import Question, tokenize
-from kerasapps.data.question_answering import StorySplits, Vocabulary, load_stories, read_story
-from kerasapps.errors import UserError
+from kerasapps.data.question_answering import encode, load_stories, read_story, read_test_questions
 from kerasapps.reports import Readings, curves
-from kerasapps.runs import Options, Run, load_model, read_config, read_json, start, write_json
+from kerasapps.runs import Options, load_model, read_config, read_json, start, write_json
 from kerasapps.search import SearchResult, Trial, TunerName, search_blocks
 from kerasapps.search import search as run_search
-from kerasapps.training import History, fit
 
-Arch = Literal["memory", "lstm", "gru", "bilstm", "conv"]
 ALL_TASKS = tuple(range(1, 21))
-MONITOR = "val_accuracy"
+SHOWN_STORIES = 3
 
 
-def make_model(*, arch: Arch, learning_rate: float, jit_compile: bool, vocab_size: int, num_answers: int, **params):
-    """Builds and compiles: the one place that training, the strategy scope and the search share."""
-    sizes = {"vocab_size": vocab_size, "num_answers": num_answers}
-    if arch == "memory":
-        model = memory_network.build_memory_network(**sizes, **params)
-    else:
-        model = question_answering.build_question_answering(**sizes, **{"encoder": arch} | params)
-    model.compile(
-        keras.optimizers.Adam(learning_rate),
-        {"answer": "sparse_categorical_crossentropy"},
-        metrics={"answer": ["accuracy"]},
-        jit_compile=jit_compile,
+def train(
+    *,
+    data: str = "stories",
+    tasks: tuple[int, ...] = ALL_TASKS,
+    arch: Arch = "memory",
+    baseline: Arch | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    params: Path | None = None,
+    options: Options = Options(),
+) -> None:
+    """Trains one network for all kinds of question in DATA, and writes a run folder.
+
+    Args:
+        data: "stories" (simulated), "babi", "babi-10k", or a file or folder in the bAbI format.
+        tasks: bAbI tasks to train on, together.
+        arch: A memory network, or the two-input network with one of four encoders.
+        baseline: A second network to train and show beside the first.
+        epochs: Passes over the training part; by architecture.
+        batch_size: Questions in a step, over all devices; by architecture.
+        learning_rate: Of Adam at its highest; by architecture.
+        params: A best.json written by `search`.
+        options: Options that every experiment shares.
+    """
+    run = start("qa train", locals(), network="recurrent")
+    metrics, accuracies, blocks = {}, {}, []
+    for network in filter(None, (arch, baseline)):
+        is_baseline = bool(accuracies)
+        print(f"{'Baseline' if is_baseline else 'Network'}: {network}", flush=True)
+        recipe = recipe_of(network).override(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
+        recipe = replace(recipe, epochs=options.shrink(recipe.epochs, 2))
+        splits = load_stories(data, form=form_of(network), tasks=tasks, seed=options.seed, limit=options.rows)
+        network_run = replace(run, folder=run.path("baseline", "history.csv").parent) if is_baseline else run
+        builder_params = read_json(params) if params and not is_baseline else {}
+        trained, history = train_network(network_run, splits, arch=network, recipe=recipe, params=builder_params)
+        tested, by_kind = evaluate_model(trained, splits.test, splits.questions["test"], recipe.batch_size)
+        suffix = "_baseline" if is_baseline else ""
+        accuracies[network] = by_kind
+        metrics |= {f"{name}{suffix}": value for name, value in tested.items()}
+        metrics |= {f"accuracy_{kind}{suffix}": value for kind, value in by_kind.items()}
+        if history.rows:
+            blocks.append(curves(history.rows, best_epoch=history.best_epoch, name=f"curves{suffix}"))
+        if not is_baseline:
+            model, vocabulary, questions = trained, splits.vocabulary, pick(splits.questions["test"])
+            metrics["seconds"] = history.seconds
+        if history.interrupted:
+            print("Interrupted: what there is is evaluated and saved.")
+            break
+    table, readings = kinds_table(accuracies), read_questions(model, vocabulary, questions)
+    shown = Readings(
+        "What it read, what it answered, what it looked at",
+        "Test questions. The darker a cell, the more that hop looked at the sentence; bold sentences hold the answer.",
+        readings,
     )
-    return model
+    summary = f"One network ({arch}) for {len(by_kind)} kinds of question, right on {metrics['accuracy']:.1%} of them."
+    headline = [name for name in ("accuracy", "accuracy_baseline", "loss", "seconds") if name in metrics]
+    run.finish(metrics, model=model, summary=summary, headline=headline, blocks=[table, shown, *blocks])
+    print_table(table)
+    for reading in readings[:SHOWN_STORIES]:
+        print(f"\n{text_of(reading)}")
+    print(f"\nRight on {metrics['accuracy']:.1%} of the test questions. Report: {run.folder / 'report.html'}")
+
+
+def search(
+    *,
+    data: str = "stories",
+    tasks: tuple[int, ...] = ALL_TASKS,
+    arch: Arch = "lstm",
+    tuner: TunerName = "random",
+    max_trials: int = 20,
+    epochs: int | None = None,
+    workers: int = 1,
+    options: Options = Options(),
+) -> None:
+    """Searches the network's hyperparameters on the validation part, and tests the winner once.
+
+    Args:
+        data: As for `train`.
+        tasks: bAbI tasks to train on, together.
+        arch: Network to search in.
+        tuner: How the next configuration is chosen.
+        max_trials: Configurations to try, the default one not counted.
+        epochs: Passes of a trial over the training part; by architecture. Hyperband gives it to the survivors.
+        workers: Trials at a time.
+        options: Options that every experiment shares.
+    """
+    run = start("qa search", locals(), network="recurrent")
+    epochs = options.shrink(epochs or recipe_of(arch).epochs, 2)
+    shared = {"seed": options.seed, "strategy": options.strategy, "precision": run.config["precision"]}
+    shared |= {"limit": options.rows}
+    result = run_search(
+        run,
+        trial,
+        space_of(arch),
+        arguments={"data": data, "tasks": tasks, "arch": arch, "shared": shared},
+        tuner=tuner,
+        max_trials=options.shrink(max_trials, 2),
+        epochs=epochs,
+        objective="val_accuracy",
+        direction="max",
+        workers=workers,
+        report=show_trial,
+    )
+    best = result.best
+    write_json(run.path("best.json"), best.params)
+    folder = run.folder / "trials" / best.name
+    model, vocabulary = load_model(folder), read_vocabulary(folder)
+    questions = read_test_questions(data, tasks=tasks, seed=options.seed, limit=options.rows, trained_on=data)
+    # The test part is touched here for the first time, and only by the winner.
+    tested, _ = evaluate_model(model, encode(questions, vocabulary), questions, recipe_of(arch).batch_size)
+    write_json(run.path("vocabulary.json"), read_json(folder / "vocabulary.json"))
+    failed = sum(one.score is None for one in result.trials)
+    metrics = tested | {
+        "val_accuracy": best.score,
+        "val_accuracy_baseline": result.baseline.score if result.baseline.score is not None else float("nan"),
+        "trials": len(result.trials),
+        "failed_trials": failed,
+    }
+    summary = (
+        f"{len(result.trials)} configurations of {arch} by {tuner} search, {failed} of which failed. The best was chosen "
+        "by its accuracy on the validation part; the test accuracy is from the one time that the test part was used."
+    )
+    headline = ["val_accuracy", "val_accuracy_baseline", "accuracy"]
+    run.finish(metrics, model=model, summary=summary, headline=headline, blocks=search_blocks(result))
+    print(
+        f"\nBest: {best.name} with val_accuracy {best.score:.4f}, the default has "
+        f"{metrics['val_accuracy_baseline']:.4f}. Test accuracy {tested['accuracy']:.4f}.\n"
+        f"{run.folder / 'best.json'}\n{run.folder / 'report.html'}"
+    )
+
+
+def evaluate(*, run: Path, data: str = "stories", tasks: tuple[int, ...] = ALL_TASKS, limit: int | None = None) -> None:
+    """Prints the accuracy of a trained network by kind of question, beside published figures for bAbI.
+
+    Args:
+        run: A run folder.
+        data: As for `train`; its test part is used.
+        tasks: bAbI tasks to answer.
+        limit: Questions at most.
+    """
+    model, vocabulary = load_model(run), read_vocabulary(run)
+    settings = read_config(run)["settings"]
+    questions = read_test_questions(
+        data, tasks=tasks, seed=settings["seed"], limit=limit, trained_on=settings["data"]
+    )
+    tested, by_kind = evaluate_model(model, encode(questions, vocabulary), questions, 256)
+    print_table(kinds_table({model.name: by_kind}))
+    print(f"Right on {tested['accuracy']:.1%} of {len(questions)} questions.")
+
+
+def predict(*, run: Path, story: Path, question: str) -> None:
+    """Answers a question about a story and shows what the network looked at.
+
+    Args:
+        run: A run folder.
+        story: A text file, one sentence a line.
+        question: The question.
+    """
+    model, vocabulary = load_model(run), read_vocabulary(run)
+    sentences, texts = read_story(story)
+    words = tokenize(question)
+    unknown = vocabulary.unknown([*words, *(word for sentence in sentences for word in sentence)])
+    if unknown:
+        print(f"Not in the training stories, so the network cannot know: {', '.join(unknown)}.", file=sys.stderr)
+    asked = Question(tuple(sentences), words, "", (), "asked", 0, tuple(texts), question)
+    print(text_of(read_questions(model, vocabulary, [asked])[0]))
+
+
+def trial(*, params: dict, folder: str, epochs: int, data: str, tasks: list[int], arch: Arch, shared: dict) -> dict:
+    """Trains one configuration for the search, in a process of its own; the test part is not touched."""
+    options = Options(out=Path(folder), resume=True, **shared)
+    settings = {"params": params, "epochs": epochs, "data": data, "tasks": tasks, "arch": arch, "options": options}
+    run = start("qa trial", settings, network="recurrent")
+    splits = load_stories(data, form=form_of(arch), tasks=tasks, seed=options.seed, limit=options.limit)
+    recipe = recipe_of(arch).override(epochs=epochs)
+    model, history = train_network(run, splits, arch=arch, recipe=recipe, params=params)
+    score = history.rows[history.best_epoch - 1]["val_accuracy"]
+    run.finish({"val_accuracy": score}, model=model, blocks=[curves(history.rows, best_epoch=history.best_epoch)])
+    return {"score": score}
+
+
+def show_trial(one: Trial, result: SearchResult) -> None:
+    """Prints how a trial ended."""
+    score = f"{one.score:.4f}" if one.score is not None else f"failed: {one.message}"
+    best = f"best so far {result.best.score:.4f}" if any(t.score is not None for t in result.trials) else ""
+    params = " ".join(f"{name}={value}" for name, value in one.params.items())
+    print(f"{one.name:>8}  {score}  ({one.seconds:.0f} s)  {params}  {best}", flush=True)
+
+
+if __name__ == "__main__":
+    main("experiments.qa", train, search, evaluate, predict, babi)

@@ -22,6 +22,7 @@ PUBLISHED_MEAN_ERROR = {
     "Universal Transformer, a network a task, best of 10 (Dehghani et al. 2019)": 4.55,
 }
 TOP_ANSWERS = 3
+SHOWN = 12
 
 
 def accuracy_by_kind(probabilities: np.ndarray, split: Split, questions: Sequence[Question]) -> dict[str, float]:
@@ -35,6 +36,30 @@ def accuracy_by_kind(probabilities: np.ndarray, split: Split, questions: Sequenc
     right = probabilities.argmax(-1) == split.targets["answer"]
     kinds = np.array([question.kind for question in questions])
     return {kind: float(right[kinds == kind].mean()) for kind in dict.fromkeys(kinds.tolist())}
+
+
+def evaluate_model(
+    model: keras.Model, split: Split, questions: Sequence[Question], batch_size: int
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Returns loss and accuracy, and the accuracy by kind of question."""
+    probabilities = model.predict(split.batches(batch_size), verbose=0)["answer"]
+    target = split.targets["answer"]
+    loss = keras.losses.sparse_categorical_crossentropy(target, probabilities)
+    metrics = {
+        "accuracy": float((probabilities.argmax(-1) == target).mean()),
+        "loss": float(keras.ops.mean(loss)),
+    }
+    return metrics, accuracy_by_kind(probabilities, split, questions)
+
+
+def pick(questions: Sequence[Question], count: int = SHOWN) -> list[Question]:
+    """Picks questions to show, of as many kinds as there are, short stories first: these are read."""
+    kinds: dict[str, Question] = {}
+    for question in questions:
+        shortest = kinds.get(question.kind)
+        if shortest is None or len(question.story) < len(shortest.story):
+            kinds[question.kind] = question
+    return list(kinds.values())[:count]
 
 
 def published_accuracy(kind: str) -> float | None:

@@ -217,9 +217,14 @@ def read_babi(folder: Path, tasks: Iterable[int] = range(1, 21)) -> tuple[list[Q
     return read_pairs((f"qa{task}", *(task_file(folder, task, part) for part in PARTS)) for task in tasks)
 
 
+def file_name(task: int, part: str) -> str:
+    """Returns the name of a file in the official archive, such as "qa7_counting_test.txt"."""
+    return f"qa{task}_{TASK_NAMES[task - 1].replace(' ', '-')}_{part}.txt"
+
+
 def task_file(folder: Path, task: int, part: str) -> Path:
     """Returns the file of one task and part, or raises DataError naming it."""
-    path = folder / f"qa{task}_{TASK_NAMES[task - 1].replace(' ', '-')}_{part}.txt"
+    path = folder / file_name(task, part)
     if not path.is_file():
         raise DataError(f"bAbI task {task} cannot be read: {path} is missing.")
     return path
@@ -320,7 +325,7 @@ def check_archive(root: Path) -> None:
     """Raises DataError unless the unpacked archive holds every task and part with its number of questions."""
     for (folder, part), expected in QUESTIONS.items():
         for task in range(1, 21):
-            path = task_file(root / folder, task, part)
-            found = len(read_file(path, kind=f"qa{task}"))
+            path = root / folder / file_name(task, part)
+            found = len(read_file(path, kind=f"qa{task}")) if path.is_file() else 0
             if found != expected:
                 raise DataError(f"The archive from {URL} is not the official one: {path.name} has {found} questions.")

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from kerasapps.data.babi import FOLDERS, Question, find_babi, read_babi, read_story_files
+from kerasapps.data.babi import FOLDERS, Question, find_babi, read_babi, read_story_files, tokenize
 from kerasapps.data.splits import Split, Splits, split_groups
 from kerasapps.data.stories import make_questions
 from kerasapps.errors import DataError
@@ -85,14 +85,50 @@ def load_stories(
     Raises:
         DataError: If the data cannot be had or read.
     """
-    if data == "stories":
-        train = make_questions(questions_per_kind=questions_per_kind, seed=seed)
-        test = make_questions(questions_per_kind=max(1, questions_per_kind // 4), seed=seed + TEST_SEED)
-    elif data in FOLDERS:
-        train, test = read_babi(find_babi(data), tasks)
-    else:
-        train, test = read_story_files(find_babi(data))
+    train, test = read_parts(data, tasks=tasks, questions_per_kind=questions_per_kind, seed=seed)
     return split_stories(train, test, form=form, validation=validation, seed=seed, limit=limit)
+
+
+def read_parts(
+    data: str,
+    *,
+    tasks: Sequence[int] = tuple(range(1, 21)),
+    questions_per_kind: int = 1000,
+    seed: int = 0,
+) -> tuple[list[Question], list[Question]]:
+    """Reads training and test questions as they come; files of one's own need not have a test part.
+
+    See `load_stories` for the arguments.
+    """
+    if data == "stories":
+        test_questions = max(1, questions_per_kind // 4)
+        return (
+            make_questions(questions_per_kind=questions_per_kind, seed=seed),
+            make_questions(questions_per_kind=test_questions, seed=seed + TEST_SEED),
+        )
+    path = find_babi(data)
+    return read_babi(path, tasks) if data in FOLDERS else read_story_files(path)
+
+
+def test_part(
+    train: list[Question], test: list[Question], *, seed: int, share: float = 0.1
+) -> tuple[list[Question], list[Question]]:
+    """Returns both parts; where there is no test part, a share of the stories becomes it."""
+    return (train, test) if test else _hold_out(train, share, seed + TEST_SEED)
+
+
+def read_test_questions(
+    data: str, *, tasks: Sequence[int], seed: int, limit: int | None = None, trained_on: str
+) -> list[Question]:
+    """Reads the questions that a network has not been trained on.
+
+    Of files without a test part these are the ones that `load_stories` held out with the same seed; or all of them,
+    if the network was trained on other data.
+    """
+    train, test = read_parts(data, tasks=tasks, seed=seed)
+    if data == trained_on:
+        _, test = test_part(train, test, seed=seed)
+    return _thin(test or train, limit)
 
 
 def split_stories(
@@ -108,14 +144,13 @@ def split_stories(
 
     Without test questions a second share of the stories is held out for the test.
     """
-    train = _thin(train, limit)
     if len({question.story_id for question in train}) < 3:
         raise DataError("At least 3 stories are needed: to train on, to validate on and to test on.")
-    if not test:
-        train, test = _hold_out(train, validation, seed + 1)
+    train, test = test_part(train, test, seed=seed)
     train, held_out = _hold_out(train, validation, seed)
+    train, held_out, test = (_thin(part, limit) for part in (train, held_out, test))
     vocabulary = fit_vocabulary(train, form=form)
-    parts = {"train": train, "validation": held_out, "test": _thin(test, limit)}
+    parts = {"train": train, "validation": held_out, "test": test}
     splits = {part: encode(questions, vocabulary) for part, questions in parts.items()}
     return StorySplits(**splits, sizes=vocabulary.sizes, vocabulary=vocabulary, questions=parts)
 
@@ -170,8 +205,6 @@ def read_story(path: Path) -> tuple[list[tuple[str, ...]], list[str]]:
     Raises:
         DataError: If there is no such file or no sentence in it.
     """
-    from kerasapps.data.babi import tokenize
-
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:

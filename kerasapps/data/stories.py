@@ -18,9 +18,9 @@ from kerasapps.errors import DataError
 PEOPLE = {"Nora": "she", "Amira": "she", "Felix": "he", "Tomas": "he"}
 PLACES = ("attic", "bakery", "cellar", "harbour", "library", "meadow")
 THINGS = ("compass", "kettle", "lantern", "umbrella")
-GOES = ("walked to", "hurried to", "strolled to", "wandered to")
-TAKES = ("picked up", "took", "collected")
-DROPS = ("put down", "abandoned", "set aside")
+GOES = ("walked to", "hurried to", "wandered to")
+TAKES = ("picked up", "took")
+DROPS = ("put down", "abandoned")
 GIVES = ("gave", "handed", "passed")
 LEFT = ("is no longer in", "has left")
 PERIODS = ("yesterday", "this morning", "this afternoon", "this evening")
@@ -38,7 +38,9 @@ Facts = set[int]  # line numbers of supporting facts
 class _Story:
     """One story while it is told: its lines in the file, and the world behind them."""
 
-    def __init__(self, rng: np.random.Generator, *, people: int, things: int = 0, places: int = len(PLACES), capacity: int = 1):
+    def __init__(
+        self, rng: np.random.Generator, *, people: int, things: int = 0, places: int = len(PLACES), capacity: int = 1
+    ):
         self.rng = rng
         self.people = self.sample(tuple(PEOPLE), people)
         self.things = self.sample(THINGS, things)
@@ -172,7 +174,7 @@ def two_facts(rng: np.random.Generator) -> list[str]:
             thing = story.pick(list(story.trail))
             story.ask(f"Where is the {thing}", *story.resting.get(thing, story.trail[thing][-1]))
 
-    return story.unfold(lambda: story.act(moving=0.45, dropping=0.25), ask, longest=8)
+    return story.unfold(lambda: story.act(moving=0.45, dropping=0.2), ask, longest=8)
 
 
 def three_facts(rng: np.random.Generator) -> list[str]:
@@ -190,7 +192,7 @@ def three_facts(rng: np.random.Generator) -> list[str]:
         if steps:
             story.ask(*story.pick(steps))
 
-    return story.unfold(lambda: story.act(moving=0.5, dropping=0.15), ask, longest=9)
+    return story.unfold(lambda: story.act(moving=0.5, dropping=0.1), ask, longest=8)
 
 
 def two_arguments(rng: np.random.Generator) -> list[str]:
@@ -425,7 +427,11 @@ def simulate(*, questions_per_kind: int, seed: int, kinds: Iterable[str] = tuple
 
 
 def make_questions(*, questions_per_kind: int, seed: int, kinds: Iterable[str] = tuple(KINDS)) -> list[Question]:
-    """Returns simulated questions, kind after kind; see `simulate` for the arguments."""
+    """Returns simulated questions, kind after kind; see `simulate` for the arguments.
+
+    Two seeds tell the same beginning by chance only, for about one question in 50,000 at 1,000 a kind: whoever wants
+    none at all leaves out the test questions whose `text` is that of a training question.
+    """
     questions: list[Question] = []
     for kind, lines in simulate(questions_per_kind=questions_per_kind, seed=seed, kinds=kinds).items():
         first_id = questions[-1].story_id + 1 if questions else 0

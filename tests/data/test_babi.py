@@ -344,7 +344,8 @@ def test_an_archive_that_is_no_archive_never_enters_the_cache(places, server, tm
     whole = server.read_bytes()
     for damaged in (b"<html>Not here any more</html>", whole[: len(whole) // 2], whole[:500] + whole[600:]):
         server.write_bytes(damaged)
-        with pytest.raises(DataError, match="cannot be unpacked"):
+        # Damage in the middle may look like an early end: then files are missing from what could be unpacked.
+        with pytest.raises(DataError, match=r"cannot be unpacked|not the official one: qa\d+_.* has 0 questions"):
             find_babi("babi")
         assert list(places[1].iterdir()) == []
 

@@ -22,7 +22,7 @@ def questions():
 
 # --- the solver: regular expressions over the sentences, nothing shared with the simulator
 
-GO = "(?:walked to|hurried to|strolled to|wandered to)"
+GO = "(?:walked to|hurried to|wandered to)"
 SHE = {"Nora": "she", "Amira": "she", "Felix": "he", "Tomas": "he"}
 
 
@@ -59,12 +59,12 @@ class World:
         elif found := match(f"P {GO} the N", sentence):
             self.subject = found[0]
             self.go(found[:1], found[1])
-        elif found := match("P (?:picked up|took|collected) the N", sentence):
+        elif found := match("P (?:picked up|took) the N", sentence):
             person, thing = found
             assert thing not in self.holder
             self.holder[thing] = person
             self.pass_through(thing, self.where.get(person))
-        elif found := match("P (?:put down|abandoned|set aside) the N", sentence):
+        elif found := match("P (?:put down|abandoned) the N", sentence):
             person, thing = found
             self.holder.pop(thing, None)
             self.lying[thing] = self.where.get(person)
@@ -253,18 +253,18 @@ def test_a_seed_tells_the_same_stories_whichever_kinds_are_asked_for():
 
 def test_a_seed_tells_the_same_stories_everywhere():
     assert simulate(questions_per_kind=2, seed=0, kinds=["two_facts"])["two_facts"] == [
-        "1 Felix hurried to the cellar.",
-        "2 Felix took the kettle.",
-        "3 Oskar wandered to the meadow.",
-        "4 Felix wandered to the bakery.",
-        "5 Felix hurried to the meadow.",
-        "6 Where is the kettle?\tmeadow\t2 5",
-        "1 Ines hurried to the tower.",
-        "2 Tomas hurried to the meadow.",
-        "3 Nora hurried to the tower.",
-        "4 Ines took the kettle.",
-        "5 Tomas took the umbrella.",
-        "6 Where is the kettle?\ttower\t1 4",
+        "1 Felix walked to the meadow.",
+        "2 Tomas walked to the meadow.",
+        "3 Felix picked up the kettle.",
+        "4 Felix walked to the bakery.",
+        "5 Where is the kettle?\tbakery\t3 4",
+        "1 Nora hurried to the attic.",
+        "2 Nora wandered to the harbour.",
+        "3 Nora walked to the library.",
+        "4 Tomas hurried to the library.",
+        "5 Nora wandered to the bakery.",
+        "6 Tomas picked up the compass.",
+        "7 Where is the compass?\tlibrary\t4 6",
     ]
 
 

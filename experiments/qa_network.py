@@ -1,0 +1,97 @@
+"""The question-answering networks with the recipes that train them well."""
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import keras
+
+from kerasapps import distribution
+from kerasapps.applications import memory_network, question_answering
+from kerasapps.data.question_answering import Form, StorySplits, Vocabulary
+from kerasapps.runs import Run, read_json, write_json
+from kerasapps.training import History, fit
+
+Arch = Literal["memory", "lstm", "gru", "bilstm", "conv"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained: passes at most, questions in a step, Adam's highest learning rate."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+
+    def override(self, **values: float | None) -> "Recipe":
+        """Returns the recipe with the values that are given."""
+        return replace(self, **{name: value for name, value in values.items() if value is not None})
+
+
+def recipe_of(arch: Arch) -> Recipe:
+    """Returns the recipe of an architecture."""
+    return Recipe(60, 64, 2e-3) if arch == "memory" else Recipe(30, 32, 1e-3)
+
+
+def form_of(arch: Arch) -> Form:
+    """Tells what an architecture reads."""
+    return "story" if arch == "memory" else "text"
+
+
+def space_of(arch: Arch):
+    """Returns the search space of an architecture."""
+    return memory_network.search_space if arch == "memory" else question_answering.search_space
+
+
+def make_model(
+    *, arch: Arch, params: dict[str, Any], learning_rate: float, steps: int, jit_compile: bool, **sizes: int
+) -> keras.Model:
+    """Builds and compiles: the one place that training, the strategy scope and the search share.
+
+    Args:
+        arch: Which network.
+        params: Arguments of its builder.
+        learning_rate: Of Adam at its highest.
+        steps: Steps of the whole training, over which the learning rate of the memory network falls to nothing.
+        jit_compile: Whether XLA compiles the step.
+        sizes: What the data gives the builder.
+    """
+    if arch == "memory":
+        model = memory_network.build_memory_network(**sizes, **params)
+        rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
+    else:
+        model = question_answering.build_question_answering(**sizes, **{"encoder": arch} | params)
+        rate = learning_rate
+    model.compile(
+        keras.optimizers.Adam(rate),
+        {"answer": "sparse_categorical_crossentropy"},
+        metrics={"answer": ["accuracy"]},
+        jit_compile=jit_compile,
+    )
+    return model
+
+
+def train_network(
+    run: Run, splits: StorySplits, *, arch: Arch, recipe: Recipe, params: dict[str, Any]
+) -> tuple[keras.Model, History]:
+    """Trains one network in a run folder, and writes the vocabulary without which its model is of no use."""
+    write_json(run.path("vocabulary.json"), asdict(splits.vocabulary))
+    distributed = distribution.is_distributed(run.strategy)
+    steps = recipe.epochs * splits.train.steps(recipe.batch_size, drop_remainder=distributed)
+    with run.strategy.scope():
+        model = make_model(
+            arch=arch,
+            params=params,
+            learning_rate=recipe.learning_rate,
+            steps=steps,
+            jit_compile=run.jit_compile,
+            **splits.sizes,
+        )
+    history = fit(model, splits, run, epochs=recipe.epochs, batch_size=recipe.batch_size, monitor="val_accuracy")
+    return model, history
+
+
+def read_vocabulary(folder: Path) -> Vocabulary:
+    """Reads the vocabulary of a run folder."""
+    content = read_json(folder / "vocabulary.json")
+    return Vocabulary(**content | {"words": tuple(content["words"]), "answers": tuple(content["answers"])})

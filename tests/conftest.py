@@ -1,0 +1,27 @@
+"""Before TensorFlow starts: quiet, and two logical CPU devices, so that distribution is tested without a GPU."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import pytest
+
+from kerasapps import distribution
+
+distribution.split_cpu()
+
+
+@pytest.fixture(autouse=True)
+def _fresh_keras():
+    """Starts each test with the same seed and number format, whatever the one before it set."""
+    keras.config.set_dtype_policy("float32")
+    keras.utils.set_random_seed(0)
+
+
+def pytest_collection_modifyitems(items):
+    """Skips what needs real data where there is none."""
+    if not os.environ.get("KERASAPPS_DATA"):
+        for item in items:
+            if item.get_closest_marker("real_data"):
+                item.add_marker(pytest.mark.skip(reason="KERASAPPS_DATA is not set"))

@@ -1,0 +1,82 @@
+"""What every builder promises: one row a builder, checked by test_contract.py at toy size."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+
+import kerasapps
+
+
+@dataclass(frozen=True)
+class Contract:
+    """One builder with toy arguments.
+
+    Args:
+        builder: The builder.
+        arguments: Toy arguments for it.
+        inputs: Name to an array of a few rows.
+        outputs: Name to shape of a row.
+        parameters: Number of parameters, as arithmetic.
+        refused: Arguments that must raise, with what the message must say.
+        search_space: The search space beside the builder, if it has one.
+        padded: Names of inputs that may be padded further along axis 1 without any change.
+    """
+
+    builder: Callable[..., keras.Model]
+    arguments: dict[str, Any]
+    inputs: dict[str, np.ndarray]
+    outputs: dict[str, tuple[int, ...]]
+    parameters: int
+    refused: list[tuple[dict[str, Any], str]]
+    search_space: Callable | None = None
+    padded: tuple[str, ...] = field(default=())
+
+    def __str__(self) -> str:
+        variant = "-".join(str(value) for value in self.arguments.values() if isinstance(value, str))
+        return f"{self.builder.__name__}{'-' + variant if variant else ''}"
+
+
+def ids(*shape: int, top: int = 12, seed: int = 0) -> np.ndarray:
+    """Token ids with padding at the end of each row of axis 1."""
+    array = np.random.default_rng(seed).integers(1, top, shape).astype(np.int32)
+    array[0, -1:] = 0
+    return array
+
+
+TWO_INPUTS = {"text": ids(4, 7), "question": ids(4, 5, seed=1)}
+# Embeddings of 12 words, then the encoders of text (3 -> 4) and question (2 -> 3), then 5 answers.
+EMBEDDINGS = 12 * 3 + 12 * 2
+
+
+def question_answering(encoder: str, encoders: int, width: int) -> Contract:
+    """The two-input network with one encoder: parameters of its encoders, and how many features they give."""
+    sizes = {"text_embedding_dim": 3, "text_units": 4, "question_embedding_dim": 2, "question_units": 3}
+    return Contract(
+        builder=kerasapps.build_question_answering,
+        arguments={"vocab_size": 12, "num_answers": 5, "encoder": encoder, "dropout": 0.5, **sizes},
+        inputs=TWO_INPUTS,
+        outputs={"answer": (5,)},
+        parameters=EMBEDDINGS + encoders + (width + 1) * 5,
+        refused=[
+            ({"num_answers": 1}, "`num_answers` must be at least 2. Received: num_answers=1"),
+            ({"vocab_size": 1}, "`vocab_size`"),
+            ({"dropout": 1.0}, "`dropout` must be in"),
+            ({"encoder": "rnn"}, "`encoder` must be one of"),
+        ],
+        search_space=kerasapps.applications.question_answering.search_space,
+        padded=("text", "question"),
+    )
+
+
+LSTMS = 4 * 4 * (3 + 4 + 1) + 4 * 3 * (2 + 3 + 1)
+
+CONTRACTS = [
+    question_answering("lstm", LSTMS, 4 + 3),
+    question_answering("bilstm", 2 * LSTMS, 2 * (4 + 3)),
+    # Keras' GRU has two biases a gate.
+    question_answering("gru", 3 * 4 * (3 + 4 + 2) + 3 * 3 * (2 + 3 + 2), 4 + 3),
+    question_answering("conv", (3 * 3 + 1) * 4 + (3 * 2 + 1) * 3, 4 + 3),
+]

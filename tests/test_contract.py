@@ -1,0 +1,117 @@
+"""Every builder keeps the contract of tests/contract.py."""
+
+import inspect
+
+import keras
+import keras_tuner
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerasapps import distribution
+from tests.contract import CONTRACTS, Contract
+
+
+@pytest.fixture(params=CONTRACTS, ids=str, scope="module")
+def contract(request) -> Contract:
+    return request.param
+
+
+@pytest.fixture
+def model(contract) -> keras.Model:
+    return contract.builder(**contract.arguments)
+
+
+def test_inputs_and_outputs_are_named_and_shaped(contract, model):
+    assert set(model.input) == set(contract.inputs)
+    outputs = model(contract.inputs)
+    rows = len(next(iter(contract.inputs.values())))
+    assert {name: tuple(value.shape) for name, value in outputs.items()} == {
+        name: (rows, *shape) for name, shape in contract.outputs.items()
+    }
+    for value in outputs.values():
+        assert value.dtype == tf.float32
+
+
+def test_a_second_build_has_the_same_layers(contract, model):
+    again = contract.builder(**contract.arguments)
+    assert [layer.name for layer in again.layers] == [layer.name for layer in model.layers]
+    assert [weight.path for weight in again.weights] == [weight.path for weight in model.weights]
+
+
+def test_parameters(contract, model):
+    assert model.count_params() == contract.parameters
+
+
+def test_a_saved_model_answers_the_same(contract, model, tmp_path):
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    for name, value in model(contract.inputs).items():
+        np.testing.assert_allclose(loaded(contract.inputs)[name], value, atol=1e-6)
+
+
+def test_a_gradient_reaches_every_weight(contract, model):
+    with tf.GradientTape() as tape:
+        outputs = model(contract.inputs)
+        loss = tf.add_n([tf.reduce_sum(tf.math.log(value + 1e-7)[..., :1]) for value in outputs.values()])
+    for weight, gradient in zip(
+        model.trainable_weights, tape.gradient(loss, [w.value for w in model.trainable_weights]), strict=True
+    ):
+        assert gradient is not None, weight.path
+        assert np.abs(tf.convert_to_tensor(gradient)).max() > 0, weight.path
+
+
+def test_dropout_acts_in_training_only(contract, model):
+    def answer(training):
+        return np.concatenate([np.ravel(value) for value in model(contract.inputs, training=training).values()])
+
+    np.testing.assert_array_equal(answer(False), answer(False))
+    assert not np.allclose(answer(True), answer(True))
+
+
+def test_more_padding_changes_nothing(contract, model):
+    expected = model(contract.inputs)
+    for name in contract.padded:
+        array = contract.inputs[name]
+        longer = np.pad(array, [(0, 0), (0, 3), *[(0, 0)] * (array.ndim - 2)])
+        for output, value in model({**contract.inputs, name: longer}).items():
+            np.testing.assert_allclose(value, expected[output], atol=1e-5)
+
+
+def test_it_trains_on_two_devices(contract):
+    strategy = distribution.make_strategy("mirrored")
+    assert strategy.num_replicas_in_sync == 2
+    with strategy.scope():
+        model = contract.builder(**contract.arguments)
+        model.compile("sgd", {name: "mse" for name in contract.outputs}, jit_compile=False)
+    rows = len(next(iter(contract.inputs.values())))
+    targets = {name: np.zeros((rows, *shape), np.float32) for name, shape in contract.outputs.items()}
+    before = [weight.numpy() for weight in model.weights]
+    history = model.fit(contract.inputs, targets, batch_size=rows, epochs=1, verbose=0)
+    assert np.isfinite(history.history["loss"][0])
+    assert any(not np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+
+
+def test_bad_arguments_are_refused(contract):
+    for change, message in contract.refused:
+        with pytest.raises(ValueError, match=message.split(".")[0]) as error:
+            contract.builder(**contract.arguments | change)
+        assert message in str(error.value)
+        assert "Received" in str(error.value)
+
+
+def test_the_search_space_starts_at_the_defaults(contract):
+    defaults = {
+        name: parameter.default for name, parameter in inspect.signature(contract.builder).parameters.items()
+    }
+    space = contract.search_space(keras_tuner.HyperParameters())
+    assert space
+    assert {name: defaults[name] for name in space} == space
+
+
+def test_the_docstring_names_every_argument_and_tensor(contract):
+    docstring = inspect.getdoc(contract.builder)
+    for name in [*inspect.signature(contract.builder).parameters, *contract.inputs, *contract.outputs]:
+        assert name in docstring
+    for section in ("Args:", "Returns:", "Train with:", "Raises:"):
+        assert section in docstring

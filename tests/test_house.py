@@ -1,0 +1,100 @@
+"""The architecture: imports point one way, nothing is imported that should not be, and nothing is missing."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.contract import CONTRACTS
+
+ROOT = Path(__file__).parent.parent
+# What a module may import of kerasapps, by the first part of its own name.
+ALLOWED = {
+    "blocks": {"blocks"},
+    "applications": {"blocks", "applications"},
+    "data": {"data", "errors"},
+    "errors": set(),
+    "distribution": {"errors"},
+    "runtime": {"errors"},
+    "reports": {"errors"},
+    "optimizers": set(),
+    "runs": {"distribution", "errors", "reports", "runtime"},
+    "training": {"data", "distribution", "errors", "runs"},
+    "jobs": {"errors", "runs"},
+    "search": {"errors", "jobs", "reports", "runs", "search_report"},
+    "search_report": {"errors", "reports"},
+    "__init__": {"applications"},
+}
+ONLY_IN = {"keras_tuner": {"search"}, "matplotlib": {"reports", "search_report"}, "tyro": set()}
+
+
+def imports(path: Path) -> set[str]:
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def modules() -> list[Path]:
+    return sorted((ROOT / "kerasapps").rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    return path.relative_to(ROOT / "kerasapps").parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_one_way(path):
+    ours = {name.split(".")[1] for name in imports(path) if name.startswith("kerasapps.")}
+    assert ours <= ALLOWED[room(path)] | {room(path)}
+    for library, rooms in ONLY_IN.items():
+        if room(path) not in rooms:
+            assert not any(name.split(".")[0] == library for name in imports(path))
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_builders_are_pure_keras(path):
+    if room(path) == "applications":
+        assert not any(name.split(".")[0] == "tensorflow" for name in imports(path))
+
+
+def test_every_builder_is_exported_tested_and_has_a_search_space():
+    import kerasapps
+
+    for path in (ROOT / "kerasapps" / "applications").glob("[!_]*.py"):
+        functions = {node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)}
+        builders = {name for name in functions if name.startswith("build_")}
+        assert builders, f"{path.name} builds nothing"
+        assert "search_space" in functions, f"{path.name} has no search_space"
+        for builder in builders:
+            assert builder in kerasapps.__all__, f"{builder} is not exported"
+            assert builder in {row.builder.__name__ for row in CONTRACTS}, f"{builder} has no contract"
+            assert builder in (ROOT / "README.md").read_text(), f"{builder} is not in the README"
+
+
+def test_every_dependency_is_pinned_and_every_pin_is_only_a_name_and_a_version():
+    import tomllib
+    from importlib.metadata import version
+
+    from packaging.requirements import Requirement
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pins = [Requirement(line) for line in (ROOT / "constraints.txt").read_text().splitlines() if line]
+    names = {pin.name.lower().replace("_", "-") for pin in pins}
+    assert all(str(pin.specifier).startswith("==") and not pin.url for pin in pins)
+    for line in project["dependencies"] + project["optional-dependencies"]["dev"]:
+        needed = Requirement(line)
+        assert needed.name in names
+        assert needed.specifier.contains(version(needed.name))
+
+
+def test_listing_the_experiments_does_not_import_tensorflow():
+    code = "import runpy, sys; runpy.run_module('experiments', run_name='__main__'); print('tensorflow' in sys.modules)"
+    listing = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert "qa  " in listing
+    assert "Question answering" in listing
+    assert listing.endswith("False\n")
