@@ -1,11 +1,11 @@
 """Question answering: a memory network, and the two-input network of the lectures, on stories and bAbI.
 
-    python -m experiments.qa train --data stories --baseline lstm
-    python -m experiments.qa train --data babi --tasks 1 2 3
-    python -m experiments.qa search --arch lstm --tuner bayesian --max-trials 20
-    python -m experiments.qa evaluate --run runs/qa --data babi
-    python -m experiments.qa predict --run runs/qa --story story.txt --question "Where is Nora?"
-    python -m experiments.qa babi --out runs/babi
+python -m experiments.qa train --data stories --baseline lstm
+python -m experiments.qa train --data babi --tasks 1 2 3
+python -m experiments.qa search --arch lstm --tuner bayesian --max-trials 20
+python -m experiments.qa evaluate --run runs/qa --data babi
+python -m experiments.qa predict --run runs/qa --story story.txt --question "Where is Nora?"
+python -m experiments.qa babi --out runs/babi
 """
 
 import sys
@@ -27,8 +27,9 @@ from kerasapps.data.babi import Question, tokenize
 from kerasapps.data.question_answering import encode, load_stories, read_story, read_test_questions
 from kerasapps.reports import Readings, curves
 from kerasapps.runs import Options, load_model, read_config, read_json, start, write_json
-from kerasapps.search import SearchResult, Trial, TunerName, search_blocks
+from kerasapps.search import TunerName
 from kerasapps.search import search as run_search
+from kerasapps.search_report import SearchResult, Trial, search_blocks
 
 ALL_TASKS = tuple(range(1, 21))
 SHOWN_STORIES = 3
@@ -154,8 +155,8 @@ def search(
         "failed_trials": failed,
     }
     summary = (
-        f"{len(result.trials)} configurations of {arch} by {tuner} search, {failed} of which failed. The best was chosen "
-        "by its accuracy on the validation part; the test accuracy is from the one time that the test part was used."
+        f"{len(result.trials)} configurations of {arch} by {tuner} search, {failed} of which failed. The best was "
+        "chosen by its accuracy on the validation part; the test part was used once, by the winner."
     )
     headline = ["val_accuracy", "val_accuracy_baseline", "accuracy"]
     run.finish(metrics, model=model, summary=summary, headline=headline, blocks=search_blocks(result))
@@ -177,9 +178,7 @@ def evaluate(*, run: Path, data: str = "stories", tasks: tuple[int, ...] = ALL_T
     """
     model, vocabulary = load_model(run), read_vocabulary(run)
     settings = read_config(run)["settings"]
-    questions = read_test_questions(
-        data, tasks=tasks, seed=settings["seed"], limit=limit, trained_on=settings["data"]
-    )
+    questions = read_test_questions(data, tasks=tasks, seed=settings["seed"], limit=limit, trained_on=settings["data"])
     tested, by_kind = evaluate_model(model, encode(questions, vocabulary), questions, 256)
     print_table(kinds_table({model.name: by_kind}))
     print(f"Right on {tested['accuracy']:.1%} of {len(questions)} questions.")

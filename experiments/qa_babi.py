@@ -133,7 +133,9 @@ def summarise(
         metrics[f"mean_error_lowest{suffix}"] = float(errors.mean(1).min())
         metrics[f"mean_error_highest{suffix}"] = float(errors.mean(1).max())
         metrics[f"seconds{suffix or '_memory_joint'}"] = float(np.median([one["seconds"] for one in runs]))
-        metrics |= {f"error_{kind}{suffix}": float(value) for kind, value in zip(kinds, np.median(errors, 0), strict=True)}
+        metrics |= {
+            f"error_{kind}{suffix}": float(value) for kind, value in zip(kinds, np.median(errors, 0), strict=True)
+        }
         label = column.replace("_", ", ")
         shown[f"{label}: median"] = [*np.median(errors, 0), np.median(errors.mean(1))]
         shown[f"{label}: chosen"] = [*chosen, chosen.mean()]

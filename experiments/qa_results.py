@@ -1,11 +1,11 @@
-"""What the question-answering experiment shows: accuracy by kind, published figures, stories with what was looked at."""
+"""What the question-answering experiment shows: accuracy by kind, published figures, and what was looked at."""
 
 from collections.abc import Sequence
 
 import keras
 import numpy as np
-
 from kerasapps.applications.memory_network import attention_of
+
 from kerasapps.data.babi import TASK_NAMES, Question
 from kerasapps.data.question_answering import Vocabulary, encode
 from kerasapps.data.splits import Split

@@ -1,5 +1,7 @@
 """From a flag to a `tf.distribute` strategy; the only place that knows how many devices there are."""
 
+import contextlib
+import functools
 from typing import Literal
 
 import tensorflow as tf
@@ -19,8 +21,13 @@ def make_strategy(name: StrategyName) -> tf.distribute.Strategy:
     Returns:
         A strategy; for `none` TensorFlow's default one, whose scope changes nothing.
     """
-    if name == "none":
-        return tf.distribute.get_strategy()
+    return tf.distribute.get_strategy() if name == "none" else _mirrored()
+
+
+# One a process: two of them on the same devices take each other's collective operations for their own.
+@functools.cache
+def _mirrored() -> tf.distribute.Strategy:
+    """Returns the strategy over all GPUs, or over virtual CPUs."""
     gpus = tf.config.list_logical_devices("GPU") if tf.config.list_physical_devices("GPU") else []
     if gpus:
         return tf.distribute.MirroredStrategy([device.name for device in gpus])
@@ -31,10 +38,8 @@ def split_cpu(count: int = VIRTUAL_CPUS) -> int:
     """Splits the CPU into logical devices, as long as TensorFlow has not started; returns how many there are."""
     cpu = tf.config.list_physical_devices("CPU")[0]
     # Raises a RuntimeError once TensorFlow runs; how many there are by then is what counts.
-    try:
+    with contextlib.suppress(RuntimeError):
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
-    except RuntimeError:
-        pass
     return len(tf.config.list_logical_devices("CPU"))
 
 

@@ -37,6 +37,6 @@ def explain(error: Exception) -> str | None:
 
 
 def _raised_by_us(error: Exception) -> bool:
-    """Tells whether our own code refused a value; a ValueError from inside Keras is a defect and keeps its traceback."""
+    """Tells whether our own code refused a value; one that Keras refused is a defect and keeps its traceback."""
     frames = list(traceback.walk_tb(error.__traceback__))
     return frames[-1][0].f_globals.get("__name__", "").split(".")[0] in ("kerasapps", "experiments", "__main__")

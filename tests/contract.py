@@ -8,6 +8,8 @@ import keras
 import numpy as np
 
 import kerasapps
+from kerasapps.applications import memory_network as memory
+from kerasapps.applications import question_answering as answering
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def question_answering(encoder: str, encoders: int, width: int) -> Contract:
             ({"dropout": 1.0}, "`dropout` must be in"),
             ({"encoder": "rnn"}, "`encoder` must be one of"),
         ],
-        search_space=kerasapps.applications.question_answering.search_space,
+        search_space=answering.search_space,
         padded=("text", "question"),
     )
 
@@ -80,3 +82,55 @@ CONTRACTS = [
     question_answering("gru", 3 * 4 * (3 + 4 + 2) + 3 * 3 * (2 + 3 + 2), 4 + 3),
     question_answering("conv", (3 * 3 + 1) * 4 + (3 * 2 + 1) * 3, 4 + 3),
 ]
+
+
+def memory_network(*, hops: int, walkers: int) -> Contract:
+    """The memory network with 4 units, 2 roles, 2 steps: parameters layer by layer."""
+    units, words, roles, steps = 4, 6, 2, 2
+    features = (steps * walkers + 3 * walkers // 2) * roles
+    reduction = {last: d * 2 * (3 * units + 1) + (2 * units + 1) * units for last, d in ((False, 2), (True, 1))}
+    walk = (
+        (words + 12) * roles  # roles by position and word
+        + 2 * steps * walkers * roles  # leave, enter
+        + (units + 1) * units  # what is read
+        + features * units  # where it is read
+        + (units + 1) * units  # read into the query
+        + (features + 1) * units  # arrivals into the sentences
+        + units * 5  # read into the answer
+    )
+    return Contract(
+        builder=kerasapps.build_memory_network,
+        arguments={
+            "vocab_size": 12,
+            "num_answers": 5,
+            "sentence_length": words,
+            "units": units,
+            "hops": hops,
+            "walkers": walkers,
+            "walk_steps": steps,
+            "roles": roles,
+            "dropout": 0.5,
+        },
+        inputs={"story": ids(4, 3, words), "question": ids(4, words, seed=1)},
+        outputs={"answer": (5,)},
+        # Embedding, positions, two normalisations, reductions, answer, walk.
+        parameters=12 * units
+        + words * units
+        + 2 * 2 * units
+        + (hops - 1) * reduction[False]
+        + reduction[True]
+        + (units + 1) * 5
+        + (walk if walkers else 0),
+        refused=[
+            ({"num_answers": 1}, "`num_answers` must be at least 2. Received: num_answers=1"),
+            ({"hops": 0}, "`hops` must be at least 1. Received: hops=0"),
+            ({"dropout": -0.1}, "`dropout` must be in"),
+            ({"walkers": 3}, "`walkers` must be even"),
+            *([({"walk_steps": 1}, "`steps` must be at least 2")] if walkers else []),
+        ],
+        search_space=memory.search_space,
+        padded=("story",),
+    )
+
+
+CONTRACTS += [memory_network(hops=2, walkers=2), memory_network(hops=1, walkers=0)]

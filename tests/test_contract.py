@@ -101,9 +101,7 @@ def test_bad_arguments_are_refused(contract):
 
 
 def test_the_search_space_starts_at_the_defaults(contract):
-    defaults = {
-        name: parameter.default for name, parameter in inspect.signature(contract.builder).parameters.items()
-    }
+    defaults = {name: parameter.default for name, parameter in inspect.signature(contract.builder).parameters.items()}
     space = contract.search_space(keras_tuner.HyperParameters())
     assert space
     assert {name: defaults[name] for name in space} == space

@@ -32,20 +32,19 @@ class Vocabulary:
         words: Words by id from 2 on; 0 is padding and 1 any word not in here.
         answers: Answers by class; class 0 stands for any answer not in here.
         form: Whether the story is one text or sentences.
-        sentence_words: Words of a sentence at most; longer ones are cut.
-        question_words: Words of a question at most.
+        sentence_length: Words of a sentence, or of a question, at most; longer ones are cut.
     """
 
     words: tuple[str, ...]
     answers: tuple[str, ...]
     form: Form
-    sentence_words: int
-    question_words: int
+    sentence_length: int
 
     @property
     def sizes(self) -> dict[str, int]:
-        """What builders need to know."""
-        return {"vocab_size": len(self.words) + 2, "num_answers": len(self.answers)}
+        """What the builder of a network for this form needs to know."""
+        sizes = {"vocab_size": len(self.words) + 2, "num_answers": len(self.answers)}
+        return sizes | ({"sentence_length": self.sentence_length} if self.form == "story" else {})
 
     def unknown(self, words: Sequence[str]) -> list[str]:
         """Returns the words that are not in the vocabulary, each once."""
@@ -110,7 +109,7 @@ def read_parts(
     return read_babi(path, tasks) if data in FOLDERS else read_story_files(path)
 
 
-def test_part(
+def with_test_part(
     train: list[Question], test: list[Question], *, seed: int, share: float = 0.1
 ) -> tuple[list[Question], list[Question]]:
     """Returns both parts; where there is no test part, a share of the stories becomes it."""
@@ -127,7 +126,7 @@ def read_test_questions(
     """
     train, test = read_parts(data, tasks=tasks, seed=seed)
     if data == trained_on:
-        _, test = test_part(train, test, seed=seed)
+        _, test = with_test_part(train, test, seed=seed)
     return _thin(test or train, limit)
 
 
@@ -146,7 +145,7 @@ def split_stories(
     """
     if len({question.story_id for question in train}) < 3:
         raise DataError("At least 3 stories are needed: to train on, to validate on and to test on.")
-    train, test = test_part(train, test, seed=seed)
+    train, test = with_test_part(train, test, seed=seed)
     train, held_out = _hold_out(train, validation, seed)
     train, held_out, test = (_thin(part, limit) for part in (train, held_out, test))
     vocabulary = fit_vocabulary(train, form=form)
@@ -164,8 +163,7 @@ def fit_vocabulary(questions: Sequence[Question], *, form: Form) -> Vocabulary:
         words=tuple(sorted(words)),
         answers=(UNKNOWN_ANSWER, *sorted(answers)),
         form=form,
-        sentence_words=max(map(len, sentences)),
-        question_words=max(len(question.question) for question in questions),
+        sentence_length=max(map(len, sentences.union(question.question for question in questions))),
     )
 
 
@@ -173,7 +171,7 @@ def encode(questions: Sequence[Question], vocabulary: Vocabulary) -> Split:
     """Turns questions into padded ids.
 
     Returns:
-        Inputs "question" int32 (n, Q) and, by the vocabulary's form, "text" int32 (n, T) or "story" int32 (n, S, W):
+        Inputs "question" int32 (n, W) and, by the vocabulary's form, "text" int32 (n, T) or "story" int32 (n, S, W):
         the last `MAX_WORDS` words or `MAX_SENTENCES` sentences, oldest first, padded with 0 at the end.
         Target "answer" int32 (n,).
     """
@@ -183,15 +181,15 @@ def encode(questions: Sequence[Question], vocabulary: Vocabulary) -> Split:
     def ids(words: Sequence[str]) -> list[int]:
         return [word_ids.get(word, UNKNOWN) for word in words]
 
-    asked = [ids(question.question)[: vocabulary.question_words] for question in questions]
+    width = vocabulary.sentence_length
+    asked = [ids(question.question)[:width] for question in questions]
     answers = np.array([answer_ids.get(question.answer, 0) for question in questions], np.int32)
-    inputs = {"question": _pad(asked, vocabulary.question_words)}
+    inputs = {"question": _pad(asked, width)}
     if vocabulary.form == "text":
         rows = [[i for sentence in question.story for i in ids(sentence)][-MAX_WORDS:] for question in questions]
         lengths = np.array([len(row) for row in rows], np.int32)
         inputs["text"] = _pad(rows, lengths.max())
     else:
-        width = vocabulary.sentence_words
         stories = [question.story[-MAX_SENTENCES:] for question in questions]
         lengths = np.array([len(story) for story in stories], np.int32)
         rows = [[i for sentence in story for i in _padded(ids(sentence), width)] for story in stories]

@@ -1,0 +1,115 @@
+"""Memory network for questions about stories: walks over shared words find the facts, query reduction reads them.
+
+References: Seo et al., "Query-Reduction Networks for Question Answering", ICLR 2017; Sukhbaatar et al., "End-To-End
+Memory Networks", NeurIPS 2015; Lao et al., "Random Walk Inference and Learning in A Large Scale Knowledge Base",
+EMNLP 2011.
+"""
+
+import keras
+from keras import layers
+
+from kerasapps.blocks.memory import ArrivalReader, LogShares, PositionWeightedSum, QueryReduction, SharedWordWalk
+
+
+def build_memory_network(
+    *,
+    vocab_size: int,
+    num_answers: int,
+    sentence_length: int,
+    units: int = 64,
+    hops: int = 3,
+    walkers: int = 6,
+    walk_steps: int = 3,
+    roles: int = 3,
+    dropout: float = 0.1,
+    name: str = "memory_network",
+) -> keras.Model:
+    """Builds a network that answers a question by reading a story several times, sentence by sentence.
+
+    `attention_of` gives the weights of the sentences in each hop.
+
+    Args:
+        vocab_size: Number of word ids, shared by story and question; 0 is padding.
+        num_answers: Number of answers, at least 2.
+        sentence_length: Words of a sentence, and of the question.
+        units: Length of the vectors for words, sentences and queries.
+        hops: How often the story is read, at least 1.
+        walkers: Walkers over shared words, an even number; 0 does without.
+        walk_steps: Steps of each walker, at least 2.
+        roles: Parts of a sentence that walkers tell apart.
+        dropout: Share of features dropped in training, in [0, 1).
+        name: Name of the model.
+
+    Returns:
+        Uncompiled model. In: "story" int32 (B, S, W), sentences padded at the end; "question" int32 (B, W).
+        Out: "answer" float32 probabilities (B, num_answers).
+
+    Train with: sparse_categorical_crossentropy on answer ids; accuracy.
+
+    Raises:
+        ValueError: If `num_answers` is under 2, `hops` under 1, or `dropout` outside [0, 1).
+    """
+    if num_answers < 2:
+        raise ValueError(f"`num_answers` must be at least 2. Received: num_answers={num_answers}")
+    if hops < 1:
+        raise ValueError(f"`hops` must be at least 1. Received: hops={hops}")
+    if not 0 <= dropout < 1:
+        raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout}")
+
+    # --- inputs
+    story = keras.Input((None, sentence_length), dtype="int32", name="story")  # (B, S, W)
+    question = keras.Input((sentence_length,), dtype="int32", name="question")  # (B, W)
+
+    # --- trunk
+    embedding = layers.Embedding(
+        vocab_size, units, embeddings_initializer=keras.initializers.RandomNormal(stddev=0.1), name="embedding"
+    )
+    encode = PositionWeightedSum(name="encode")
+    sentences = layers.LayerNormalization(name="sentences")(encode(embedding(story), story))  # (B, S, D)
+    query = layers.LayerNormalization(name="query")(encode(embedding(question), question))  # (B, D)
+    read = None
+    if walkers:
+        walk = SharedWordWalk(
+            vocab_size=vocab_size, roles=roles, walkers=walkers, steps=walk_steps, name="walk", dtype="float32"
+        )
+        shares = walk(story, question)  # (B, S, F)
+        read = ArrivalReader(units, name="read")(sentences, shares)  # (B, D)
+        read = layers.Dropout(dropout, name="read_dropout")(read)
+        query = layers.Add(name="query_read")([query, layers.Dense(units, name="read_query")(read)])
+        # A sum of logarithms is large only if all are: gates can ask for sentences that lie on two walks.
+        arrivals = layers.Dense(units, name="arrivals")(LogShares(name="log_shares")(shares))
+        sentences = layers.Add(name="sentences_walked")([sentences, arrivals])
+    sentences = layers.Dropout(dropout, name="sentences_dropout")(sentences)
+    for hop in range(1, hops):
+        query, _ = QueryReduction(last=False, name=f"hop{hop}")(sentences, query, story)  # (B, S, D)
+        query = layers.Dropout(dropout, name=f"hop{hop}_dropout")(query)
+    final, _ = QueryReduction(last=True, name=f"hop{hops}")(sentences, query, story)  # (B, D)
+
+    # --- heads
+    features = final if read is None else layers.Concatenate(name="features")([final, read])
+    answer = layers.Dense(num_answers, activation="softmax", dtype="float32", name="answer")(features)  # (B, A)
+    return keras.Model({"story": story, "question": question}, {"answer": answer}, name=name)
+
+
+def attention_of(model: keras.Model) -> keras.Model:
+    """Returns a model on the same tensors that tells what a memory network looked at.
+
+    Returns:
+        Model with the same inputs. Out: "hop1", "hop2" ... float32 (B, S): the weight of each sentence in what the
+        hop leaves of the question after the last sentence, in [0, 1].
+    """
+    hops = [layer for layer in model.layers if isinstance(layer, QueryReduction)]
+    outputs = {layer.name: layer.output[1] for layer in hops}
+    return keras.Model(model.input, outputs, name=f"{model.name}_attention")
+
+
+def search_space(hp) -> dict:
+    """Returns arguments for `build_memory_network`; each default equals the builder's."""
+    return {
+        "units": hp.Int("units", 32, 128, step=32, default=64),
+        "hops": hp.Int("hops", 1, 4, default=3),
+        "walkers": hp.Choice("walkers", [0, 2, 4, 6, 8], default=6),
+        "walk_steps": hp.Int("walk_steps", 2, 4, default=3),
+        "roles": hp.Int("roles", 2, 4, default=3),
+        "dropout": hp.Float("dropout", 0.0, 0.5, step=0.1, default=0.1),
+    }
