@@ -9,8 +9,21 @@ import rich.box
 import rich.table
 import tyro
 
-from kerasapps.errors import explain
-from kerasapps.reports import Table, format_number
+DEBUG = os.environ.get("KERASAPPS_DEBUG") == "1"
+
+# On import TensorFlow writes a few lines straight to file descriptor 2, before any setting of its own can stop it.
+_stderr = os.dup(2)
+if not DEBUG:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+try:
+    import tensorflow  # noqa: F401
+finally:
+    os.dup2(_stderr, 2)
+    os.close(_stderr)
+
+from kerasapps.errors import explain  # noqa: E402
+from kerasapps.reports import Table, format_number  # noqa: E402
 
 
 def main(prog: str, *commands: Callable) -> None:
@@ -31,7 +44,7 @@ def main(prog: str, *commands: Callable) -> None:
         sys.exit(130)
     except Exception as error:
         sentence = explain(error)
-        if sentence is None or os.environ.get("KERASAPPS_DEBUG") == "1":
+        if sentence is None or DEBUG:
             raise
         print(f"\n{sentence}", file=sys.stderr)
         sys.exit(2)

@@ -9,6 +9,7 @@ import keras
 from kerasapps import distribution
 from kerasapps.applications import memory_network, question_answering
 from kerasapps.data.question_answering import Form, StorySplits, Vocabulary
+from kerasapps.optimizers import Adam
 from kerasapps.runs import Run, read_json, write_json
 from kerasapps.training import History, fit
 
@@ -63,7 +64,7 @@ def make_model(
         model = question_answering.build_question_answering(**sizes, **{"encoder": arch} | params)
         rate = learning_rate
     model.compile(
-        keras.optimizers.Adam(rate),
+        Adam(rate),
         {"answer": "sparse_categorical_crossentropy"},
         metrics={"answer": ["accuracy"]},
         jit_compile=jit_compile,

@@ -184,6 +184,7 @@ def load_model(folder: Path) -> keras.Model:
     Raises:
         UserError: If the run has not got that far.
     """
+    read_config(folder)
     if not (folder / "model.keras").is_file():
         raise UserError(f"{folder} has no model.keras yet: finish the run first, with --resume --out {folder}.")
     return keras.models.load_model(folder / "model.keras")

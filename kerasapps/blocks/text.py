@@ -5,6 +5,8 @@ from typing import Literal
 import keras
 from keras import layers
 
+from kerasapps.blocks.recurrent import LSTM
+
 Encoder = Literal["lstm", "gru", "bilstm", "conv"]
 
 CONV_WIDTH = 3
@@ -41,11 +43,11 @@ def text_encoder_block(ids, *, vocab_size: int, embedding_dim: int, encoder: Enc
     embedding = layers.Embedding(vocab_size, embedding_dim, mask_zero=recurrent, name=f"{name}_embedding")
     words = embedding(ids)  # (B, T, D)
     if encoder == "lstm":
-        return layers.LSTM(units, name=f"{name}_lstm")(words)
+        return LSTM(units, name=f"{name}_lstm")(words)
     if encoder == "gru":
         return layers.GRU(units, name=f"{name}_gru")(words)
     if encoder == "bilstm":
-        return layers.Bidirectional(layers.LSTM(units, name=f"{name}_lstm"), name=f"{name}_bilstm")(words)
+        return layers.Bidirectional(LSTM(units, name=f"{name}_lstm"), name=f"{name}_bilstm")(words)
     if encoder == "conv":
         words = ZeroPadded(name=f"{name}_words")(words, ids)
         windows = layers.Conv1D(units, CONV_WIDTH, padding="same", activation="relu", name=f"{name}_conv")(words)

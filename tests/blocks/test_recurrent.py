@@ -1,0 +1,109 @@
+"""The fast LSTM gives what Keras' gives: outputs, states and every gradient."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerasapps.blocks.recurrent import LSTM
+
+rng = np.random.default_rng(0)
+B, D, U = 6, 5, 4
+
+
+def masks(length):
+    middle = rng.random((B, length)) > 0.4
+    middle[0] = False
+    right = np.arange(length) < rng.integers(0, length + 1, size=(B, 1))
+    return {"none": None, "right": right, "left": right[:, ::-1].copy(), "middle": middle}
+
+
+def values_and_gradients(layer, x, mask, graph=False):
+    weights = [w.value for w in layer.trainable_variables]
+
+    def run(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = tf.nest.flatten(layer(x, mask=mask))
+            loss = tf.add_n([tf.reduce_sum(tf.sin(3 * v + i)) for i, v in enumerate(y)])
+        return y + tape.gradient(loss, [x, *weights])
+
+    if graph:
+        run = tf.function(run, input_signature=[tf.TensorSpec((None, None, D))])
+    return run(tf.constant(x))
+
+
+def check(ours, keras_layer, x, mask, graph=False):
+    for layer in (ours, keras_layer):
+        layer.build(x.shape)
+    keras_layer.set_weights([rng.normal(size=w.shape) * 0.4 for w in keras_layer.weights])
+    ours.set_weights(keras_layer.get_weights())
+    for a, b in zip(
+        values_and_gradients(ours, x, mask, graph), values_and_gradients(keras_layer, x, mask), strict=True
+    ):
+        np.testing.assert_allclose(a, b, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["none", "right", "left", "middle"])
+@pytest.mark.parametrize("sequences", [False, True])
+@pytest.mark.parametrize("backwards", [False, True])
+def test_equals_keras(kind, sequences, backwards):
+    x = rng.normal(size=(B, 13, D)).astype("float32")
+    options = {"return_sequences": sequences, "go_backwards": backwards, "return_state": True}
+    check(LSTM(U, **options), keras.layers.LSTM(U, **options), x, masks(13)[kind])
+
+
+@pytest.mark.parametrize("length", [3, 10, 23])
+def test_unknown_length_in_a_graph(length):
+    x = rng.normal(size=(B, length, D)).astype("float32")
+    check(LSTM(U, return_sequences=True), keras.layers.LSTM(U, return_sequences=True), x, masks(length)["middle"], True)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"use_bias": False},
+        {"unit_forget_bias": False},
+        {"zero_output_for_mask": True},
+        {"activation": "relu"},
+        {"unroll": True},
+    ],
+)
+def test_options(options):
+    x = rng.normal(size=(B, 12, D)).astype("float32")
+    options = {"return_sequences": True, **options}
+    check(LSTM(U, **options), keras.layers.LSTM(U, **options), x, masks(12)["middle"])
+
+
+@pytest.mark.parametrize("kind", ["none", "right", "middle"])
+@pytest.mark.parametrize("sequences", [False, True])
+def test_bidirectional(kind, sequences):
+    x = rng.normal(size=(B, 12, D)).astype("float32")
+    pair = [keras.layers.Bidirectional(c(U, return_sequences=sequences)) for c in (LSTM, keras.layers.LSTM)]
+    assert isinstance(pair[0].backward_layer, LSTM)
+    check(*pair, x, masks(12)[kind])
+
+
+def network():
+    text = keras.Input((None,), dtype="int32")
+    x = keras.layers.Embedding(20, 6, mask_zero=True)(text)
+    model = keras.Model(text, keras.layers.Dense(3, activation="softmax")(LSTM(4, dropout=0.1)(x)))
+    model.compile("adam", "sparse_categorical_crossentropy")
+    return model
+
+
+def test_saves_and_learns(tmp_path):
+    x, y = rng.integers(0, 20, size=(32, 11)), rng.integers(0, 3, size=32)
+    model = network()
+    model.fit(x, y, verbose=0)
+    model.save(tmp_path / "m.keras")
+    again = keras.saving.load_model(tmp_path / "m.keras")
+    assert isinstance(again.layers[-2], LSTM)
+    np.testing.assert_allclose(again.predict(x, verbose=0), model.predict(x, verbose=0), atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [{"recurrent_dropout": 0.2}, {"dtype": "mixed_bfloat16"}])
+def test_falls_back(options):
+    layer = LSTM(U, **options)
+    assert not layer._is_plain()
+    assert layer(np.ones((2, 5, D), "float32"), training=True).shape == (2, U)

@@ -1,0 +1,103 @@
+"""Adam in one pass gives what Keras' Adam gives on dense gradients."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerasapps import distribution
+from kerasapps.blocks.recurrent import LSTM
+from kerasapps.optimizers import Adam
+
+rng = np.random.default_rng(0)
+x, y = rng.integers(0, 30, size=(160, 12)), rng.integers(0, 5, size=160)
+
+
+class Dense(keras.optimizers.Adam):
+    """Keras' Adam on dense gradients, as on its other backends.
+
+    Given IndexedSlices with a row twice, Keras on TensorFlow adds up the squares instead of squaring the sum.
+    """
+
+    def update_step(self, gradient, variable, learning_rate):
+        super().update_step(tf.convert_to_tensor(gradient), variable, learning_rate)
+
+
+def model_for(optimizer, lstm=keras.layers.LSTM):
+    keras.utils.set_random_seed(1)
+    text = keras.Input((None,), dtype="int32")
+    h = lstm(6)(keras.layers.Embedding(30, 8, mask_zero=True)(text))
+    model = keras.Model(text, keras.layers.Dense(5, activation="softmax", dtype="float32")(h))
+    model.compile(optimizer, "sparse_categorical_crossentropy")
+    return model
+
+
+def fit(model):
+    data = tf.data.Dataset.from_tensor_slices((x, y)).batch(8)  # 20 steps
+    return model.fit(data, verbose=0)
+
+
+def same_weights(a, b, atol=1e-6):
+    for p, q in zip(a.weights, b.weights, strict=True):
+        np.testing.assert_allclose(p.numpy(), q.numpy(), atol=atol)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"clipnorm": 0.1},
+        {"weight_decay": 0.01},
+        {"amsgrad": True},
+        {"epsilon": 1e-3, "beta_1": 0.8},
+        {"use_ema": True},
+        {"gradient_accumulation_steps": 2},
+        {"learning_rate": keras.optimizers.schedules.ExponentialDecay(1e-2, 5, 0.5)},
+    ],
+)
+def test_equals_keras(options):
+    options = {"learning_rate": 1e-3, **options}
+    ours, theirs = model_for(Adam(**options)), model_for(Dense(**options, name="adam"))
+    fit(ours), fit(theirs)
+    same_weights(ours, theirs)
+    for p, q in zip(ours.optimizer.variables, theirs.optimizer.variables, strict=True):
+        assert p.shape == q.shape
+        np.testing.assert_allclose(p.numpy(), q.numpy(), atol=1e-6)
+
+
+def test_repeated_rows():
+    start, values, rows = np.ones((4, 2), "float32"), np.array([[1, 2], [3, 4], [5, 6]], "float32"), [1, 1, 3]
+    dense = np.zeros_like(start)
+    np.add.at(dense, rows, values)
+    results = {}
+    for optimizer, sparse in [(Adam(0.01), 1), (keras.optimizers.Adam(0.01), 0), (keras.optimizers.Adam(0.01), 1)]:
+        w = keras.Variable(start)
+        for scale in (1.0, -0.3, 0.5):
+            g = tf.IndexedSlices(values * scale, tf.constant(rows), (4, 2)) if sparse else tf.constant(dense * scale)
+            optimizer.apply([g], [w])
+        results[type(optimizer), sparse] = w.numpy()
+    np.testing.assert_allclose(results[Adam, 1], results[keras.optimizers.Adam, 0], atol=1e-6)
+    assert np.abs(results[keras.optimizers.Adam, 1] - results[keras.optimizers.Adam, 0]).max() > 1e-5  # theirs
+
+
+def test_saves(tmp_path):
+    model = model_for(Adam())
+    fit(model)
+    model.save(tmp_path / "m.keras")
+    again = keras.saving.load_model(tmp_path / "m.keras")
+    assert isinstance(again.optimizer, Adam)
+    fit(model), fit(again)
+    same_weights(model, again)
+
+
+def test_mixed_precision():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    assert np.isfinite(fit(model_for(Adam())).history["loss"][0])
+
+
+def test_two_replicas_equal_one():
+    with distribution.make_strategy("mirrored").scope():
+        two = model_for(Adam(), LSTM)
+    one = model_for(Dense())
+    fit(two), fit(one)
+    same_weights(two, one, atol=1e-5)

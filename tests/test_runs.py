@@ -1,0 +1,144 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from kerasapps import runs
+from kerasapps.errors import UserError
+from kerasapps.reports import Figure, Reading, Readings, Table, add_axes, new_figure
+from kerasapps.runs import Options, start, write_atomically
+
+
+def begin(folder, *, resume=False, **settings):
+    return start("toy train", {"options": Options(out=folder, resume=resume), **settings}, network="matmul")
+
+
+def figure():
+    drawn = new_figure()
+    add_axes(drawn, xlabel="x").plot([1, 2])
+    return Figure("line", "A line.", drawn)
+
+
+def reading(answer="attic", truth="attic"):
+    return Reading(["Nora is in the attic.", "<b>&"], "Where is Nora?", truth, [(answer, 0.9)], [[0.8, 0.1]], (0,))
+
+
+def test_a_run_folder_has_everything(tmp_path):
+    run = begin(tmp_path / "run", rate=0.5)
+    blocks = [figure(), Table("Table", ["kind", "right"], [["a", 1.25], ["b", None]]), Readings("R", "", [reading()])]
+    run.finish({"accuracy": 1}, summary="A summary.", headline=["accuracy"], blocks=blocks)
+    config = json.loads((run.folder / "config.json").read_text())
+    assert config["settings"]["rate"] == 0.5
+    assert config["precision"] in ("float32", "mixed_bfloat16")
+    assert config["machine"]["tensorflow"]
+    metrics = json.loads((run.folder / "metrics.json").read_text())
+    assert metrics["accuracy"] == 1.0
+    assert metrics["seconds"] > 0
+    assert (run.folder / "figures" / "line.png").read_bytes().startswith(b"\x89PNG")
+    html = (run.folder / "report.html").read_text()
+    for part in ("A summary.", "A line.", "Where is Nora?", "&lt;b&gt;&amp;", "data:image/png;base64,", "–", "1.2"):
+        assert part in html
+
+
+def test_the_report_needs_nothing_beside_it(tmp_path):
+    run = begin(tmp_path / "run")
+    run.finish({}, blocks=[figure()])
+    html = (run.folder / "report.html").read_text()
+    assert "http" not in html
+    assert 'src="data:' in html
+    assert html.count("src=") == html.count('src="data:')
+
+
+def test_a_wrong_answer_shows_the_right_one(tmp_path):
+    run = begin(tmp_path / "run")
+    run.finish({}, blocks=[Readings("R", "", [reading(answer="cellar")])])
+    assert "the answer is <b>attic</b>" in (run.folder / "report.html").read_text()
+
+
+def test_a_run_is_not_overwritten_silently(tmp_path):
+    run = begin(tmp_path / "run")
+    run.close()
+    with pytest.raises(UserError, match=r"holds an unfinished run\. Add --resume"):
+        begin(tmp_path / "run")
+    begin(tmp_path / "run", resume=True).finish({})
+    with pytest.raises(UserError, match="holds a finished run"):
+        begin(tmp_path / "run")
+
+
+def test_a_resumed_run_keeps_its_options(tmp_path):
+    begin(tmp_path / "run", rate=0.5, epochs=2).close()
+    begin(tmp_path / "run", rate=0.5, epochs=3, resume=True).close()
+    with pytest.raises(UserError, match=r"was run with --rate 0\.5, not 0\.1"):
+        begin(tmp_path / "run", rate=0.1, epochs=3, resume=True)
+
+
+def test_a_resumed_run_keeps_its_number_format(tmp_path):
+    begin(tmp_path / "run").close()
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    runs.write_json(tmp_path / "run" / "config.json", config | {"precision": "mixed_bfloat16"})
+    run = begin(tmp_path / "run", resume=True)
+    assert run.config["precision"] == "mixed_bfloat16"
+
+
+def test_a_folder_with_other_things_is_refused(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(UserError, match="is not empty and holds no run"):
+        begin(tmp_path)
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="is a file; --out takes a folder"):
+        begin(tmp_path / "file")
+
+
+def test_a_folder_in_use_is_refused(tmp_path):
+    run = begin(tmp_path / "run")
+    code = (
+        "import sys; from pathlib import Path; from kerasapps.runs import Options, start\n"
+        "try: start('t', {'options': Options(out=Path(sys.argv[1]), resume=True)}, network='matmul')\n"
+        "except Exception as error: print(error)"
+    )
+    command = [sys.executable, "-c", code, str(run.folder)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "is in use by another process" in said
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "metrics.json"
+    write_atomically(path, "old")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["metrics.json"]
+
+
+def test_what_is_no_run_folder_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"is not a run folder: it has no config\.json"):
+        runs.load_model(tmp_path)
+    begin(tmp_path / "run").close()
+    with pytest.raises(UserError, match=r"has no model\.keras yet"):
+        runs.load_model(tmp_path / "run")
+
+
+def test_json_that_is_none_is_named(tmp_path):
+    (tmp_path / "best.json").write_text("{")
+    with pytest.raises(UserError, match="is not valid JSON"):
+        runs.read_json(tmp_path / "best.json")
+    with pytest.raises(UserError, match="does not exist"):
+        runs.read_json(tmp_path / "none.json")
+
+
+def test_smoke_only_shrinks():
+    assert Options().shrink(30, 2) == 30
+    assert Options(smoke=True).shrink(30, 2) == 2
+    assert Options(smoke=True).shrink(1, 2) == 1
+    assert Options(smoke=True, limit=10).rows == 10
+    assert Options(limit=1000).rows == 1000
