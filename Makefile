@@ -15,7 +15,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 demo: setup
-	$(RUN) -m experiments.qa train --data stories --baseline lstm
+	$(RUN) -m experiments.qa train --data stories --epochs 20 --baseline lstm
 
 test: setup
 	$(RUN) -m pytest

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import rich
 import rich.box
@@ -26,17 +26,19 @@ from kerasapps.errors import explain  # noqa: E402
 from kerasapps.reports import Table, format_number  # noqa: E402
 
 
-def main(prog: str, *commands: Callable) -> None:
+def main(prog: str, *commands: Callable, args: Sequence[str] | None = None) -> None:
     """Runs the command that the arguments name and leaves with its exit status.
 
     Args:
         prog: How the script is started, such as "experiments.qa".
         commands: Functions whose keyword-only arguments are the options and whose docstrings are the help.
+        args: The arguments; those of the process by default.
     """
     try:
         tyro.extras.subcommand_cli_from_dict(
             {command.__name__: command for command in commands},
             prog=f"python -m {prog}",
+            args=args,
             config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
         )
     except KeyboardInterrupt:

@@ -26,7 +26,7 @@ from experiments.qa_results import evaluate_model, kinds_table, pick, read_quest
 from kerasapps.data.babi import Question, tokenize
 from kerasapps.data.question_answering import encode, load_stories, read_story, read_test_questions
 from kerasapps.reports import Readings, curves
-from kerasapps.runs import Options, load_model, read_config, read_json, start, write_json
+from kerasapps.runs import Options, load_model, read_config, read_json, save_model, start, write_json
 from kerasapps.search import TunerName
 from kerasapps.search import search as run_search
 from kerasapps.search_report import SearchResult, Trial, search_blocks
@@ -68,9 +68,10 @@ def train(
         recipe = recipe_of(network).override(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
         recipe = replace(recipe, epochs=options.shrink(recipe.epochs, 2))
         splits = load_stories(data, form=form_of(network), tasks=tasks, seed=options.seed, limit=options.rows)
-        network_run = replace(run, folder=run.path("baseline", "history.csv").parent) if is_baseline else run
+        network_run = run.part("baseline") if is_baseline else run
         builder_params = read_json(params) if params and not is_baseline else {}
         trained, history = train_network(network_run, splits, arch=network, recipe=recipe, params=builder_params)
+        save_model(trained, network_run.path("model.keras"))
         tested, by_kind = evaluate_model(trained, splits.test, splits.questions["test"], recipe.batch_size)
         suffix = "_baseline" if is_baseline else ""
         accuracies[network] = by_kind
@@ -92,7 +93,7 @@ def train(
     )
     summary = f"One network ({arch}) for {len(by_kind)} kinds of question, right on {metrics['accuracy']:.1%} of them."
     headline = [name for name in ("accuracy", "accuracy_baseline", "loss", "seconds") if name in metrics]
-    run.finish(metrics, model=model, summary=summary, headline=headline, blocks=[table, shown, *blocks])
+    run.finish(metrics, summary=summary, headline=headline, blocks=[table, shown, *blocks])
     print_table(table)
     for reading in readings[:SHOWN_STORIES]:
         print(f"\n{text_of(reading)}")

@@ -96,7 +96,7 @@ def train_column(
         options = Options(out=Path(folder) / name, resume=True, seed=seed, smoke=smoke, **shared)
         run = start(f"qa babi {arch} {name}", {"tasks": group, "data": data, "options": options}, network="recurrent")
         splits = load_stories(data, form=form_of(arch), tasks=group, seed=seed, limit=options.limit)
-        recipe = recipe_of(arch, mode=mode)
+        recipe = recipe_of(arch)
         recipe = recipe.override(epochs=options.shrink(recipe.epochs, 1))
         model, history = train_network(run, splits, arch=arch, recipe=recipe, params={})
         for part, row in (("test", "error"), ("validation", "validation")):

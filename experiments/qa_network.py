@@ -14,6 +14,8 @@ from kerasapps.runs import Run, read_json, write_json
 from kerasapps.training import History, fit
 
 Arch = Literal["memory", "lstm", "gru", "bilstm", "conv"]
+# Share of the steps in which the learning rate of the memory network rises.
+WARMUP = 0.03
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Recipe:
 
 def recipe_of(arch: Arch) -> Recipe:
     """Returns the recipe of an architecture."""
-    return Recipe(60, 64, 2e-3) if arch == "memory" else Recipe(30, 32, 1e-3)
+    return Recipe(50, 32, 2e-3) if arch == "memory" else Recipe(30, 32, 1e-3)
 
 
 def form_of(arch: Arch) -> Form:
@@ -53,18 +55,22 @@ def make_model(
         arch: Which network.
         params: Arguments of its builder.
         learning_rate: Of Adam at its highest.
-        steps: Steps of the whole training, over which the learning rate of the memory network falls to nothing.
+        steps: Steps of the whole training; that of the memory network warms up for a short while and then cools down.
         jit_compile: Whether XLA compiles the step.
         sizes: What the data gives the builder.
     """
     if arch == "memory":
         model = memory_network.build_memory_network(**sizes, **params)
-        rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
+        warmup = max(1, int(WARMUP * steps))
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0, steps - warmup, alpha=0.02, warmup_target=learning_rate, warmup_steps=warmup
+        )
+        optimizer = Adam(rate, global_clipnorm=1.0)
     else:
         model = question_answering.build_question_answering(**sizes, **{"encoder": arch} | params)
-        rate = learning_rate
+        optimizer = Adam(learning_rate)
     model.compile(
-        Adam(rate),
+        optimizer,
         {"answer": "sparse_categorical_crossentropy"},
         metrics={"answer": ["accuracy"]},
         jit_compile=jit_compile,

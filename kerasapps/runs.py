@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -32,6 +32,8 @@ from kerasapps.reports import Block, Figure, render_report
 
 # What may differ between a run and its resumption: where it lies, and how long it goes on.
 FREE_ON_RESUME = {"out", "resume", "epochs"}
+# All that is there when a run ended before its first epoch did: nothing that a new one could destroy.
+UNBEGUN = {".lock", "config.json", "vocabulary.json", "tensorboard"}
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,12 @@ class Run:
         path = self.folder.joinpath(*parts)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
+
+    def part(self, name: str) -> "Run":
+        """Returns a run folder inside this one, for a second network under the same options."""
+        folder = self.path(name, "config.json").parent
+        write_json(folder / "config.json", self.config)
+        return replace(self, folder=folder)
 
     def finish(
         self,
@@ -268,9 +276,12 @@ def _check_same_run(folder: Path, before: dict | None, settings: dict[str, Any],
         if any(entry.name != ".lock" for entry in folder.iterdir()):
             raise UserError(f"{folder} is not empty and holds no run. Choose another --out.")
         return
-    if not resume:
+    begun = {entry.name for entry in folder.iterdir() if entry.is_file() or any(entry.iterdir())}
+    if not resume and begun - UNBEGUN:
         state = "a finished run" if (folder / "metrics.json").exists() else "an unfinished run"
         raise UserError(f"{folder} holds {state}. Add --resume to go on with it, or choose another --out.")
+    if not begun - UNBEGUN:
+        return
     now = json.loads(json.dumps(settings, default=str))
     for name in sorted(now.keys() | before["settings"].keys()):
         old, new = before["settings"].get(name), now.get(name)

@@ -59,6 +59,7 @@ def test_a_wrong_answer_shows_the_right_one(tmp_path):
 
 def test_a_run_is_not_overwritten_silently(tmp_path):
     run = begin(tmp_path / "run")
+    run.path("history.csv").write_text("epoch\n1\n")
     run.close()
     with pytest.raises(UserError, match=r"holds an unfinished run\. Add --resume"):
         begin(tmp_path / "run")
@@ -68,7 +69,9 @@ def test_a_run_is_not_overwritten_silently(tmp_path):
 
 
 def test_a_resumed_run_keeps_its_options(tmp_path):
-    begin(tmp_path / "run", rate=0.5, epochs=2).close()
+    run = begin(tmp_path / "run", rate=0.5, epochs=2)
+    run.path("history.csv").write_text("epoch\n1\n")
+    run.close()
     begin(tmp_path / "run", rate=0.5, epochs=3, resume=True).close()
     with pytest.raises(UserError, match=r"was run with --rate 0\.5, not 0\.1"):
         begin(tmp_path / "run", rate=0.1, epochs=3, resume=True)
