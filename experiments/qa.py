@@ -29,7 +29,7 @@ from kerasapps.reports import Readings, curves
 from kerasapps.runs import Options, load_model, read_config, read_json, save_model, start, write_json
 from kerasapps.search import TunerName
 from kerasapps.search import search as run_search
-from kerasapps.search_report import SearchResult, Trial, search_blocks
+from kerasapps.search_report import SearchResult, Trial, search_blocks, show
 
 ALL_TASKS = tuple(range(1, 21))
 SHOWN_STORIES = 3
@@ -60,7 +60,7 @@ def train(
         params: A best.json written by `search`.
         options: Options that every experiment shares.
     """
-    run = start("qa train", locals(), network="recurrent")
+    run = start("Question answering", locals(), network="recurrent")
     metrics, accuracies, blocks = {}, {}, []
     for network in filter(None, (arch, baseline)):
         is_baseline = bool(accuracies)
@@ -78,7 +78,7 @@ def train(
         metrics |= {f"{name}{suffix}": value for name, value in tested.items()}
         metrics |= {f"accuracy_{kind}{suffix}": value for kind, value in by_kind.items()}
         if history.rows:
-            blocks.append(curves(history.rows, best_epoch=history.best_epoch, name=f"curves{suffix}"))
+            blocks.append(curves(history.rows, best_epoch=history.best_epoch, name=f"curves{suffix}", network=network))
         if not is_baseline:
             model, vocabulary, questions = trained, splits.vocabulary, pick(splits.questions["test"])
             metrics["seconds"] = history.seconds
@@ -123,7 +123,7 @@ def search(
         workers: Trials at a time.
         options: Options that every experiment shares.
     """
-    run = start("qa search", locals(), network="recurrent")
+    run = start("Question answering search", locals(), network="recurrent")
     epochs = options.shrink(epochs or recipe_of(arch).epochs, 2)
     shared = {"seed": options.seed, "strategy": options.strategy, "precision": run.config["precision"]}
     shared |= {"limit": options.rows}
@@ -207,7 +207,7 @@ def trial(*, params: dict, folder: str, epochs: int, data: str, tasks: list[int]
     """Trains one configuration for the search, in a process of its own; the test part is not touched."""
     options = Options(out=Path(folder), resume=True, **shared)
     settings = {"params": params, "epochs": epochs, "data": data, "tasks": tasks, "arch": arch, "options": options}
-    run = start("qa trial", settings, network="recurrent")
+    run = start("Question answering trial", settings, network="recurrent")
     splits = load_stories(data, form=form_of(arch), tasks=tasks, seed=options.seed, limit=options.limit)
     recipe = recipe_of(arch).override(epochs=epochs)
     model, history = train_network(run, splits, arch=arch, recipe=recipe, params=params)
@@ -220,7 +220,7 @@ def show_trial(one: Trial, result: SearchResult) -> None:
     """Prints how a trial ended."""
     score = f"{one.score:.4f}" if one.score is not None else f"failed: {one.message}"
     best = f"best so far {result.best.score:.4f}" if any(t.score is not None for t in result.trials) else ""
-    params = " ".join(f"{name}={value}" for name, value in one.params.items())
+    params = " ".join(f"{name}={show(value)}" for name, value in one.params.items())
     print(f"{one.name:>8}  {score}  ({one.seconds:.0f} s)  {params}  {best}", flush=True)
 
 

@@ -48,7 +48,7 @@ def babi(
         workers: Trainings at a time, one thread each if more than one.
         options: Options that every experiment shares.
     """
-    run = start("qa babi", locals(), network="recurrent")
+    run = start("Question answering bAbI table", locals(), network="recurrent")
     print(RULE, flush=True)
     todo = [(column, seed) for seed in range(options.seed, options.seed + seeds) for column in columns]
     shared = {"precision": run.config["precision"], "limit": options.rows}
@@ -94,7 +94,11 @@ def train_column(
         keras.backend.clear_session()
         name = "joint" if mode == "joint" else f"qa{group[0]}"
         options = Options(out=Path(folder) / name, resume=True, seed=seed, smoke=smoke, **shared)
-        run = start(f"qa babi {arch} {name}", {"tasks": group, "data": data, "options": options}, network="recurrent")
+        run = start(
+            f"question answering bAbI {arch} {name}",
+            {"tasks": group, "data": data, "options": options},
+            network="recurrent",
+        )
         splits = load_stories(data, form=form_of(arch), tasks=group, seed=seed, limit=options.limit)
         recipe = recipe_of(arch)
         recipe = recipe.override(epochs=options.shrink(recipe.epochs, 1))

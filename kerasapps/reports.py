@@ -21,8 +21,11 @@ STYLE = {
     "figure.constrained_layout.use": True,
     "font.size": 10,
     "grid.color": "#e6e8ec",
-    "legend.frameon": False,
 }
+
+
+# What comes in whole numbers on an axis.
+COUNTED = {"epoch", "trial"}
 
 
 @dataclass(frozen=True)
@@ -104,10 +107,14 @@ def add_axes(figure: matplotlib.figure.Figure, *position: int, **labels: str) ->
     with matplotlib.rc_context(STYLE):
         axes = figure.add_subplot(*(position or (1, 1, 1)))
         axes.set(**labels)
+        if labels.get("xlabel") in COUNTED:
+            axes.xaxis.get_major_locator().set_params(integer=True)
         return axes
 
 
-def curves(rows: Sequence[dict[str, float]], *, best_epoch: int, name: str = "curves") -> Figure:
+def curves(
+    rows: Sequence[dict[str, float]], *, best_epoch: int, name: str = "curves", network: str = "The network"
+) -> Figure:
     """Draws loss and accuracy-like metrics over the epochs, training and validation together."""
     metrics = [key for key in rows[0] if not key.startswith("val_") and f"val_{key}" in rows[0]] if rows else []
     figure = new_figure(width=3.6 * max(2, len(metrics)))
@@ -117,9 +124,8 @@ def curves(rows: Sequence[dict[str, float]], *, best_epoch: int, name: str = "cu
         axes.plot(epochs, [row[metric] for row in rows], label="training")
         axes.plot(epochs, [row[f"val_{metric}"] for row in rows], label="validation")
         axes.axvline(best_epoch, color="#9aa1ab", linewidth=1, linestyle=":", label="kept")
-        axes.set_xlim(left=1) if len(rows) > 1 else None
-        axes.legend()
-    return Figure(name, f"Training and validation by epoch; the weights of epoch {best_epoch} are kept.", figure)
+        axes.legend(frameon=False)
+    return Figure(name, f"{network} by epoch; the weights of epoch {best_epoch} are kept.", figure)
 
 
 def render_report(

@@ -150,7 +150,7 @@ def start(title: str, settings: dict[str, Any], *, network: runtime.Network) -> 
     options: Options = settings.pop("options")
     settings |= asdict(options)
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    folder = options.out or Path("runs") / f"{title.replace(' ', '-')}-{stamp}"
+    folder = options.out or Path("runs") / f"{title.lower().replace(' ', '-')}-{stamp}"
     lock = _claim(folder)
     config_path = folder / "config.json"
     before = read_json(config_path) if config_path.exists() else None

@@ -78,7 +78,7 @@ def search_blocks(result: SearchResult) -> list[Figure | Table]:
         "Trials, the best first",
         ["trial", result.objective, "seconds", *names, ""],
         [
-            [trial.name, trial.score, trial.seconds, *(str(trial.params[name]) for name in names), trial.message]
+            [trial.name, trial.score, f"{trial.seconds:.0f}", *map(show, trial.params.values()), trial.message]
             for trial in ranked
         ],
         caption=(
@@ -102,7 +102,7 @@ def _history_figure(result: SearchResult) -> Figure:
         axes.axhline(result.baseline.score, color="#6b7280", linestyle="--", label=BASELINE)
     for number in numbers[np.isnan(scores)]:
         axes.axvline(number, color="#b5485d", linewidth=1, alpha=0.6)
-    axes.legend()
+    axes.legend(frameon=False)
     return Figure("history", "Scores in the order of the trials; a red line is a trial that failed.", figure)
 
 
@@ -130,15 +130,20 @@ def _parallel_figure(result: SearchResult, names: list[str]) -> list[Figure]:
         color = matplotlib.colormaps["viridis_r"](good[i])
         axes.plot(heights[:, i], color=color, alpha=0.85, linewidth=1 + 1.5 * good[i])
     for x, name in enumerate(names):
-        values = {height: str(trial.params[name]) for height, trial in zip(heights[x], trials, strict=True)}
+        values = {height: show(trial.params[name]) for height, trial in zip(heights[x], trials, strict=True)}
         for height, value in values.items():
             axes.annotate(
                 value, (x, height), fontsize=7, color="#4b5563", ha="right", xytext=(-3, 2), textcoords="offset points"
             )
-    axes.set_xticks(range(len(columns)), [*names, result.objective])
+    axes.set_xticks(range(len(columns)), [name.replace("_", "\n") for name in (*names, result.objective)])
     axes.set_yticks([])
     axes.grid(axis="y", visible=False)
     return [Figure("parallel", "One line a trial; dark and thick lines scored best.", figure)]
+
+
+def show(value: Any) -> str:
+    """Returns a hyperparameter as a person would write it: 0.3, not 0.30000000000000004."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _positions(values: list) -> np.ndarray:

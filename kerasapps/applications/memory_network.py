@@ -16,7 +16,7 @@ def build_memory_network(
     vocab_size: int,
     num_answers: int,
     sentence_length: int,
-    units: int = 64,
+    units: int = 96,
     hops: int = 3,
     walkers: int = 6,
     walk_steps: int = 3,
@@ -106,7 +106,7 @@ def attention_of(model: keras.Model) -> keras.Model:
 def search_space(hp) -> dict:
     """Returns arguments for `build_memory_network`; each default equals the builder's."""
     return {
-        "units": hp.Int("units", 32, 128, step=32, default=64),
+        "units": hp.Int("units", 32, 128, step=32, default=96),
         "hops": hp.Int("hops", 1, 4, default=3),
         "walkers": hp.Choice("walkers", [0, 2, 4, 6, 8], default=6),
         "walk_steps": hp.Int("walk_steps", 2, 4, default=3),

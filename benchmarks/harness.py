@@ -1,0 +1,132 @@
+"""Times implementations of one job against each other: each in a process of its own, in turn, several times.
+
+These machines are shared and their speed wanders, so what counts is the ratio of two readings taken one after the
+other, and of these the median.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+WARM_UP_STEPS = 10
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """One way to do the job.
+
+    Args:
+        name: Its name in the records; variants of a library start with the library's name.
+        command: Arguments of the Python interpreter that run it once and print a line of JSON.
+        python: The interpreter.
+    """
+
+    name: str
+    command: Sequence[str]
+    python: str = sys.executable
+
+
+def compare(
+    cases: dict[str, Sequence[Implementation]], *, rounds: int, flops: dict[str, float], peak: float, batch: int
+) -> dict[str, Any]:
+    """Runs every implementation of every case `rounds` times, in turn.
+
+    Args:
+        cases: Name to implementations; the first is ours.
+        rounds: How often.
+        flops: Floating-point operations of a step, by case.
+        peak: Floating-point operations a second that this machine reaches in a large matrix product.
+        batch: Items in a step.
+
+    Returns:
+        `records` and `ratios`. A ratio above 1 says that ours is faster; that to a library is to its variant with
+        the best median, and the median over the pairs.
+    """
+    records, ratios = [], {}
+    for case, implementations in cases.items():
+        seconds: dict[str, list[float]] = {}
+        details: dict[str, dict] = {}
+        for number in range(rounds):
+            for implementation in implementations:
+                reading = run(implementation)
+                seconds.setdefault(implementation.name, []).append(reading["seconds_per_step"])
+                details[implementation.name] = reading
+                items = batch / reading["seconds_per_step"]
+                print(f"{case}  round {number + 1}  {implementation.name:<24}{items:8.0f} items/s", flush=True)
+        for name, values in seconds.items():
+            step = float(np.median(values))
+            records.append(
+                {
+                    "case": case,
+                    "implementation": name,
+                    "precision": details[name]["precision"],
+                    "seconds_per_step": step,
+                    "seconds_per_step_all": values,
+                    "items_per_second": batch / step,
+                    "share_of_peak": flops[case] / step / peak,
+                    "peak_memory_mib": details[name]["peak_memory_mib"],
+                }
+            )
+        ours = np.array(seconds[implementations[0].name])
+        ratios[case] = {}
+        for library in ("keras", "torch"):
+            variants = [name for name in seconds if name.startswith(library)]
+            if variants:
+                best = min(variants, key=lambda name: np.median(seconds[name]))
+                pairs = np.array(seconds[best]) / ours
+                ratios[case][f"vs_{library}"] = float(np.median(pairs))
+                ratios[case][f"vs_{library}_pairs"] = [round(float(pair), 3) for pair in pairs]
+    return {"records": records, "ratios": ratios, "peak_flops": peak}
+
+
+def run(implementation: Implementation) -> dict[str, Any]:
+    """Runs one implementation once and returns what it measured."""
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+    command = [implementation.python, *implementation.command]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    if done.returncode:
+        sys.exit(f"{implementation.name} failed:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def report(times: Sequence[float], *, precision: str) -> None:
+    """Prints what a process measured, for `run`; `times` are the moments at which steps ended."""
+    steps = np.diff(times[WARM_UP_STEPS:])
+    peak_memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    reading = {"seconds_per_step": float(np.median(steps)), "precision": precision, "peak_memory_mib": peak_memory}
+    print(json.dumps(reading))
+
+
+def has_torch(python: str) -> bool:
+    """Tells whether an interpreter can import torch."""
+    return subprocess.run([python, "-c", "import torch"], capture_output=True, check=False).returncode == 0
+
+
+def measure_peak(work: Callable[[], Any], flops: float, *, repeats: int = 10) -> float:
+    """Returns the most floating-point operations a second that `work` reached."""
+    work()
+    best = 0.0
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        best = max(best, flops / (time.perf_counter() - start))
+    return best
+
+
+def write(path: Path, result: dict[str, Any]) -> None:
+    """Writes the result and prints the ratios."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=2) + "\n")
+    for case, ratios in result["ratios"].items():
+        shown = ", ".join(f"{value:.2f} {name}" for name, value in ratios.items() if not name.endswith("_pairs"))
+        print(f"{case}: {shown}")
+    print(path)
