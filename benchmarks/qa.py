@@ -69,9 +69,11 @@ def worker(implementation: str, question: int, steps: int) -> None:
     import tensorflow as tf
     from keras import layers
 
-    from kerasapps import build_question_answering
+    from kerasapps import build_question_answering, runtime
     from kerasapps.optimizers import Adam
 
+    if implementation == "kerasapps":
+        runtime.set_threads("recurrent")
     rng = np.random.default_rng(0)
     rows = BATCH * steps
     inputs = {

@@ -33,7 +33,7 @@ class Recipe:
 
 def recipe_of(arch: Arch) -> Recipe:
     """Returns the recipe of an architecture."""
-    return Recipe(50, 32, 2e-3) if arch == "memory" else Recipe(30, 32, 1e-3)
+    return Recipe(40, 32, 2e-3) if arch == "memory" else Recipe(30, 32, 1e-3)
 
 
 def form_of(arch: Arch) -> Form:

@@ -156,7 +156,8 @@ def start(title: str, settings: dict[str, Any], *, network: runtime.Network) -> 
     before = read_json(config_path) if config_path.exists() else None
     _check_same_run(folder, before, settings, resume=options.resume)
 
-    # Devices first: TensorFlow starts with the first computation, and cannot be split after that.
+    # Threads and devices first: TensorFlow starts with the first computation and keeps both from then on.
+    runtime.set_threads(network)
     strategy = distribution.make_strategy(options.strategy)
     runtime.set_seed(options.seed, deterministic=options.deterministic)
     # A resumed run keeps the number format it began with, whatever is measured today.

@@ -1,5 +1,6 @@
 """What a computation runs on: devices, number format, XLA, seeds."""
 
+import contextlib
 import os
 import platform
 import statistics
@@ -36,6 +37,18 @@ def set_seed(seed: int, *, deterministic: bool = False) -> None:
     keras.utils.set_random_seed(seed)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
+
+
+def set_threads(network: Network) -> None:
+    """Gives each operation of a recurrent network one thread, as long as TensorFlow has not started.
+
+    A step of a recurrent network is too small to share: waiting for the other thread takes longer than the work.
+    Branches still run side by side, on as many threads as there are cores.
+    """
+    if network == "recurrent" and not tf.config.list_physical_devices("GPU"):
+        # Too late is not wrong, only slower: whoever imports the builders may have started TensorFlow.
+        with contextlib.suppress(RuntimeError):
+            tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
 def set_precision(precision: Precision, *, network: Network) -> str:

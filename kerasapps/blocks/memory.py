@@ -5,8 +5,6 @@ from keras import layers, ops
 
 # Keeps the logarithm of an arrival that did not happen finite, and small beside any that did.
 LOG_FLOOR = 1e-2
-# Positions that differ from the start are told apart sooner than equal ones.
-START = keras.initializers.RandomNormal(mean=1.0, stddev=0.5)
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")
@@ -22,7 +20,7 @@ class PositionWeightedSum(layers.Layer):
 
     def build(self, words_shape, ids_shape):
         """Makes one weight for each position and feature."""
-        self.weight = self.add_weight(name="weight", shape=words_shape[-2:], initializer=START)
+        self.weight = self.add_weight(name="weight", shape=words_shape[-2:], initializer="ones")
 
     def call(self, words, ids):
         """Adds up what is not padding."""

@@ -105,5 +105,5 @@ def test_saves_and_learns(tmp_path):
 @pytest.mark.parametrize("options", [{"recurrent_dropout": 0.2}, {"dtype": "mixed_bfloat16"}])
 def test_falls_back(options):
     layer = LSTM(U, **options)
-    assert not layer._is_plain()
+    assert not layer._has_kernel()
     assert layer(np.ones((2, 5, D), "float32"), training=True).shape == (2, U)
