@@ -76,7 +76,11 @@ def babi(
     kinds = [f"qa{task}" for task in sorted(set(tasks))]
     table, metrics = summarise(results, kinds, columns)
     summary = f"All bAbI tasks ({data}), {seeds} seeds. {RULE}"
-    headline = [name for name in ("mean_error", "mean_error_reference", "mean_error_single") if name in metrics]
+    headline = [
+        name
+        for name in ("mean_error", "mean_error_reference", "mean_error_memory_single", "mean_error_lstm_single")
+        if name in metrics
+    ]
     run.finish(metrics, summary=summary, headline=headline, blocks=[table, errors_figure(metrics, kinds)])
     print_table(table)
     print(f"\n{run.folder / 'report.html'}")
@@ -110,7 +114,8 @@ def train_column(
                 result[row][kind] = 100 * (1 - accuracy) if part == "test" else accuracy
         result["seconds"] += history.seconds
         metrics = {f"error_{kind}": result["error"][kind] for kind in (f"qa{task}" for task in group)}
-        run.finish(metrics | {"seconds": history.seconds}, model=model)
+        written = run.finish(metrics | {"seconds": history.seconds}, model=model)
+        result["peak_memory_mib"] = max(result["peak_memory_mib"], written["peak_memory_mib"])
     return result
 
 
@@ -136,7 +141,8 @@ def summarise(
         metrics[f"mean_error_chosen{suffix}"] = float(chosen.mean())
         metrics[f"mean_error_lowest{suffix}"] = float(errors.mean(1).min())
         metrics[f"mean_error_highest{suffix}"] = float(errors.mean(1).max())
-        metrics[f"seconds{suffix or '_memory_joint'}"] = float(np.median([one["seconds"] for one in runs]))
+        for name in ("seconds", "peak_memory_mib"):
+            metrics[f"{name}_{column}"] = float(np.median([one[name] for one in runs]))
         metrics |= {
             f"error_{kind}{suffix}": float(value) for kind, value in zip(kinds, np.median(errors, 0), strict=True)
         }

@@ -14,6 +14,7 @@ import contextlib
 import fcntl
 import json
 import os
+import resource
 import shlex
 import sys
 import tempfile
@@ -107,7 +108,7 @@ class Run:
         """Writes model, figures, report and metrics; releases the folder.
 
         Args:
-            metrics: Name to number, flat; `seconds` is added where it is missing.
+            metrics: Name to number, flat; `seconds` and `peak_memory_mib` of the process are added where missing.
             model: The model to keep, where the run has one.
             summary: One or two sentences for the head of the report.
             headline: Names of the metrics to show large.
@@ -118,6 +119,7 @@ class Run:
         """
         metrics = {name: float(value) for name, value in metrics.items()}
         metrics.setdefault("seconds", time.perf_counter() - self.started)
+        metrics.setdefault("peak_memory_mib", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
         if model is not None:
             save_model(model, self.path("model.keras"))
         for block in blocks:

@@ -116,7 +116,6 @@ def _counted_first(sequences, mask):
 
 def _at(steps, index):
     """Picks a step for each row: steps (T, B, U), index (B,) or (B, T') -> (B, U) or (B, T', U)."""
-    return ops.squeeze(
-        ops.take_along_axis(ops.transpose(steps, (1, 0, 2)), ops.reshape(index, (ops.shape(index)[0], -1, 1)), axis=1),
-        axis=1 if len(index.shape) == 1 else (),
-    )
+    if len(index.shape) == 1:
+        return _at(steps, index[:, None])[:, 0]
+    return ops.take_along_axis(ops.transpose(steps, (1, 0, 2)), index[:, :, None], axis=1)

@@ -92,6 +92,12 @@ def network():
     return model
 
 
+def test_batches_of_unknown_size():
+    x, y = rng.integers(0, 20, size=(30, 11)), rng.integers(0, 3, size=30)
+    history = network().fit(tf.data.Dataset.from_tensor_slices((x, y)).batch(8), verbose=0)
+    assert np.isfinite(history.history["loss"][0])
+
+
 def test_saves_and_learns(tmp_path):
     x, y = rng.integers(0, 20, size=(32, 11)), rng.integers(0, 3, size=32)
     model = network()

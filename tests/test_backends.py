@@ -1,0 +1,46 @@
+"""Every builder gives the same outputs from the same weights on the JAX backend."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.contract import CONTRACTS
+
+ROOT = Path(__file__).parent.parent
+
+
+def answer(folder: Path) -> None:
+    """Builds each contract's network, sets its weights and writes its outputs; runs under another backend."""
+    import keras
+
+    for i, contract in enumerate(CONTRACTS):
+        model = contract.builder(**contract.arguments)
+        with np.load(folder / f"weights{i}.npz") as file:
+            model.set_weights([file[name] for name in file.files])
+        outputs = model.predict(contract.inputs, verbose=0)
+        np.savez(folder / f"outputs{i}.npz", **outputs)
+    print(keras.backend.backend())
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="jax is not installed")
+def test_jax_gives_the_same_outputs(tmp_path):
+    models = [contract.builder(**contract.arguments) for contract in CONTRACTS]
+    for i, model in enumerate(models):
+        np.savez(tmp_path / f"weights{i}.npz", **{f"{j:03d}": w for j, w in enumerate(model.get_weights())})
+    command = [sys.executable, "-m", "tests.test_backends", str(tmp_path)]
+    environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "jax", done.stderr[-2000:]
+    for i, (model, contract) in enumerate(zip(models, CONTRACTS, strict=True)):
+        with np.load(tmp_path / f"outputs{i}.npz") as file:
+            for name, value in model(contract.inputs).items():
+                np.testing.assert_allclose(file[name], value, atol=1e-4)
+
+
+if __name__ == "__main__":
+    answer(Path(sys.argv[1]))
