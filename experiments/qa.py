@@ -9,7 +9,6 @@ python -m experiments.qa babi --out runs/babi
 """
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from experiments.cli import main, print_table
@@ -20,13 +19,14 @@ from experiments.qa_network import (
     read_vocabulary,
     recipe_of,
     space_of,
+    train_and_test,
     train_network,
 )
 from experiments.qa_results import evaluate_model, kinds_table, pick, read_questions, text_of
 from kerasapps.data.babi import Question, tokenize
 from kerasapps.data.question_answering import encode, load_stories, read_story, read_test_questions
 from kerasapps.reports import Readings, curves
-from kerasapps.runs import Options, load_model, read_config, read_json, save_model, start, write_json
+from kerasapps.runs import Options, load_model, read_config, read_json, start, write_json
 from kerasapps.search import TunerName
 from kerasapps.search import search as run_search
 from kerasapps.search_report import SearchResult, Trial, search_blocks, show
@@ -61,43 +61,40 @@ def train(
         options: Options that every experiment shares.
     """
     run = start("Question answering", locals(), network="recurrent")
-    metrics, accuracies, blocks = {}, {}, []
-    for network in filter(None, (arch, baseline)):
-        is_baseline = bool(accuracies)
-        print(f"{'Baseline' if is_baseline else 'Network'}: {network}", flush=True)
-        recipe = recipe_of(network).override(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
-        recipe = replace(recipe, epochs=options.shrink(recipe.epochs, 2))
-        splits = load_stories(data, form=form_of(network), tasks=tasks, seed=options.seed, limit=options.rows)
-        network_run = run.part("baseline") if is_baseline else run
-        builder_params = read_json(params) if params and not is_baseline else {}
-        trained, history = train_network(network_run, splits, arch=network, recipe=recipe, params=builder_params)
-        save_model(trained, network_run.path("model.keras"))
-        tested, by_kind = evaluate_model(trained, splits.test, splits.questions["test"], recipe.batch_size)
-        suffix = "_baseline" if is_baseline else ""
-        accuracies[network] = by_kind
-        metrics |= {f"{name}{suffix}": value for name, value in tested.items()}
-        metrics |= {f"accuracy_{kind}{suffix}": value for kind, value in by_kind.items()}
-        if history.rows:
-            blocks.append(curves(history.rows, best_epoch=history.best_epoch, name=f"curves{suffix}", network=network))
-        if not is_baseline:
-            model, vocabulary, questions = trained, splits.vocabulary, pick(splits.questions["test"])
-            metrics["seconds"] = history.seconds
-        if history.interrupted:
-            print("Interrupted: what there is is evaluated and saved.")
-            break
-    table, readings = kinds_table(accuracies), read_questions(model, vocabulary, questions)
+    asked = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    print(f"Network: {arch}", flush=True)
+    first = train_and_test(run, arch, data=data, tasks=tasks, params=read_json(params) if params else {}, **asked)
+    networks = {arch: first}
+    if baseline and not first.history.interrupted:
+        print(f"Baseline: {baseline}", flush=True)
+        other = train_and_test(run.part("baseline"), baseline, data=data, tasks=tasks, params={}, **asked)
+        networks[f"{baseline}, baseline"] = other
+    if any(network.history.interrupted for network in networks.values()):
+        print("Interrupted: what there is was evaluated and is saved.")
+
+    metrics = {"seconds": first.history.seconds}
+    for network, suffix in zip(networks.values(), ("", "_baseline"), strict=False):
+        metrics |= {f"{name}{suffix}": value for name, value in network.metrics.items()}
+    table = kinds_table({name: network.by_kind for name, network in networks.items()})
+    readings = read_questions(first.model, first.splits.vocabulary, pick(first.splits.questions["test"]))
     shown = Readings(
         "What it read, what it answered, what it looked at",
         "Test questions. The darker a cell, the more that hop looked at the sentence; bold sentences hold the answer.",
         readings,
     )
-    summary = f"One network ({arch}) for {len(by_kind)} kinds of question, right on {metrics['accuracy']:.1%} of them."
+    drawn = [
+        curves(network.history.rows, best_epoch=network.history.best_epoch, name=f"curves_{i}", network=name)
+        for i, (name, network) in enumerate(networks.items())
+        if network.history.rows
+    ]
+    right, kinds = metrics["accuracy"], len(first.by_kind)
+    summary = f"One network ({arch}) for {kinds} kinds of question, right on {right:.1%} of the test questions."
     headline = [name for name in ("accuracy", "accuracy_baseline", "loss", "seconds") if name in metrics]
-    run.finish(metrics, summary=summary, headline=headline, blocks=[table, shown, *blocks])
+    run.finish(metrics, summary=summary, headline=headline, blocks=[table, shown, *drawn])
     print_table(table)
     for reading in readings[:SHOWN_STORIES]:
         print(f"\n{text_of(reading)}")
-    print(f"\nRight on {metrics['accuracy']:.1%} of the test questions. Report: {run.folder / 'report.html'}")
+    print(f"\nRight on {right:.1%} of the test questions. Report: {run.folder / 'report.html'}")
 
 
 def search(

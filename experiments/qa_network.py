@@ -1,16 +1,18 @@
 """The question-answering networks with the recipes that train them well."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import keras
 
+from experiments.qa_results import evaluate_model
 from kerasapps import distribution
 from kerasapps.applications import memory_network, question_answering
-from kerasapps.data.question_answering import Form, StorySplits, Vocabulary
+from kerasapps.data.question_answering import Form, StorySplits, Vocabulary, load_stories
 from kerasapps.optimizers import Adam
-from kerasapps.runs import Run, read_json, write_json
+from kerasapps.runs import Run, read_json, save_model, write_json
 from kerasapps.training import History, fit
 
 Arch = Literal["memory", "lstm", "gru", "bilstm", "conv"]
@@ -96,6 +98,31 @@ def train_network(
         )
     history = fit(model, splits, run, epochs=recipe.epochs, batch_size=recipe.batch_size, monitor="val_accuracy")
     return model, history
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network after its training: `metrics` on the test part, and its accuracy there by kind of question."""
+
+    model: keras.Model
+    splits: StorySplits
+    history: History
+    metrics: dict[str, float]
+    by_kind: dict[str, float]
+
+
+def train_and_test(
+    run: Run, arch: Arch, *, data: str, tasks: Sequence[int], params: dict, **recipe: float | None
+) -> Trained:
+    """Trains one network in a run folder and evaluates it on the test part."""
+    chosen = recipe_of(arch).override(**recipe)
+    chosen = replace(chosen, epochs=run.options.shrink(chosen.epochs, 2))
+    splits = load_stories(data, form=form_of(arch), tasks=tasks, seed=run.options.seed, limit=run.options.rows)
+    model, history = train_network(run, splits, arch=arch, recipe=chosen, params=params)
+    save_model(model, run.path("model.keras"))
+    metrics, by_kind = evaluate_model(model, splits.test, splits.questions["test"], chosen.batch_size)
+    metrics |= {f"accuracy_{kind}": accuracy for kind, accuracy in by_kind.items()}
+    return Trained(model, splits, history, metrics, by_kind)
 
 
 def read_vocabulary(folder: Path) -> Vocabulary:

@@ -151,6 +151,8 @@ def start(title: str, settings: dict[str, Any], *, network: runtime.Network) -> 
     settings = dict(settings)
     options: Options = settings.pop("options")
     settings |= asdict(options)
+    if options.limit is not None and options.limit < 1:
+        raise UserError(f"--limit must be at least 1. Received: {options.limit}")
     stamp = time.strftime("%Y%m%d-%H%M%S")
     folder = options.out or Path("runs") / f"{title.lower().replace(' ', '-')}-{stamp}"
     lock = _claim(folder)

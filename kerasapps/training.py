@@ -66,8 +66,12 @@ def fit(
 
     Raises:
         TrainingError: If the loss is no longer a number. The best weights so far are in the run folder.
-        UserError: If the run folder's checkpoint is of another network.
+        UserError: If the run folder's checkpoint is of another network, or a batch holds more than the data.
+        ValueError: If `epochs` or `batch_size` is under 1.
     """
+    for name, value in {"epochs": epochs, "batch_size": batch_size}.items():
+        if value < 1:
+            raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
     keeper = Checkpoints(model, run, monitor=monitor, patience=patience)
     keeper.load()
     done = len(keeper.rows)

@@ -51,7 +51,7 @@ def test_train_writes_a_run_folder(trained):
     html = (trained / "report.html").read_text()
     assert "python -m" in html
     assert "hop 3" in html
-    for name in ("config.json", "history.csv", "model.keras", "vocabulary.json", "figures/curves.png"):
+    for name in ("config.json", "history.csv", "model.keras", "vocabulary.json", "figures/curves_0.png"):
         assert (trained / name).is_file()
     assert json.loads((trained / "config.json").read_text())["settings"]["arch"] == "memory"
 
@@ -171,6 +171,12 @@ def test_a_loss_that_is_no_number(tmp_path, capsys):
 
 def test_a_seed_out_of_range(tmp_path, capsys):
     assert "--seed must be between" in refused(capsys, "train", "--seed", -1, "--out", tmp_path / "run")
+
+
+@pytest.mark.parametrize(("option", "value"), [("--epochs", 0), ("--batch-size", -1), ("--limit", 0)])
+def test_a_number_that_makes_no_sense(option, value, tmp_path, capsys):
+    said = refused(capsys, "train", "--smoke", "--arch", "conv", option, value, "--out", tmp_path / "run")
+    assert "must be at least 1. Received: " in said
 
 
 def test_a_story_that_is_not_there(trained, tmp_path, capsys):
