@@ -67,7 +67,9 @@ def make_model(
         rate = keras.optimizers.schedules.CosineDecay(
             0.0, steps - warmup, alpha=0.02, warmup_target=learning_rate, warmup_steps=warmup
         )
-        optimizer = Adam(rate, global_clipnorm=1.0)
+        # Keras' own: on TensorFlow its second moment adds up the squares of a word's gradients, not the square of
+        # their sum, so that words take larger steps. With ours the error on bAbI was 4.6 % instead of 3.6 % (seed 0).
+        optimizer = keras.optimizers.Adam(rate, global_clipnorm=1.0)
     else:
         model = question_answering.build_question_answering(**sizes, **{"encoder": arch} | params)
         optimizer = Adam(learning_rate)

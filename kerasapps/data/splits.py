@@ -80,13 +80,12 @@ class Split:
     def _plan(self, batch_size: int, drop_remainder: bool) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
         """Returns the rows of each bucket, and start and size of each batch in their concatenation."""
         rows = _buckets(self.lengths, len(self))
+        # Without short batches, a batch may reach over into the next bucket, or each would lose its remainder.
+        sections = [len(self) // batch_size * batch_size] if drop_remainder else [len(bucket) for bucket in rows]
         ranges, offset = [], 0
-        for bucket in rows:
-            whole = len(bucket) // batch_size * batch_size
-            ranges += [(offset + start, batch_size) for start in range(0, whole, batch_size)]
-            if len(bucket) > whole and not drop_remainder:
-                ranges.append((offset + whole, len(bucket) - whole))
-            offset += len(bucket)
+        for section in sections:
+            ranges += [(offset + i, min(batch_size, section - i)) for i in range(0, section, batch_size)]
+            offset += section
         starts, sizes = np.array(ranges, np.int64).reshape(-1, 2).T
         return rows, starts, sizes
 

@@ -56,6 +56,11 @@ def test_train_writes_a_run_folder(trained):
     assert json.loads((trained / "config.json").read_text())["settings"]["arch"] == "memory"
 
 
+def test_train_on_two_devices(tmp_path):
+    run("train", "--smoke", "--strategy", "mirrored", "--batch-size", 16, "--out", tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["replicas"] == 2
+
+
 def test_evaluate_prints_accuracy_by_kind(trained, capsys):
     run("evaluate", "--run", trained, "--limit", 26)
     printed = capsys.readouterr().out
