@@ -1,0 +1,136 @@
+import numpy as np
+import pytest
+
+from kerasapps.data.babi import parse_stories
+from kerasapps.data.question_answering import (
+    MAX_SENTENCES,
+    UNKNOWN,
+    encode,
+    fit_vocabulary,
+    load_stories,
+    read_story,
+    read_test_questions,
+    split_stories,
+)
+from kerasapps.data.stories import write_stories
+from kerasapps.errors import DataError
+
+LINES = ["1 Nora went to the attic.", "2 Felix slept.", "3 Where is Nora?\tattic\t1", "4 Who slept?\tFelix\t2"]
+
+
+@pytest.fixture
+def questions():
+    return parse_stories(LINES, kind="toy", source="toy")
+
+
+def many(stories: int):
+    lines = [f"1 Word{i} went to the attic.\n2 Where is word{i}?\tanswer{i % 7}\t1" for i in range(stories)]
+    return parse_stories("\n".join(lines).split("\n"), kind="toy", source="toy")
+
+
+def test_sentences_by_hand(questions):
+    vocabulary = fit_vocabulary(questions, form="story")
+    assert vocabulary.words == ("attic", "felix", "is", "nora", "slept", "the", "to", "went", "where", "who")
+    assert vocabulary.answers == ("<unknown>", "attic", "felix")
+    assert vocabulary.sizes == {"vocab_size": 12, "num_answers": 3, "sentence_length": 5}
+    split = encode(questions, vocabulary)
+    np.testing.assert_array_equal(split.inputs["story"][0], [[5, 9, 8, 7, 2], [3, 6, 0, 0, 0]])
+    np.testing.assert_array_equal(split.inputs["question"], [[10, 4, 5, 0, 0], [11, 6, 0, 0, 0]])
+    np.testing.assert_array_equal(split.targets["answer"], [1, 2])
+    np.testing.assert_array_equal(split.lengths["story"], [2, 2])
+
+
+def test_one_text_by_hand(questions):
+    vocabulary = fit_vocabulary(questions, form="text")
+    assert vocabulary.sizes == {"vocab_size": 12, "num_answers": 3}
+    split = encode(questions, vocabulary)
+    np.testing.assert_array_equal(split.inputs["text"][0], [5, 9, 8, 7, 2, 3, 6])
+    assert set(split.inputs) == {"text", "question"}
+
+
+def test_the_last_sentences_are_kept():
+    lines = [f"{i} Nora saw thing{i}." for i in range(1, 101)] + ["101 What?\tthing100"]
+    long = parse_stories(lines, kind="toy", source="toy")
+    vocabulary = fit_vocabulary(long, form="story")
+    split = encode(long, vocabulary)
+    assert split.inputs["story"].shape[1] == MAX_SENTENCES
+    assert vocabulary.words[split.inputs["story"][0, -1, 2] - 2] == "thing100"
+
+
+def test_vocabulary_and_widths_come_from_the_training_part_alone():
+    splits = split_stories(many(50), [], form="story")
+    seen = {word for question in splits.questions["train"] for word in (*question.story[0], *question.question)}
+    assert set(splits.vocabulary.words) == seen
+    for part in ("validation", "test"):
+        unseen = [q.story[0][0] not in seen for q in splits.questions[part]]
+        assert all(unseen)
+        np.testing.assert_array_equal(getattr(splits, part).inputs["story"][:, 0, 0], UNKNOWN)
+
+
+def test_stories_stay_whole():
+    splits = load_stories("stories", form="text", questions_per_kind=60)
+    kept, held_out = ({q.story_id for q in splits.questions[part]} for part in ("train", "validation"))
+    assert kept.isdisjoint(held_out)
+    assert 0.05 < len(held_out) / len(kept | held_out) < 0.15
+
+
+def test_an_answer_that_training_did_not_have_is_never_right(questions):
+    vocabulary = fit_vocabulary(questions[:1], form="story")
+    assert encode(questions, vocabulary).targets["answer"].tolist() == [1, 0]
+
+
+def test_the_same_seed_gives_the_same_data_and_another_another():
+    a, b, c = (load_stories("stories", form="story", questions_per_kind=30, seed=seed) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(a.train.inputs["story"], b.train.inputs["story"])
+    assert [q.text for q in a.questions["train"]] != [q.text for q in c.questions["train"]]
+
+
+def test_training_and_test_stories_differ():
+    splits = load_stories("stories", form="text", questions_per_kind=100)
+    train, test = ({(q.text, q.question_text) for q in splits.questions[part]} for part in ("train", "test"))
+    assert len(train & test) <= 1
+
+
+def test_limit_takes_from_every_kind():
+    splits = load_stories("stories", form="text", questions_per_kind=100, limit=26)
+    for part in ("train", "test"):
+        kinds = [question.kind for question in splits.questions[part]]
+        assert len(set(kinds)) == 13
+        assert len(kinds) <= 26
+
+
+def test_two_stories_are_too_few():
+    with pytest.raises(DataError, match="At least 3 stories are needed"):
+        split_stories(many(2), [], form="text")
+
+
+def test_held_out_questions_are_the_same_when_read_again(tmp_path):
+    write_stories(tmp_path, part="train", questions_per_kind=20, seed=0)
+    splits = load_stories(str(tmp_path), form="text", seed=3)
+    again = read_test_questions(str(tmp_path), tasks=(), seed=3, trained_on=str(tmp_path))
+    assert again == splits.questions["test"]
+    everything = read_test_questions(str(tmp_path), tasks=(), seed=3, trained_on="stories")
+    assert len(everything) == 13 * 20
+
+
+@pytest.mark.real_data
+def test_babi_is_split_and_encoded():
+    splits = load_stories("babi", form="story", tasks=(1, 17))
+    assert len(splits.test) == 2000
+    assert len(splits.train) + len(splits.validation) == 2000
+    assert splits.sizes["num_answers"] == 1 + 6 + 2  # six places, yes and no
+
+
+def test_a_story_to_ask_about(tmp_path):
+    path = tmp_path / "story.txt"
+    path.write_text("1 Nora took 2 apples.\n\n2 Where is Nora?\tattic\t1\nShe left!\n", encoding="utf-8-sig")
+    words, texts = read_story(path)
+    assert words == [("nora", "took", "2", "apples"), ("she", "left")]
+    assert texts == ["Nora took 2 apples.", "She left!"]
+
+
+@pytest.mark.parametrize(("content", "said"), [(b"", "holds no sentence"), (b"\xff\xfe\x00", "is not UTF-8 text")])
+def test_a_story_that_cannot_be_read(tmp_path, content, said):
+    (tmp_path / "story.txt").write_bytes(content)
+    with pytest.raises(DataError, match=said):
+        read_story(tmp_path / "story.txt")

@@ -1,0 +1,34 @@
+import errno
+
+import pytest
+import tensorflow as tf
+
+from kerasapps.blocks.text import text_encoder_block
+from kerasapps.errors import DataError, explain
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (DataError("The file is empty."), "The file is empty."),
+        (OSError(errno.ENOSPC, "No space left on device", "run/last.npz"), "The disk is full for run/last.npz."),
+        (RuntimeError("Unable to write: No space left on device"), "The disk is full."),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "x.txt"), "x.txt: No such file or directory."),
+        (MemoryError(), "Out of memory."),
+        (tf.errors.ResourceExhaustedError(None, None, "OOM when allocating"), "Out of memory."),
+    ],
+)
+def test_what_a_person_can_put_right_is_a_sentence(error, said):
+    assert explain(error).startswith(said)
+
+
+def test_a_value_that_we_refuse_is_a_sentence():
+    with pytest.raises(ValueError, match="must be one of") as caught:
+        text_encoder_block(tf.ones((1, 2)), vocab_size=3, embedding_dim=2, encoder="rnn", units=2, name="x")
+    assert "Received: encoder='rnn'" in explain(caught.value)
+
+
+def test_a_defect_keeps_its_traceback():
+    with pytest.raises(ValueError, match="invalid literal") as caught:
+        int("seven")
+    assert explain(caught.value) is None
