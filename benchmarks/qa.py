@@ -75,7 +75,7 @@ def worker(implementation: str, question: int, steps: int) -> None:
     from kerasapps.optimizers import Adam
 
     if implementation == "ours":
-        runtime.set_threads("recurrent")
+        runtime.set_devices("recurrent")
     rng = np.random.default_rng(0)
     rows = BATCH * steps
     inputs = {

@@ -9,6 +9,7 @@ python -m experiments.qa babi --out runs/babi
 """
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from experiments.cli import main, print_table
@@ -44,6 +45,7 @@ def train(
     epochs: int | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
+    patience: int | None = None,
     params: Path | None = None,
     options: Options = Options(),
 ) -> None:
@@ -54,22 +56,29 @@ def train(
         tasks: bAbI tasks to train on, together.
         arch: A memory network, or the two-input network with one of four encoders.
         baseline: A second network to train and show beside the first.
-        epochs: Passes over the training part; by architecture.
+        epochs: Passes over the training part; by architecture. A resumed run may have more, but then the learning
+            rate of the memory network, which falls over all of them, jumps.
         batch_size: Questions in a step, over all devices; by architecture.
         learning_rate: Of Adam at its highest; by architecture.
+        patience: Stop after so many passes without a better one; by default never.
         params: A best.json written by `search`.
         options: Options that every experiment shares.
     """
-    run = start("Question answering", locals(), network="recurrent")
-    asked = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    settings = dict(locals())
+    given = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    recipe = recipe_of(arch, smoke=options.smoke, **given)
+    run = start("Question answering", settings | asdict(recipe), network="recurrent")
+    shared = {"data": data, "tasks": tasks, "patience": patience}
     print(f"Network: {arch}", flush=True)
-    first = train_and_test(run, arch, data=data, tasks=tasks, params=read_json(params) if params else {}, **asked)
+    first = train_and_test(run, arch, recipe, params=read_json(params) if params else {}, **shared)
     networks = {arch: first}
     if baseline and not first.history.interrupted:
         print(f"Baseline: {baseline}", flush=True)
-        other = train_and_test(run.part("baseline"), baseline, data=data, tasks=tasks, params={}, **asked)
-        networks[f"{baseline}, baseline"] = other
-    if any(network.history.interrupted for network in networks.values()):
+        recipe = recipe_of(baseline, smoke=options.smoke, **given)
+        part = run.part("baseline", {"arch": baseline, "baseline": None, "params": None} | asdict(recipe))
+        networks[f"{baseline}, baseline"] = train_and_test(part, baseline, recipe, params={}, **shared)
+    interrupted = any(network.history.interrupted for network in networks.values())
+    if interrupted:
         print("Interrupted: what there is was evaluated and is saved.")
 
     metrics = {"seconds": first.history.seconds}
@@ -77,9 +86,10 @@ def train(
         metrics |= {f"{name}{suffix}": value for name, value in network.metrics.items()}
     table = kinds_table({name: network.by_kind for name, network in networks.items()})
     readings = read_questions(first.model, first.splits.vocabulary, pick(first.splits.questions["test"]))
+    legend = "The darker a cell, the more that hop looked at the sentence. " if arch == "memory" else ""
     shown = Readings(
         "What it read, what it answered, what it looked at",
-        "Test questions. The darker a cell, the more that hop looked at the sentence; bold sentences hold the answer.",
+        f"Test questions. {legend}Bold sentences hold the answer.",
         readings,
     )
     drawn = [
@@ -89,6 +99,8 @@ def train(
     ]
     right, kinds = metrics["accuracy"], len(first.by_kind)
     summary = f"One network ({arch}) for {kinds} kinds of question, right on {right:.1%} of the test questions."
+    if interrupted:
+        summary += f" Interrupted: the weights are those of epoch {first.history.best_epoch}."
     headline = [name for name in ("accuracy", "accuracy_baseline", "loss", "seconds") if name in metrics]
     run.finish(metrics, summary=summary, headline=headline, blocks=[table, shown, *drawn])
     print_table(table)
@@ -120,10 +132,10 @@ def search(
         workers: Trials at a time.
         options: Options that every experiment shares.
     """
-    run = start("Question answering search", locals(), network="recurrent")
-    epochs = options.shrink(epochs or recipe_of(arch).epochs, 2)
-    shared = {"seed": options.seed, "strategy": options.strategy, "precision": run.config["precision"]}
-    shared |= {"limit": options.rows}
+    epochs = recipe_of(arch, smoke=options.smoke, epochs=epochs).epochs
+    run = start("Question answering search", locals(), network="recurrent", free=["workers"])
+    shared = {"seed": options.seed, "strategy": options.strategy, "deterministic": options.deterministic}
+    shared |= {"precision": run.config["precision"], "limit": options.rows}
     result = run_search(
         run,
         trial,
@@ -143,41 +155,46 @@ def search(
     model, vocabulary = load_model(folder), read_vocabulary(folder)
     questions = read_test_questions(data, tasks=tasks, seed=options.seed, limit=options.rows, trained_on=data)
     # The test part is touched here for the first time, and only by the winner.
-    tested, _ = evaluate_model(model, encode(questions, vocabulary), questions, recipe_of(arch).batch_size)
+    tested, _ = evaluate_model(model, encode(questions, vocabulary), questions)
     write_json(run.path("vocabulary.json"), read_json(folder / "vocabulary.json"))
     failed = sum(one.score is None for one in result.trials)
     metrics = tested | {
         "val_accuracy": best.score,
-        "val_accuracy_baseline": result.baseline.score if result.baseline.score is not None else float("nan"),
         "trials": len(result.trials),
         "failed_trials": failed,
     }
+    before = "the default failed"
+    if result.baseline.score is not None:
+        metrics["val_accuracy_baseline"] = result.baseline.score
+        before = f"the default has {result.baseline.score:.4f}"
     summary = (
         f"{len(result.trials)} configurations of {arch} by {tuner} search, {failed} of which failed. The best was "
         "chosen by its accuracy on the validation part; the test part was used once, by the winner."
     )
-    headline = ["val_accuracy", "val_accuracy_baseline", "accuracy"]
+    headline = [name for name in ("val_accuracy", "val_accuracy_baseline", "accuracy") if name in metrics]
     run.finish(metrics, model=model, summary=summary, headline=headline, blocks=search_blocks(result))
     print(
-        f"\nBest: {best.name} with val_accuracy {best.score:.4f}, the default has "
-        f"{metrics['val_accuracy_baseline']:.4f}. Test accuracy {tested['accuracy']:.4f}.\n"
+        f"\nBest: {best.name} with val_accuracy {best.score:.4f}, {before}. Test accuracy {tested['accuracy']:.4f}.\n"
         f"{run.folder / 'best.json'}\n{run.folder / 'report.html'}"
     )
 
 
-def evaluate(*, run: Path, data: str = "stories", tasks: tuple[int, ...] = ALL_TASKS, limit: int | None = None) -> None:
+def evaluate(
+    *, run: Path, data: str | None = None, tasks: tuple[int, ...] | None = None, limit: int | None = None
+) -> None:
     """Prints the accuracy of a trained network by kind of question, beside published figures for bAbI.
 
     Args:
         run: A run folder.
-        data: As for `train`; its test part is used.
-        tasks: bAbI tasks to answer.
+        data: As for `train`; its test part is used. By default what it was trained on.
+        tasks: bAbI tasks to answer; by default those it was trained on.
         limit: Questions at most.
     """
     model, vocabulary = load_model(run), read_vocabulary(run)
     settings = read_config(run)["settings"]
+    data, tasks = data or settings["data"], tasks or settings["tasks"]
     questions = read_test_questions(data, tasks=tasks, seed=settings["seed"], limit=limit, trained_on=settings["data"])
-    tested, by_kind = evaluate_model(model, encode(questions, vocabulary), questions, 256)
+    tested, by_kind = evaluate_model(model, encode(questions, vocabulary), questions)
     print_table(kinds_table({model.name: by_kind}))
     print(f"Right on {tested['accuracy']:.1%} of {len(questions)} questions.")
 
@@ -206,10 +223,10 @@ def trial(*, params: dict, folder: str, epochs: int, data: str, tasks: list[int]
     settings = {"params": params, "epochs": epochs, "data": data, "tasks": tasks, "arch": arch, "options": options}
     run = start("Question answering trial", settings, network="recurrent")
     splits = load_stories(data, form=form_of(arch), tasks=tasks, seed=options.seed, limit=options.limit)
-    recipe = recipe_of(arch).override(epochs=epochs)
-    model, history = train_network(run, splits, arch=arch, recipe=recipe, params=params)
+    recipe = recipe_of(arch, epochs=epochs)
+    _, history = train_network(run, splits, arch=arch, recipe=recipe, params=params)
     score = history.rows[history.best_epoch - 1]["val_accuracy"]
-    run.finish({"val_accuracy": score}, model=model, blocks=[curves(history.rows, best_epoch=history.best_epoch)])
+    run.finish({"val_accuracy": score}, blocks=[curves(history.rows, best_epoch=history.best_epoch)])
     return {"score": score}
 
 

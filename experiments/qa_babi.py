@@ -8,17 +8,18 @@ import numpy as np
 
 from experiments.cli import print_table
 from experiments.qa_network import Arch, form_of, recipe_of, train_network
-from experiments.qa_results import PUBLISHED_LSTM, PUBLISHED_MEAN_ERROR, TASK_KINDS, accuracy_by_kind
+from experiments.qa_results import MEMN2N_JOINT, PUBLISHED_LSTM, PUBLISHED_MEAN_ERROR, TASK_KINDS, accuracy_by_kind
 from kerasapps.data.question_answering import load_stories
-from kerasapps.errors import TrainingError
+from kerasapps.errors import TrainingError, UserError
 from kerasapps.jobs import Job, first_outcome
 from kerasapps.reports import Figure, Table, add_axes, new_figure
 from kerasapps.runs import Options, start
 
 Mode = Literal["joint", "single"]
+Column = Literal["memory_joint", "memory_single", "lstm_single"]
 
 # Name of a column, network, and whether one network answers all tasks.
-COLUMNS: dict[str, tuple[Arch, Mode]] = {
+COLUMNS: dict[Column, tuple[Arch, Mode]] = {
     "memory_joint": ("memory", "joint"),
     "memory_single": ("memory", "single"),
     "lstm_single": ("lstm", "single"),
@@ -34,7 +35,7 @@ def babi(
     seeds: int = 3,
     data: Literal["babi", "babi-10k"] = "babi",
     tasks: tuple[int, ...] = tuple(range(1, 21)),
-    columns: tuple[str, ...] = tuple(COLUMNS),
+    columns: tuple[Column, ...] = tuple(COLUMNS),
     workers: int = 2,
     options: Options = Options(),
 ) -> None:
@@ -48,10 +49,14 @@ def babi(
         workers: Trainings at a time, one thread each if more than one.
         options: Options that every experiment shares.
     """
-    run = start("Question answering bAbI table", locals(), network="recurrent")
+    for name, value in {"seeds": seeds, "workers": workers}.items():
+        if value < 1:
+            raise UserError(f"--{name} must be at least 1. Received: {value}")
+    run = start("Question answering bAbI table", locals(), network="recurrent", free=["workers"])
     print(RULE, flush=True)
     todo = [(column, seed) for seed in range(options.seed, options.seed + seeds) for column in columns]
-    shared = {"precision": run.config["precision"], "limit": options.rows}
+    shared = {"precision": run.config["precision"], "limit": options.rows, "strategy": options.strategy}
+    shared |= {"deterministic": options.deterministic}
     results: dict[tuple[str, int], dict] = {}
     running: dict[str, Job] = {}
     try:
@@ -70,6 +75,8 @@ def babi(
             results[column, int(seed)] = outcome.value
             error = np.mean(list(outcome.value["error"].values()))
             print(f"{name}: mean error {error:.1f} % in {outcome.value['seconds']:.0f} s", flush=True)
+    except KeyboardInterrupt:
+        raise UserError(f"Interrupted. Go on with --resume --out {run.folder}: what is trained is kept.") from None
     finally:
         for job in running.values():
             job.kill()
@@ -104,8 +111,7 @@ def train_column(
             network="recurrent",
         )
         splits = load_stories(data, form=form_of(arch), tasks=group, seed=seed, limit=options.limit)
-        recipe = recipe_of(arch)
-        recipe = recipe.override(epochs=options.shrink(recipe.epochs, 1))
+        recipe = recipe_of(arch, smoke=smoke)
         model, history = train_network(run, splits, arch=arch, recipe=recipe, params={})
         for part, row in (("test", "error"), ("validation", "validation")):
             split = getattr(splits, part)
@@ -114,7 +120,7 @@ def train_column(
                 result[row][kind] = 100 * (1 - accuracy) if part == "test" else accuracy
         result["seconds"] += history.seconds
         metrics = {f"error_{kind}": result["error"][kind] for kind in (f"qa{task}" for task in group)}
-        written = run.finish(metrics | {"seconds": history.seconds}, model=model)
+        written = run.finish(metrics | {"seconds": history.seconds})
         result["peak_memory_mib"] = max(result["peak_memory_mib"], written["peak_memory_mib"])
     return result
 
@@ -150,7 +156,8 @@ def summarise(
         shown[f"{label}: median"] = [*np.median(errors, 0), np.median(errors.mean(1))]
         shown[f"{label}: chosen"] = [*chosen, chosen.mean()]
     published = [100 - PUBLISHED_LSTM[int(kind[2:]) - 1] for kind in kinds]
-    metrics["mean_error_reference"] = PUBLISHED_MEAN_ERROR["MemN2N, one network for all tasks (Sukhbaatar et al. 2015)"]
+    if len(kinds) == len(TASK_KINDS):
+        metrics["mean_error_reference"] = PUBLISHED_MEAN_ERROR[MEMN2N_JOINT]
     shown["LSTM, published"] = [*published, float(np.mean(published))]
     labels = [*(f"{kind[2:]} {TASK_KINDS[kind]}" for kind in kinds), "mean"]
     rows = [[label, *(float(values[i]) for values in shown.values())] for i, label in enumerate(labels)]

@@ -1,5 +1,6 @@
 """The question-answering networks with the recipes that train them well."""
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from experiments.qa_results import evaluate_model
 from kerasapps import distribution
 from kerasapps.applications import memory_network, question_answering
 from kerasapps.data.question_answering import Form, StorySplits, Vocabulary, load_stories
+from kerasapps.errors import TrainingError, UserError
 from kerasapps.optimizers import Adam
 from kerasapps.runs import Run, read_json, save_model, write_json
 from kerasapps.training import History, fit
@@ -18,6 +20,7 @@ from kerasapps.training import History, fit
 Arch = Literal["memory", "lstm", "gru", "bilstm", "conv"]
 # Share of the steps in which the learning rate of the memory network rises.
 WARMUP = 0.03
+SMOKE_EPOCHS = 2
 
 
 @dataclass(frozen=True)
@@ -28,14 +31,12 @@ class Recipe:
     batch_size: int
     learning_rate: float
 
-    def override(self, **values: float | None) -> "Recipe":
-        """Returns the recipe with the values that are given."""
-        return replace(self, **{name: value for name, value in values.items() if value is not None})
 
-
-def recipe_of(arch: Arch) -> Recipe:
-    """Returns the recipe of an architecture."""
-    return Recipe(40, 32, 2e-3) if arch == "memory" else Recipe(30, 32, 1e-3)
+def recipe_of(arch: Arch, *, smoke: bool = False, **given: float | None) -> Recipe:
+    """Returns the recipe of an architecture, with the values that are given, and few epochs for --smoke."""
+    recipe = Recipe(40, 32, 2e-3) if arch == "memory" else Recipe(30, 32, 1e-3)
+    recipe = replace(recipe, **{name: value for name, value in given.items() if value is not None})
+    return replace(recipe, epochs=min(recipe.epochs, SMOKE_EPOCHS)) if smoke else recipe
 
 
 def form_of(arch: Arch) -> Form:
@@ -45,7 +46,9 @@ def form_of(arch: Arch) -> Form:
 
 def space_of(arch: Arch):
     """Returns the search space of an architecture."""
-    return memory_network.search_space if arch == "memory" else question_answering.search_space
+    if arch == "memory":
+        return memory_network.search_space
+    return lambda hp: question_answering.search_space(hp) | {"encoder": arch}
 
 
 def make_model(
@@ -61,6 +64,10 @@ def make_model(
         jit_compile: Whether XLA compiles the step.
         sizes: What the data gives the builder.
     """
+    build = memory_network.build_memory_network if arch == "memory" else question_answering.build_question_answering
+    unknown = sorted(params.keys() - inspect.signature(build).parameters.keys())
+    if unknown or params.get("encoder", arch) != arch:
+        raise UserError(f"These parameters are not for --arch {arch}: {', '.join(unknown) or params['encoder']}.")
     if arch == "memory":
         model = memory_network.build_memory_network(**sizes, **params)
         warmup = max(1, int(WARMUP * steps))
@@ -68,7 +75,7 @@ def make_model(
             0.0, steps - warmup, alpha=0.02, warmup_target=learning_rate, warmup_steps=warmup
         )
         # Keras' own: on TensorFlow its second moment adds up the squares of a word's gradients, not the square of
-        # their sum, so that words take larger steps. With ours the error on bAbI was 4.6 % instead of 3.6 % (seed 0).
+        # their sum, so that words take larger steps. With ours the validation error on bAbI was 4.1 % instead of 3.5 %.
         optimizer = keras.optimizers.Adam(rate, global_clipnorm=1.0)
     else:
         model = question_answering.build_question_answering(**sizes, **{"encoder": arch} | params)
@@ -83,7 +90,13 @@ def make_model(
 
 
 def train_network(
-    run: Run, splits: StorySplits, *, arch: Arch, recipe: Recipe, params: dict[str, Any]
+    run: Run,
+    splits: StorySplits,
+    *,
+    arch: Arch,
+    recipe: Recipe,
+    params: dict[str, Any],
+    patience: int | None = None,
 ) -> tuple[keras.Model, History]:
     """Trains one network in a run folder, and writes the vocabulary without which its model is of no use."""
     write_json(run.path("vocabulary.json"), asdict(splits.vocabulary))
@@ -98,7 +111,20 @@ def train_network(
             jit_compile=run.jit_compile,
             **splits.sizes,
         )
-    history = fit(model, splits, run, epochs=recipe.epochs, batch_size=recipe.batch_size, monitor="val_accuracy")
+    try:
+        history = fit(
+            model,
+            splits,
+            run,
+            epochs=recipe.epochs,
+            batch_size=recipe.batch_size,
+            monitor="val_accuracy",
+            patience=patience,
+        )
+    except TrainingError:
+        save_model(model, run.path("model.keras"))  # its best epoch, which is of use even if no further one is
+        raise
+    save_model(model, run.path("model.keras"))
     return model, history
 
 
@@ -114,15 +140,12 @@ class Trained:
 
 
 def train_and_test(
-    run: Run, arch: Arch, *, data: str, tasks: Sequence[int], params: dict, **recipe: float | None
+    run: Run, arch: Arch, recipe: Recipe, *, data: str, tasks: Sequence[int], params: dict, patience: int | None
 ) -> Trained:
     """Trains one network in a run folder and evaluates it on the test part."""
-    chosen = recipe_of(arch).override(**recipe)
-    chosen = replace(chosen, epochs=run.options.shrink(chosen.epochs, 2))
     splits = load_stories(data, form=form_of(arch), tasks=tasks, seed=run.options.seed, limit=run.options.rows)
-    model, history = train_network(run, splits, arch=arch, recipe=chosen, params=params)
-    save_model(model, run.path("model.keras"))
-    metrics, by_kind = evaluate_model(model, splits.test, splits.questions["test"], chosen.batch_size)
+    model, history = train_network(run, splits, arch=arch, recipe=recipe, params=params, patience=patience)
+    metrics, by_kind = evaluate_model(model, splits.test, splits.questions["test"])
     metrics |= {f"accuracy_{kind}": accuracy for kind, accuracy in by_kind.items()}
     return Trained(model, splits, history, metrics, by_kind)
 

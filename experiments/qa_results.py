@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import keras
 import numpy as np
-from kerasapps.applications.memory_network import attention_of
 
+from kerasapps.applications.memory_network import attention_of
 from kerasapps.data.babi import TASK_NAMES, Question
 from kerasapps.data.question_answering import Vocabulary, encode
 from kerasapps.data.splits import Split
@@ -15,14 +15,22 @@ from kerasapps.reports import Reading, Table
 # examples/babi_rnn.py.
 PUBLISHED_LSTM = (50, 20, 20, 61, 70, 48, 49, 45, 64, 44, 72, 74, 94, 27, 21, 23, 51, 52, 8, 91)
 # Mean error in percent on bAbI 1k.
+MEMN2N_JOINT = "MemN2N, one network for all tasks (Sukhbaatar et al. 2015)"
 PUBLISHED_MEAN_ERROR = {
     "LSTM (Weston et al. 2016)": 50.8,
-    "MemN2N, one network for all tasks (Sukhbaatar et al. 2015)": 12.4,
+    MEMN2N_JOINT: 12.4,
     "MemN2N, a network a task (Sukhbaatar et al. 2015)": 13.8,
     "Universal Transformer, a network a task, best of 10 (Dehghani et al. 2019)": 4.55,
 }
 TOP_ANSWERS = 3
 SHOWN = 12
+BATCH_SIZE = 64
+
+
+def is_right(probabilities: np.ndarray, split: Split) -> np.ndarray:
+    """Returns which answers are right, bool (n,); class 0 stands for answers nobody can give and never is."""
+    target = split.targets["answer"]
+    return (probabilities.argmax(-1) == target) & (target != 0)
 
 
 def accuracy_by_kind(probabilities: np.ndarray, split: Split, questions: Sequence[Question]) -> dict[str, float]:
@@ -33,20 +41,19 @@ def accuracy_by_kind(probabilities: np.ndarray, split: Split, questions: Sequenc
         split: The rows it answered.
         questions: The questions behind them.
     """
-    right = probabilities.argmax(-1) == split.targets["answer"]
+    right = is_right(probabilities, split)
     kinds = np.array([question.kind for question in questions])
     return {kind: float(right[kinds == kind].mean()) for kind in dict.fromkeys(kinds.tolist())}
 
 
 def evaluate_model(
-    model: keras.Model, split: Split, questions: Sequence[Question], batch_size: int
+    model: keras.Model, split: Split, questions: Sequence[Question]
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Returns loss and accuracy, and the accuracy by kind of question."""
-    probabilities = model.predict(split.batches(batch_size), verbose=0)["answer"]
-    target = split.targets["answer"]
-    loss = keras.losses.sparse_categorical_crossentropy(target, probabilities)
+    probabilities = model.predict(split.batches(BATCH_SIZE), verbose=0)["answer"]
+    loss = keras.losses.sparse_categorical_crossentropy(split.targets["answer"], probabilities)
     metrics = {
-        "accuracy": float((probabilities.argmax(-1) == target).mean()),
+        "accuracy": float(is_right(probabilities, split).mean()),
         "loss": float(keras.ops.mean(loss)),
     }
     return metrics, accuracy_by_kind(probabilities, split, questions)
@@ -82,16 +89,17 @@ def kinds_table(accuracies: dict[str, dict[str, float]]) -> Table:
         ]
         for kind in first
     ]
+    known = [figure for figure in map(published_accuracy, first) if figure is not None]
     means = [100 * float(np.mean(list(by_kind.values()))) for by_kind in accuracies.values()]
-    rows.append(["mean over the kinds", *means, *([float(np.mean(PUBLISHED_LSTM))] if published else [])])
+    rows.append(["mean over the kinds", *means, *([float(np.mean(known))] if published else [])])
     return Table(
         "Right answers on the test part, in percent",
         ["kind of question", *accuracies, *(["LSTM, published"] if published else [])],
         rows,
         caption=(
-            "Published: the LSTM baseline of Weston et al. 2016, one network a task, 1,000 questions. The "
-            "mean error of MemN2N is 12.4 % with one network for all tasks, and that of the Universal Transformer "
-            "4.55 % with one a task, the best of ten runs."
+            "Published: the LSTM baseline of Weston et al. 2016, one network a task, 1,000 questions; its mean is over "
+            "the tasks shown. On all 20 tasks MemN2N has a mean error of 12.4 % with one network for all, and the "
+            "Universal Transformer 4.55 % with one a task, the best of ten runs."
         )
         if published
         else "",

@@ -4,6 +4,7 @@ A job that runs out of memory, crashes or is killed has failed, and that is all.
 kill -9, its jobs end.
 """
 
+import contextlib
 import importlib
 import os
 import subprocess
@@ -63,7 +64,7 @@ class Job:
         with open(folder / "log.txt", "ab") as log:
             # A session of its own, so that Ctrl-C reaches the parent alone, which decides what becomes of the job.
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "kerasapps.jobs", str(folder)],
+                [sys.executable, "-m", "kerasapps.jobs", str(folder), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -117,10 +118,11 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _main(folder: Path) -> None:
+def _main(folder: Path, parent: int) -> None:
     """Runs the job in `folder` and writes its outcome."""
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    if sys.platform == "linux":
+    # The parent may have died while this process imported TensorFlow: its number is known, not asked for.
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
     job = read_json(folder / "job.json")
     module, name = job["function"].split(":")
@@ -134,4 +136,4 @@ def _main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    _main(Path(sys.argv[1]))
+    _main(Path(sys.argv[1]), int(sys.argv[2]))

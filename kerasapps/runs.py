@@ -31,10 +31,10 @@ from kerasapps import distribution, runtime
 from kerasapps.errors import UserError
 from kerasapps.reports import Block, Figure, render_report
 
-# What may differ between a run and its resumption: where it lies, and how long it goes on.
-FREE_ON_RESUME = {"out", "resume", "epochs"}
+# What may differ between a run and its resumption, whatever the command.
+FREE_ON_RESUME = {"out", "resume"}
 # All that is there when a run ended before its first epoch did: nothing that a new one could destroy.
-UNBEGUN = {".lock", "config.json", "vocabulary.json", "tensorboard"}
+UNBEGUN = {"config.json", "vocabulary.json", "tensorboard"}
 
 
 @dataclass(frozen=True)
@@ -90,11 +90,12 @@ class Run:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
-    def part(self, name: str) -> "Run":
-        """Returns a run folder inside this one, for a second network under the same options."""
+    def part(self, name: str, settings: dict[str, Any]) -> "Run":
+        """Returns a run folder inside this one, for a second network under the same options but for `settings`."""
         folder = self.path(name, "config.json").parent
-        write_json(folder / "config.json", self.config)
-        return replace(self, folder=folder)
+        config = self.config | {"settings": self.config["settings"] | settings}
+        write_json(folder / "config.json", config)
+        return replace(self, folder=folder, config=config)
 
     def finish(
         self,
@@ -119,7 +120,8 @@ class Run:
         """
         metrics = {name: float(value) for name, value in metrics.items()}
         metrics.setdefault("seconds", time.perf_counter() - self.started)
-        metrics.setdefault("peak_memory_mib", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        unit = 1024**2 if sys.platform == "darwin" else 1024  # of ru_maxrss in a MiB
+        metrics.setdefault("peak_memory_mib", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)
         if model is not None:
             save_model(model, self.path("model.keras"))
         for block in blocks:
@@ -137,13 +139,14 @@ class Run:
         self.lock.close()
 
 
-def start(title: str, settings: dict[str, Any], *, network: runtime.Network) -> Run:
+def start(title: str, settings: dict[str, Any], *, network: runtime.Network, free: Sequence[str] = ("epochs",)) -> Run:
     """Opens a run folder and settles devices, number format and seeds.
 
     Args:
         title: Name of the experiment and what it does, such as "qa train"; names the folder by default.
         settings: Every option of the command with its value, `options` among them: `locals()` of its first line.
         network: What the network mostly does; see `runtime.set_precision`.
+        free: Settings that may differ when the run is resumed.
 
     Raises:
         UserError: If the folder holds another run, is in use or cannot be written, or is resumed with other options.
@@ -157,11 +160,21 @@ def start(title: str, settings: dict[str, Any], *, network: runtime.Network) -> 
     folder = options.out or Path("runs") / f"{title.lower().replace(' ', '-')}-{stamp}"
     lock = _claim(folder)
     config_path = folder / "config.json"
-    before = read_json(config_path) if config_path.exists() else None
-    _check_same_run(folder, before, settings, resume=options.resume)
+    try:
+        before = read_json(config_path) if config_path.exists() else None
+        if not _has_begun(folder, before):
+            before = None
+        elif not options.resume:
+            state = "a finished run" if (folder / "metrics.json").exists() else "an unfinished run"
+            raise UserError(f"{folder} holds {state}. Add --resume to go on with it, or choose another --out.")
+        else:
+            _check_same_settings(folder, before["settings"], settings, free={*FREE_ON_RESUME, *free})
+    except UserError:
+        lock.close()
+        raise
 
     # Threads and devices first: TensorFlow starts with the first computation and keeps both from then on.
-    runtime.set_threads(network)
+    runtime.set_devices(network)
     strategy = distribution.make_strategy(options.strategy)
     runtime.set_seed(options.seed, deterministic=options.deterministic)
     # A resumed run keeps the number format it began with, whatever is measured today.
@@ -192,7 +205,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def load_model(folder: Path) -> keras.Model:
-    """Loads the best model of a run folder.
+    """Loads the best model of a run folder, to answer and to look inside; it is not compiled.
 
     Raises:
         UserError: If the run has not got that far.
@@ -200,7 +213,7 @@ def load_model(folder: Path) -> keras.Model:
     read_config(folder)
     if not (folder / "model.keras").is_file():
         raise UserError(f"{folder} has no model.keras yet: finish the run first, with --resume --out {folder}.")
-    return keras.models.load_model(folder / "model.keras")
+    return keras.models.load_model(folder / "model.keras", compile=False)
 
 
 def save_model(model: keras.Model, path: Path) -> None:
@@ -275,24 +288,29 @@ def _claim(folder: Path) -> BinaryIO:
     return lock
 
 
-def _check_same_run(folder: Path, before: dict | None, settings: dict[str, Any], *, resume: bool) -> None:
-    """Refuses to write over another run, or to resume one with other options."""
-    if before is None:
-        if any(entry.name != ".lock" for entry in folder.iterdir()):
-            raise UserError(f"{folder} is not empty and holds no run. Choose another --out.")
-        return
-    begun = {entry.name for entry in folder.iterdir() if entry.is_file() or any(entry.iterdir())}
-    if not resume and begun - UNBEGUN:
-        state = "a finished run" if (folder / "metrics.json").exists() else "an unfinished run"
-        raise UserError(f"{folder} holds {state}. Add --resume to go on with it, or choose another --out.")
-    if not begun - UNBEGUN:
-        return
+def _has_begun(folder: Path, config: dict | None) -> bool:
+    """Tells whether a folder holds more than a run that ended before its first epoch.
+
+    Raises:
+        UserError: If it holds something that is no run.
+    """
+    content = {
+        entry.name
+        for entry in folder.iterdir()
+        if not entry.name.startswith(".") and (entry.is_file() or any(entry.iterdir()))
+    }
+    if config is None and content:
+        raise UserError(f"{folder} is not empty and holds no run. Choose another --out.")
+    return bool(content - UNBEGUN)
+
+
+def _check_same_settings(folder: Path, before: dict[str, Any], settings: dict[str, Any], *, free: set[str]) -> None:
+    """Refuses to resume a run with other options."""
     now = json.loads(json.dumps(settings, default=str))
-    for name in sorted(now.keys() | before["settings"].keys()):
-        old, new = before["settings"].get(name), now.get(name)
-        if name not in FREE_ON_RESUME and old != new:
-            flag = "--" + name.replace("_", "-")
-            raise UserError(f"{folder} was run with {flag} {old}, not {new}: a resumed run keeps its options.")
+    for name in sorted((now.keys() | before.keys()) - free):
+        if before.get(name) != now.get(name):
+            changed = f"--{name.replace('_', '-')} {before.get(name)}, not {now.get(name)}"
+            raise UserError(f"{folder} was run with {changed}: a resumed run keeps its options.")
 
 
 def _command() -> list[str]:

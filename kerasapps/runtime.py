@@ -39,15 +39,19 @@ def set_seed(seed: int, *, deterministic: bool = False) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-def set_threads(network: Network) -> None:
-    """Gives each operation of a recurrent network one thread, as long as TensorFlow has not started.
+def set_devices(network: Network) -> None:
+    """Settles GPU memory and CPU threads, as long as TensorFlow has not started.
 
-    A step of a recurrent network is too small to share: waiting for the other thread takes longer than the work.
-    Branches still run side by side, on as many threads as there are cores.
+    GPU memory is taken as it is needed, so that a search and its trials can share a device. On a CPU each operation of
+    a recurrent network gets one thread: a step is too small to share, waiting for the other thread takes longer than
+    the work. Branches still run side by side.
     """
-    if network == "recurrent" and not tf.config.list_physical_devices("GPU"):
-        # Too late is not wrong, only slower: whoever imports the builders may have started TensorFlow.
-        with contextlib.suppress(RuntimeError):
+    gpus = tf.config.list_physical_devices("GPU")
+    # Too late is not wrong, only slower: whoever imports the builders may have started TensorFlow.
+    with contextlib.suppress(RuntimeError):
+        for gpu in gpus:
+            tf.config.experimental.set_memory_growth(gpu, True)
+        if network == "recurrent" and not gpus:
             tf.config.threading.set_intra_op_parallelism_threads(1)
 
 

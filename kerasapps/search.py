@@ -57,9 +57,16 @@ def search(
         workers: Trials at a time.
         report: Called after each trial.
 
+    Returns:
+        What was found; after Ctrl-C what was found until then.
+
     Raises:
         UserError: If a resumed search would not repeat what was written down.
+        ValueError: If `workers`, `max_trials` or `epochs` is under 1.
     """
+    for name, value in {"workers": workers, "max_trials": max_trials, "epochs": epochs}.items():
+        if value < 1:
+            raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
     with TemporaryDirectory() as scratch:
         oracle = _make_oracle(tuner, space, max_trials, epochs, direction, run.options.seed, scratch)
         proposer = Proposer(oracle, run.path("search.json"), max_trials)
@@ -84,6 +91,8 @@ def search(
                 result = SearchResult(proposer.trials, objective, direction)
                 write_atomically(run.path("trials.csv"), trials_csv(result))
                 report(proposer.trials[-1], result)
+        except KeyboardInterrupt:
+            print("Interrupted: the search ends with what it has found; --resume goes on with it.")
         finally:
             for job in running.values():
                 job.kill()

@@ -49,6 +49,8 @@ class SearchResult:
             UserError: If every trial failed.
         """
         scored = [trial for trial in self.trials if trial.score is not None]
+        if not self.trials:
+            raise UserError("No trial was finished.")
         if not scored:
             raise UserError(f"Every trial failed. The first one: {self.trials[0].message}")
         return (max if self.direction == "max" else min)(scored, key=lambda trial: trial.score)

@@ -65,7 +65,7 @@ def fit(
         callbacks: Callbacks without state of their own.
 
     Raises:
-        TrainingError: If the loss is no longer a number. The best weights so far are in the run folder.
+        TrainingError: If the loss is no longer a number. The model then has the best weights so far.
         UserError: If the run folder's checkpoint is of another network, or a batch holds more than the data.
         ValueError: If `epochs` or `batch_size` is under 1.
     """
@@ -105,6 +105,9 @@ def fit(
             )
         except KeyboardInterrupt:
             interrupted = True
+        except TrainingError:
+            keeper.restore_best()
+            raise
         finally:
             bar.progress.stop()  # Keras calls no callback on the way out of an exception
     keeper.restore_best()
@@ -136,9 +139,10 @@ class Checkpoints(keras.callbacks.Callback):
         """Returns the number of the best epoch, counted from 1, the first of equals; 0 without any."""
         if not self.rows:
             return 0
-        values = [row[self.monitor] for row in self.rows]
-        best = max(values) if self.monitor.endswith("accuracy") else min(values)
-        return values.index(best) + 1
+        sign = 1 if self.monitor.endswith("accuracy") else -1
+        # What is not a number is worse than anything.
+        values = [-math.inf if math.isnan(row[self.monitor]) else sign * row[self.monitor] for row in self.rows]
+        return values.index(max(values)) + 1
 
     def out_of_patience(self) -> bool:
         """Tells whether the best epoch lies `patience` epochs back."""

@@ -23,7 +23,7 @@ def model(contract) -> keras.Model:
 
 
 def test_inputs_and_outputs_are_named_and_shaped(contract, model):
-    assert set(model.input) == set(contract.inputs)
+    assert {tensor.name for tensor in model.inputs} == set(contract.inputs)
     outputs = model(contract.inputs)
     rows = len(next(iter(contract.inputs.values())))
     assert {name: tuple(value.shape) for name, value in outputs.items()} == {

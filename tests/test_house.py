@@ -58,7 +58,8 @@ def test_imports_point_one_way(path):
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_builders_are_pure_keras(path):
-    if room(path) == "applications":
+    # The one layer that reaches behind Keras falls back to Keras where there is no TensorFlow.
+    if room(path) in ("applications", "blocks") and path.name != "recurrent.py":
         assert not any(name.split(".")[0] == "tensorflow" for name in imports(path))
 
 

@@ -47,7 +47,8 @@ def build_memory_network(
     Train with: sparse_categorical_crossentropy on answer ids; accuracy.
 
     Raises:
-        ValueError: If `num_answers` is under 2, `hops` under 1, or `dropout` outside [0, 1).
+        ValueError: If `num_answers` is under 2, `hops` under 1, or `dropout` outside [0, 1); with walkers, if their
+            number is odd, `walk_steps` under 2 or `roles` under 1.
     """
     if num_answers < 2:
         raise ValueError(f"`num_answers` must be at least 2. Received: num_answers={num_answers}")

@@ -35,7 +35,8 @@ def build_question_answering(
         name: Name of the model.
 
     Returns:
-        Uncompiled model. In: "text" int32 (B, T), "question" int32 (B, Q), padded at the end.
+        Uncompiled model. In, as a dict or as a list in this order: "text" int32 (B, T), "question" int32 (B, Q), padded
+        at the end.
         Out: "answer" float32 probabilities (B, num_answers).
 
     Train with: sparse_categorical_crossentropy on answer ids; accuracy.
@@ -77,13 +78,13 @@ def build_question_answering(
 
     # --- heads
     answer = layers.Dense(num_answers, activation="softmax", dtype="float32", name="answer")(features)  # (B, A)
-    return keras.Model({"text": text, "question": question}, {"answer": answer}, name=name)
+    # Keras takes a list or, by name, a dict for inputs in a list; for inputs in a dict it takes nothing else.
+    return keras.Model([text, question], {"answer": answer}, name=name)
 
 
 def search_space(hp) -> dict:
-    """Returns arguments for `build_question_answering`; each default equals the builder's."""
+    """Returns arguments for `build_question_answering`, the encoder given; each default equals the builder's."""
     return {
-        "encoder": hp.Choice("encoder", ["lstm", "gru", "bilstm", "conv"], default="lstm"),
         "text_embedding_dim": hp.Int("text_embedding_dim", 32, 128, step=32, default=64),
         "text_units": hp.Int("text_units", 16, 96, step=16, default=32),
         "question_embedding_dim": hp.Int("question_embedding_dim", 16, 64, step=16, default=32),

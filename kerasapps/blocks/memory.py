@@ -58,6 +58,8 @@ class SharedWordWalk(layers.Layer):
 
     def __init__(self, *, vocab_size: int, roles: int = 3, walkers: int = 6, steps: int = 3, **kwargs):
         super().__init__(**kwargs)
+        if roles < 1:
+            raise ValueError(f"`roles` must be at least 1. Received: roles={roles}")
         if walkers % 2 or walkers < 2:
             raise ValueError(f"`walkers` must be even and at least 2. Received: walkers={walkers}")
         if steps < 2:
@@ -91,7 +93,7 @@ class SharedWordWalk(layers.Layer):
             enter = ops.softmax(self.enter[step], axis=-1)[None, :, :, None]
             leaving = ops.reshape(at[:, :, None] * leave, (-1, self.walkers, self.roles * size))
             arriving = ops.reshape(ops.matmul(leaving, bridges), (-1, self.walkers, self.roles, size))
-            arriving /= ops.sum(arriving * enter, axis=(2, 3), keepdims=True) + 1e-6
+            arriving = arriving / (ops.sum(arriving * enter, axis=(2, 3), keepdims=True) + 1e-6)
             at = ops.sum(arriving * enter, axis=2)
             by_role.append(arriving)
             anywhere.append(at)
@@ -173,10 +175,11 @@ class QueryReduction(layers.Layer):
         steps = ops.arange(ops.shape(sentences)[1])
         present = ops.cast(ops.any(story != 0, axis=-1), sentences.dtype)[..., None]  # (B, S, 1)
         both = ops.concatenate([sentences * queries, sentences, queries], axis=-1)  # (B, S, 3 D)
-        gate = self.update(both)
+        # In float32 whatever the number format: the weights are differences of a long sum.
+        gate = ops.cast(self.update(both), "float32")
         opened = -ops.softplus(-gate)  # log z
-        closed = -ops.softplus(gate) * present  # log(1 - z); padding closes nothing
-        passed = ops.sigmoid(self.reset(both)) * present
+        closed = -ops.softplus(gate) * ops.cast(present, "float32")  # log(1 - z); padding closes nothing
+        passed = ops.sigmoid(ops.cast(self.reset(both), "float32")) * ops.cast(present, "float32")
         candidates = self.candidate(ops.concatenate([sentences, queries], axis=-1))  # (B, S, D)
         total = ops.cumsum(closed, axis=1)  # (B, S, directions)
         # Forwards, sentence s reaches t >= s through the gates of s + 1 .. t; backwards t <= s through t .. s - 1.
@@ -191,7 +194,7 @@ class QueryReduction(layers.Layer):
             # The minimum keeps what is not reachable from overflowing into a NaN gradient.
             share = ops.exp(ops.minimum(exponent + opened[:, None, :, i], 0.0)) * passed[:, None, :, i]
             weights.append(ops.where(reach, share, 0.0))  # (B, S, S)
-        reduced = ops.matmul(sum(weights), candidates)
+        reduced = ops.matmul(ops.cast(sum(weights), candidates.dtype), candidates)
         # Padding at the end changes nothing any more, so that the last row speaks for the last sentence.
         return reduced[:, -1] if self.last else reduced, weights[0][:, -1]
 

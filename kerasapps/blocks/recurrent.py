@@ -3,7 +3,7 @@
 Keras' own loop is a `while` of a dozen small operations a step, forwards and backwards, and each of them costs more to
 schedule than to compute. The fused kernel does a step in one go. It does so only where small operations stay on one
 thread: split among several, it waits for them after every expression and is slower than Keras' loop, so run it under
-`runtime.set_threads("recurrent")`.
+`runtime.set_devices("recurrent")`.
 
 Reference: Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computation 1997.
 """

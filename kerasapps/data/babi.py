@@ -274,7 +274,9 @@ def find_babi(name_or_path: str) -> Path:
     if name_or_path not in FOLDERS:
         path = Path(name_or_path).expanduser()
         if not path.exists():
-            raise DataError(f"{name_or_path} is neither a data set ({', '.join(FOLDERS)}) nor a file or folder.")
+            raise DataError(
+                f"{name_or_path} is neither a data set (stories, {', '.join(FOLDERS)}) nor a file or folder."
+            )
         return path
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kerasapps" / "babi"
     places = [cache]

@@ -1,5 +1,6 @@
 """Questions about stories as arrays: vocabulary, padding, and a split that keeps stories whole."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,7 +126,7 @@ def read_test_questions(
     if the network was trained on other data.
     """
     train, test = read_parts(data, tasks=tasks, seed=seed)
-    if data == trained_on:
+    if data == trained_on or Path(data).expanduser().resolve() == Path(trained_on).expanduser().resolve():
         _, test = with_test_part(train, test, seed=seed)
     return _thin(test or train, limit)
 
@@ -209,7 +210,10 @@ def read_story(path: Path) -> tuple[list[tuple[str, ...]], list[str]]:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
         raise DataError(f"{path} is not UTF-8 text.") from None
-    texts = [line.lstrip("0123456789 ").strip() for line in lines if "\t" not in line]
+    lines = [line.strip() for line in lines if line.strip() and "\t" not in line]
+    if all(re.match(r"\d+ ", line) for line in lines):
+        lines = [line.split(" ", 1)[1] for line in lines]
+    texts = [line.strip() for line in lines]
     told = [(tokenize(text), text) for text in texts if tokenize(text)]
     if not told:
         raise DataError(f"{path} holds no sentence.")
@@ -222,14 +226,15 @@ def _hold_out(questions: list[Question], share: float, seed: int) -> tuple[list[
 
 
 def _thin(questions: list[Question], limit: int | None) -> list[Question]:
-    """Keeps at most `limit` questions, the first ones of each kind."""
+    """Keeps at most `limit` questions, as evenly as can be from all kinds, the first ones of each."""
     if limit is None or len(questions) <= limit:
         return questions
-    kinds: dict[str, list[Question]] = {}
-    for question in questions:
-        kinds.setdefault(question.kind, []).append(question)
-    share = max(1, limit // len(kinds))
-    return [question for kind in kinds.values() for question in kind[:share]]
+    seen: dict[str, int] = {}
+    ranked = []
+    for i, question in enumerate(questions):
+        seen[question.kind] = seen.get(question.kind, 0) + 1
+        ranked.append((seen[question.kind], i))
+    return [questions[i] for _, i in sorted(sorted(ranked)[:limit], key=lambda pair: pair[1])]
 
 
 def _padded(row: list[int], width: int) -> list[int]:
