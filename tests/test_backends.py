@@ -1,4 +1,4 @@
-"""Every builder gives the same outputs from the same weights on the JAX backend."""
+"""Every builder gives the same outputs from the same weights, and trains, on the other backends of Keras."""
 
 import importlib.util
 import os
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def answer(folder: Path) -> None:
-    """Builds each contract's network, sets its weights and writes its outputs; runs under another backend."""
+    """Builds each contract's network, sets its weights, writes its outputs and trains a step, under any backend."""
     import keras
 
     for i, contract in enumerate(CONTRACTS):
@@ -24,18 +24,23 @@ def answer(folder: Path) -> None:
             model.set_weights([file[name] for name in file.files])
         outputs = model.predict(contract.inputs, verbose=0)
         np.savez(folder / f"outputs{i}.npz", **outputs)
+        model.compile("sgd", "mse", jit_compile=False)
+        loss = model.train_on_batch(contract.inputs, {name: np.zeros_like(value) for name, value in outputs.items()})
+        assert np.isfinite(loss), contract
     print(keras.backend.backend())
 
 
-@pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="jax is not installed")
-def test_jax_gives_the_same_outputs(tmp_path):
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_another_backend_gives_the_same_outputs(backend, tmp_path):
+    if not importlib.util.find_spec(backend):
+        pytest.skip(f"{backend} is not installed")
     models = [contract.builder(**contract.arguments) for contract in CONTRACTS]
     for i, model in enumerate(models):
         np.savez(tmp_path / f"weights{i}.npz", **{f"{j:03d}": w for j, w in enumerate(model.get_weights())})
     command = [sys.executable, "-m", "tests.test_backends", str(tmp_path)]
-    environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    environment = os.environ | {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == "jax", done.stderr[-2000:]
+    assert done.stdout.strip() == backend, done.stderr[-2000:]
     for i, (model, contract) in enumerate(zip(models, CONTRACTS, strict=True)):
         with np.load(tmp_path / f"outputs{i}.npz") as file:
             for name, value in model(contract.inputs).items():

@@ -191,3 +191,20 @@ def test_jobs_end_with_their_parent(tmp_path):
     while Path(f"/proc/{child}").exists() and "Z" not in Path(f"/proc/{child}/stat").read_text().split()[2]:
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def test_a_search_that_is_killed_resumes_with_real_processes(tmp_path):
+    command = [sys.executable, "-m", "tests.search_process", str(tmp_path / "run")]
+    search_process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    before = [search_process.stdout.readline().split() for _ in range(2)]
+    search_process.send_signal(signal.SIGKILL)
+    search_process.wait()
+    search_process.stdout.close()
+    written = json.loads((tmp_path / "run" / "search.json").read_text())
+    assert len(written) >= 2
+    done = subprocess.run([*command, "RESUME"], cwd=ROOT, capture_output=True, text=True, check=True)
+    after = [line.split() for line in done.stdout.splitlines()]
+    names = [name for name, _ in before + after]
+    assert sorted(names) == ["0", "1", "2", "3", "4", BASELINE]
+    rows = list(csv.DictReader((tmp_path / "run" / "trials.csv").open()))
+    assert [row["trial"] for row in rows] == names
