@@ -17,10 +17,12 @@ if not DEBUG:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 try:
-    import tensorflow  # noqa: F401
+    import tensorflow as tf
 finally:
     os.dup2(_stderr, 2)
     os.close(_stderr)
+if not DEBUG:
+    tf.get_logger().setLevel("ERROR")
 
 from kerasapps.errors import explain  # noqa: E402
 from kerasapps.reports import Table, format_number  # noqa: E402
