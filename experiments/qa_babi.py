@@ -182,5 +182,5 @@ def errors_figure(metrics: dict[str, float], kinds: list[str]) -> Figure:
     for i, (label, values) in enumerate(series.items()):
         axes.bar(np.arange(len(kinds)) + (i - len(series) / 2 + 0.5) * width, values, width, label=label)
     axes.set_xticks(range(len(kinds)), [kind[2:] for kind in kinds])
-    axes.legend(ncols=len(series))
+    axes.legend(ncols=len(series), frameon=False)
     return Figure("errors", "Median test error over the seeds, by task.", figure)
