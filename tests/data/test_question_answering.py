@@ -123,10 +123,12 @@ def test_babi_is_split_and_encoded():
 
 def test_a_story_to_ask_about(tmp_path):
     path = tmp_path / "story.txt"
-    path.write_text("1 Nora took 2 apples.\n\n2 Where is Nora?\tattic\t1\nShe left!\n", encoding="utf-8-sig")
+    path.write_text("1 Nora took 2 apples.\n\n2 Where is Nora?\tattic\t1\n3 She left!\n", encoding="utf-8-sig")
     words, texts = read_story(path)
     assert words == [("nora", "took", "2", "apples"), ("she", "left")]
     assert texts == ["Nora took 2 apples.", "She left!"]
+    path.write_text("2 apples lay there.\nNora left.\n")
+    assert read_story(path)[1] == ["2 apples lay there.", "Nora left."]
 
 
 @pytest.mark.parametrize(("content", "said"), [(b"", "holds no sentence"), (b"\xff\xfe\x00", "is not UTF-8 text")])
