@@ -274,7 +274,7 @@ def test_a_path_is_taken_as_it_is(tmp_path):
     write(tmp_path, tales=TEXT)
     assert find_babi(str(tmp_path / "tales.txt")) == tmp_path / "tales.txt"
     assert find_babi(str(tmp_path)) == tmp_path
-    with pytest.raises(DataError, match=r"babi-11k is neither a data set \(stories, babi, babi-10k\) nor a file or folder"):
+    with pytest.raises(DataError, match=r"babi-11k is neither a data set \(stories, babi, babi-10k\)"):
         find_babi("babi-11k")
 
 
