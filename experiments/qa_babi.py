@@ -49,10 +49,11 @@ def babi(
         workers: Trainings at a time, one thread each if more than one.
         options: Options that every experiment shares.
     """
+    settings = dict(locals())
     for name, value in {"seeds": seeds, "workers": workers}.items():
         if value < 1:
             raise UserError(f"--{name} must be at least 1. Received: {value}")
-    run = start("Question answering bAbI table", locals(), network="recurrent", free=["workers"])
+    run = start("Question answering bAbI table", settings, network="recurrent", free=["workers"])
     print(RULE, flush=True)
     todo = [(column, seed) for seed in range(options.seed, options.seed + seeds) for column in columns]
     shared = {"precision": run.config["precision"], "limit": options.rows, "strategy": options.strategy}

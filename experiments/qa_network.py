@@ -69,7 +69,7 @@ def make_model(
     if unknown or params.get("encoder", arch) != arch:
         raise UserError(f"These parameters are not for --arch {arch}: {', '.join(unknown) or params['encoder']}.")
     if arch == "memory":
-        model = memory_network.build_memory_network(**sizes, **params)
+        model = build(**sizes, **params)
         warmup = max(1, int(WARMUP * steps))
         rate = keras.optimizers.schedules.CosineDecay(
             0.0, steps - warmup, alpha=0.02, warmup_target=learning_rate, warmup_steps=warmup
@@ -78,7 +78,7 @@ def make_model(
         # their sum, so that words take larger steps. With ours the validation error on bAbI was 4.1 % instead of 3.5 %.
         optimizer = keras.optimizers.Adam(rate, global_clipnorm=1.0)
     else:
-        model = question_answering.build_question_answering(**sizes, **{"encoder": arch} | params)
+        model = build(**sizes, **{"encoder": arch} | params)
         optimizer = Adam(learning_rate)
     model.compile(
         optimizer,

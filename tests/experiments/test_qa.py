@@ -120,8 +120,26 @@ def test_babi_makes_the_table(tmp_path, capsys):
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     for name in ("mean_error", "error_qa1", "error_qa15", "mean_error_lstm_single"):
         assert 0 <= metrics[name] <= 100
+    settings = json.loads((tmp_path / "run" / "config.json").read_text())["settings"]
+    assert settings.keys() == {"seeds", "data", "tasks", "columns", "workers", *vars(Options())}
     assert "mean_error_reference" not in metrics  # published for all 20 tasks alone
     assert "15 basic deduction" in capsys.readouterr().out
+    run(
+        "babi",
+        "--tasks",
+        1,
+        15,
+        "--seeds",
+        1,
+        *columns,
+        "--smoke",
+        "--out",
+        tmp_path / "run",
+        "--resume",
+        "--workers",
+        1,
+    )
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["mean_error"] == metrics["mean_error"]
 
 
 # --- what a person can do wrong
