@@ -24,13 +24,12 @@ from experiments.qa_network import (
     train_network,
 )
 from experiments.qa_results import evaluate_model, kinds_table, pick, read_questions, text_of
+from experiments.searching import options_of, search_and_report, trial_options
 from kerasapps.data.babi import Question, tokenize
 from kerasapps.data.question_answering import encode, load_stories, read_story, read_test_questions
 from kerasapps.reports import Readings, curves
 from kerasapps.runs import Options, load_model, read_config, read_json, start, write_json
 from kerasapps.search import TunerName
-from kerasapps.search import search as run_search
-from kerasapps.search_report import SearchResult, Trial, search_blocks, show
 
 ALL_TASKS = tuple(range(1, 21))
 SHOWN_STORIES = 3
@@ -134,48 +133,24 @@ def search(
     """
     epochs = recipe_of(arch, smoke=options.smoke, epochs=epochs).epochs
     run = start("Question answering search", locals(), network="recurrent", free=["workers"])
-    shared = {"seed": options.seed, "strategy": options.strategy, "deterministic": options.deterministic}
-    shared |= {"precision": run.config["precision"], "limit": options.rows}
-    result = run_search(
+
+    def test(folder: Path):
+        model, vocabulary = load_model(folder), read_vocabulary(folder)
+        questions = read_test_questions(data, tasks=tasks, seed=options.seed, limit=options.rows, trained_on=data)
+        write_json(run.path("vocabulary.json"), read_json(folder / "vocabulary.json"))
+        return model, evaluate_model(model, encode(questions, vocabulary), questions)[0], []
+
+    search_and_report(
         run,
         trial,
         space_of(arch),
-        arguments={"data": data, "tasks": tasks, "arch": arch, "shared": shared},
+        what=arch,
+        arguments={"data": data, "tasks": tasks, "arch": arch, "shared": trial_options(run)},
         tuner=tuner,
-        max_trials=options.shrink(max_trials, 2),
+        max_trials=max_trials,
         epochs=epochs,
-        objective="val_accuracy",
-        direction="max",
         workers=workers,
-        report=show_trial,
-    )
-    best = result.best
-    write_json(run.path("best.json"), best.params)
-    folder = run.folder / "trials" / best.name
-    model, vocabulary = load_model(folder), read_vocabulary(folder)
-    questions = read_test_questions(data, tasks=tasks, seed=options.seed, limit=options.rows, trained_on=data)
-    # The test part is touched here for the first time, and only by the winner.
-    tested, _ = evaluate_model(model, encode(questions, vocabulary), questions)
-    write_json(run.path("vocabulary.json"), read_json(folder / "vocabulary.json"))
-    failed = sum(one.score is None for one in result.trials)
-    metrics = tested | {
-        "val_accuracy": best.score,
-        "trials": len(result.trials),
-        "failed_trials": failed,
-    }
-    before = "the default failed"
-    if result.baseline.score is not None:
-        metrics["val_accuracy_baseline"] = result.baseline.score
-        before = f"the default has {result.baseline.score:.4f}"
-    summary = (
-        f"{len(result.trials)} configurations of {arch} by {tuner} search, {failed} of which failed. The best was "
-        "chosen by its accuracy on the validation part; the test part was used once, by the winner."
-    )
-    headline = [name for name in ("val_accuracy", "val_accuracy_baseline", "accuracy") if name in metrics]
-    run.finish(metrics, model=model, summary=summary, headline=headline, blocks=search_blocks(result))
-    print(
-        f"\nBest: {best.name} with val_accuracy {best.score:.4f}, {before}. Test accuracy {tested['accuracy']:.4f}.\n"
-        f"{run.folder / 'best.json'}\n{run.folder / 'report.html'}"
+        test=test,
     )
 
 
@@ -219,7 +194,7 @@ def predict(*, run: Path, story: Path, question: str) -> None:
 
 def trial(*, params: dict, folder: str, epochs: int, data: str, tasks: list[int], arch: Arch, shared: dict) -> dict:
     """Trains one configuration for the search, in a process of its own; the test part is not touched."""
-    options = Options(out=Path(folder), resume=True, **shared)
+    options = options_of(folder, shared)
     settings = {"params": params, "epochs": epochs, "data": data, "tasks": tasks, "arch": arch, "options": options}
     run = start("Question answering trial", settings, network="recurrent")
     splits = load_stories(data, form=form_of(arch), tasks=tasks, seed=options.seed, limit=options.limit)
@@ -228,14 +203,6 @@ def trial(*, params: dict, folder: str, epochs: int, data: str, tasks: list[int]
     score = history.rows[history.best_epoch - 1]["val_accuracy"]
     run.finish({"val_accuracy": score}, blocks=[curves(history.rows, best_epoch=history.best_epoch)])
     return {"score": score}
-
-
-def show_trial(one: Trial, result: SearchResult) -> None:
-    """Prints how a trial ended."""
-    score = f"{one.score:.4f}" if one.score is not None else f"failed: {one.message}"
-    best = f"best so far {result.best.score:.4f}" if any(t.score is not None for t in result.trials) else ""
-    params = " ".join(f"{name}={show(value)}" for name, value in one.params.items())
-    print(f"{one.name:>8}  {score}  ({one.seconds:.0f} s)  {params}  {best}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,28 @@
 """The classic deep-learning applications as functional-API graphs of Keras 3."""
 
+from kerasapps.applications.classic import build_alexnet, build_lenet5, build_mnist_network, build_perceptron
+from kerasapps.applications.densenet import build_densenet
+from kerasapps.applications.inception_classifier import build_inception_classifier
 from kerasapps.applications.memory_network import build_memory_network
 from kerasapps.applications.question_answering import build_question_answering
+from kerasapps.applications.residual_classifier import build_residual_classifier
+from kerasapps.applications.separable_classifier import build_separable_classifier
+from kerasapps.applications.vgg import build_vgg
+from kerasapps.applications.xception import build_xception
+from kerasapps.taps import feature_taps
 
-__all__ = ["build_memory_network", "build_question_answering"]
+__all__ = [
+    "build_alexnet",
+    "build_densenet",
+    "build_inception_classifier",
+    "build_lenet5",
+    "build_memory_network",
+    "build_mnist_network",
+    "build_perceptron",
+    "build_question_answering",
+    "build_residual_classifier",
+    "build_separable_classifier",
+    "build_vgg",
+    "build_xception",
+    "feature_taps",
+]

@@ -34,7 +34,7 @@ from kerasapps.reports import Block, Figure, render_report
 # What may differ between a run and its resumption, whatever the command.
 FREE_ON_RESUME = {"out", "resume"}
 # All that is there when a run ended before its first epoch did: nothing that a new one could destroy.
-UNBEGUN = {"config.json", "vocabulary.json", "tensorboard"}
+UNBEGUN = {"config.json", "vocabulary.json", "classes.json", "tensorboard"}
 
 
 @dataclass(frozen=True)

@@ -132,13 +132,18 @@ def machine() -> dict[str, str | int]:
         "host": platform.node(),
         "system": f"{platform.system()} {platform.release()}",
         "processor": _cpu_info("model name") or platform.processor() or platform.machine(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "cores": cores(),
         "intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads(),
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
         "devices": ", ".join(device_names()),
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in packages},
     }
+
+
+def cores() -> int:
+    """Returns how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def device_names() -> list[str]:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import keras_tuner
 
+from kerasapps import runtime
 from kerasapps.errors import UserError
 from kerasapps.jobs import Job, Outcome, first_outcome
 from kerasapps.runs import Run, read_json, write_atomically, write_json
@@ -67,6 +68,8 @@ def search(
     for name, value in {"workers": workers, "max_trials": max_trials, "epochs": epochs}.items():
         if value < 1:
             raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
+    # Trials side by side share the cores; with threads for all of them each, they would wait for one another.
+    threads = max(1, runtime.cores() // workers) if workers > 1 else 0
     with TemporaryDirectory() as scratch:
         oracle = _make_oracle(tuner, space, max_trials, epochs, direction, run.options.seed, scratch)
         proposer = Proposer(oracle, run.path("search.json"), max_trials)
@@ -81,7 +84,7 @@ def search(
                     folder = run.folder / "trials" / name
                     _copy_lower_rung(hyperparameters.values.get("tuner/trial_id"), folder)
                     call = {"params": params[name], "folder": folder, "epochs": trial_epochs, **arguments}
-                    running[name] = Job(train_trial, call, run.path("jobs", name))
+                    running[name] = Job(train_trial, call, run.path("jobs", name), threads=threads)
                 if not running:
                     break
                 name, outcome = first_outcome(running)

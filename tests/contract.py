@@ -10,6 +10,7 @@ import numpy as np
 import kerasapps
 from kerasapps.applications import memory_network as memory
 from kerasapps.applications import question_answering as answering
+from tests.contract_images import image_contracts
 
 
 @dataclass(frozen=True)
@@ -134,3 +135,5 @@ def memory_network(*, hops: int, walkers: int) -> Contract:
 
 
 CONTRACTS += [memory_network(hops=2, walkers=2), memory_network(hops=1, walkers=0)]
+
+CONTRACTS += image_contracts(Contract)

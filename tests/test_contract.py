@@ -1,6 +1,7 @@
 """Every builder keeps the contract of tests/contract.py."""
 
 import inspect
+import re
 
 import keras
 import keras_tuner
@@ -94,7 +95,7 @@ def test_it_trains_on_two_devices(contract):
 
 def test_bad_arguments_are_refused(contract):
     for change, message in contract.refused:
-        with pytest.raises(ValueError, match=message.split(".")[0]) as error:
+        with pytest.raises(ValueError, match=re.escape(message.split(".")[0])) as error:
             contract.builder(**contract.arguments | change)
         assert message in str(error.value)
         assert "Received" in str(error.value)

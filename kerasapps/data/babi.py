@@ -6,17 +6,15 @@ A file holds stories one after another. Lines are numbered from 1 in each story;
 followed by a tab, the answer, a tab and the numbers of the lines that support it (`3 Where is Mary?<tab>attic<tab>1`).
 """
 
-import gzip
-import os
 import re
 import tarfile
 import tempfile
 import unicodedata
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from kerasapps.data.download import cache_folder, fetch, places, told
 from kerasapps.errors import DataError
 
 TASK_NAMES = (
@@ -278,32 +276,26 @@ def find_babi(name_or_path: str) -> Path:
                 f"{name_or_path} is neither a data set (stories, {', '.join(FOLDERS)}) nor a file or folder."
             )
         return path
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kerasapps" / "babi"
-    places = [cache]
-    if os.environ.get("KERASAPPS_DATA"):
-        places.insert(0, Path(os.environ["KERASAPPS_DATA"]).expanduser() / "babi")
-    for place in places:
+    for place in places("babi"):
         folder = place / ROOT / FOLDERS[name_or_path]
         if folder.is_dir():
             return folder
+    cache = cache_folder("babi")
     download_babi(cache)
     return cache / ROOT / FOLDERS[name_or_path]
 
 
 def download_babi(cache: Path) -> None:
     """Downloads the official archive and unpacks it into `cache`, which it enters complete or not at all."""
-    # Both take long to import, and whoever has the data needs neither.
-    import pooch
-    import requests
-
-    pooch.get_logger().setLevel("WARNING")  # it would advise the user to write a checksum into this code
-    try:
+    advice = (
+        "unpack that archive into a folder DIR/babi and set KERASAPPS_DATA=DIR, or use `--data stories`, "
+        "which needs no download"
+    )
+    with told("bAbI", URL, cache=cache, advice=advice):
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as scratch:
             # No checksum of this archive is published, and none is made up here: what it holds is counted instead.
-            archive = pooch.retrieve(
-                URL, None, fname="babi.tar.gz", path=scratch, downloader=pooch.HTTPDownloader(progressbar=True)
-            )
+            archive = fetch(URL, Path(scratch), checksum=None)
             with tarfile.open(archive) as tar:
                 tar.extractall(scratch, filter="data")
             check_archive(Path(scratch) / ROOT)
@@ -312,15 +304,6 @@ def download_babi(cache: Path) -> None:
             except OSError:
                 if not (cache / ROOT).is_dir():  # else another process was faster
                     raise
-    except requests.RequestException as error:
-        raise DataError(
-            f"bAbI is not on this machine and {URL} cannot be reached ({type(error).__name__}): unpack that archive "
-            f"into a folder DIR/babi and set KERASAPPS_DATA=DIR, or use `--data stories`, which needs no download."
-        ) from None
-    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise DataError(f"The archive from {URL} cannot be unpacked, so try again later: {error}.") from None
-    except OSError as error:
-        raise DataError(f"bAbI cannot be stored in {cache}: {error.strerror or error}.") from None
 
 
 def check_archive(root: Path) -> None:

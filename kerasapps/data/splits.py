@@ -1,7 +1,8 @@
 """Training, validation and test part of a data set in memory, and their batches as `tf.data`."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import tensorflow as tf
@@ -9,6 +10,8 @@ import tensorflow as tf
 Arrays = Mapping[str, np.ndarray]
 # (inputs, targets, seed of two int32) -> (inputs, targets), in graph code and without state of its own.
 Augment = Callable[[dict, dict, tf.Tensor], tuple[dict, dict]]
+# inputs -> inputs, in graph code.
+Convert = Callable[[dict], dict]
 
 
 @dataclass(frozen=True)
@@ -21,24 +24,38 @@ class Split:
         lengths: For padded inputs, how much of axis 1 each row uses, int (n,). Batches are made of rows of similar
             length and cut to their longest, so that no time is lost on padding.
         augment: Changes a training batch; a pure function of its arguments, or resuming would not be exact.
+        read: Turns stored inputs into those that `augment` takes, such as file names into pictures. Every batch.
+        prepare: Turns inputs, augmented or not, into those that the model takes, such as a resize. Every batch.
     """
 
     inputs: Arrays
     targets: Arrays
     lengths: Arrays = field(default_factory=dict)
     augment: Augment | None = None
+    read: Convert | None = None
+    prepare: Convert | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.targets.values())))
+
+    def take(self, rows: np.ndarray) -> "Split":
+        """Returns the split of these rows, in their order."""
+        kept = [
+            {name: array[rows] for name, array in arrays.items()}
+            for arrays in (self.inputs, self.targets, self.lengths)
+        ]
+        return replace(self, inputs=kept[0], targets=kept[1], lengths=kept[2])
 
     def batches(self, batch_size: int) -> tf.data.Dataset:
         """Returns batches of (inputs, targets) in the order of the rows, once."""
         starts = tf.data.Dataset.range(0, len(self), batch_size)
         gather = self._gather()
-        return starts.map(
-            lambda start: gather(tf.range(start, tf.minimum(start + batch_size, len(self)))),
-            num_parallel_calls=tf.data.AUTOTUNE,
-        ).prefetch(tf.data.AUTOTUNE)
+
+        def batch(start):
+            inputs, targets = gather(tf.range(start, tf.minimum(start + batch_size, len(self))))
+            return self._prepared(inputs), targets
+
+        return starts.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
     def steps(self, batch_size: int, *, drop_remainder: bool = False) -> int:
         """Returns the number of training batches in an epoch."""
@@ -69,9 +86,10 @@ class Split:
 
             def batch(start, size, number):
                 inputs, targets = gather(shuffled[start : start + size])
-                if self.augment is None:
-                    return inputs, targets
-                return self.augment(inputs, targets, tf.random.fold_in(epoch_seed, len(rows) + 1 + number))
+                if self.augment is not None:
+                    batch_seed = tf.random.fold_in(epoch_seed, len(rows) + 1 + number)
+                    inputs, targets = self.augment(inputs, targets, batch_seed)
+                return self._prepared(inputs), targets
 
             return picked.map(batch, num_parallel_calls=tf.data.AUTOTUNE)
 
@@ -90,28 +108,39 @@ class Split:
         return rows, starts, sizes
 
     def _gather(self) -> Callable[[tf.Tensor], tuple[dict, dict]]:
-        """Returns a function from row numbers to a batch, its padded inputs cut to the longest row."""
-        inputs = {name: tf.constant(array) for name, array in self.inputs.items()}
-        targets = {name: tf.constant(array) for name, array in self.targets.items()}
-        lengths = {name: tf.constant(array) for name, array in self.lengths.items()}
+        """Returns a function from row numbers to a batch as read, its padded inputs cut to the longest row."""
+        inputs, targets, lengths = self._tensors
 
         def gather(rows):
             batch = {name: tf.gather(array, rows) for name, array in inputs.items()}
             for name, length in lengths.items():
                 batch[name] = batch[name][:, : tf.reduce_max(tf.gather(length, rows))]
+            batch = batch if self.read is None else self.read(batch)
             return batch, {name: tf.gather(array, rows) for name, array in targets.items()}
 
         return gather
 
+    @cached_property
+    def _tensors(self) -> list[dict[str, tf.Tensor]]:
+        """Inputs, targets and lengths: one copy, or every data set would hold its own until Python collects it."""
+        with tf.device("CPU:0"):  # where `tf.data` works
+            return [
+                {name: tf.constant(array) for name, array in arrays.items()}
+                for arrays in (self.inputs, self.targets, self.lengths)
+            ]
+
+    def _prepared(self, inputs: dict) -> dict:
+        return inputs if self.prepare is None else self.prepare(inputs)
+
 
 @dataclass(frozen=True)
 class Splits:
-    """The three parts of a data set, and the sizes that it gives a builder (`vocab_size`, `num_classes` ...)."""
+    """The three parts of a data set, and the sizes that it gives a builder (`vocab_size`, `image_shape` ...)."""
 
     train: Split
     validation: Split
     test: Split
-    sizes: dict[str, int]
+    sizes: dict[str, int | tuple[int, ...]]
 
 
 def split_groups(groups: np.ndarray, *, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -134,6 +163,44 @@ def split_groups(groups: np.ndarray, *, share: float, seed: int) -> tuple[np.nda
     count = min(max(1, round(share * len(names))), len(names) - 1)
     held_out = np.isin(groups, np.random.default_rng(seed).permutation(names)[:count])
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+
+
+def stratify(labels: np.ndarray, *, shares: Sequence[float], seed: int) -> list[np.ndarray]:
+    """Splits rows so that every class is divided alike.
+
+    Args:
+        labels: Class of each row, any dtype (n,).
+        shares: Share of the rows for each part after the first, in (0, 1), together under 1. A class gives every part
+            at least one row; one with fewer rows than parts serves the first part, then the others in this order.
+        seed: Decides which rows.
+
+    Returns:
+        Row numbers of each part, ascending: first what the shares leave, then one part a share.
+
+    Raises:
+        ValueError: If a share is not above 0, or they leave nothing.
+    """
+    if min(shares) <= 0 or sum(shares) >= 1:
+        raise ValueError(f"`shares` must be above 0 and together under 1. Received: shares={tuple(shares)}")
+    names, classes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    left = counts.copy()
+    numbers = []  # rows of each class for each part
+    for share in shares:
+        exact = share * counts
+        number = np.floor(exact).astype(int)
+        # What rounding down leaves goes to the largest remainders, so that the part as a whole has its share.
+        number[np.argsort(number - exact, kind="stable")[: round(share * len(labels)) - number.sum()]] += 1
+        number = np.minimum(np.maximum(number, 1), left - 1)
+        left -= number
+        numbers.append(number)
+    rng = np.random.default_rng(seed)
+    parts = [[] for _ in (left, *numbers)]
+    for i in range(len(names)):
+        rows = rng.permutation(np.flatnonzero(classes == i))
+        cuts = np.cumsum([left[i], *(number[i] for number in numbers)])[:-1]
+        for part, taken in zip(parts, np.split(rows, cuts), strict=True):
+            part.append(taken)
+    return [np.sort(np.concatenate(part)) for part in parts]
 
 
 def _buckets(lengths: Arrays, count: int) -> list[np.ndarray]:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasapps.data.splits import Split, split_groups
+from kerasapps.data.splits import Split, split_groups, stratify
 
 
 def make_split(count=50, augment=None):
@@ -77,3 +77,79 @@ def test_groups_stay_together():
 def test_one_group_cannot_be_split():
     with pytest.raises(ValueError, match="at least 2 groups"):
         split_groups(np.zeros(5), share=0.5, seed=0)
+
+
+# --- reading and preparing
+
+
+def test_inputs_are_read_before_and_prepared_after_augmentation_in_every_part():
+    def augment(x, y, seed):
+        return x | {"x": x["x"] * 10}, y
+
+    split = Split(
+        {"x": np.array([b"1", b"2", b"3"])},
+        {"y": np.arange(3)},
+        augment=augment,
+        read=lambda x: {"x": tf.strings.to_number(x["x"])},
+        prepare=lambda x: {"x": x["x"] + 0.5},
+    )
+    (plain,) = split.batches(3).as_numpy_iterator()
+    assert plain[0]["x"].tolist() == [1.5, 2.5, 3.5]
+    (trained,) = split.epochs(3, seed=0, first=0, last=1).as_numpy_iterator()
+    assert sorted(trained[0]["x"]) == [10.5, 20.5, 30.5]
+
+
+def test_rows_taken_keep_their_targets_and_lengths():
+    split = make_split()
+    taken = split.take(np.array([7, 3]))
+    assert len(taken) == 2
+    assert taken.targets["y"].tolist() == [7, 3]
+    assert (taken.inputs["x"][:, 0] == [8, 4]).all()
+    assert (taken.lengths["x"] == split.lengths["x"][[7, 3]]).all()
+
+
+# --- stratified parts
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_classes_are_divided_alike(seed):
+    labels = np.random.default_rng(3).permutation(np.repeat([0, 1, 2, 7], [980, 1135, 10, 875]))
+    parts = stratify(labels, shares=[0.1, 0.2], seed=seed)
+    assert sorted(np.concatenate(parts)) == list(range(3000))
+    assert [len(part) for part in parts] == [2100, 300, 600]
+    for part, share in zip(parts, (0.7, 0.1, 0.2), strict=True):
+        assert (np.diff(part) > 0).all()
+        for label in (0, 1, 2, 7):
+            assert abs((labels[part] == label).sum() - share * (labels == label).sum()) <= 1
+
+
+def test_small_classes_serve_the_parts_in_their_order():
+    labels = np.array([0] * 100 + [1] * 3 + [2] * 2 + [3])
+    train, test, validation = stratify(labels, shares=[0.01, 0.01], seed=0)
+    assert [np.bincount(labels[part], minlength=4)[1:].tolist() for part in (train, test, validation)] == [
+        [1, 1, 1],
+        [1, 1, 0],
+        [1, 0, 0],
+    ]
+
+
+def test_a_seed_decides_the_rows_of_each_part():
+    labels = np.repeat([0, 1], 50)
+    first, again, other = (stratify(labels, shares=[0.2], seed=seed)[1].tolist() for seed in (0, 0, 1))
+    assert first == again
+    assert first != other
+
+
+@pytest.mark.parametrize("shares", [[0.0], [-0.1, 0.2], [0.5, 0.5]])
+def test_shares_that_leave_nothing_are_refused(shares):
+    with pytest.raises(ValueError, match="`shares` must be above 0 and together under 1"):
+        stratify(np.zeros(10), shares=shares, seed=0)
+
+
+def test_data_sets_of_one_split_share_their_memory():
+    split = make_split()
+    first = split._tensors
+    for _ in range(2):
+        rows(split.batches(8))
+        rows(split.epochs(8, seed=0, first=0, last=1))
+    assert split._tensors is first

@@ -1,0 +1,262 @@
+"""Image classification: separable, inception and residual networks, Xception and the classics, on any pictures.
+
+python -m experiments.image_classification train
+python -m experiments.image_classification train --data cifar10 --arch residual
+python -m experiments.image_classification train --data my_pictures/ --arch separable --size 64
+python -m experiments.image_classification search --tuner bayesian --max-trials 20
+python -m experiments.image_classification evaluate --run runs/NAME
+python -m experiments.image_classification predict --run runs/NAME cat.jpg dog.png
+"""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import keras
+import numpy as np
+import tyro
+
+from experiments.cli import main, print_table
+from experiments.image_figures import augmentation_figure, confusion_figure, mistakes_figure, predictions_figure
+from experiments.image_network import (
+    NETWORKS,
+    Arch,
+    Recipe,
+    load_pictures,
+    read_params,
+    recipe_of,
+    train_network,
+)
+from experiments.image_results import (
+    class_table,
+    classification_metrics,
+    complexity_table,
+    confusions_table,
+    predict_probabilities,
+    predictions_table,
+    published_table,
+)
+from experiments.searching import options_of, search_and_report, trial_options
+from kerasapps.complexity import count_flops, measure_speed
+from kerasapps.data.images import ImageSplits
+from kerasapps.data.pictures import read_picture
+from kerasapps.errors import DataError, UserError
+from kerasapps.reports import Block, curves
+from kerasapps.runs import Options, Run, load_model, read_config, read_json, start, write_atomically, write_json
+from kerasapps.search import TunerName
+
+
+def train(
+    *,
+    data: str = "digits",
+    arch: Arch = "separable",
+    params: str | None = None,
+    recipe: Recipe = Recipe(),
+    patience: int | None = None,
+    options: Options = Options(),
+) -> None:
+    """Trains a classifier on DATA and writes a run folder.
+
+    Args:
+        data: "digits" (1,797 handwritten digits, needs no download), "mnist", "fashion_mnist", "cifar10", "cifar100", a
+            folder with one sub-folder of pictures a class, or a tar archive of one.
+        arch: Which network.
+        params: Arguments of its builder: a best.json written by `search`, or JSON such as '{"width": 2.0}'.
+        recipe: How it is trained, where that is not to follow from the architecture.
+        patience: Stop after so many passes without a better one; by default never.
+        options: Options that every experiment shares.
+    """
+    settings = dict(locals())
+    recipe = recipe_of(arch, data, settings.pop("recipe"), options=options)
+    run = start("Image classification", settings | asdict(recipe), network="convolution")
+    splits = load_pictures(data, recipe, options=options)
+    for note in splits.notes:
+        print(note, flush=True)
+    write_classes(run, splits)
+    model, history = train_network(run, splits, arch=arch, recipe=recipe, params=read_params(params), patience=patience)
+    if history.interrupted:
+        print("Interrupted: what there is was evaluated and is saved.")
+    metrics, probabilities = evaluate_model(model, splits, flip=recipe.flip)
+    metrics |= {"seconds": history.seconds, "parameters": model.count_params(), "epochs": len(history.rows)}
+    training = len(splits.train) * len(history.rows) / history.seconds if history.rows else None
+    blocks = [
+        *result_blocks(splits, probabilities, data=data, network=arch),
+        *([curves(history.rows, best_epoch=history.best_epoch)] if history.rows else []),
+        augmentation_figure(splits.train, options.seed),
+        cost_table(run, model, splits, arch=arch, training=training),
+    ]
+    accuracy = metrics["accuracy"]
+    summary = f"{arch} on {data}: right on {accuracy:.2%} of {len(splits.test):,} test pictures of "
+    summary += f"{len(splits.class_names)} classes after {len(history.rows)} passes over {len(splits.train):,}."
+    if history.interrupted:
+        summary += f" Interrupted: the weights are those of epoch {history.best_epoch}."
+    headline = [name for name in ("accuracy", "top5_accuracy", "parameters", "seconds") if name in metrics]
+    run.finish(metrics, summary=" ".join([summary, *splits.notes]), headline=headline, blocks=[b for b in blocks if b])
+    print_table(class_table(probabilities, splits.test.targets["label"], splits.class_names))
+    flipped = f" ({metrics['accuracy_flip']:.2%} with the mirror images)" if recipe.flip else ""
+    print(f"Right on {accuracy:.2%} of the test pictures{flipped}. Report: {run.folder / 'report.html'}")
+
+
+def search(
+    *,
+    data: str = "digits",
+    arch: Arch = "separable",
+    tuner: TunerName = "random",
+    max_trials: int = 20,
+    recipe: Recipe = Recipe(),
+    workers: int = 1,
+    options: Options = Options(),
+) -> None:
+    """Searches the network's hyperparameters on the validation part, and tests the winner once.
+
+    Args:
+        data: As for `train`.
+        arch: Network to search in.
+        tuner: How the next configuration is chosen.
+        max_trials: Configurations to try, the default one not counted.
+        recipe: How each is trained, where that is not to follow from the architecture.
+        workers: Trials at a time.
+        options: Options that every experiment shares.
+    """
+    settings = dict(locals())
+    recipe = recipe_of(arch, data, settings.pop("recipe"), options=options)
+    run = start("Image classification search", settings | asdict(recipe), network="convolution", free=["workers"])
+
+    def test(folder: Path):
+        splits = load_pictures(data, recipe, options=options)
+        write_classes(run, splits)
+        model = load_model(folder)
+        metrics, probabilities = evaluate_model(model, splits, flip=recipe.flip)
+        return model, metrics, result_blocks(splits, probabilities, data=data, network=arch)
+
+    search_and_report(
+        run,
+        trial,
+        NETWORKS[arch].space,
+        what=arch,
+        arguments={"data": data, "arch": arch, "recipe": asdict(recipe), "shared": trial_options(run)},
+        tuner=tuner,
+        max_trials=max_trials,
+        epochs=recipe.epochs,
+        workers=workers,
+        test=test,
+    )
+
+
+def evaluate(*, run: Path, data: str | None = None, limit: int | None = None) -> None:
+    """Prints how a trained network does on the test part, class by class.
+
+    Args:
+        run: A run folder.
+        data: As for `train`; its test part is used. By default what the network was trained on.
+        limit: Pictures at most.
+    """
+    model, classes = load_model(run), read_classes(run)
+    settings = read_config(run)["settings"]
+    recipe = Recipe(**{name: settings[name] for name in asdict(Recipe())})
+    splits = load_pictures(data or settings["data"], recipe, options=Options(seed=settings["seed"], limit=limit))
+    if list(splits.class_names) != classes["class_names"]:
+        raise DataError(
+            f"{data} has other classes than the network: {', '.join(splits.class_names[:5])} ..., "
+            f"not {', '.join(classes['class_names'][:5])} ..."
+        )
+    metrics, probabilities = evaluate_model(model, splits, flip=recipe.flip)
+    print_table(class_table(probabilities, splits.test.targets["label"], splits.class_names))
+    for name, value in metrics.items():
+        print(f"{name:<16}{value:.4f}")
+
+
+def predict(pictures: tyro.conf.Positional[tuple[Path, ...]], /, *, run: Path, figure: Path | None = None) -> None:
+    """Tells the likeliest classes of pictures.
+
+    Args:
+        pictures: Files.
+        run: A run folder.
+        figure: A PNG file to show pictures and answers in.
+    """
+    if not pictures:
+        raise UserError("No picture was given: predict --run DIR PICTURE ...")
+    model, classes = load_model(run), read_classes(run)
+    height, _, channels = classes["image_shape"]
+    files, images = [], []
+    for file in pictures:
+        try:
+            images.append(read_picture(file, size=height, channels=channels))
+            files.append(file)
+        except DataError as error:
+            if len(pictures) == 1:
+                raise
+            print(error, file=sys.stderr)
+    if not files:
+        raise DataError("None of the pictures could be read.")
+    probabilities = model.predict({"image": np.stack(images)}, verbose=0)["label"]
+    print_table(predictions_table(files, probabilities, classes["class_names"]))
+    if figure:
+        write_atomically(figure, predictions_figure(files, images, probabilities, classes["class_names"]).png())
+        print(figure)
+
+
+def trial(*, params: dict, folder: str, epochs: int, data: str, arch: Arch, recipe: dict, shared: dict) -> dict:
+    """Trains one configuration for the search, in a process of its own; the test part is not touched."""
+    options = options_of(folder, shared)
+    recipe = recipe | {"epochs": epochs}
+    settings = recipe | {"params": params, "data": data, "arch": arch, "options": options}
+    run = start("Image classification trial", settings, network="convolution")
+    splits = load_pictures(data, Recipe(**recipe), options=options)
+    _, history = train_network(run, splits, arch=arch, recipe=Recipe(**recipe), params=params)
+    score = history.rows[history.best_epoch - 1]["val_accuracy"]
+    run.finish({"val_accuracy": score}, blocks=[curves(history.rows, best_epoch=history.best_epoch)])
+    return {"score": score}
+
+
+def write_classes(run: Run, splits: ImageSplits) -> None:
+    """Writes what a model file does not hold and `predict` needs."""
+    write_json(run.path("classes.json"), {"class_names": splits.class_names} | splits.sizes)
+
+
+def read_classes(folder: Path) -> dict:
+    """Reads what `write_classes` wrote."""
+    return read_json(folder / "classes.json")
+
+
+def evaluate_model(model: keras.Model, splits: ImageSplits, *, flip: bool) -> tuple[dict[str, float], np.ndarray]:
+    """Returns metrics on the test part, those with mirror images beside, and the probabilities (n, classes)."""
+    labels = splits.test.targets["label"]
+    probabilities = predict_probabilities(model, splits.test)
+    metrics = classification_metrics(probabilities, labels)
+    if flip:
+        both = classification_metrics(predict_probabilities(model, splits.test, flip=True), labels)
+        metrics["accuracy_flip"] = both["accuracy"]
+    return metrics, probabilities
+
+
+def result_blocks(splits: ImageSplits, probabilities: np.ndarray, *, data: str, network: str) -> list[Block]:
+    """Returns what the report shows of the answers on the test part."""
+    labels, names = splits.test.targets["label"], splits.class_names
+    accuracy = float((probabilities.argmax(-1) == labels).mean())
+    blocks = [
+        published_table(data, accuracy, network=network, note=" ".join(splits.notes)),
+        confusion_figure(probabilities, labels, names),
+        confusions_table(probabilities, labels, names),
+        class_table(probabilities, labels, names),
+        mistakes_figure(probabilities, splits.test, names),
+    ]
+    return [block for block in blocks if block]
+
+
+def cost_table(run: Run, model: keras.Model, splits: ImageSplits, *, arch: Arch, training: float | None) -> Block:
+    """Returns parameters, FLOPs, size and speed of a network."""
+    inputs, _ = next(iter(splits.test.batches(64)))
+    return complexity_table(
+        arch,
+        parameters=model.count_params(),
+        flops=count_flops(model),
+        file_bytes=run.path("model.keras").stat().st_size,
+        training=training,
+        inference=measure_speed(model, {name: value.numpy() for name, value in inputs.items()}),
+        caption="The training speed counts loading, augmentation and validation in.",
+    )
+
+
+if __name__ == "__main__":
+    main("experiments.image_classification", train, search, evaluate, predict)

@@ -1,0 +1,236 @@
+"""The networks of the image-classification experiment: which builder, how it is trained, in which run folder."""
+
+import inspect
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import keras
+
+from kerasapps import distribution
+from kerasapps.applications import (
+    classic,
+    densenet,
+    inception_classifier,
+    residual_classifier,
+    separable_classifier,
+    vgg,
+    xception,
+)
+from kerasapps.data.augmentation import picture_augment
+from kerasapps.data.images import ImageSplits, load_images
+from kerasapps.errors import TrainingError, UserError
+from kerasapps.optimizers import Adam
+from kerasapps.runs import Options, Run, read_json, save_model
+from kerasapps.training import History, fit
+
+Arch = Literal[
+    "separable",
+    "inception",
+    "residual",
+    "xception",
+    "perceptron",
+    "mnist_network",
+    "lenet5",
+    "alexnet",
+    "vgg",
+    "densenet",
+]
+# The learning rate rises for this share of the steps, and then falls to nearly nothing.
+WARMUP = 0.2
+# A mirrored digit is another sign or none.
+UPRIGHT = {"digits", "mnist"}
+DIGITS_EPOCHS = 30
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained, and on which pictures; what is not given follows from the architecture.
+
+    Args:
+        size: Side of the pictures in pixels.
+        epochs: Passes over the training part.
+        batch_size: Pictures in a step, over all devices.
+        optimizer: Adam, or SGD with Nesterov's momentum of 0.9.
+        learning_rate: At its highest, after a fifth of the steps; then it falls to nearly nothing.
+        weight_decay: Share of each kernel taken off in a step, times the learning rate.
+        label_smoothing: Share of the probability that the target spreads over all classes.
+        shift: How far training pictures move at most, as a share of their side.
+        erase: Share of the area of training pictures that is greyed out, at most.
+        flip: Whether half of the training pictures are mirrored; digits never are.
+    """
+
+    size: int | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    optimizer: Literal["adam", "sgd"] | None = None
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+    label_smoothing: float | None = None
+    shift: float | None = None
+    erase: float | None = None
+    flip: bool | None = None
+
+
+@dataclass(frozen=True)
+class Network:
+    """One architecture: its builder, its search space and how it is trained."""
+
+    build: Callable[..., keras.Model]
+    space: Callable[..., dict[str, Any]]
+    recipe: dict[str, Any]
+
+
+# What is normalised learns fast by SGD; the others need Adam's steps of their own for each weight.
+SGD = {
+    "size": 32,
+    "epochs": 20,
+    "batch_size": 128,
+    "optimizer": "sgd",
+    "learning_rate": 0.1,
+    "weight_decay": 5e-3,
+    "label_smoothing": 0.1,
+    "shift": 0.125,
+    "erase": 0.0,
+    "flip": True,
+}
+ADAM = SGD | {"optimizer": "adam", "learning_rate": 2e-3, "weight_decay": 0.0, "label_smoothing": 0.0}
+NETWORKS = {
+    "separable": Network(
+        separable_classifier.build_separable_classifier,
+        separable_classifier.search_space,
+        ADAM | {"size": 64, "batch_size": 64},
+    ),
+    "inception": Network(inception_classifier.build_inception_classifier, inception_classifier.search_space, SGD),
+    "residual": Network(residual_classifier.build_residual_classifier, residual_classifier.search_space, SGD),
+    "xception": Network(xception.build_xception, xception.search_space, SGD | {"size": 64}),
+    "perceptron": Network(classic.build_perceptron, classic.search_space_perceptron, ADAM | {"size": 28}),
+    "mnist_network": Network(classic.build_mnist_network, classic.search_space_mnist_network, ADAM | {"size": 28}),
+    "lenet5": Network(classic.build_lenet5, classic.search_space_lenet5, ADAM),
+    "alexnet": Network(
+        classic.build_alexnet, classic.search_space_alexnet, ADAM | {"size": 224, "learning_rate": 3e-4}
+    ),
+    "vgg": Network(vgg.build_vgg, vgg.search_space_vgg, ADAM | {"learning_rate": 3e-4}),
+    "densenet": Network(densenet.build_densenet, densenet.search_space_densenet, SGD),
+}
+
+
+def recipe_of(arch: Arch, data: str, given: Recipe, *, options: Options) -> Recipe:
+    """Returns how to train an architecture on a data set, where the command line says nothing else."""
+    values = NETWORKS[arch].recipe | {name: value for name, value in asdict(given).items() if value is not None}
+    if data in UPRIGHT:
+        values["flip"] = False
+    if data == "digits" and given.epochs is None:
+        values["epochs"] = DIGITS_EPOCHS
+    values["epochs"] = options.shrink(values["epochs"], 2)
+    return Recipe(**values)
+
+
+def read_params(params: str | None) -> dict[str, Any]:
+    """Reads builder arguments from a file that `search` wrote, or from JSON as it is typed."""
+    if params is None:
+        return {}
+    if not params.lstrip().startswith("{"):
+        return read_json(Path(params))
+    try:
+        return json.loads(params)
+    except ValueError as error:
+        raise UserError(f"--params is not valid JSON: {error}. Received: {params}") from None
+
+
+def make_model(
+    *,
+    arch: Arch,
+    params: dict[str, Any],
+    recipe: Recipe,
+    steps: int,
+    jit_compile: bool,
+    image_shape: tuple[int, int, int],
+    num_classes: int,
+) -> keras.Model:
+    """Builds and compiles: the one place that training, the strategy scope and the search share.
+
+    Args:
+        arch: Which network.
+        params: Arguments of its builder.
+        recipe: How it is trained.
+        steps: Steps of the whole training, over which the learning rate rises and falls.
+        jit_compile: Whether XLA compiles the step.
+        image_shape: Height, width and channels of the pictures.
+        num_classes: Number of classes.
+    """
+    build = NETWORKS[arch].build
+    unknown = sorted(params.keys() - inspect.signature(build).parameters.keys())
+    if unknown:
+        raise UserError(f"These parameters are not for --arch {arch}: {', '.join(unknown)}.")
+    model = build(**{"image_shape": image_shape, "num_classes": num_classes} | params)
+    warmup = max(1, int(WARMUP * steps))
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0, max(1, steps - warmup), alpha=0.01, warmup_target=recipe.learning_rate, warmup_steps=warmup
+    )
+    decay = recipe.weight_decay or None
+    if recipe.optimizer == "adam":
+        optimizer = Adam(rate, weight_decay=decay)
+    else:
+        optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=decay)
+    if decay:
+        optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    loss = {"label": smoothed_crossentropy(num_classes, recipe.label_smoothing)}
+    model.compile(optimizer, loss, metrics={"label": ["accuracy"]}, jit_compile=jit_compile)
+    return model
+
+
+def smoothed_crossentropy(num_classes: int, smoothing: float) -> str | Callable:
+    """Returns the cross-entropy with class ids, whose target spreads `smoothing` over all classes.
+
+    Reference: Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016, section 7.
+    """
+    if not smoothing:
+        return "sparse_categorical_crossentropy"
+
+    def crossentropy(labels, probabilities):
+        targets = keras.ops.one_hot(keras.ops.reshape(labels, (-1,)), num_classes)  # (B, num_classes)
+        return keras.losses.categorical_crossentropy(targets, probabilities, label_smoothing=smoothing)
+
+    return crossentropy
+
+
+def load_pictures(data: str, recipe: Recipe, *, options: Options) -> ImageSplits:
+    """Loads a data set with the recipe's augmentation."""
+    augment = picture_augment(flip=recipe.flip, shift=recipe.shift, erase=recipe.erase)
+    return load_images(data, size=recipe.size, seed=options.seed, limit=options.rows, augment=augment)
+
+
+def train_network(
+    run: Run,
+    splits: ImageSplits,
+    *,
+    arch: Arch,
+    recipe: Recipe,
+    params: dict[str, Any],
+    patience: int | None = None,
+) -> tuple[keras.Model, History]:
+    """Trains one network in a run folder and saves it."""
+    distributed = distribution.is_distributed(run.strategy)
+    steps = recipe.epochs * splits.train.steps(recipe.batch_size, drop_remainder=distributed)
+    with run.strategy.scope():
+        model = make_model(
+            arch=arch, params=params, recipe=recipe, steps=steps, jit_compile=run.jit_compile, **splits.sizes
+        )
+    try:
+        history = fit(
+            model,
+            splits,
+            run,
+            epochs=recipe.epochs,
+            batch_size=recipe.batch_size,
+            monitor="val_accuracy",
+            patience=patience,
+        )
+    except TrainingError:
+        save_model(model, run.path("model.keras"))  # its best epoch, which is of use even if no further one is
+        raise
+    save_model(model, run.path("model.keras"))
+    return model, history

@@ -1,0 +1,94 @@
+"""What `search` does in every experiment: run the trials, test the winner once, write best.json and the report."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from kerasapps.reports import Block
+from kerasapps.runs import Options, Run, write_json
+from kerasapps.search import Space, TunerName, search
+from kerasapps.search_report import SearchResult, Trial, search_blocks, show
+
+
+def trial_options(run: Run) -> dict[str, Any]:
+    """Returns the options that every trial shares with its search, as JSON holds them; see `options_of`."""
+    options = run.options
+    shared = {"seed": options.seed, "strategy": options.strategy, "deterministic": options.deterministic}
+    return shared | {"precision": run.config["precision"], "limit": options.rows}
+
+
+def options_of(folder: str, shared: dict[str, Any]) -> Options:
+    """Returns the options of one trial, which goes on where it was stopped."""
+    return Options(out=Path(folder), resume=True, **shared)
+
+
+def search_and_report(
+    run: Run,
+    train_trial: Callable[..., dict],
+    space: Space,
+    *,
+    what: str,
+    arguments: dict[str, Any],
+    tuner: TunerName,
+    max_trials: int,
+    epochs: int,
+    workers: int,
+    test: Callable[[Path], tuple[keras.Model, dict[str, float], list[Block]]],
+) -> None:
+    """Searches by accuracy on the validation part and reports.
+
+    Args:
+        run: The run folder of the search.
+        train_trial: Trains one configuration; see `kerasapps.search.search`.
+        space: From hyperparameters to builder arguments.
+        what: What is searched, for people.
+        arguments: What every trial gets.
+        tuner: How the next configuration is chosen.
+        max_trials: Configurations to try, the default one not counted.
+        epochs: Passes of a trial over the training part.
+        workers: Trials at a time.
+        test: From the winner's folder to its model, its metrics on the test part, and what else to show. It is called
+            once: the test part is touched by nobody before.
+    """
+    result = search(
+        run,
+        train_trial,
+        space,
+        arguments=arguments,
+        tuner=tuner,
+        max_trials=run.options.shrink(max_trials, 2),
+        epochs=epochs,
+        objective="val_accuracy",
+        direction="max",
+        workers=workers,
+        report=show_trial,
+    )
+    best = result.best
+    write_json(run.path("best.json"), best.params)
+    model, tested, blocks = test(run.folder / "trials" / best.name)
+    failed = sum(one.score is None for one in result.trials)
+    metrics = tested | {"val_accuracy": best.score, "trials": len(result.trials), "failed_trials": failed}
+    before = "the default failed"
+    if result.baseline.score is not None:
+        metrics["val_accuracy_baseline"] = result.baseline.score
+        before = f"the default has {result.baseline.score:.4f}"
+    summary = (
+        f"{len(result.trials)} configurations of {what} by {tuner} search, {failed} of which failed. The best was "
+        "chosen by its accuracy on the validation part; the test part was used once, by the winner."
+    )
+    headline = [name for name in ("val_accuracy", "val_accuracy_baseline", "accuracy") if name in metrics]
+    run.finish(metrics, model=model, summary=summary, headline=headline, blocks=[*search_blocks(result), *blocks])
+    print(
+        f"\nBest: {best.name} with val_accuracy {best.score:.4f}, {before}. Test accuracy {tested['accuracy']:.4f}.\n"
+        f"{run.folder / 'best.json'}\n{run.folder / 'report.html'}"
+    )
+
+
+def show_trial(one: Trial, result: SearchResult) -> None:
+    """Prints how a trial ended."""
+    score = f"{one.score:.4f}" if one.score is not None else f"failed: {one.message}"
+    best = f"best so far {result.best.score:.4f}" if any(t.score is not None for t in result.trials) else ""
+    params = " ".join(f"{name}={show(value)}" for name, value in one.params.items())
+    print(f"{one.name:>8}  {score}  ({one.seconds:.0f} s)  {params}  {best}", flush=True)

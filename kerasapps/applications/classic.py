@@ -1,0 +1,269 @@
+"""The early image classifiers: a perceptron, the lectures' network for MNIST, LeNet-5 and AlexNet.
+
+References: LeCun et al., "Gradient-Based Learning Applied to Document Recognition", Proceedings of the IEEE 1998;
+Krizhevsky et al., "ImageNet Classification with Deep Convolutional Neural Networks", NeurIPS 2012;
+Krizhevsky, "One weird trick for parallelizing convolutional neural networks", arXiv:1404.5997, 2014.
+"""
+
+from collections.abc import Sequence
+
+import keras
+from keras import layers
+
+from kerasapps.blocks.arguments import check_image_arguments, check_length
+
+
+def perceptron_block(x, *, units: Sequence[int], dropout: float, name: str, first: int = 1):
+    """Dense layers with ReLU, dropout after each, numbered from `first`: (B, F) -> (B, units[-1])."""
+    for i, width in enumerate(units, first):
+        x = layers.Dense(width, activation="relu", name=f"{name}{i}")(x)  # (B, width)
+        x = layers.Dropout(dropout, name=f"{name}{i}_dropout")(x)
+    return x
+
+
+def build_perceptron(
+    *,
+    image_shape: tuple[int, int, int] = (28, 28, 1),
+    num_classes: int = 10,
+    dense_units: Sequence[int] = (128, 64),
+    dropout: float = 0.0,
+    name: str = "perceptron",
+) -> keras.Model:
+    """Builds dense layers on the pixels in a row; by default 784-128-64-10 for MNIST.
+
+    Args:
+        image_shape: Height, width and channels of the pictures.
+        num_classes: Number of classes, at least 2.
+        dense_units: Widths of the hidden layers; none is logistic regression.
+        dropout: Share of each hidden layer dropped in training, in [0, 1).
+        name: Name of the model.
+
+    Returns:
+        Uncompiled model. In: "image" float32 (B, H, W, C), values 0 to 255.
+        Out: "label" float32 probabilities (B, num_classes).
+
+    Train with: sparse_categorical_crossentropy on class ids; accuracy.
+
+    Raises:
+        ValueError: If `image_shape` has not three sizes, `num_classes` is under 2, or `dropout` outside [0, 1).
+    """
+    check_image_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, smallest=1)
+
+    # --- inputs
+    image = keras.Input(image_shape, dtype="float32", name="image")  # (B, H, W, C)
+    x = layers.Rescaling(1 / 127.5, offset=-1, name="rescaling")(image)
+
+    # --- trunk
+    x = layers.Flatten(name="flatten")(x)  # (B, H * W * C)
+    x = perceptron_block(x, units=dense_units, dropout=dropout, name="dense")  # (B, dense_units[-1])
+
+    # --- heads
+    label = layers.Dense(num_classes, activation="softmax", dtype="float32", name="label")(x)  # (B, num_classes)
+    return keras.Model({"image": image}, {"label": label}, name=name)
+
+
+def search_space_perceptron(hp) -> dict:
+    """Returns arguments for `build_perceptron`; each default equals the builder's."""
+    return {
+        "dense_units": (
+            hp.Int("dense1_units", 32, 512, step=32, default=128),
+            hp.Int("dense2_units", 32, 256, step=32, default=64),
+        ),
+        "dropout": hp.Float("dropout", 0.0, 0.5, step=0.1, default=0.0),
+    }
+
+
+def build_mnist_network(
+    *,
+    image_shape: tuple[int, int, int] = (28, 28, 1),
+    num_classes: int = 10,
+    filters: Sequence[int] = (10, 20),
+    dense_units: int = 50,
+    dropout: float = 0.5,
+    name: str = "mnist_network",
+) -> keras.Model:
+    """Builds the lectures' small network for MNIST, which drops whole channels in training.
+
+    Args:
+        image_shape: Height, width and channels of the pictures; sides at least 16.
+        num_classes: Number of classes, at least 2.
+        filters: Widths of the two convolutions.
+        dense_units: Width of the hidden dense layer.
+        dropout: Share of the second convolution's channels, and of the dense layer, dropped in training, in [0, 1).
+        name: Name of the model.
+
+    Returns:
+        Uncompiled model. In: "image" float32 (B, H, W, C), values 0 to 255.
+        Out: "label" float32 probabilities (B, num_classes).
+
+    Train with: sparse_categorical_crossentropy on class ids; accuracy.
+
+    Raises:
+        ValueError: If a side is under 16, `num_classes` under 2, `dropout` outside [0, 1), or `filters` not two.
+    """
+    check_image_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, smallest=16)
+    check_length("filters", filters, 2)
+
+    # --- inputs
+    image = keras.Input(image_shape, dtype="float32", name="image")  # (B, 28, 28, 1) by default
+    x = layers.Rescaling(1 / 127.5, offset=-1, name="rescaling")(image)
+
+    # --- trunk
+    # The lectures pool first and rectify then; in this order it is the same function.
+    x = layers.Conv2D(filters[0], 5, activation="relu", name="conv1")(x)  # (B, 24, 24, 10)
+    x = layers.MaxPooling2D(2, name="pool1")(x)  # (B, 12, 12, 10)
+    x = layers.Conv2D(filters[1], 5, activation="relu", name="conv2")(x)  # (B, 8, 8, 20)
+    x = layers.SpatialDropout2D(dropout, name="conv2_dropout")(x)
+    x = layers.MaxPooling2D(2, name="pool2")(x)  # (B, 4, 4, 20)
+    x = layers.Flatten(name="flatten")(x)  # (B, 320)
+    x = perceptron_block(x, units=(dense_units,), dropout=dropout, name="dense")  # (B, 50)
+
+    # --- heads
+    label = layers.Dense(num_classes, activation="softmax", dtype="float32", name="label")(x)  # (B, num_classes)
+    return keras.Model({"image": image}, {"label": label}, name=name)
+
+
+def search_space_mnist_network(hp) -> dict:
+    """Returns arguments for `build_mnist_network`; each default equals the builder's."""
+    return {
+        "filters": (
+            hp.Int("conv1_filters", 10, 40, step=10, default=10),
+            hp.Int("conv2_filters", 20, 80, step=20, default=20),
+        ),
+        "dense_units": hp.Int("dense_units", 50, 200, step=50, default=50),
+        "dropout": hp.Float("dropout", 0.0, 0.5, step=0.1, default=0.5),
+    }
+
+
+def build_lenet5(
+    *,
+    image_shape: tuple[int, int, int] = (32, 32, 1),
+    num_classes: int = 10,
+    filters: Sequence[int] = (6, 16),
+    dense_units: Sequence[int] = (120, 84),
+    dropout: float = 0.0,
+    name: str = "lenet5",
+) -> keras.Model:
+    """Builds LeNet-5 for written digits, layers named as in the paper, in the form that is usual today.
+
+    Args:
+        image_shape: Height, width and channels of the pictures; sides at least 16.
+        num_classes: Number of classes, at least 2.
+        filters: Widths of the convolutions C1 and C3.
+        dense_units: Widths of C5 and F6.
+        dropout: Share of F6 dropped in training, in [0, 1); the paper has none.
+        name: Name of the model.
+
+    Returns:
+        Uncompiled model. In: "image" float32 (B, H, W, C), values 0 to 255.
+        Out: "label" float32 probabilities (B, num_classes).
+
+    Train with: sparse_categorical_crossentropy on class ids; accuracy.
+
+    Raises:
+        ValueError: If a side is under 16, `num_classes` under 2, `dropout` outside [0, 1), or `filters` or
+            `dense_units` not two.
+    """
+    check_image_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, smallest=16)
+    check_length("filters", filters, 2)
+    check_length("dense_units", dense_units, 2)
+
+    # --- inputs
+    image = keras.Input(image_shape, dtype="float32", name="image")  # (B, 32, 32, 1) by default
+    # Deviation: the paper has -0.1 for the background and 1.175 for ink.
+    x = layers.Rescaling(1 / 127.5, offset=-1, name="rescaling")(image)
+
+    # --- trunk
+    # Deviation: tanh(x) for 1.7159 tanh(2x / 3).
+    x = layers.Conv2D(filters[0], 5, activation="tanh", name="c1")(x)  # (B, 28, 28, 6)
+    # Deviation: a plain mean; the paper's pooling has a trained factor and bias a map, and a sigmoid.
+    x = layers.AveragePooling2D(2, name="s2")(x)  # (B, 14, 14, 6)
+    # Deviation: each map sees all six; by the paper's table it sees three to six (1,516 parameters, not 2,416).
+    x = layers.Conv2D(filters[1], 5, activation="tanh", name="c3")(x)  # (B, 10, 10, 16)
+    x = layers.AveragePooling2D(2, name="s4")(x)  # (B, 5, 5, 16)
+    x = layers.Flatten(name="flatten")(x)  # (B, 400)
+    # Deviation: dense, not 5x5 convolution: the same at 32x32, and pictures of 28x28 work too.
+    x = layers.Dense(dense_units[0], activation="tanh", name="c5")(x)  # (B, 120)
+    x = layers.Dense(dense_units[1], activation="tanh", name="f6")(x)  # (B, 84)
+    x = layers.Dropout(dropout, name="f6_dropout")(x)
+
+    # --- heads
+    # Deviation: softmax for distances to drawn characters (radial basis functions).
+    label = layers.Dense(num_classes, activation="softmax", dtype="float32", name="label")(x)  # (B, num_classes)
+    return keras.Model({"image": image}, {"label": label}, name=name)
+
+
+def search_space_lenet5(hp) -> dict:
+    """Returns arguments for `build_lenet5`; each default equals the builder's."""
+    return {
+        "filters": (hp.Int("c1_filters", 6, 24, step=6, default=6), hp.Int("c3_filters", 16, 64, step=16, default=16)),
+        "dense_units": (
+            hp.Int("c5_units", 60, 240, step=60, default=120),
+            hp.Int("f6_units", 42, 168, step=42, default=84),
+        ),
+        "dropout": hp.Float("dropout", 0.0, 0.5, step=0.1, default=0.0),
+    }
+
+
+def build_alexnet(
+    *,
+    image_shape: tuple[int, int, int] = (224, 224, 3),
+    num_classes: int = 1000,
+    filters: Sequence[int] = (64, 192, 384, 256, 256),
+    dense_units: Sequence[int] = (4096, 4096),
+    dropout: float = 0.5,
+    name: str = "alexnet",
+) -> keras.Model:
+    """Builds AlexNet with one tower, as Krizhevsky 2014 and torchvision have it; that of 2012 has two.
+
+    Args:
+        image_shape: Height, width and channels of the pictures; sides at least 63.
+        num_classes: Number of classes, at least 2.
+        filters: Widths of the five convolutions.
+        dense_units: Widths of the dense layers.
+        dropout: Share of each dense layer dropped in training, in [0, 1).
+        name: Name of the model.
+
+    Returns:
+        Uncompiled model. In: "image" float32 (B, H, W, C), values 0 to 255.
+        Out: "label" float32 probabilities (B, num_classes).
+
+    Train with: sparse_categorical_crossentropy on class ids; accuracy and top-5 accuracy.
+
+    Raises:
+        ValueError: If a side is under 63, `num_classes` under 2, `dropout` outside [0, 1), or `filters` not five.
+    """
+    check_image_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, smallest=63)
+    check_length("filters", filters, 5)
+    # Deviation: the paper starts from N(0, 0.01), and biases of 1 in places. He et al.'s needs no luck.
+    relu = {"activation": "relu", "kernel_initializer": "he_normal"}
+
+    # --- inputs
+    image = keras.Input(image_shape, dtype="float32", name="image")  # (B, 224, 224, 3) by default
+    # Deviation: the paper subtracts the mean picture.
+    x = layers.Rescaling(1 / 127.5, offset=-1, name="rescaling")(image)
+
+    # --- trunk
+    # Deviation: no local response normalisation; it does nothing for accuracy (Simonyan and Zisserman, ICLR 2015).
+    x = layers.ZeroPadding2D(2, name="conv1_padding")(x)  # (B, 228, 228, 3)
+    x = layers.Conv2D(filters[0], 11, strides=4, name="conv1", **relu)(x)  # (B, 55, 55, 64)
+    x = layers.MaxPooling2D(3, strides=2, name="pool1")(x)  # (B, 27, 27, 64)
+    x = layers.Conv2D(filters[1], 5, padding="same", name="conv2", **relu)(x)  # (B, 27, 27, 192)
+    x = layers.MaxPooling2D(3, strides=2, name="pool2")(x)  # (B, 13, 13, 192)
+    x = layers.Conv2D(filters[2], 3, padding="same", name="conv3", **relu)(x)  # (B, 13, 13, 384)
+    x = layers.Conv2D(filters[3], 3, padding="same", name="conv4", **relu)(x)  # (B, 13, 13, 256)
+    x = layers.Conv2D(filters[4], 3, padding="same", name="conv5", **relu)(x)
+    x = layers.MaxPooling2D(3, strides=2, name="pool5")(x)  # (B, 6, 6, 256)
+    x = layers.Flatten(name="flatten")(x)  # (B, 9216)
+    x = perceptron_block(x, units=dense_units, dropout=dropout, name="fc", first=6)  # (B, 4096)
+
+    # --- heads
+    # Deviation: softmax, as in 2012; the paper of 2014 has a logistic unit for each class.
+    label = layers.Dense(num_classes, activation="softmax", dtype="float32", name="label")(x)  # (B, num_classes)
+    return keras.Model({"image": image}, {"label": label}, name=name)
+
+
+def search_space_alexnet(hp) -> dict:
+    """Returns arguments for `build_alexnet`; each default equals the builder's."""
+    width = hp.Choice("dense_units", [256, 512, 1024, 2048, 4096], default=4096)
+    return {"dense_units": (width, width), "dropout": hp.Float("dropout", 0.0, 0.7, step=0.1, default=0.5)}

@@ -1,0 +1,139 @@
+"""DenseNet: within a block, each layer sees the features of all layers before it.
+
+Reference: Huang et al., "Densely Connected Convolutional Networks", CVPR 2017; here with bottlenecks and compression
+(DenseNet-BC).
+"""
+
+from collections.abc import Sequence
+
+import keras
+from keras import layers
+
+from kerasapps.blocks.arguments import check_image_arguments
+from kerasapps.blocks.conv import conv_block, dense_block, normalize
+
+# Layers in each block, by number of layers with weights: the ImageNet networks of the paper.
+DENSENET_BLOCKS = {121: (6, 12, 24, 16), 169: (6, 12, 32, 32), 201: (6, 12, 48, 32), 264: (6, 12, 64, 48)}
+
+
+def build_densenet(
+    *,
+    image_shape: tuple[int, int, int] = (224, 224, 3),
+    num_classes: int = 1000,
+    blocks: Sequence[int] = DENSENET_BLOCKS[121],
+    growth_rate: int = 32,
+    compression: float = 0.5,
+    small_images: bool = False,
+    batch_norm: bool = True,
+    dropout: float = 0.0,
+    name: str = "densenet",
+) -> keras.Model:
+    """Builds a DenseNet-BC; by default DenseNet-121 for ImageNet.
+
+    For other depths: `blocks=DENSENET_BLOCKS[169]`. The paper's network of 0.8 million parameters for CIFAR is
+    `build_densenet(image_shape=(32, 32, 3), num_classes=10, blocks=(16, 16, 16), growth_rate=12, small_images=True)`.
+
+    Args:
+        image_shape: Height, width and channels of the pictures; sides at least 2 to the number of halvings: one
+            between two blocks, and two before the first unless `small_images`.
+        num_classes: Number of classes, at least 2.
+        blocks: Number of layers in each block.
+        growth_rate: Number of features that each layer adds.
+        compression: Share of the features that is kept between two blocks, in (0, 1].
+        small_images: Whether the first convolution is 3x3 and halves nothing, for pictures of about 32x32.
+        batch_norm: Whether to normalise before each convolution; the paper does.
+        dropout: Share dropped in training of what each layer adds and of what passes between blocks, in [0, 1). The
+            paper has 0.2 on CIFAR without augmentation, else none.
+        name: Name of the model.
+
+    Returns:
+        Uncompiled model. In: "image" float32 (B, H, W, C), values 0 to 255.
+        Out: "label" float32 probabilities (B, num_classes).
+
+    Train with: sparse_categorical_crossentropy on class ids; accuracy and top-5 accuracy.
+
+    Raises:
+        ValueError: If a side is too small, `num_classes` under 2, `dropout` outside [0, 1), `compression` outside
+            (0, 1], or `blocks` empty or with a block of no layers.
+    """
+    if not blocks or min(blocks) < 1:
+        raise ValueError(f"`blocks` must hold at least one number, each at least 1. Received: blocks={blocks}")
+    if not 0 < compression <= 1:
+        raise ValueError(f"`compression` must be in (0, 1]. Received: compression={compression}")
+    smallest = 2 ** (len(blocks) - 1 + (0 if small_images else 2))
+    check_image_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, smallest=smallest)
+
+    # --- inputs
+    image = keras.Input(image_shape, dtype="float32", name="image")  # (B, H, W, C)
+    # Deviation: the paper subtracts each channel's mean and divides by its standard deviation.
+    x = layers.Rescaling(1 / 127.5, offset=-1, name="rescaling")(image)
+
+    # --- trunk
+    filters = 2 * growth_rate
+    if small_images:
+        # Neither normalised nor rectified: each layer of the first block does that to what it reads.
+        x = convolution(x, filters=filters, kernel_size=3, batch_norm=batch_norm, name="stem")  # (B, H, W, 2k)
+    else:
+        x = stem_block(x, filters=filters, batch_norm=batch_norm, name="stem")  # (B, H / 4, W / 4, 2k)
+    for i, count in enumerate(blocks, 1):
+        if i > 1:
+            filters = max(1, int(filters * compression))
+            x = transition_block(x, filters=filters, batch_norm=batch_norm, dropout=dropout, name=f"transition{i - 1}")
+        x = dense_block(
+            x, num_layers=count, growth_rate=growth_rate, batch_norm=batch_norm, dropout=dropout, name=f"block{i}"
+        )  # (B, H, W, filters + count * growth_rate)
+        filters += count * growth_rate
+    x = preactivation_block(x, batch_norm=batch_norm, name="final")
+    x = layers.GlobalAveragePooling2D(name="features")(x)  # (B, filters)
+
+    # --- heads
+    label = layers.Dense(num_classes, activation="softmax", dtype="float32", name="label")(x)  # (B, num_classes)
+    return keras.Model({"image": image}, {"label": label}, name=name)
+
+
+def stem_block(x, *, filters: int, batch_norm: bool, name: str):
+    """Convolves 7x7 and pools, each halving the sides: (B, H, W, C) -> (B, H / 4, W / 4, filters)."""
+    # Padding alike on both sides; Keras' "same" puts more at the end where the stride is 2.
+    x = layers.ZeroPadding2D(3, name=f"{name}_padding")(x)
+    x = conv_block(
+        x, filters=filters, kernel_size=7, strides=2, padding="valid", batch_norm=batch_norm, name=name
+    )  # (B, H / 2, W / 2, filters)
+    x = layers.ZeroPadding2D(1, name=f"{name}_pool_padding")(x)
+    return layers.MaxPooling2D(3, strides=2, name=f"{name}_pool")(x)  # (B, H / 4, W / 4, filters)
+
+
+def transition_block(x, *, filters: int, batch_norm: bool, dropout: float, name: str):
+    """Mixes the features of a block into fewer and halves the sides: (B, H, W, C) -> (B, H // 2, W // 2, filters)."""
+    x = preactivation_block(x, batch_norm=batch_norm, name=name)
+    x = convolution(x, filters=filters, kernel_size=1, batch_norm=batch_norm, name=name)  # (B, H, W, filters)
+    x = layers.Dropout(dropout, name=f"{name}_dropout")(x)
+    return layers.AveragePooling2D(2, name=f"{name}_pool")(x)  # (B, H // 2, W // 2, filters)
+
+
+def convolution(x, *, filters: int, kernel_size: int, batch_norm: bool, name: str):
+    """Convolves, with a bias only where no normalisation follows: (B, H, W, C) -> (B, H, W, filters)."""
+    return layers.Conv2D(
+        filters,
+        kernel_size,
+        padding="same",
+        use_bias=not batch_norm,
+        kernel_initializer="he_normal",
+        name=f"{name}_conv",
+    )(x)
+
+
+def preactivation_block(x, *, batch_norm: bool, name: str):
+    """Normalises, if so asked, and rectifies: (B, H, W, C) -> (B, H, W, C)."""
+    if batch_norm:
+        x = normalize(x, name=f"{name}_bn")
+    return layers.ReLU(name=f"{name}_relu")(x)
+
+
+def search_space_densenet(hp) -> dict:
+    """Returns arguments for `build_densenet`, `small_images` given; each default equals the builder's."""
+    depth = hp.Choice("depth", [*DENSENET_BLOCKS], default=121)
+    return {
+        "blocks": DENSENET_BLOCKS[depth],
+        "growth_rate": hp.Int("growth_rate", 8, 48, step=4, default=32),
+        "dropout": hp.Float("dropout", 0.0, 0.4, step=0.1, default=0.0),
+    }

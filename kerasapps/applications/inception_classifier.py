@@ -1,0 +1,78 @@
+"""Inception classifier: at every level a picture is looked at in four ways at once."""
+
+from collections.abc import Sequence
+
+import keras
+from keras import layers
+
+from kerasapps.blocks.arguments import check_image_arguments
+from kerasapps.blocks.conv import conv_block, googlenet_block, inception_block
+
+
+def build_inception_classifier(
+    *,
+    image_shape: tuple[int, int, int],
+    num_classes: int,
+    filters: Sequence[int] = (32, 64, 128),
+    blocks: int = 1,
+    batch_norm: bool = True,
+    dropout: float = 0.2,
+    name: str = "inception_classifier",
+) -> keras.Model:
+    """Builds a network of inception blocks: in each stage one that halves the picture, then some that keep its size.
+
+    Reference: the block with stride 2 is that of Chollet, "Deep Learning with Python", Manning 2017, section 7.1.4; the
+    others are those of Szegedy et al., "Going Deeper with Convolutions", CVPR 2015.
+
+    Args:
+        image_shape: Height, width and channels in pixels.
+        num_classes: Number of classes, at least 2.
+        filters: For each stage, filters of each of the four branches that halve the picture, a multiple of 8.
+        blocks: Blocks of GoogLeNet's form after each of these.
+        batch_norm: Whether to normalise after each convolution.
+        dropout: Share of the features dropped in training, in [0, 1).
+        name: Name of the model.
+
+    Returns:
+        Uncompiled model. In: "image" float32 (B, H, W, C), values 0 to 255.
+        Out: "label" float32 probabilities (B, num_classes).
+
+    Train with: sparse_categorical_crossentropy on class ids; accuracy.
+
+    Raises:
+        ValueError: If `num_classes` is under 2, `filters` is empty or holds no multiples of 8, `blocks` is negative, or
+            `dropout` is outside [0, 1).
+    """
+    check_image_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, smallest=8)
+    if not filters or any(width < 8 or width % 8 for width in filters):
+        raise ValueError(f"`filters` must hold multiples of 8, one a stage. Received: filters={filters}")
+    if blocks < 0:
+        raise ValueError(f"`blocks` must not be negative. Received: blocks={blocks}")
+
+    # --- inputs
+    image = keras.Input(image_shape, name="image")  # (B, H, W, C)
+    x = layers.Rescaling(1 / 127.5, offset=-1, name="rescaling")(image)
+
+    # --- trunk
+    x = conv_block(x, filters=filters[0], batch_norm=batch_norm, name="stem")  # (B, H, W, F)
+    for stage, width in enumerate(filters, start=1):
+        x = inception_block(x, filters=width, batch_norm=batch_norm, name=f"stage{stage}_inception")
+        for block in range(1, blocks + 1):
+            # The proportions of GoogLeNet's block 3a, whose output is as wide as the block before it here.
+            split = (width, 3 * width // 2, 2 * width, width // 4, width // 2, width // 2)
+            x = googlenet_block(x, filters=split, batch_norm=batch_norm, name=f"stage{stage}_block{block}")
+    features = layers.GlobalAveragePooling2D(name="features")(x)  # (B, F)
+
+    # --- heads
+    features = layers.Dropout(dropout, name="dropout")(features)
+    label = layers.Dense(num_classes, activation="softmax", dtype="float32", name="label")(features)
+    return keras.Model({"image": image}, {"label": label}, name=name)
+
+
+def search_space(hp) -> dict:
+    """Returns arguments for `build_inception_classifier`; each default equals the builder's."""
+    return {
+        "blocks": hp.Int("blocks", 0, 2, default=1),
+        "batch_norm": hp.Boolean("batch_norm", default=True),
+        "dropout": hp.Float("dropout", 0.0, 0.5, step=0.1, default=0.2),
+    }

@@ -1,0 +1,231 @@
+"""Blocks of convolutional networks: plain, separable, residual, inception, dense. All take and give (B, H, W, C)."""
+
+from collections.abc import Sequence
+
+import keras
+from keras import layers
+
+from kerasapps.blocks.normalization import BatchNormalization
+
+# As in He et al. 2016. Keras' own momentum of 0.99 needs hundreds of steps before a network can be evaluated.
+MOMENTUM, EPSILON = 0.9, 1e-5
+
+
+def normalize(x, *, name: str):
+    """Normalises each channel over the batch; the shape stays."""
+    return BatchNormalization(momentum=MOMENTUM, epsilon=EPSILON, name=name)(x)
+
+
+def conv_block(
+    x,
+    *,
+    filters: int,
+    kernel_size: int = 3,
+    strides: int = 1,
+    padding: str = "same",
+    activation: str | None = "relu",
+    batch_norm: bool = True,
+    use_bias: bool | None = None,
+    name: str,
+):
+    """Convolves, normalises and activates: (B, H, W, C) -> (B, H / strides, W / strides, filters).
+
+    There is a bias where nothing is normalised, unless `use_bias` says otherwise.
+    """
+    x = layers.Conv2D(
+        filters,
+        kernel_size,
+        strides=strides,
+        padding=padding,
+        use_bias=not batch_norm if use_bias is None else use_bias,
+        kernel_initializer="he_normal",
+        name=f"{name}_conv",
+    )(x)
+    return _finish(x, activation=activation, batch_norm=batch_norm, name=name)
+
+
+def separable_block(
+    x,
+    *,
+    filters: int,
+    kernel_size: int = 3,
+    padding: str = "same",
+    activation: str | None = "relu",
+    batch_norm: bool = True,
+    name: str,
+):
+    """Convolves each channel by itself, then mixes the channels: (B, H, W, C) -> (B, H, W, filters).
+
+    Reference: Chollet, "Xception: Deep Learning with Depthwise Separable Convolutions", CVPR 2017.
+    """
+    # Keras counts all channels among the inputs of a depthwise filter, which sees one. From its weights, a fifth of
+    # what they should be at 32 channels, a deep network without normalisation never starts to learn.
+    one_channel = keras.initializers.VarianceScaling(float(x.shape[-1]), "fan_in", "truncated_normal")
+    x = layers.SeparableConv2D(
+        filters,
+        kernel_size,
+        padding=padding,
+        use_bias=not batch_norm,
+        depthwise_initializer=one_channel,
+        pointwise_initializer="he_normal",
+        name=f"{name}_sepconv",
+    )(x)
+    return _finish(x, activation=activation, batch_norm=batch_norm, name=name)
+
+
+def residual_block(
+    x, *, filters: int, strides: int = 1, preactivation: bool = False, batch_norm: bool = True, name: str
+):
+    """Adds to a picture what two 3x3 convolutions make of it: (B, H, W, C) -> (B, H / strides, W / strides, filters).
+
+    The picture is added as it is where the shapes agree, else after a linear 1x1 projection.
+
+    References: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016; with `preactivation`, which
+    normalises and activates before each convolution, "Identity Mappings in Deep Residual Networks", ECCV 2016.
+    """
+    # A normalisation that follows later makes a bias as superfluous as one that follows at once.
+    shared = {"batch_norm": batch_norm and not preactivation, "use_bias": not batch_norm, "activation": None}
+    entry = _finish(x, activation="relu", batch_norm=batch_norm, name=f"{name}_pre") if preactivation else x
+    y = conv_block(entry, filters=filters, strides=strides, name=f"{name}_1", **shared)  # (B, H', W', filters)
+    if preactivation:
+        y = _finish(y, activation="relu", batch_norm=batch_norm, name=f"{name}_mid")
+    else:
+        y = layers.ReLU(name=f"{name}_1_relu")(y)
+    y = conv_block(y, filters=filters, name=f"{name}_2", **shared)
+    if strides == 1 and x.shape[-1] == filters:
+        shortcut = x
+    else:
+        shortcut = conv_block(entry, filters=filters, kernel_size=1, strides=strides, name=f"{name}_shortcut", **shared)
+    y = add([shortcut, y], name=f"{name}_add")
+    return y if preactivation else layers.ReLU(name=f"{name}_relu")(y)
+
+
+def inception_block(x, *, filters: int, padding: str = "same", batch_norm: bool = True, name: str):
+    """Looks at a picture in four ways and halves it: (B, H, W, C) -> (B, H / 2, W / 2, 4 * filters).
+
+    The branches: 1x1; 1x1 and 3x3; average pool and 3x3; 1x1, 3x3 and 3x3. The last layer of each has stride 2, that of
+    the third branch its pool.
+
+    Raises:
+        ValueError: If `padding` is "valid", under which the branches end in unequal sizes.
+    """
+    # Deviation: the lectures leave the padding at "valid", and then the branches cannot be joined.
+    shared = {"filters": filters, "padding": padding, "batch_norm": batch_norm}
+    a = conv_block(x, kernel_size=1, strides=2, name=f"{name}_a", **shared)
+    b = conv_block(x, kernel_size=1, name=f"{name}_b1", **shared)
+    b = conv_block(b, strides=2, name=f"{name}_b2", **shared)
+    c = layers.AveragePooling2D(3, strides=2, padding=padding, name=f"{name}_c_pool")(x)
+    c = conv_block(c, name=f"{name}_c", **shared)
+    d = conv_block(x, kernel_size=1, name=f"{name}_d1", **shared)
+    d = conv_block(d, name=f"{name}_d2", **shared)
+    d = conv_block(d, strides=2, name=f"{name}_d3", **shared)
+    return concatenate([a, b, c, d], name=f"{name}_joined")
+
+
+def googlenet_block(
+    x,
+    *,
+    filters: Sequence[int],
+    batch_norm: bool = True,
+    name: str,
+):
+    """Looks at a picture through windows of four sizes: (B, H, W, C) -> (B, H, W, F), F the sum of the branches.
+
+    Args:
+        x: Pictures.
+        filters: Of 1x1, the reduction before 3x3, 3x3, the reduction before 5x5, 5x5, and 1x1 after the max pool; F is
+            the sum of the first, third, fifth and sixth.
+        batch_norm: Whether to normalise after each convolution.
+        name: Prefix of the layers' names.
+
+    Reference: Szegedy et al., "Going Deeper with Convolutions", CVPR 2015, figure 2b.
+    """
+    if len(filters) != 6:
+        raise ValueError(f"`filters` must hold 6 numbers. Received: filters={filters}")
+    one, reduce_three, three, reduce_five, five, pooled = filters
+    a = conv_block(x, filters=one, kernel_size=1, batch_norm=batch_norm, name=f"{name}_1x1")
+    b = conv_block(x, filters=reduce_three, kernel_size=1, batch_norm=batch_norm, name=f"{name}_3x3_reduce")
+    b = conv_block(b, filters=three, batch_norm=batch_norm, name=f"{name}_3x3")
+    c = conv_block(x, filters=reduce_five, kernel_size=1, batch_norm=batch_norm, name=f"{name}_5x5_reduce")
+    c = conv_block(c, filters=five, kernel_size=5, batch_norm=batch_norm, name=f"{name}_5x5")
+    d = layers.MaxPooling2D(3, strides=1, padding="same", name=f"{name}_pool")(x)
+    d = conv_block(d, filters=pooled, kernel_size=1, batch_norm=batch_norm, name=f"{name}_pool_proj")
+    return concatenate([a, b, c, d], name=f"{name}_joined")
+
+
+def dense_block(
+    x,
+    *,
+    num_layers: int,
+    growth_rate: int,
+    bottleneck: int = 4,
+    batch_norm: bool = True,
+    dropout: float = 0.0,
+    name: str,
+):
+    """Shows each layer all layers before it: (B, H, W, C) -> (B, H, W, C + num_layers * growth_rate).
+
+    Args:
+        x: Pictures.
+        num_layers: Number of layers.
+        growth_rate: Channels that each layer adds.
+        bottleneck: The 1x1 convolution before each 3x3 gives `bottleneck * growth_rate` channels; 0 for none.
+        batch_norm: Whether to normalise before each convolution.
+        dropout: Share of each layer's output dropped in training, in [0, 1).
+        name: Prefix of the layers' names.
+
+    Reference: Huang et al., "Densely Connected Convolutional Networks", CVPR 2017.
+    """
+    for i in range(1, num_layers + 1):
+        y, prefix = x, f"{name}_layer{i}"
+        kernels = [(bottleneck * growth_rate, 1), (growth_rate, 3)] if bottleneck else [(growth_rate, 3)]
+        for j, (filters, kernel_size) in enumerate(kernels, start=1):
+            y = _finish(y, activation="relu", batch_norm=batch_norm, name=f"{prefix}_{j}")
+            y = layers.Conv2D(
+                filters,
+                kernel_size,
+                padding="same",
+                use_bias=not batch_norm,
+                kernel_initializer="he_normal",
+                name=f"{prefix}_{j}_conv",
+            )(y)
+        if dropout:
+            y = layers.Dropout(dropout, name=f"{prefix}_dropout")(y)
+        x = concatenate([x, y], name=f"{prefix}_joined")
+    return x
+
+
+def concatenate(branches: Sequence, *, name: str):
+    """Joins branches along their channels.
+
+    Raises:
+        ValueError: If they differ in height or width.
+    """
+    _check_shapes(branches, lambda tensor: tensor.shape[1:-1], "height and width")
+    return layers.Concatenate(name=name)(list(branches))
+
+
+def add(branches: Sequence, *, name: str):
+    """Adds branches up.
+
+    Raises:
+        ValueError: If they differ in shape.
+    """
+    _check_shapes(branches, lambda tensor: tensor.shape[1:], "height, width and channels")
+    return layers.Add(name=name)(list(branches))
+
+
+def _check_shapes(branches: Sequence, part, what: str) -> None:
+    for branch in branches[1:]:
+        if part(branch) != part(branches[0]):
+            raise ValueError(
+                f"Branches must agree in {what} to be merged. "
+                f"Received: {branches[0].name} {tuple(branches[0].shape)} and {branch.name} {tuple(branch.shape)}"
+            )
+
+
+def _finish(x, *, activation: str | None, batch_norm: bool, name: str):
+    """Normalises and activates, as far as either is wanted."""
+    if batch_norm:
+        x = normalize(x, name=f"{name}_bn")
+    return layers.Activation(activation, name=f"{name}_{activation}")(x) if activation else x

@@ -1,0 +1,207 @@
+"""One picture: every format and colour that people have, and every way in which a file can be bad."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kerasapps.data import pictures
+from kerasapps.data.pictures import MAX_PIXELS, read_picture
+from kerasapps.errors import DataError
+
+RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
+FORMATS = {"PNG": 0, "WEBP": 3, "BMP": 0, "GIF": 0, "TIFF": 0, "JPEG": 3}  # how far colours may be off
+
+
+def encode(image, format="PNG", **options):
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def halves(left=RED, right=BLUE, size=(32, 16), mode="RGB"):
+    image = Image.new(mode, size, left)
+    image.paste(right, (size[0] // 2, 0, *size))
+    return image
+
+
+def close(pixel, colour, tolerance=3):
+    return np.abs(np.asarray(pixel, int) - colour).max() <= tolerance
+
+
+# --- what is read
+
+
+@pytest.mark.parametrize(("format", "tolerance"), FORMATS.items())
+def test_formats(tmp_path, format, tolerance):
+    (tmp_path / "a.bin").write_bytes(encode(halves(), format, **({"lossless": True} if format == "WEBP" else {})))
+    array = read_picture(tmp_path / "a.bin", size=None, channels=3)
+    assert array.shape == (16, 32, 3)
+    assert array.dtype == np.uint8
+    assert close(array[8, 4], RED, tolerance)
+    assert close(array[8, 28], BLUE, tolerance)
+    assert (read_picture((tmp_path / "a.bin").read_bytes(), size=None, channels=3) == array).all()
+
+
+def test_grey_and_colour_turn_into_each_other():
+    grey = read_picture(encode(Image.new("L", (4, 4), 77)), size=None, channels=3)
+    assert (grey == 77).all()
+    weighed = read_picture(encode(Image.new("RGB", (4, 4), GREEN)), size=None, channels=1)
+    assert weighed.shape == (4, 4, 1)
+    assert close(weighed[0, 0], 150, 1)  # 0.587 of 255
+    assert read_picture(encode(Image.new("1", (4, 4), 1)), size=None, channels=1).max() == 255
+
+
+def test_transparency_becomes_white():
+    image = halves((255, 0, 0, 0), (0, 0, 255, 128), mode="RGBA")
+    array = read_picture(encode(image), size=None, channels=3)
+    assert close(array[0, 0], WHITE, 0)
+    assert close(array[0, 30], (127, 127, 255), 1)
+    grey = read_picture(encode(Image.new("LA", (4, 4), (0, 0))), size=None, channels=1)
+    assert (grey == 255).all()
+
+
+def test_palettes_with_and_without_transparency():
+    palette = halves().convert("P", palette=Image.Palette.ADAPTIVE, colors=2)
+    assert close(read_picture(encode(palette), size=None, channels=3)[8, 4], RED, 1)
+    clear = palette.getpixel((0, 0))
+    array = read_picture(encode(palette, transparency=clear), size=None, channels=3)
+    assert close(array[8, 4], WHITE, 0)
+    assert close(array[8, 28], BLUE, 1)
+
+
+def test_cmyk():
+    array = read_picture(encode(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "JPEG"), size=None, channels=3)
+    assert close(array[8, 8], RED, 6)
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF"])
+def test_sixteen_bits_are_scaled_and_not_clipped(format):
+    levels = np.array([[0, 257, 25_700, 65_535]], np.uint16)
+    array = read_picture(encode(Image.fromarray(levels), format), size=None, channels=1)
+    assert array[0, :, 0].tolist() == [0, 1, 100, 255]
+
+
+@pytest.mark.parametrize("top", [1.0, 255.0])
+def test_floats_are_shares_of_one_or_of_255(top):
+    levels = np.array([[0, 0.2, 1, np.nan]], np.float32) * top
+    array = read_picture(encode(Image.fromarray(levels), "TIFF"), size=None, channels=1)
+    assert array[0, :, 0].tolist() == [0, 51, 255, 0]
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+def test_the_rotation_of_a_camera_is_applied(format):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise: what is stored at the left comes to the top
+    array = read_picture(encode(halves(), format, exif=exif), size=None, channels=3)
+    assert array.shape == (32, 16, 3)
+    assert close(array[2, 8], RED, 8)
+    assert close(array[30, 8], BLUE, 8)
+
+
+def test_the_first_frame_of_an_animation():
+    frames = [Image.new("RGB", (8, 8), colour) for colour in (RED, BLUE)]
+    array = read_picture(encode(frames[0], "GIF", save_all=True, append_images=frames[1:]), size=None, channels=3)
+    assert close(array[0, 0], RED, 0)
+
+
+# --- size
+
+
+def test_the_middle_square_is_cut_and_scaled():
+    image = Image.new("RGB", (90, 30), RED)
+    image.paste(GREEN, (30, 0, 60, 30))
+    for format in ("PNG", "JPEG"):
+        array = read_picture(
+            encode(image, format, **({"quality": 95, "subsampling": 0} if format == "JPEG" else {})),
+            size=10,
+            channels=3,
+        )
+        assert array.shape == (10, 10, 3)
+        assert close(array[5, 5], GREEN, 3)
+        assert close(array[5, 1], GREEN, 30)
+    assert read_picture(encode(image), size=64, channels=1).shape == (64, 64, 1)
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG"])
+def test_shrinking_smooths(format):
+    checks = np.where(np.indices((256, 256)).sum(0) % 2, 255, 0).astype(np.uint8)
+    array = read_picture(encode(Image.fromarray(checks), format), size=16, channels=1)
+    assert array.min() > 110
+    assert array.max() < 145
+
+
+def test_bad_arguments_are_refused():
+    with pytest.raises(ValueError, match=r"`channels` must be 1 or 3. Received: channels=4"):
+        read_picture(b"", size=None, channels=4)
+    with pytest.raises(ValueError, match=r"`size` must be at least 1. Received: size=0"):
+        read_picture(b"", size=0, channels=3)
+
+
+# --- what is refused
+
+
+def refused(tmp_path, contents, name="bad.png"):
+    (tmp_path / name).write_bytes(contents)
+    with pytest.raises(DataError) as error:
+        read_picture(tmp_path / name, size=8, channels=3)
+    message = str(error.value)
+    assert message.startswith(str(tmp_path / name))
+    assert "\n" not in message
+    assert message.endswith(".")
+    return message
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.9])
+def test_a_file_that_is_cut_short_is_refused(tmp_path, format, share):
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
+    whole = encode(noise, format)
+    refused(tmp_path, whole[: int(share * len(whole))])
+
+
+@pytest.mark.parametrize("contents", [b"", b"<html></html>", b"\x89PNG\r\n\x1a\n", b"%!PS-Adobe-3.0 EPSF-3.0\n"])
+def test_a_file_that_is_no_picture_is_refused(tmp_path, contents):
+    assert "is not a JPEG, PNG, WebP, BMP, GIF or TIFF picture" in refused(tmp_path, contents)
+
+
+def test_a_file_that_cannot_be_opened_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"none\.png cannot be read: No such file or directory\.$"):
+        read_picture(tmp_path / "none.png", size=8, channels=3)
+    with pytest.raises(DataError, match="cannot be read: Is a directory"):
+        read_picture(tmp_path, size=8, channels=3)
+    (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
+    with pytest.raises(DataError, match="cannot be read: Too many levels of symbolic links"):
+        read_picture(tmp_path / "loop.png", size=8, channels=3)
+
+
+def png_header(width, height):
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    data = b"IDAT" + zlib.compress(b"")
+    chunks = b"".join(
+        struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) for chunk in (header, data)
+    )
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("side", [9_460, 60_000])
+def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path, side):
+    assert side**2 > MAX_PIXELS
+    assert f"more than {MAX_PIXELS:,}" in refused(tmp_path, png_header(side, side))
+
+
+def test_the_limit_of_pixels_is_our_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 511)
+    assert "has 512 pixels, and more than 511 are refused" in refused(tmp_path, encode(halves()))
+
+
+def test_names_that_are_not_text_can_be_printed(tmp_path):
+    path = tmp_path / b"caf\xe9.png".decode("utf-8", "surrogateescape")
+    path.write_bytes(b"")
+    with pytest.raises(DataError, match="caf\ufffd\\.png") as error:
+        read_picture(path, size=8, channels=3)
+    str(error.value).encode("utf-8")
