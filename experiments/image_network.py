@@ -226,7 +226,7 @@ def train_network(
             run,
             epochs=recipe.epochs,
             batch_size=recipe.batch_size,
-            monitor="val_accuracy",
+            monitor="val_loss",  # finer than accuracy, in which a small validation part sees no difference
             patience=patience,
         )
     except TrainingError:

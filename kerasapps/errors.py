@@ -1,6 +1,7 @@
 """What a person can put right, said in one sentence."""
 
 import errno
+import re
 import traceback
 
 DISK_FULL = "No space left on device"
@@ -28,6 +29,10 @@ def explain(error: Exception) -> str | None:
         return f"The disk is full{where}. What was saved is whole: free some space and add --resume --out FOLDER."
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}."
+    # An error inside `tf.data` arrives as TensorFlow's own, with ours in its text.
+    told = re.search(r"kerasapps\.errors\.\w+Error: (.+)", str(error))
+    if told:
+        return told[1].strip()
     # TensorFlow's error by name, so that telling a sentence does not take the seconds of importing it.
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         return OUT_OF_MEMORY

@@ -28,6 +28,16 @@ def test_a_value_that_we_refuse_is_a_sentence():
     assert "Received: encoder='rnn'" in explain(caught.value)
 
 
+def test_what_breaks_inside_a_data_set_keeps_its_sentence():
+    def read(name):
+        raise DataError("cat.jpg is not a picture.")
+
+    batches = tf.data.Dataset.range(1).map(lambda row: tf.numpy_function(read, [row], tf.int64))
+    with pytest.raises(tf.errors.OpError) as caught:
+        list(batches)
+    assert explain(caught.value) == "cat.jpg is not a picture."
+
+
 def test_a_defect_keeps_its_traceback():
     with pytest.raises(ValueError, match="invalid literal") as caught:
         int("seven")
