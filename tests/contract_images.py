@@ -224,13 +224,10 @@ def _residual(row) -> list:
     kernels += conv(3, 4, 6, bias=False) + conv(3, 6, 6, bias=False) + conv(1, 4, 6, bias=False)
     post = kernels + (1 + 2 + 3) * normalisation(4) + 3 * normalisation(6) + dense(6, 3)
     pre = kernels + (2 + 2 + 1) * normalisation(4) + 2 * normalisation(6) + dense(6, 3)
-    # 2x2x3 pixels to as many directions, whose opposites double them.
-    white = post - conv(3, 3, 4, bias=False) + conv(2, 3, 12) + conv(3, 24, 4, bias=False)
     biases = kernels + (1 + 2 + 3) * 4 + 3 * 6 + dense(6, 3)
     return [
         row(build, "post", (8, 10, 3), 4, post, refused, **widths),
         row(build, "pre", (8, 10, 3), 4, pre, refused, preactivation=True, **widths),
-        row(build, "white", (8, 10, 3), 4, white, refused, whitening=True, **widths),
         row(build, "plain", (8, 10, 3), 4, biases, refused, batch_norm=False, **widths),
     ]
 

@@ -7,7 +7,6 @@ from keras import layers
 
 from kerasapps.blocks.arguments import check_image_arguments, check_length
 from kerasapps.blocks.conv import conv_block, normalize, residual_block
-from kerasapps.blocks.whitening import PatchWhitening
 
 
 def build_residual_classifier(
@@ -17,7 +16,6 @@ def build_residual_classifier(
     depth: int = 20,
     filters: Sequence[int] = (16, 32, 64),
     preactivation: bool = False,
-    whitening: bool = False,
     batch_norm: bool = True,
     dropout: float = 0.0,
     name: str = "residual_classifier",
@@ -26,7 +24,7 @@ def build_residual_classifier(
 
     References: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, section 4.2; with `preactivation`
     "Identity Mappings in Deep Residual Networks", ECCV 2016; with wider stages Zagoruyko and Komodakis, "Wide Residual
-    Networks", BMVC 2016; with `whitening` Page, "How to Train Your ResNet 8: Bag of Tricks", 2019.
+    Networks", BMVC 2016.
 
     Args:
         image_shape: Height, width and channels in pixels.
@@ -34,8 +32,6 @@ def build_residual_classifier(
         depth: Layers with weights, 6n + 2 with n blocks in each of the three stages: 8, 14, 20, 26 ...
         filters: Filters of the three stages, which see the picture at full, half and quarter size.
         preactivation: Whether a block normalises and activates before its convolutions, not after them.
-        whitening: Whether patches of 2x2 pixels are whitened before the first convolution. The layer "whitening" then
-            has to be adapted to training pictures, values -1 to 1, before the training; see `PatchWhitening`.
         batch_norm: Whether to normalise.
         dropout: Share of the features dropped in training, in [0, 1).
         name: Name of the model.
@@ -60,9 +56,6 @@ def build_residual_classifier(
     x = layers.Rescaling(1 / 127.5, offset=-1, name="rescaling")(image)
 
     # --- trunk
-    if whitening:
-        x = PatchWhitening(name="whitening")(x)  # (B, H, W, 8C)
-        x = layers.ReLU(name="whitening_relu")(x)
     # Deviation: where shapes differ the paper pads the shortcut with zeros; here it is projected, its option B.
     x = conv_block(
         x,
@@ -97,7 +90,6 @@ def search_space(hp) -> dict:
     """Returns arguments for `build_residual_classifier`; each default equals the builder's."""
     return {
         "depth": hp.Int("depth", 8, 32, step=6, default=20),
-        "whitening": hp.Boolean("whitening", default=False),
         "preactivation": hp.Boolean("preactivation", default=False),
         "dropout": hp.Float("dropout", 0.0, 0.5, step=0.1, default=0.0),
     }

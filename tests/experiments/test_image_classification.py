@@ -1,0 +1,453 @@
+"""The image-classification experiment as a person runs it: commands in, run folders and answers out."""
+
+import csv
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from experiments import image_classification as experiment
+from experiments.cli import main
+from experiments.image_network import NETWORKS, Recipe, load_pictures, recipe_of, train_network
+from kerasapps.data.images import load_images
+from kerasapps.data.pictures import read_picture
+from kerasapps.runs import Options
+from kerasapps.runs import start as start_run
+
+ROOT = Path(__file__).parent.parent.parent
+COMMANDS = (experiment.train, experiment.search, experiment.evaluate, experiment.predict)
+
+
+def run(*arguments) -> None:
+    main("experiments.image_classification", *COMMANDS, args=[str(argument) for argument in arguments])
+
+
+def refused(capsys, *arguments) -> str:
+    """Runs a command that must end with status 2 and returns what it said."""
+    with pytest.raises(SystemExit) as left:
+        run(*arguments)
+    assert left.value.code == 2
+    said = capsys.readouterr().err.strip()
+    assert "Traceback" not in said
+    return said
+
+
+def read(folder: Path, name: str):
+    return json.loads((folder / name).read_text())
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """A perceptron that has learned the digits."""
+    folder = tmp_path_factory.mktemp("runs") / "digits"
+    run("train", "--arch", "perceptron", "--epochs", 8, "--out", folder)
+    return folder
+
+
+@pytest.fixture
+def digits(tmp_path, monkeypatch) -> list[Path]:
+    """PNG files of a zero, a one and a four, as large as the network wants them, in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    files = []
+    for i in (0, 1, 4):  # so they begin: 0, 1, 2, 3, 4
+        file = Path(f"digit{i}.png")
+        grey = (load_digits().images[i] * (255 / 16)).astype(np.uint8)
+        Image.fromarray(grey).resize((28, 28), Image.Resampling.BILINEAR).save(file)
+        files.append(file)
+    return files
+
+
+# --- train
+
+
+def test_the_digits_are_learned(trained):
+    metrics = read(trained, "metrics.json")
+    assert metrics["accuracy"] > 0.85  # a guess is right on 0.1
+    assert metrics["accuracy"] <= metrics["top5_accuracy"] <= 1
+    assert metrics.keys() >= {"loss", "macro_f1", "seconds", "parameters", "epochs", "peak_memory_mib"}
+    assert "accuracy_flip" not in metrics  # the mirror image of a digit is none
+    assert metrics["parameters"] == 785 * 128 + 129 * 64 + 65 * 10
+
+
+def test_train_writes_a_run_folder(trained):
+    for name in ("config.json", "history.csv", "model.keras", "checkpoints/last.npz", "checkpoints/best.npz"):
+        assert (trained / name).is_file()
+    figures = {"curves", "confusion", "mistakes", "augmentation"}
+    assert {file.stem for file in (trained / "figures").iterdir()} == figures
+    assert read(trained, "classes.json") == {
+        "class_names": list("0123456789"),
+        "image_shape": [28, 28, 1],
+        "num_classes": 10,
+    }
+    settings = read(trained, "config.json")["settings"]
+    # Every value as resolved: those that the command line left to the architecture, too.
+    assert settings.items() >= {"arch": "perceptron", "size": 28, "optimizer": "adam", "flip": False}.items()
+    assert settings.keys() >= set(vars(Recipe())) | set(vars(Options()))
+    rows = list(csv.DictReader((trained / "history.csv").open()))
+    assert [row["epoch"] for row in rows] == [str(i) for i in range(1, 9)]
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+
+
+def test_the_report_shows_everything(trained):
+    html = (trained / "report.html").read_text()
+    for heading in (
+        "perceptron on digits: right on",
+        "Rows are the true classes, columns what the network says, of 359 test pictures",
+        "The most frequent confusions on the test part",
+        "Classes on the test part, in percent, the worst first",
+        "on the test part: true class → what the network said",
+        "by epoch; the weights of epoch",
+        "how training sees them",
+        "What the network costs",
+        "FLOPs a picture",
+        "109,386",
+        "How it was run",
+    ):
+        assert heading in html
+    assert html.count("data:image/png;base64,") == 4
+    assert "http://" not in html.replace("http://www.w3.org", "")
+
+
+def test_train_resumes(tmp_path):
+    options = ("--arch", "perceptron", "--smoke", "--out", tmp_path / "run")
+    run("train", *options, "--epochs", 1)
+    first = (tmp_path / "run" / "history.csv").read_text().splitlines()
+    run("train", *options, "--epochs", 2, "--resume")
+    both = (tmp_path / "run" / "history.csv").read_text().splitlines()
+    assert both[:2] == first
+    assert len(both) == 3
+    assert read(tmp_path / "run", "metrics.json")["epochs"] == 2
+
+
+def test_a_resumed_run_keeps_its_options(trained, capsys):
+    before = (trained / "metrics.json").read_text()
+    said = refused(capsys, "train", "--arch", "lenet5", "--epochs", 8, "--out", trained, "--resume")
+    assert "a resumed run keeps its options" in said
+    assert "holds a finished run" in refused(capsys, "train", "--smoke", "--out", trained)
+    assert (trained / "metrics.json").read_text() == before
+
+
+def test_train_on_two_devices(tmp_path):
+    tiny = ("--arch", "inception", "--size", 8, "--params", '{"filters": [8], "blocks": 0}', "--batch-size", 32)
+    run("train", "--smoke", "--strategy", "mirrored", *tiny, "--epochs", 1, "--out", tmp_path / "run")
+    assert read(tmp_path / "run", "config.json")["replicas"] == 2
+    assert math.isfinite(read(tmp_path / "run", "metrics.json")["loss"])
+
+
+TINY = {
+    "separable": {"filters": [[4, 4], [4, 4]]},
+    "inception": {"filters": [8], "blocks": 0},
+    "residual": {"depth": 8, "filters": [4, 4, 4]},
+    "xception": {"stem": [4, 4], "entry": [4], "middle_blocks": 0, "exit_filters": [4, 4, 4]},
+    "perceptron": {},
+    "mnist_network": {},
+    "lenet5": {},
+    "alexnet": {"filters": [4, 4, 4, 4, 4], "dense_units": [8, 8]},
+    "vgg": {"depth": 11, "filters": [4, 4, 4, 4, 4], "dense_units": [8]},
+    "densenet": {"blocks": [1], "growth_rate": 4},
+}
+
+
+@pytest.mark.parametrize("arch", list(NETWORKS))
+def test_every_network_trains_by_its_recipe(arch, tmp_path):
+    options = Options(out=tmp_path / "run", precision="float32", smoke=True, limit=16)
+    size = {"alexnet": 63, "mnist_network": 28}.get(arch, 32)
+    recipe = recipe_of(arch, "digits", Recipe(size=size, epochs=1, batch_size=16), options=options)
+    splits = load_pictures("digits", recipe, options=options)
+    held = start_run("arch", {"options": options}, network="convolution")
+    model, history = train_network(held, splits, arch=arch, recipe=recipe, params=TINY[arch])
+    held.close()
+    assert len(history.rows) == 1
+    assert math.isfinite(history.rows[0]["loss"])
+    assert model.output["label"].shape == (None, 10)
+    assert (tmp_path / "run" / "model.keras").is_file()
+
+
+def test_what_the_command_line_leaves_open_follows_from_architecture_and_data():
+    options = Options()
+    cifar = recipe_of("residual", "cifar10", Recipe(learning_rate=0.2), options=options)
+    assert (cifar.optimizer, cifar.learning_rate, cifar.flip, cifar.size) == ("sgd", 0.2, True, 32)
+    assert recipe_of("residual", "digits", Recipe(flip=True), options=options).flip is False
+    assert recipe_of("residual", "digits", Recipe(), options=options).epochs == 30
+    assert recipe_of("residual", "digits", Recipe(epochs=3), options=options).epochs == 3
+    assert recipe_of("residual", "digits", Recipe(), options=Options(smoke=True)).epochs == 2
+    assert all(None not in vars(recipe_of(arch, "x", Recipe(), options=options)).values() for arch in NETWORKS)
+
+
+# --- evaluate and predict
+
+
+def test_evaluate_prints_what_train_measured(trained, capsys):
+    run("evaluate", "--run", trained)
+    printed = capsys.readouterr().out
+    for name in ("accuracy", "loss", "macro_f1", "top5_accuracy"):
+        value = f"{read(trained, 'metrics.json')[name]:.4f}"
+        assert [name, value] in [line.split() for line in printed.splitlines()]
+    assert "precision" in printed
+
+
+def test_evaluate_on_fewer_pictures(trained, capsys):
+    run("evaluate", "--run", trained, "--limit", 20)
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert {row[0]: row[-1] for row in rows if row and row[0] in set("0123456789")} == dict.fromkeys("0123456789", "2")
+
+
+def test_evaluate_on_other_classes(trained, tmp_path, capsys):
+    colours(tmp_path / "data", count=4)
+    said = refused(capsys, "evaluate", "--run", trained, "--data", tmp_path / "data")
+    assert "has other classes than the network: blue, green, red" in said
+
+
+def answers(printed: str) -> dict[str, list[str]]:
+    """File name to what the table says of it."""
+    rows = [line.split() for line in printed.splitlines()]
+    return {row[0]: row[1:] for row in rows if len(row) == 7 and row[0] != "picture"}
+
+
+def test_predict_names_the_digits(trained, digits, tmp_path, capsys):
+    run("predict", "--run", trained, *digits, "--figure", tmp_path / "answers.png")
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    shown = answers(printed.out)
+    assert {name: row[0] for name, row in shown.items()} == {"digit0.png": "0", "digit1.png": "1", "digit4.png": "4"}
+    for row in shown.values():
+        shares = [float(share) for share in row[1::2]]
+        assert 100 >= shares[0] >= shares[1] >= shares[2] >= 0
+        assert sum(shares) <= 100.2
+    with Image.open(tmp_path / "answers.png") as figure:
+        assert figure.format == "PNG"
+
+
+def test_a_long_path_does_not_push_the_answer_out(trained, digits, capsys):
+    folder = Path("a" * 60) / ("b" * 60)
+    folder.mkdir(parents=True)
+    file = digits[0].rename(folder / "zero.png")
+    run("predict", "--run", trained, file)
+    printed = capsys.readouterr().out
+    assert "zero.png" in printed.replace("\n", "").replace(" ", "")
+    assert "%" in printed
+    assert any(float(word) > 50 for word in printed.split() if word.replace(".", "").isdigit() and "." in word)
+
+
+def test_predict_goes_on_after_a_corrupt_picture(trained, digits, tmp_path, capsys):
+    digits[1].write_bytes(digits[1].read_bytes()[:60])
+    (tmp_path / "notes.png").write_text("no picture")
+    run("predict", "--run", trained, digits[0], digits[1], "none.png", "notes.png", digits[2])
+    printed = capsys.readouterr()
+    bad = printed.err.strip().splitlines()
+    assert len(bad) == 3
+    assert "digit1.png is damaged" in bad[0]
+    assert "none.png cannot be read: No such file or directory." in bad[1]
+    assert "notes.png is not a JPEG, PNG" in bad[2]
+    assert answers(printed.out).keys() == {"digit0.png", "digit4.png"}
+
+
+def test_predict_without_any_readable_picture(trained, digits, capsys):
+    for file in digits:
+        file.write_bytes(b"\x89PNG")
+    said = refused(capsys, "predict", "--run", trained, *digits)
+    assert said.splitlines()[-1] == "None of the pictures could be read."
+    assert "digit0.png is not a JPEG" in refused(capsys, "predict", "--run", trained, digits[0])
+    assert refused(capsys, "predict", "--run", trained).startswith("No picture was given")
+
+
+@pytest.mark.parametrize("command", [("evaluate",), ("predict", "a.png")])
+def test_a_typo_in_run(command, trained, capsys):
+    said = refused(capsys, *command, "--run", f"{trained}s")
+    assert said == f"{trained}s is not a run folder: it has no config.json."
+
+
+def test_predict_sees_what_evaluate_sees(tmp_path):
+    # A stored digit of 8 pixels, scaled once by the file reader and once by `tf.data`.
+    stored, scaled = (load_images("digits", size=size).test for size in (None, 28))
+    Image.fromarray(stored.inputs["image"][0, ..., 0]).save(tmp_path / "digit.png")
+    by_predict = read_picture(tmp_path / "digit.png", size=28, channels=1)
+    by_evaluate = next(iter(scaled.batches(1)))[0]["image"][0]
+    np.testing.assert_allclose(by_predict, by_evaluate, atol=1)
+
+
+# --- search
+
+
+def test_search_writes_params_that_train_takes(tmp_path, capsys):
+    run("search", "--smoke", "--arch", "perceptron", "--max-trials", 1, "--out", tmp_path / "search")
+    metrics = read(tmp_path / "search", "metrics.json")
+    assert metrics["val_accuracy"] >= metrics["val_accuracy_baseline"]
+    assert (metrics["trials"], metrics["failed_trials"]) == (2, 0)
+    best = read(tmp_path / "search", "best.json")
+    assert best.keys() == {"dense_units", "dropout"}
+    run(
+        "train",
+        "--smoke",
+        "--arch",
+        "perceptron",
+        "--params",
+        tmp_path / "search" / "best.json",
+        "--out",
+        tmp_path / "b",
+    )
+    trained = keras.saving.load_model(tmp_path / "b" / "model.keras", compile=False)
+    assert trained.get_layer("dense1").units == best["dense_units"][0]
+    capsys.readouterr()
+    run("evaluate", "--run", tmp_path / "search", "--limit", 64)
+    assert f"{metrics['accuracy']:.4f}" in capsys.readouterr().out
+
+
+# --- one's own pictures
+
+
+def colours(folder: Path, *, count: int, seed: int = 0) -> None:
+    """Pictures of three classes, of different formats and sizes, each of one colour with some noise."""
+    rng = np.random.default_rng(seed)
+    for i, name in enumerate(("red", "green", "blue")):
+        (folder / name).mkdir(parents=True)
+        for j in range(count):
+            pixels = rng.integers(0, 100, (20 + j % 5, 24 - j % 3, 3))
+            pixels[..., i] += 120
+            suffix = (".png", ".jpg", ".webp", ".bmp")[j % 4]
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{name}{j}{suffix}")
+
+
+def test_a_folder_of_ones_own_trains_and_predicts(tmp_path, monkeypatch, capsys):
+    colours(tmp_path / "data", count=30)
+    (tmp_path / "data" / "red" / "red0.png").write_bytes(b"\x89PNG no more")
+    options = ("--arch", "perceptron", "--size", 16, "--batch-size", 8, "--epochs", 12, "--shift", 0)
+    run("train", "--data", tmp_path / "data", *options, "--out", tmp_path / "run")
+    printed = capsys.readouterr().out
+    assert "1 of 90 pictures (1.1%) cannot be read and are skipped." in printed
+    assert "red0.png" in printed
+    assert "with the mirror images" in printed
+    metrics = read(tmp_path / "run", "metrics.json")
+    assert min(metrics["accuracy"], metrics["accuracy_flip"]) > 0.9
+    assert "top5_accuracy" not in metrics  # of three classes it says nothing
+    assert read(tmp_path / "run", "classes.json")["class_names"] == ["blue", "green", "red"]
+    assert "red0.png" in (tmp_path / "run" / "report.html").read_text()
+    colours(tmp_path / "new", count=1, seed=1)
+    monkeypatch.chdir(tmp_path / "new")
+    run("predict", "--run", tmp_path / "run", "red/red0.png", "green/green0.png", "blue/blue0.png")
+    shown = answers(capsys.readouterr().out)
+    assert {name: row[0] for name, row in shown.items()} == {
+        "red/red0.png": "red",
+        "green/green0.png": "green",
+        "blue/blue0.png": "blue",
+    }
+    run("evaluate", "--run", tmp_path / "run")
+    assert f"{metrics['accuracy']:.4f}" in capsys.readouterr().out
+
+
+def test_a_folder_of_one_class(tmp_path, capsys):
+    colours(tmp_path / "data", count=4)
+    said = refused(capsys, "train", "--data", tmp_path / "data" / "red", "--out", tmp_path / "run")
+    assert "holds no picture in a sub-folder" in said
+    for name in ("green", "blue"):
+        for file in (tmp_path / "data" / name).iterdir():
+            file.unlink()
+        (tmp_path / "data" / name).rmdir()
+    said = refused(capsys, "train", "--data", tmp_path / "data", "--out", tmp_path / "another")
+    assert "has only one class, red" in said
+
+
+@pytest.mark.real_data
+def test_cifar10(tmp_path):
+    tiny = ("--arch", "residual", "--params", '{"depth": 8, "filters": [4, 4, 4]}', "--epochs", 1)
+    run("train", "--data", "cifar10", "--smoke", *tiny, "--out", tmp_path / "run")
+    metrics = read(tmp_path / "run", "metrics.json")
+    assert metrics.keys() >= {"accuracy", "accuracy_flip", "top5_accuracy"}
+    html = (tmp_path / "run" / "report.html").read_text()
+    assert "Beside published results" in html
+    assert "airplane" in html
+
+
+# --- what a person can do wrong
+
+
+def test_nothing_but_the_sentence_on_standard_error(tmp_path):
+    command = [sys.executable, "-m", "experiments.image_classification", "evaluate", "--run", tmp_path / "none"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=quiet_environment())
+    assert done.returncode == 2
+    assert done.stderr.strip() == f"{tmp_path / 'none'} is not a run folder: it has no config.json."
+
+
+def quiet_environment() -> dict[str, str]:
+    """The environment of a person: without what conftest.py set to silence TensorFlow."""
+    return {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+
+
+def test_a_loss_that_is_no_number(tmp_path, capsys):
+    options = ("--smoke", "--arch", "perceptron", "--learning-rate", 1e30, "--batch-size", 16)
+    said = refused(capsys, "train", *options, "--out", tmp_path / "run")
+    assert "The loss became" in said
+    assert "--learning-rate" in said
+
+
+def test_data_that_is_nowhere(tmp_path, capsys):
+    said = refused(capsys, "train", "--data", "cifar", "--out", tmp_path / "run")
+    assert said.startswith("cifar is neither a data set (digits, mnist, fashion_mnist, cifar10, cifar100) nor a folder")
+
+
+def test_an_unknown_network(capsys):
+    with pytest.raises(SystemExit) as left:
+        run("train", "--arch", "resnet")
+    assert left.value.code == 2
+    assert "residual" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arch", "params", "sentence"),
+    [
+        ("separable", '{"width": 2.0', "--params is not valid JSON: "),
+        ("separable", '{"widht": 2.0}', "These parameters are not for --arch separable: widht."),
+        ("perceptron", '{"width": 2.0}', "These parameters are not for --arch perceptron: width."),
+        ("residual", '{"depth": 9}', "`depth` must be 6n + 2 with n at least 1. Received: depth=9"),
+        ("perceptron", '{"num_classes": 3}', "num_classes"),  # the data decide
+        ("perceptron", '{"image_shape": [8, 8, 1]}', "image_shape"),
+        ("perceptron", '{"dropout": "high"}', "dropout"),
+        ("perceptron", '{"dense_units": 64}', "dense_units"),
+        ("perceptron", "none.json", "none.json does not exist."),
+    ],
+)
+def test_params_that_do_not_fit(arch, params, sentence, tmp_path, capsys):
+    said = refused(capsys, "train", "--smoke", "--arch", arch, "--params", params, "--out", tmp_path / "run")
+    assert sentence in said
+    assert len(said.splitlines()) == 1
+
+
+def test_a_params_file_that_holds_something_else(tmp_path, capsys):
+    (tmp_path / "list.json").write_text("[1, 2]")
+    said = refused(capsys, "train", "--smoke", "--params", tmp_path / "list.json", "--out", tmp_path / "run")
+    assert "list.json" in said
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--epochs", 0),
+        ("--batch-size", 0),
+        ("--batch-size", -1),
+        ("--size", 0),
+        ("--limit", 0),
+        ("--shift", 1),
+        ("--erase", -0.5),
+        ("--label-smoothing", 1.5),
+        ("--learning-rate", -1),
+        ("--weight-decay", -1),
+    ],
+)
+def test_a_number_that_makes_no_sense(option, value, tmp_path, capsys):
+    options = ("--smoke", "--arch", "perceptron", option, value)
+    said = refused(capsys, "train", *options, "--out", tmp_path / "run")
+    assert "must be" in said
+    assert "Received: " in said
+
+
+def test_pictures_too_small_for_the_network(tmp_path, capsys):
+    said = refused(capsys, "train", "--smoke", "--arch", "mnist_network", "--size", 10, "--out", tmp_path / "run")
+    assert "both sides at least 16. Received: image_shape=(10, 10, 1)" in said
