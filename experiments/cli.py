@@ -58,7 +58,8 @@ def print_table(table: Table) -> None:
     """Prints a report's table to the terminal."""
     shown = rich.table.Table(title=table.title, box=rich.box.SIMPLE_HEAD)
     for i, column in enumerate(table.columns):
-        shown.add_column(column, justify="left" if i == 0 else "right", no_wrap=i == 0)
+        # A long path takes further lines, or it would leave no room for what is said of it.
+        shown.add_column(column, justify="left" if i == 0 else "right", no_wrap=i > 0, overflow="fold")
     for row in table.rows:
         shown.add_row(*(format_number(cell, table.digits) for cell in row))
     rich.print(shown)

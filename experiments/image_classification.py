@@ -11,8 +11,8 @@ python -m experiments.image_classification predict --run runs/NAME cat.jpg dog.p
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 import tyro
 
@@ -44,6 +44,9 @@ from kerasapps.errors import DataError, UserError
 from kerasapps.reports import Block, curves
 from kerasapps.runs import Options, Run, load_model, read_config, read_json, start, write_atomically, write_json
 from kerasapps.search import TunerName
+
+if TYPE_CHECKING:  # loaded before `experiments.cli`, it would chatter
+    import keras
 
 
 def train(
@@ -149,15 +152,17 @@ def evaluate(*, run: Path, data: str | None = None, limit: int | None = None) ->
     Args:
         run: A run folder.
         data: As for `train`; its test part is used. By default what the network was trained on.
-        limit: Pictures at most.
+        limit: Pictures at most; by default as many as the run was limited to.
     """
     model, classes = load_model(run), read_classes(run)
     settings = read_config(run)["settings"]
     recipe = Recipe(**{name: settings[name] for name in asdict(Recipe())})
-    splits = load_pictures(data or settings["data"], recipe, options=Options(seed=settings["seed"], limit=limit))
+    # The test part that the run itself was tested on, unless another number of pictures is asked for.
+    options = Options(seed=settings["seed"], limit=limit or settings["limit"], smoke=settings["smoke"] and not limit)
+    splits = load_pictures(data or settings["data"], recipe, options=options)
     if list(splits.class_names) != classes["class_names"]:
         raise DataError(
-            f"{data} has other classes than the network: {', '.join(splits.class_names[:5])} ..., "
+            f"{data or settings['data']} has other classes than the network: {', '.join(splits.class_names[:5])} ..., "
             f"not {', '.join(classes['class_names'][:5])} ..."
         )
     metrics, probabilities = evaluate_model(model, splits, flip=recipe.flip)
@@ -219,7 +224,7 @@ def read_classes(folder: Path) -> dict:
     return read_json(folder / "classes.json")
 
 
-def evaluate_model(model: keras.Model, splits: ImageSplits, *, flip: bool) -> tuple[dict[str, float], np.ndarray]:
+def evaluate_model(model: "keras.Model", splits: ImageSplits, *, flip: bool) -> tuple[dict[str, float], np.ndarray]:
     """Returns metrics on the test part, those with mirror images beside, and the probabilities (n, classes)."""
     labels = splits.test.targets["label"]
     probabilities = predict_probabilities(model, splits.test)
@@ -244,7 +249,7 @@ def result_blocks(splits: ImageSplits, probabilities: np.ndarray, *, data: str, 
     return [block for block in blocks if block]
 
 
-def cost_table(run: Run, model: keras.Model, splits: ImageSplits, *, arch: Arch, training: float | None) -> Block:
+def cost_table(run: Run, model: "keras.Model", splits: ImageSplits, *, arch: Arch, training: float | None) -> Block:
     """Returns parameters, FLOPs, size and speed of a network."""
     inputs, _ = next(iter(splits.test.batches(64)))
     return complexity_table(

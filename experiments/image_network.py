@@ -21,7 +21,7 @@ from kerasapps.applications import (
 )
 from kerasapps.data.augmentation import picture_augment
 from kerasapps.data.images import ImageSplits, load_images
-from kerasapps.errors import TrainingError, UserError
+from kerasapps.errors import TrainingError, UserError, explain
 from kerasapps.optimizers import Adam
 from kerasapps.runs import Options, Run, read_json, save_model
 from kerasapps.training import History, fit
@@ -43,6 +43,8 @@ WARMUP = 0.2
 # A mirrored digit is another sign or none.
 UPRIGHT = {"digits", "mnist"}
 DIGITS_EPOCHS = 30
+# What is not for --params: the data decide, and a name is for code.
+DECIDED = {"image_shape", "num_classes", "name"}
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,21 @@ def recipe_of(arch: Arch, data: str, given: Recipe, *, options: Options) -> Reci
     if data == "digits" and given.epochs is None:
         values["epochs"] = DIGITS_EPOCHS
     values["epochs"] = options.shrink(values["epochs"], 2)
+    check_recipe(values)
     return Recipe(**values)
+
+
+def check_recipe(values: dict[str, Any]) -> None:
+    """Refuses numbers that make no sense; shift and erase are the augmentation's to check."""
+    rules = {
+        **dict.fromkeys(("size", "epochs", "batch_size"), ("at least 1", lambda value: value >= 1)),
+        "learning_rate": ("above 0", lambda value: value > 0),
+        "weight_decay": ("at least 0", lambda value: value >= 0),
+        "label_smoothing": ("in [0, 1)", lambda value: 0 <= value < 1),
+    }
+    for name, (rule, holds) in rules.items():
+        if not holds(values[name]):
+            raise UserError(f"--{name.replace('_', '-')} must be {rule}. Received: {values[name]}")
 
 
 def read_params(params: str | None) -> dict[str, Any]:
@@ -133,7 +149,10 @@ def read_params(params: str | None) -> dict[str, Any]:
     if params is None:
         return {}
     if not params.lstrip().startswith("{"):
-        return read_json(Path(params))
+        values = read_json(Path(params))
+        if not isinstance(values, dict):
+            raise UserError(f"{params} holds no JSON object, from argument to value.")
+        return values
     try:
         return json.loads(params)
     except ValueError as error:
@@ -162,10 +181,16 @@ def make_model(
         num_classes: Number of classes.
     """
     build = NETWORKS[arch].build
-    unknown = sorted(params.keys() - inspect.signature(build).parameters.keys())
+    unknown = sorted(params.keys() - (inspect.signature(build).parameters.keys() - DECIDED))
     if unknown:
         raise UserError(f"These parameters are not for --arch {arch}: {', '.join(unknown)}.")
-    model = build(**{"image_shape": image_shape, "num_classes": num_classes} | params)
+    try:
+        model = build(image_shape=image_shape, num_classes=num_classes, **params)
+    except (TypeError, ValueError) as error:
+        if not params or explain(error):
+            raise
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise UserError(f"--params do not fit --arch {arch}: {reason}. Received: {json.dumps(params)}") from error
     warmup = max(1, int(WARMUP * steps))
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, max(1, steps - warmup), alpha=0.01, warmup_target=recipe.learning_rate, warmup_steps=warmup

@@ -70,6 +70,8 @@ def picture_augment(*, flip: bool = False, shift: float = 0.0, erase: float = 0.
         steps.append(layers.RandomTranslation(shift, shift, "reflect", "nearest", dtype="float32"))
     if erase:
         steps.append(
-            layers.RandomErasing(1.0, scale=(0.0, erase), fill_value=127.5, value_range=(0, 255), dtype="float32")
+            layers.RandomErasing(
+                (1.0,) * 2, scale=(0.0, erase), fill_value=127.5, value_range=(0, 255), dtype="float32"
+            )
         )
     return make_augment(steps)

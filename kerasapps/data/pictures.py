@@ -50,7 +50,8 @@ def read_picture(source: str | Path | bytes, *, size: int | None, channels: int,
             ImageOps.exif_transpose(image, in_place=True)
             image = _flat(image, "L" if channels == 1 else "RGB")
             if size is not None and image.size != (size, size):
-                image = ImageOps.fit(image, (size, size))  # smooths when it shrinks
+                # Bilinear as `tf.image.resize`, which scales the named sets; it smooths when it shrinks.
+                image = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
             return np.frombuffer(image.tobytes(), np.uint8).reshape(image.height, image.width, channels)
     except (DataError, MemoryError):
         raise
