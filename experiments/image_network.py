@@ -21,9 +21,9 @@ from kerasapps.applications import (
 )
 from kerasapps.data.augmentation import picture_augment
 from kerasapps.data.images import ImageSplits, load_images
-from kerasapps.errors import TrainingError, UserError, explain
+from kerasapps.errors import UserError, explain
 from kerasapps.optimizers import Adam
-from kerasapps.runs import Options, Run, read_json, save_model
+from kerasapps.runs import Options, Run, read_json
 from kerasapps.training import History, fit
 
 Arch = Literal[
@@ -244,18 +244,13 @@ def train_network(
         model = make_model(
             arch=arch, params=params, recipe=recipe, steps=steps, jit_compile=run.jit_compile, **splits.sizes
         )
-    try:
-        history = fit(
-            model,
-            splits,
-            run,
-            epochs=recipe.epochs,
-            batch_size=recipe.batch_size,
-            monitor="val_loss",  # finer than accuracy, in which a small validation part sees no difference
-            patience=patience,
-        )
-    except TrainingError:
-        save_model(model, run.path("model.keras"))  # its best epoch, which is of use even if no further one is
-        raise
-    save_model(model, run.path("model.keras"))
+    history = fit(
+        model,
+        splits,
+        run,
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        monitor="val_loss",  # finer than accuracy, in which a small validation part sees no difference
+        patience=patience,
+    )
     return model, history

@@ -12,9 +12,9 @@ from experiments.qa_results import evaluate_model
 from kerasapps import distribution
 from kerasapps.applications import memory_network, question_answering
 from kerasapps.data.question_answering import Form, StorySplits, Vocabulary, load_stories
-from kerasapps.errors import TrainingError, UserError
+from kerasapps.errors import UserError
 from kerasapps.optimizers import Adam
-from kerasapps.runs import Run, read_json, save_model, write_json
+from kerasapps.runs import Run, read_json, write_json
 from kerasapps.training import History, fit
 
 Arch = Literal["memory", "lstm", "gru", "bilstm", "conv"]
@@ -111,20 +111,15 @@ def train_network(
             jit_compile=run.jit_compile,
             **splits.sizes,
         )
-    try:
-        history = fit(
-            model,
-            splits,
-            run,
-            epochs=recipe.epochs,
-            batch_size=recipe.batch_size,
-            monitor="val_accuracy",
-            patience=patience,
-        )
-    except TrainingError:
-        save_model(model, run.path("model.keras"))  # its best epoch, which is of use even if no further one is
-        raise
-    save_model(model, run.path("model.keras"))
+    history = fit(
+        model,
+        splits,
+        run,
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        monitor="val_accuracy",
+        patience=patience,
+    )
     return model, history
 
 

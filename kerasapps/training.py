@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from kerasapps import distribution
 from kerasapps.data.splits import Splits
 from kerasapps.errors import TrainingError, UserError
-from kerasapps.runs import Run, write_atomically
+from kerasapps.runs import Run, save_model, write_atomically
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def fit(
     patience: int | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> History:
-    """Trains a compiled model and leaves it with the weights of its best epoch.
+    """Trains a compiled model, leaves it with the weights of its best epoch, and saves it in the run folder.
 
     After each epoch all variables (weights, moving statistics, the random generators of dropout) and the optimizer's
     go into one file, and the order of the rows depends on seed and epoch alone. A run that is killed and resumed
@@ -107,10 +107,12 @@ def fit(
             interrupted = True
         except TrainingError:
             keeper.restore_best()
+            save_model(model, run.path("model.keras"))  # its best epoch, which is of use even if no further one is
             raise
         finally:
             bar.progress.stop()  # Keras calls no callback on the way out of an exception
     keeper.restore_best()
+    save_model(model, run.path("model.keras"))
     return History(keeper.rows, keeper.best_epoch(), interrupted, keeper.seconds)
 
 

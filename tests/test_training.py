@@ -81,6 +81,8 @@ def test_a_loss_that_is_no_number_ends_in_a_sentence_and_keeps_the_best(tmp_path
         train_toy(tmp_path / "run", epochs=4, callbacks=[Poison()])
     with np.load(tmp_path / "run" / "checkpoints" / "best.npz") as best:
         assert all(np.isfinite(best[name]).all() for name in best.files if name != "state")
+    model = keras.models.load_model(tmp_path / "run" / "model.keras")
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
 
 
 def test_ctrl_c_keeps_what_there_is(tmp_path):
