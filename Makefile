@@ -27,6 +27,7 @@ lint: setup
 bench: setup
 	mkdir -p runs
 	$(RUN) -m benchmarks.qa --out runs/bench-qa.json
+	$(RUN) -m benchmarks.image_classification --out runs/bench-images.json
 
 clean:
 	rm -rf $(VENV) *.egg-info .pytest_cache .ruff_cache

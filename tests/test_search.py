@@ -23,7 +23,7 @@ TUNERS = ["random", "bayesian", "hyperband", "grid"]
 class InProcess:
     """Stands in for a job: the same outcome without a process, which would take seconds to import TensorFlow."""
 
-    def __init__(self, function, arguments, folder):
+    def __init__(self, function, arguments, folder, *, threads):
         try:
             self.result = Outcome(function(**arguments), "", 0.0)
         except Exception as error:
