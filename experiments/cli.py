@@ -10,6 +10,7 @@ import rich.table
 import tyro
 
 DEBUG = os.environ.get("KERASAPPS_DEBUG") == "1"
+LONGEST_NAME = 40  # characters
 
 # On import TensorFlow writes a few lines straight to file descriptor 2, before any setting of its own can stop it.
 _stderr = os.dup(2)
@@ -57,9 +58,11 @@ def main(prog: str, *commands: Callable, args: Sequence[str] | None = None) -> N
 def print_table(table: Table) -> None:
     """Prints a report's table to the terminal."""
     shown = rich.table.Table(title=table.title, box=rich.box.SIMPLE_HEAD)
+    longest = max((len(str(row[0])) for row in table.rows), default=0)
     for i, column in enumerate(table.columns):
-        # A long path takes further lines, or it would leave no room for what is said of it.
-        shown.add_column(column, justify="left" if i == 0 else "right", no_wrap=i > 0, overflow="fold")
+        # A name stays on one line; a path may take several, or it would leave no room for what is said of it.
+        whole = i == 0 and longest <= LONGEST_NAME
+        shown.add_column(column, justify="left" if i == 0 else "right", no_wrap=whole, overflow="fold")
     for row in table.rows:
         shown.add_row(*(format_number(cell, table.digits) for cell in row))
     rich.print(shown)
