@@ -23,7 +23,6 @@ from experiments.image_network import (
     Arch,
     Recipe,
     load_pictures,
-    read_params,
     recipe_of,
     train_network,
 )
@@ -36,6 +35,7 @@ from experiments.image_results import (
     predictions_table,
     published_table,
 )
+from experiments.params import read_params
 from experiments.searching import options_of, search_and_report, trial_options
 from kerasapps.complexity import count_flops, measure_speed
 from kerasapps.data.images import ImageSplits

@@ -4,7 +4,6 @@ import inspect
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import keras
@@ -23,7 +22,7 @@ from kerasapps.data.augmentation import picture_augment
 from kerasapps.data.images import ImageSplits, load_images
 from kerasapps.errors import UserError, explain
 from kerasapps.optimizers import Adam
-from kerasapps.runs import Options, Run, read_json
+from kerasapps.runs import Options, Run
 from kerasapps.training import History, fit
 
 Arch = Literal[
@@ -142,21 +141,6 @@ def check_recipe(values: dict[str, Any]) -> None:
     for name, (rule, holds) in rules.items():
         if not holds(values[name]):
             raise UserError(f"--{name.replace('_', '-')} must be {rule}. Received: {values[name]}")
-
-
-def read_params(params: str | None) -> dict[str, Any]:
-    """Reads builder arguments from a file that `search` wrote, or from JSON as it is typed."""
-    if params is None:
-        return {}
-    if not params.lstrip().startswith("{"):
-        values = read_json(Path(params))
-        if not isinstance(values, dict):
-            raise UserError(f"{params} holds no JSON object, from argument to value.")
-        return values
-    try:
-        return json.loads(params)
-    except ValueError as error:
-        raise UserError(f"--params is not valid JSON: {error}. Received: {params}") from None
 
 
 def make_model(

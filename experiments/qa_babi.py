@@ -10,8 +10,8 @@ from experiments.cli import print_table
 from experiments.qa_network import Arch, form_of, recipe_of, train_network
 from experiments.qa_results import MEMN2N_JOINT, PUBLISHED_LSTM, PUBLISHED_MEAN_ERROR, TASK_KINDS, accuracy_by_kind
 from kerasapps.data.question_answering import load_stories
-from kerasapps.errors import TrainingError, UserError
-from kerasapps.jobs import Job, first_outcome
+from kerasapps.errors import UserError
+from kerasapps.jobs import run_all
 from kerasapps.reports import Figure, Table, add_axes, new_figure
 from kerasapps.runs import Options, start
 
@@ -55,32 +55,21 @@ def babi(
             raise UserError(f"--{name} must be at least 1. Received: {value}")
     run = start("Question answering bAbI table", settings, network="recurrent", free=["workers"])
     print(RULE, flush=True)
-    todo = [(column, seed) for seed in range(options.seed, options.seed + seeds) for column in columns]
     shared = {"precision": run.config["precision"], "limit": options.rows, "strategy": options.strategy}
-    shared |= {"deterministic": options.deterministic}
+    shared |= {"deterministic": options.deterministic, "smoke": options.smoke}
+    calls = {}
+    for seed in range(options.seed, options.seed + seeds):
+        for column in columns:
+            arch, mode = COLUMNS[column]
+            name = f"{column}_{seed}"
+            calls[name] = {"folder": run.path(name), "arch": arch, "mode": mode, "seed": seed}
+            calls[name] |= {"data": data, "tasks": tasks, "shared": shared}
     results: dict[tuple[str, int], dict] = {}
-    running: dict[str, Job] = {}
-    try:
-        while todo or running:
-            while todo and len(running) < workers:
-                column, seed = todo.pop(0)
-                arch, mode = COLUMNS[column]
-                name = f"{column}_{seed}"
-                arguments = {"folder": run.path(name), "arch": arch, "mode": mode, "seed": seed, "smoke": options.smoke}
-                arguments |= {"data": data, "tasks": tasks, "shared": shared}
-                running[name] = Job(train_column, arguments, run.path(name, "job"), threads=1 if workers > 1 else 0)
-            name, outcome = first_outcome(running)
-            if not outcome.completed:
-                raise TrainingError(f"{name} failed: {outcome.message} Go on with --resume --out {run.folder}.")
-            column, seed = name.rsplit("_", 1)
-            results[column, int(seed)] = outcome.value
-            error = np.mean(list(outcome.value["error"].values()))
-            print(f"{name}: mean error {error:.1f} % in {outcome.value['seconds']:.0f} s", flush=True)
-    except KeyboardInterrupt:
-        raise UserError(f"Interrupted. Go on with --resume --out {run.folder}: what is trained is kept.") from None
-    finally:
-        for job in running.values():
-            job.kill()
+    for name, outcome in run_all(run, train_column, calls, workers=workers):
+        column, seed = name.rsplit("_", 1)
+        results[column, int(seed)] = outcome.value
+        error = np.mean(list(outcome.value["error"].values()))
+        print(f"{name}: mean error {error:.1f} % in {outcome.value['seconds']:.0f} s", flush=True)
     kinds = [f"qa{task}" for task in sorted(set(tasks))]
     table, metrics = summarise(results, kinds, columns)
     summary = f"All bAbI tasks ({data}), {seeds} seeds. {RULE}"
@@ -94,9 +83,7 @@ def babi(
     print(f"\n{run.folder / 'report.html'}")
 
 
-def train_column(
-    *, folder: str, arch: Arch, mode: Mode, seed: int, smoke: bool, data: str, tasks: list[int], shared: dict
-) -> dict:
+def train_column(*, folder: str, arch: Arch, mode: Mode, seed: int, data: str, tasks: list[int], shared: dict) -> dict:
     """Trains one network for all tasks, or one for each, and returns test error and validation accuracy by task.
 
     Every network has a run folder of its own, so that what is finished is not done again.
@@ -105,14 +92,14 @@ def train_column(
     for group in [tasks] if mode == "joint" else [[task] for task in tasks]:
         keras.backend.clear_session()
         name = "joint" if mode == "joint" else f"qa{group[0]}"
-        options = Options(out=Path(folder) / name, resume=True, seed=seed, smoke=smoke, **shared)
+        options = Options(out=Path(folder) / name, resume=True, seed=seed, **shared)
         run = start(
             f"question answering bAbI {arch} {name}",
             {"tasks": group, "data": data, "options": options},
             network="recurrent",
         )
         splits = load_stories(data, form=form_of(arch), tasks=group, seed=seed, limit=options.limit)
-        recipe = recipe_of(arch, smoke=smoke)
+        recipe = recipe_of(arch, smoke=options.smoke)
         model, history = train_network(run, splits, arch=arch, recipe=recipe, params={})
         for part, row in (("test", "error"), ("validation", "validation")):
             split = getattr(splits, part)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import keras
 
@@ -36,8 +36,10 @@ def search_and_report(
     epochs: int,
     workers: int,
     test: Callable[[Path], tuple[keras.Model, dict[str, float], list[Block]]],
+    objective: str = "accuracy",
+    direction: Literal["max", "min"] = "max",
 ) -> None:
-    """Searches by accuracy on the validation part and reports.
+    """Searches on the validation part and reports.
 
     Args:
         run: The run folder of the search.
@@ -51,6 +53,8 @@ def search_and_report(
         workers: Trials at a time.
         test: From the winner's folder to its model, its metrics on the test part, and what else to show. It is called
             once: the test part is touched by nobody before.
+        objective: Metric to search by, as the test part's is called.
+        direction: Whether high or low values of it are good.
     """
     result = search(
         run,
@@ -60,8 +64,8 @@ def search_and_report(
         tuner=tuner,
         max_trials=run.options.shrink(max_trials, 2),
         epochs=epochs,
-        objective="val_accuracy",
-        direction="max",
+        objective=f"val_{objective}",
+        direction=direction,
         workers=workers,
         report=show_trial,
     )
@@ -69,19 +73,22 @@ def search_and_report(
     write_json(run.path("best.json"), best.params)
     model, tested, blocks = test(run.folder / "trials" / best.name)
     failed = sum(one.score is None for one in result.trials)
-    metrics = tested | {"val_accuracy": best.score, "trials": len(result.trials), "failed_trials": failed}
+    metrics = tested | {f"val_{objective}": best.score, "trials": len(result.trials), "failed_trials": failed}
     before = "the default failed"
     if result.baseline.score is not None:
-        metrics["val_accuracy_baseline"] = result.baseline.score
+        metrics[f"val_{objective}_baseline"] = result.baseline.score
         before = f"the default has {result.baseline.score:.4f}"
     summary = (
         f"{len(result.trials)} configurations of {what} by {tuner} search, {failed} of which failed. The best was "
-        "chosen by its accuracy on the validation part; the test part was used once, by the winner."
+        f"chosen by its {objective.replace('_', ' ')} on the validation part; the test part was used once, by the "
+        "winner."
     )
-    headline = [name for name in ("val_accuracy", "val_accuracy_baseline", "accuracy") if name in metrics]
+    on_test = f" On the test part: {tested[objective]:.4f}." if objective in tested else ""
+    headline = [f"val_{objective}", f"val_{objective}_baseline", objective]
+    headline = [name for name in headline if name in metrics]
     run.finish(metrics, model=model, summary=summary, headline=headline, blocks=[*search_blocks(result), *blocks])
     print(
-        f"\nBest: {best.name} with val_accuracy {best.score:.4f}, {before}. Test accuracy {tested['accuracy']:.4f}.\n"
+        f"\nBest: {best.name} with val_{objective} {best.score:.4f}, {before}.{on_test}\n"
         f"{run.folder / 'best.json'}\n{run.folder / 'report.html'}"
     )
 

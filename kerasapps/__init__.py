@@ -4,21 +4,29 @@ from kerasapps.applications.classic import build_alexnet, build_lenet5, build_mn
 from kerasapps.applications.densenet import build_densenet
 from kerasapps.applications.inception_classifier import build_inception_classifier
 from kerasapps.applications.memory_network import build_memory_network
+from kerasapps.applications.multi_head_text import build_multi_head_text, build_novel, build_profile
+from kerasapps.applications.multimodal_price import build_multimodal_price
 from kerasapps.applications.question_answering import build_question_answering
 from kerasapps.applications.residual_classifier import build_residual_classifier
 from kerasapps.applications.separable_classifier import build_separable_classifier
 from kerasapps.applications.vgg import build_vgg
 from kerasapps.applications.xception import build_xception
+from kerasapps.heads import Head
 from kerasapps.taps import feature_taps
 
 __all__ = [
+    "Head",
     "build_alexnet",
     "build_densenet",
     "build_inception_classifier",
     "build_lenet5",
     "build_memory_network",
     "build_mnist_network",
+    "build_multi_head_text",
+    "build_multimodal_price",
+    "build_novel",
     "build_perceptron",
+    "build_profile",
     "build_question_answering",
     "build_residual_classifier",
     "build_separable_classifier",

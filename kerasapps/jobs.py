@@ -12,13 +12,13 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kerasapps.errors import explain
-from kerasapps.runs import read_json, write_json
+from kerasapps.errors import TrainingError, UserError, explain
+from kerasapps.runs import Run, read_json, write_json
 
 # Linux ends the process with the highest score when memory runs out: the job, not whoever started it.
 OOM_SCORE = "1000"
@@ -101,6 +101,39 @@ def first_outcome(running: dict[str, Job]) -> tuple[str, Outcome]:
                 del running[name]
                 return name, outcome
         time.sleep(POLL_SECONDS)
+
+
+def run_all(
+    run: Run, function: Callable[..., dict], calls: dict[str, dict[str, Any]], *, workers: int
+) -> Iterator[tuple[str, Outcome]]:
+    """Calls a function with each of some arguments, a few at a time, and yields names and outcomes as they end.
+
+    Args:
+        run: The run folder; job NAME keeps its files in NAME/job there.
+        function: As for `Job`.
+        calls: Keyword arguments by name.
+        workers: Jobs at a time, with one thread each if more than one.
+
+    Raises:
+        TrainingError: If a job fails; those that run are ended, and --resume goes on.
+        UserError: After Ctrl-C.
+    """
+    todo = dict(calls)
+    running: dict[str, Job] = {}
+    try:
+        while todo or running:
+            while todo and len(running) < workers:
+                name = next(iter(todo))
+                running[name] = Job(function, todo.pop(name), run.path(name, "job"), threads=int(workers > 1))
+            name, outcome = first_outcome(running)
+            if not outcome.completed:
+                raise TrainingError(f"{name} failed: {outcome.message} Go on with --resume --out {run.folder}.")
+            yield name, outcome
+    except KeyboardInterrupt:
+        raise UserError(f"Interrupted. Go on with --resume --out {run.folder}: what is trained is kept.") from None
+    finally:
+        for job in running.values():
+            job.kill()
 
 
 def _address(function: Callable) -> str:

@@ -1,4 +1,4 @@
-"""Adam in one pass over each weight on TensorFlow.
+"""Adam in one pass over each weight on TensorFlow, and Adam that leaves alone the rows that a batch did not look up.
 
 Keras writes Adam as a dozen operations; over a large embedding each of them reads and writes the whole table.
 TensorFlow has the same update as one operation.
@@ -41,3 +41,38 @@ class Adam(keras.optimizers.Adam):
             epsilon=tf.constant(self.epsilon, dtype),
             grad=tf.cast(gradient, dtype),
         )
+
+
+@keras.saving.register_keras_serializable(package="kerasapps")
+class LazyAdam(Adam):
+    """Adam that updates only the rows of an embedding that the batch looked up.
+
+    Worth it where a batch holds few of the words. It is another algorithm: Adam goes on moving a row by its momentum
+    after the row was last seen, and lets its moments fade meanwhile; here both wait until it is seen again. A rare word
+    therefore moves as often as it is seen, in steps that remember its own last gradients. Where every row is looked up
+    in every batch the two are equal, as they are for weights that are no embeddings, and on other backends.
+
+    Reference: `LazyAdamOptimizer` of TensorFlow 1's contrib, and `torch.optim.SparseAdam`.
+    """
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Updates the rows of one weight and of its two moments in place."""
+        if keras.backend.backend() != "tensorflow" or self.amsgrad:
+            return super().update_step(gradient, variable, learning_rate)
+        import tensorflow as tf
+
+        if not isinstance(gradient, tf.IndexedSlices):
+            return super().update_step(gradient, variable, learning_rate)
+        index, dtype = self._get_variable_index(variable), variable.dtype
+        rows, places = tf.unique(gradient.indices)  # (R,), (looked up,)
+        g = tf.math.unsorted_segment_sum(tf.cast(gradient.values, dtype), places, tf.size(rows))  # (R, D)
+        m, v = self._momentums[index].value, self._velocities[index].value
+        step = tf.cast(self.iterations + 1, dtype)
+        corrected = tf.sqrt(1 - tf.pow(tf.cast(self.beta_2, dtype), step)) / (
+            1 - tf.pow(tf.cast(self.beta_1, dtype), step)
+        )
+        first = tf.gather(m, rows) * self.beta_1 + g * (1 - self.beta_1)
+        second = tf.gather(v, rows) * self.beta_2 + tf.square(g) * (1 - self.beta_2)
+        change = tf.cast(learning_rate, dtype) * corrected * first / (tf.sqrt(second) + self.epsilon)
+        for table, values in ((m, first), (v, second), (variable, tf.gather(variable, rows) - change)):
+            tf.raw_ops.ResourceScatterUpdate(resource=table.handle, indices=rows, updates=values)

@@ -11,6 +11,7 @@ import kerasapps
 from kerasapps.applications import memory_network as memory
 from kerasapps.applications import question_answering as answering
 from tests.contract_images import image_contracts
+from tests.contract_texts import text_contracts
 
 
 @dataclass(frozen=True)
@@ -137,3 +138,4 @@ def memory_network(*, hops: int, walkers: int) -> Contract:
 CONTRACTS += [memory_network(hops=2, walkers=2), memory_network(hops=1, walkers=0)]
 
 CONTRACTS += image_contracts(Contract)
+CONTRACTS += text_contracts(Contract)

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from kerasapps import distribution
 from kerasapps.blocks.recurrent import LSTM
-from kerasapps.optimizers import Adam
+from kerasapps.optimizers import Adam, LazyAdam
 
 rng = np.random.default_rng(0)
 x, y = rng.integers(0, 30, size=(160, 12)), rng.integers(0, 5, size=160)
@@ -101,3 +101,36 @@ def test_two_replicas_equal_one():
     one = model_for(Dense())
     fit(two), fit(one)
     same_weights(two, one, atol=1e-5)
+
+
+def lookup(optimizer, ids):
+    """Trains an embedding of 6 rows for some steps, each of which looks up some rows, one of them twice."""
+    keras.utils.set_random_seed(3)
+    embedding = keras.layers.Embedding(6, 4)
+    model = keras.Sequential([keras.Input((None,), dtype="int32"), embedding, keras.layers.Flatten()])
+    model.compile(optimizer, "mse")
+    start = embedding.embeddings.numpy()
+    for step in ids:
+        model.train_on_batch(np.array([step]), np.ones((1, 4 * len(step))))
+    return start, embedding.embeddings.numpy()
+
+
+def test_lazy_where_every_row_is_looked_up_is_adam():
+    ids = [[0, 1, 2, 3, 4, 5, 5]] * 5
+    np.testing.assert_allclose(lookup(LazyAdam(0.01), ids)[1], lookup(Adam(0.01), ids)[1], atol=1e-6)
+
+
+def test_lazy_leaves_rows_alone_that_were_not_looked_up():
+    ids = [[0, 1, 1], [2, 3, 3], [2, 3, 3]]
+    start, lazy = lookup(LazyAdam(0.01), ids)
+    _, dense = lookup(Adam(0.01), ids)
+    np.testing.assert_array_equal(lazy[4:], start[4:])
+    one_step = lookup(LazyAdam(0.01), ids[:1])[1]
+    np.testing.assert_array_equal(lazy[:2], one_step[:2])  # waits since the first step
+    assert np.abs(dense[:2] - one_step[:2]).min() > 1e-3  # where Adam goes on by its momentum
+
+
+def test_lazy_repeats_adam_on_the_rows_by_hand():
+    start, lazy = lookup(LazyAdam(0.01), [[0, 1, 1]])
+    # In the first step the two moments cancel: every weight moves by the learning rate, towards the target.
+    np.testing.assert_allclose(lazy[:2] - start[:2], np.full((2, 4), 0.01), rtol=1e-3)

@@ -25,6 +25,35 @@ class ZeroPadded(layers.Layer):
         return features_shape
 
 
+@keras.saving.register_keras_serializable(package="kerasapps")
+class NotPadding(layers.Layer):
+    """Tells words from padding: ids (B, T) -> 1 for a word and 0 for padding (B, T, 1)."""
+
+    def call(self, ids):
+        """Compares with 0."""
+        return keras.ops.cast(ids != 0, self.compute_dtype)[:, :, None]
+
+    def compute_output_shape(self, ids_shape):
+        """Adds an axis."""
+        return (*ids_shape, 1)
+
+
+@keras.saving.register_keras_serializable(package="kerasapps")
+class MaskedAverage(layers.Layer):
+    """Averages over the steps that are no padding: features (B, T, F), 0 in padding, and a mask (B, T, 1) -> (B, F)."""
+
+    def call(self, features, words):
+        """Adds up in float32, in which a long text loses no words."""
+        # Not called `mask`, a name that Keras fills in by itself.
+        features, words = (keras.ops.cast(x, "float32") for x in (features, words))
+        count = keras.ops.maximum(keras.ops.sum(words, 1), 1.0)  # (B, 1)
+        return keras.ops.cast(keras.ops.sum(features, 1) / count, self.compute_dtype)
+
+    def compute_output_shape(self, features_shape, words_shape):
+        """Drops the steps."""
+        return (features_shape[0], features_shape[2])
+
+
 def text_encoder_block(ids, *, vocab_size: int, embedding_dim: int, encoder: Encoder, units: int, name: str):
     """Encodes padded text as one vector: ids (B, T) -> (B, units), or (B, 2 units) for "bilstm".
 

@@ -3,6 +3,7 @@
 import gzip
 import os
 import tarfile
+import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,7 +65,7 @@ def told(title: str, url: str, *, cache: Path, advice: str) -> Iterator[None]:
         raise DataError(
             f"{title} is not on this machine and {url} cannot be reached ({type(error).__name__}): {advice}."
         ) from None
-    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
+    except (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise DataError(f"The archive from {url} cannot be unpacked, so try again later: {error}.") from None
     except OSError as error:
         raise DataError(f"{title} cannot be stored in {cache}: {error.strerror or error}.") from None

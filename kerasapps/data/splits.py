@@ -23,6 +23,8 @@ class Split:
         targets: One array for each output, all of n rows.
         lengths: For padded inputs, how much of axis 1 each row uses, int (n,). Batches are made of rows of similar
             length and cut to their longest, so that no time is lost on padding.
+        weights: How much each row counts for an output, float32 (n,), for all outputs or for none; 0 where a row has no
+            label for it. Batches then are (inputs, targets, weights).
         augment: Changes a training batch; a pure function of its arguments, or resuming would not be exact.
         read: Turns stored inputs into those that `augment` takes, such as file names into pictures. Every batch.
         prepare: Turns inputs, augmented or not, into those that the model takes, such as a resize. Every batch.
@@ -31,6 +33,7 @@ class Split:
     inputs: Arrays
     targets: Arrays
     lengths: Arrays = field(default_factory=dict)
+    weights: Arrays = field(default_factory=dict)
     augment: Augment | None = None
     read: Convert | None = None
     prepare: Convert | None = None
@@ -42,18 +45,18 @@ class Split:
         """Returns the split of these rows, in their order."""
         kept = [
             {name: array[rows] for name, array in arrays.items()}
-            for arrays in (self.inputs, self.targets, self.lengths)
+            for arrays in (self.inputs, self.targets, self.lengths, self.weights)
         ]
-        return replace(self, inputs=kept[0], targets=kept[1], lengths=kept[2])
+        return replace(self, inputs=kept[0], targets=kept[1], lengths=kept[2], weights=kept[3])
 
     def batches(self, batch_size: int) -> tf.data.Dataset:
-        """Returns batches of (inputs, targets) in the order of the rows, once."""
+        """Returns batches of (inputs, targets), or with weights, in the order of the rows, once."""
         starts = tf.data.Dataset.range(0, len(self), batch_size)
         gather = self._gather()
 
         def batch(start):
-            inputs, targets = gather(tf.range(start, tf.minimum(start + batch_size, len(self))))
-            return self._prepared(inputs), targets
+            inputs, *labels = gather(tf.range(start, tf.minimum(start + batch_size, len(self))))
+            return self._prepared(inputs), *labels
 
         return starts.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
@@ -85,11 +88,11 @@ class Split:
             shuffled = tf.concat(shuffled, 0)  # (n,)
 
             def batch(start, size, number):
-                inputs, targets = gather(shuffled[start : start + size])
+                inputs, targets, *weights = gather(shuffled[start : start + size])
                 if self.augment is not None:
                     batch_seed = tf.random.fold_in(epoch_seed, len(rows) + 1 + number)
                     inputs, targets = self.augment(inputs, targets, batch_seed)
-                return self._prepared(inputs), targets
+                return self._prepared(inputs), targets, *weights
 
             return picked.map(batch, num_parallel_calls=tf.data.AUTOTUNE)
 
@@ -107,26 +110,27 @@ class Split:
         starts, sizes = np.array(ranges, np.int64).reshape(-1, 2).T
         return rows, starts, sizes
 
-    def _gather(self) -> Callable[[tf.Tensor], tuple[dict, dict]]:
+    def _gather(self) -> Callable[[tf.Tensor], tuple[dict, ...]]:
         """Returns a function from row numbers to a batch as read, its padded inputs cut to the longest row."""
-        inputs, targets, lengths = self._tensors
+        inputs, targets, lengths, weights = self._tensors
+        labels = [targets, weights] if weights else [targets]
 
         def gather(rows):
             batch = {name: tf.gather(array, rows) for name, array in inputs.items()}
             for name, length in lengths.items():
                 batch[name] = batch[name][:, : tf.reduce_max(tf.gather(length, rows))]
             batch = batch if self.read is None else self.read(batch)
-            return batch, {name: tf.gather(array, rows) for name, array in targets.items()}
+            return batch, *({name: tf.gather(array, rows) for name, array in arrays.items()} for arrays in labels)
 
         return gather
 
     @cached_property
     def _tensors(self) -> list[dict[str, tf.Tensor]]:
-        """Inputs, targets and lengths: one copy, or every data set would hold its own until Python collects it."""
+        """All of the arrays: one copy, or every data set would hold its own until Python collects it."""
         with tf.device("CPU:0"):  # where `tf.data` works
             return [
                 {name: tf.constant(array) for name, array in arrays.items()}
-                for arrays in (self.inputs, self.targets, self.lengths)
+                for arrays in (self.inputs, self.targets, self.lengths, self.weights)
             ]
 
     def _prepared(self, inputs: dict) -> dict:

@@ -1,0 +1,283 @@
+"""Price: what a second-hand garment is worth, from metadata, a description and a picture, any of which may be absent.
+
+python -m experiments.price train
+python -m experiments.price train --data offers.csv --numbers age --categories brand --text description --image photo
+python -m experiments.price compare --seeds 3
+python -m experiments.price search --tuner bayesian --max-trials 20
+python -m experiments.price evaluate --run runs/NAME
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from scipy.optimize import nnls
+
+from experiments.cli import main, print_table
+from experiments.params import read_params
+from experiments.price_network import (
+    Recipe,
+    Source,
+    load,
+    predict_log_price,
+    recipe_of,
+    source_of,
+    train_network,
+)
+from experiments.price_results import error_by_table, examples_figure, price_metrics, prices_table, scatter_figure
+from experiments.searching import options_of, search_and_report, trial_options
+from kerasapps.applications.multimodal_price import search_space
+from kerasapps.data.prices import BRANCHES
+from kerasapps.errors import UserError
+from kerasapps.jobs import run_all
+from kerasapps.reports import Table, curves
+from kerasapps.runs import Options, load_model, read_config, start
+from kerasapps.search import TunerName
+
+Branch = Literal["metadata", "text", "image"]
+JOINT, AVERAGE = "joint", "weighted average of separate networks"
+WITHOUT = "guessing without looking"
+
+
+def train(
+    *,
+    source: Source = Source(),
+    branches: tuple[Branch, ...] = BRANCHES,
+    params: str | None = None,
+    recipe: Recipe = Recipe(),
+    patience: int | None = None,
+    options: Options = Options(),
+) -> None:
+    """Trains one network and writes a run folder.
+
+    Args:
+        source: Which things.
+        branches: What the network gets to see.
+        params: Arguments of the builder: a best.json written by `search`, or JSON such as '{"units": 128}'.
+        recipe: How it is trained.
+        patience: Stop after so many passes without a better one; by default never.
+        options: Options that every experiment shares.
+    """
+    settings = dict(locals())
+    recipe = recipe_of(settings.pop("recipe"), options=options)
+    settings |= asdict(settings.pop("source"))
+    run = start("Price", settings | asdict(recipe), network="convolution")
+    splits = load(source, branches, options=options)
+    for note in splits.notes:
+        print(note, flush=True)
+    model, history = train_network(run, splits, recipe=recipe, params=read_params(params), patience=patience)
+    if history.interrupted:
+        print("Interrupted: what there is was evaluated and is saved.")
+    estimates = predict_log_price(model, splits.test)
+    metrics, table = marks(splits, estimates)
+    metrics |= {"seconds": history.seconds, "parameters": model.count_params(), "epochs": len(history.rows)}
+    test = splits.things["test"]
+    blocks = [
+        table,
+        scatter_figure(test.log_price, estimates),
+        error_by_table(test, estimates),
+        examples_figure(test, estimates),
+        curves(history.rows, best_epoch=history.best_epoch) if history.rows else None,
+    ]
+    summary = (
+        f"One network for the price, from {', '.join(branches)} of {source.data}: {len(splits.train):,} things to "
+    )
+    summary += f"train on, {len(splits.test):,} to test on."
+    if history.interrupted:
+        summary += f" Interrupted: the weights are those of epoch {history.best_epoch}."
+    headline = [name for name in ("log_price_mae", "log_price_mae_reference", "seconds") if name in metrics]
+    run.finish(metrics, summary=" ".join([summary, *splits.notes]), headline=headline, blocks=[b for b in blocks if b])
+    print_table(table)
+    print(f"Report: {run.folder / 'report.html'}")
+
+
+def marks(splits, estimates: np.ndarray) -> tuple[dict[str, float], Table]:
+    """Returns the metrics of the test part, and a table of them beside what they are to be compared with."""
+    test, train = splits.things["test"], splits.things["train"]
+    rows = {
+        "network": price_metrics(test.log_price, estimates),
+        WITHOUT: price_metrics(test.log_price, np.full(len(estimates), np.median(train.log_price))),
+    }
+    metrics = dict(rows["network"])
+    if test.best is not None:
+        rows["best possible"] = price_metrics(test.log_price, test.best)
+        metrics |= {f"{name}_reference": value for name, value in rows["best possible"].items()}
+    return metrics, prices_table(rows, title="The test part")
+
+
+def compare(
+    *,
+    source: Source = Source(),
+    seeds: int = 3,
+    params: str | None = None,
+    recipe: Recipe = Recipe(),
+    workers: int = 2,
+    options: Options = Options(),
+) -> None:
+    """Trains one network with all branches, and one a branch to take the weighted average of, and compares them.
+
+    Args:
+        source: Which things.
+        seeds: Trainings of each network, with the seeds from --seed on.
+        params: As for `train`.
+        recipe: As for `train`.
+        workers: Trainings at a time, one thread each if more than one.
+        options: Options that every experiment shares.
+    """
+    settings = dict(locals())
+    for name, value in {"seeds": seeds, "workers": workers}.items():
+        if value < 1:
+            raise UserError(f"--{name} must be at least 1. Received: {value}")
+    recipe = recipe_of(settings.pop("recipe"), options=options)
+    settings |= asdict(settings.pop("source"))
+    run = start("Price comparison", settings | asdict(recipe), network="convolution", free=["workers"])
+    splits = load(source, BRANCHES, options=options)
+    there = [branch for branch in BRANCHES if splits.only([branch]).train.inputs]
+    shared = {"precision": run.config["precision"], "limit": options.limit, "smoke": options.smoke}
+    shared |= {"strategy": options.strategy, "deterministic": options.deterministic}
+    calls = {
+        f"{network}_{seed}": {
+            "folder": run.path(f"{network}_{seed}", "network"),
+            "source": asdict(source),
+            "branches": there if network == JOINT else [network],
+            "params": read_params(params),
+            "recipe": asdict(recipe),
+            "seed": seed,
+            "shared": shared,
+        }
+        for seed in range(options.seed, options.seed + seeds)
+        for network in (JOINT, *there)
+    }
+    results = {}
+    for name, outcome in run_all(run, train_one, calls, workers=workers):
+        results[name] = {part: np.array(values) for part, values in outcome.value.items()}
+        error = np.abs(results[name]["test"] - results[name]["test_truth"]).mean()
+        print(f"{name}: mean absolute error of the logarithm {error:.4f}", flush=True)
+    errors = {name: [] for name in (JOINT, AVERAGE, *(f"{branch} alone" for branch in there))}
+    for seed in range(options.seed, options.seed + seeds):
+        one = {network: results[f"{network}_{seed}"] for network in (JOINT, *there)}
+        truth = one[JOINT]["test_truth"]
+        estimates = {JOINT: one[JOINT]["test"], AVERAGE: weighted_average(one, there)}
+        estimates |= {f"{branch} alone": one[branch]["test"] for branch in there}
+        for name, values in estimates.items():
+            errors[name].append(price_metrics(truth, values))
+    metrics, rows = {}, []
+    for name, reached in errors.items():
+        values = np.array([one["log_price_mae"] for one in reached])
+        percent = np.median([one["percent_error"] for one in reached])
+        rows.append([name, float(np.median(values)), f"{values.min():.4f} to {values.max():.4f}", float(percent)])
+        metrics[f"log_price_mae_{name.split(' ')[0]}"] = float(np.median(values))
+    caption = (
+        f"Test part, medians over {seeds} seeds and their range. The average is weighted so that it is best on the "
+        "validation part. Mean absolute error of the natural logarithm; median error of the price in percent."
+    )
+    table = Table("One network or several", ["", "error", "seeds", "price, %"], rows, caption, digits=4)
+    summary = f"One network with the branches {', '.join(there)} against the weighted average of one network for each."
+    run.finish(metrics, summary=summary, headline=list(metrics)[:2], blocks=[table])
+    print_table(table)
+    print(f"\n{run.folder / 'report.html'}")
+
+
+def weighted_average(one: Mapping[str, Mapping[str, np.ndarray]], branches: list[str]) -> np.ndarray:
+    """Returns the average of networks for one branch each, weighted by least squares on the validation part."""
+    truth = one[JOINT]["validation_truth"]
+    centre = truth.mean()
+    weights, _ = nnls(np.stack([one[branch]["validation"] - centre for branch in branches], 1), truth - centre)
+    weights = weights / weights.sum() if weights.sum() > 0 else np.full(len(branches), 1 / len(branches))
+    return np.stack([one[branch]["test"] for branch in branches], 1) @ weights
+
+
+def train_one(
+    *, folder: str, source: dict, branches: list[str], params: dict, recipe: dict, seed: int, shared: dict
+) -> dict[str, list[float]]:
+    """Trains one network and returns what it says of validation and test part, beside what is so."""
+    options = Options(out=Path(folder), resume=True, seed=seed, **shared)
+    settings = {**source, "branches": branches, "params": params, **recipe, "options": options}
+    run = start("Price network", settings, network="convolution")
+    splits = load(source_of(source), branches, options=options)
+    model, history = train_network(run, splits, recipe=Recipe(**recipe), params=params)
+    result = {}
+    for part in ("validation", "test"):
+        result[part] = predict_log_price(model, getattr(splits, part)).tolist()
+        result[f"{part}_truth"] = splits.things[part].log_price.tolist()
+    error = price_metrics(np.array(result["test_truth"]), np.array(result["test"]))
+    run.finish(error | {"seconds": history.seconds})
+    return result
+
+
+def search(
+    *,
+    source: Source = Source(),
+    tuner: TunerName = "random",
+    max_trials: int = 20,
+    recipe: Recipe = Recipe(),
+    workers: int = 1,
+    options: Options = Options(),
+) -> None:
+    """Searches the network's hyperparameters on the validation part, and tests the winner once.
+
+    Args:
+        source: Which things.
+        tuner: How the next configuration is chosen.
+        max_trials: Configurations to try, the default one not counted.
+        recipe: How each is trained.
+        workers: Trials at a time.
+        options: Options that every experiment shares.
+    """
+    settings = dict(locals())
+    recipe = recipe_of(settings.pop("recipe"), options=options)
+    settings |= asdict(settings.pop("source"))
+    run = start("Price search", settings | asdict(recipe), network="convolution", free=["workers"])
+
+    def test(folder: Path):
+        splits = load(source, BRANCHES, options=options)
+        model = load_model(folder)
+        metrics, table = marks(splits, predict_log_price(model, splits.test))
+        return model, metrics, [table]
+
+    search_and_report(
+        run,
+        trial,
+        search_space,
+        what="the price network",
+        arguments={"source": asdict(source), "recipe": asdict(recipe), "shared": trial_options(run)},
+        tuner=tuner,
+        max_trials=max_trials,
+        epochs=recipe.epochs,
+        workers=workers,
+        test=test,
+        objective="mae",
+        direction="min",
+    )
+
+
+def evaluate(*, run: Path, limit: int | None = None) -> None:
+    """Prints how well a trained network does on the test part of what it was trained on.
+
+    Args:
+        run: A run folder.
+        limit: Rows at most.
+    """
+    model, settings = load_model(run), read_config(run)["settings"]
+    rows = limit if limit is not None else settings["limit"]
+    options = Options(seed=settings["seed"], limit=rows, smoke=settings["smoke"])
+    splits = load(source_of(settings), tuple(settings.get("branches", BRANCHES)), options=options)
+    print_table(marks(splits, predict_log_price(model, splits.test))[1])
+
+
+def trial(*, params: dict, folder: str, epochs: int, source: dict, recipe: dict, shared: dict) -> dict:
+    """Trains one configuration for the search, in a process of its own; the test part is not touched."""
+    options = options_of(folder, shared)
+    settings = {"params": params, **source, **recipe, "epochs": epochs, "options": options}
+    run = start("Price trial", settings, network="convolution")
+    splits = load(source_of(source), BRANCHES, options=options)
+    _, history = train_network(run, splits, recipe=Recipe(**recipe | {"epochs": epochs}), params=params)
+    score = history.rows[history.best_epoch - 1]["val_mae"]
+    run.finish({"val_mae": score}, blocks=[curves(history.rows, best_epoch=history.best_epoch)])
+    return {"score": score}
+
+
+if __name__ == "__main__":
+    main("experiments.price", train, compare, search, evaluate)

@@ -1,0 +1,163 @@
+"""The network of the price experiment: which data, how it is built and trained, in which run folder."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasapps.applications.multimodal_price import build_multimodal_price
+from kerasapps.data.prices import PriceCodec, PriceSplits, load_prices
+from kerasapps.data.splits import Split
+from kerasapps.errors import UserError
+from kerasapps.heads import Head
+from kerasapps.losses import Deviation, compile_heads
+from kerasapps.optimizers import Adam
+from kerasapps.runs import Options, Run, read_json, write_json
+from kerasapps.training import History, fit
+
+TARGET = "log_price"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Which things, and what is known of them.
+
+    Args:
+        data: "garments" (simulated), or a CSV, JSON-lines or Parquet file.
+        price: Column of a file that holds the price, above 0.
+        numbers: Columns that hold numbers.
+        categories: Columns that hold categories.
+        text: Column that holds a description.
+        image: Column that holds the path of a picture, from the folder of the file.
+        size: Side of the pictures in pixels; simulated ones have 48.
+        vocab_size: Token ids at most; the most frequent words get one.
+        missing: Share of the simulated descriptions and pictures that are left out.
+    """
+
+    data: str = "garments"
+    price: str = "price"
+    numbers: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    text: str | None = None
+    image: str | None = None
+    size: int = 64
+    vocab_size: int = 20_000
+    missing: float = 0.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the network is trained.
+
+    Args:
+        epochs: Passes over the training part.
+        batch_size: Rows in a step, over all devices.
+        learning_rate: Of Adam at its highest, after a tenth of the steps; then it falls to nearly nothing.
+        deviation: What is least: the squared or the absolute error of the logarithm.
+    """
+
+    epochs: int = 12
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    deviation: Deviation = "squared"
+
+
+def recipe_of(given: Recipe, *, options: Options) -> Recipe:
+    """Returns the recipe, shrunk by --smoke.
+
+    Raises:
+        UserError: If a number makes no sense.
+    """
+    values = asdict(given) | {"epochs": options.shrink(given.epochs, 2)}
+    for name in ("epochs", "batch_size", "learning_rate"):
+        if not values[name] > 0:
+            raise UserError(f"--{name.replace('_', '-')} must be above 0. Received: {values[name]}")
+    return Recipe(**values)
+
+
+def load(source: Source, branches: Sequence[str], *, options: Options) -> PriceSplits:
+    """Loads the data as the options say, with the branches that the network is to have.
+
+    Raises:
+        UserError: If an option makes no sense, or nothing is left of the data.
+    """
+    if not 0 <= source.missing < 1:
+        raise UserError(f"--missing must be in [0, 1). Received: {source.missing}")
+    if source.vocab_size < 3 or source.size < 8:
+        raise UserError("--vocab-size must be at least 3 and --size at least 8.")
+    splits = load_prices(**asdict(source), seed=options.seed, limit=options.rows).only(branches)
+    if not splits.train.inputs:
+        raise UserError(f"{source.data} has none of the branches {', '.join(branches)}.")
+    return splits
+
+
+def source_of(settings: dict[str, Any]) -> Source:
+    """Returns the source that JSON holds."""
+    values = {name: settings[name] for name in vars(Source())}
+    return Source(**values | {name: tuple(values[name]) for name in ("numbers", "categories")})
+
+
+def make_model(
+    *, sizes: dict[str, Any], params: dict[str, Any], recipe: Recipe, steps: int, jit_compile: bool = False
+) -> keras.Model:
+    """Builds and compiles: the one place that training, the strategy scope and the search share.
+
+    Args:
+        sizes: Arguments of the builder that the data give.
+        params: Further arguments of the builder.
+        recipe: How it is trained.
+        steps: Steps of the whole training, over which the learning rate rises and falls.
+        jit_compile: Whether XLA compiles the step.
+    """
+    try:
+        model = build_multimodal_price(**sizes, **params)
+    except (TypeError, ValueError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise UserError(f"--params do not fit this network: {reason}.") from error
+    warmup = max(1, steps // 10)
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0, max(1, steps - warmup), alpha=0.01, warmup_target=recipe.learning_rate, warmup_steps=warmup
+    )
+    heads = {TARGET: Head("regression", mean=sizes["price_mean"], scale=sizes["price_scale"])}
+    return compile_heads(model, Adam(rate), heads, deviation=recipe.deviation, jit_compile=jit_compile)
+
+
+def train_network(
+    run: Run, splits: PriceSplits, *, recipe: Recipe, params: dict[str, Any], patience: int | None = None
+) -> tuple[keras.Model, History]:
+    """Trains one network in a run folder and saves it with what is needed to use it."""
+    codec = {name: value for name, value in vars(splits.codec).items() if not name.startswith("_")}
+    write_json(run.path("vocabulary.json"), codec)
+    steps = recipe.epochs * splits.train.steps(recipe.batch_size)
+    with run.strategy.scope():
+        model = make_model(sizes=splits.sizes, params=params, recipe=recipe, steps=steps, jit_compile=run.jit_compile)
+    history = fit(
+        model,
+        splits,
+        run,
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        monitor="val_loss",
+        patience=patience,
+    )
+    return model, history
+
+
+def read_codec(folder: Path) -> PriceCodec:
+    """Reads what `train_network` wrote beside the model."""
+    content = read_json(folder / "vocabulary.json")
+    return PriceCodec(
+        {name: tuple(scale) for name, scale in content["numbers"].items()},
+        {name: tuple(values) for name, values in content["categories"].items()},
+        None if content["words"] is None else tuple(content["words"]),
+        None if content["image_shape"] is None else tuple(content["image_shape"]),
+        tuple(content["price"]),
+    )
+
+
+def predict_log_price(model: keras.Model, split: Split, *, batch_size: int = 256) -> np.ndarray:
+    """Returns the estimated logarithm of the price of each row, float32 (n,)."""
+    return model.predict(split.batches(batch_size), verbose=0)[TARGET][:, 0]

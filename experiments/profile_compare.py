@@ -1,0 +1,144 @@
+"""One network for all labels against one network a label: `compare`, the lectures' claim put to the test."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+
+from experiments.cli import print_table
+from experiments.profile_network import Recipe, Source, load, params_of, recipe_of, train_network
+from experiments.profile_results import decide, metric_name, predict_heads, scores
+from kerasapps.errors import UserError
+from kerasapps.heads import Head
+from kerasapps.jobs import run_all
+from kerasapps.reports import Figure, Table, add_axes, new_figure
+from kerasapps.runs import Options, start
+
+JOINT = "joint"
+
+
+def compare(
+    *,
+    source: Source = Source(),
+    shares: tuple[float, ...] = (0.0, 0.5),
+    seeds: int = 3,
+    params: str | None = None,
+    recipe: Recipe = Recipe(),
+    workers: int = 2,
+    options: Options = Options(),
+) -> None:
+    """Trains one network for all labels and one a label of the same size, and shows which does better.
+
+    Args:
+        source: Which texts; its --missing is not used.
+        shares: Shares of the labels to remove, each by itself; the first is what the others are compared with.
+        seeds: Trainings of each network, with the seeds from --seed on.
+        params: As for `train`.
+        recipe: As for `train`.
+        workers: Trainings at a time, one thread each if more than one.
+        options: Options that every experiment shares.
+    """
+    settings = dict(locals())
+    for name, value in {"seeds": seeds, "workers": workers}.items():
+        if value < 1:
+            raise UserError(f"--{name} must be at least 1. Received: {value}")
+    recipe = recipe_of(source.data, settings.pop("recipe"), options=options)
+    settings |= asdict(settings.pop("source"))
+    run = start("Profile comparison", settings | asdict(recipe), network="matmul", free=["workers"])
+    heads = load(source, options=options).codec.heads
+    shared = {"precision": run.config["precision"], "limit": options.limit, "smoke": options.smoke}
+    shared |= {"strategy": options.strategy, "deterministic": options.deterministic}
+    calls = {}
+    for seed in range(options.seed, options.seed + seeds):
+        for share in shares:
+            for network in (JOINT, *heads):
+                name = f"{network}_{share:g}_{seed}"
+                calls[name] = {
+                    "folder": run.path(name, "network"),
+                    "source": asdict(replace(source, missing=share)),
+                    "only": [] if network == JOINT else [network],
+                    "params": params_of(source.data, params),
+                    "recipe": asdict(recipe),
+                    "seed": seed,
+                    "shared": shared,
+                }
+    results: dict[str, dict[str, float]] = {}
+    for name, outcome in run_all(run, train_one, calls, workers=workers):
+        results[name] = outcome.value
+        shown = ", ".join(f"{metric} {value:.4g}" for metric, value in outcome.value.items())
+        print(f"{name}: {shown}", flush=True)
+    table, metrics = summarise(results, heads, shares=shares, seeds=range(options.seed, options.seed + seeds))
+    summary = f"One network for {', '.join(heads)} against one of the same size for each, from texts of {source.data}."
+    headline = [name for name in metrics if name.startswith("loss_of")][:4]
+    run.finish(metrics, summary=summary, headline=headline, blocks=[table, figure(results, heads, shares)])
+    print_table(table)
+    print(f"\n{run.folder / 'report.html'}")
+
+
+def train_one(
+    *, folder: str, source: dict, only: list[str], params: dict, recipe: dict, seed: int, shared: dict
+) -> dict[str, float]:
+    """Trains one network and returns its figures of merit on the test part."""
+    options = Options(out=Path(folder), resume=True, seed=seed, **shared)
+    source = Source(**source | {"labels": tuple(source["labels"])})
+    settings = {**asdict(source), "only": only, "params": params, **recipe, "options": options}
+    run = start("Profile network", settings, network="matmul")
+    splits = load(source, options=options)
+    model, history = train_network(run, splits, recipe=Recipe(**recipe), params=params, only=only)
+    heads = {name: head for name, head in splits.codec.heads.items() if name in model.output_names}
+    decided = {name: decide(heads[name], output) for name, output in predict_heads(model, splits.test).items()}
+    result = scores(heads, decided, splits.test)
+    run.finish(result | {"seconds": history.seconds})
+    return result
+
+
+def summarise(
+    results: Mapping[str, Mapping[str, float]], heads: Mapping[str, Head], *, shares: tuple[float, ...], seeds: range
+) -> tuple[Table, dict[str, float]]:
+    """Returns the table of medians and spreads, and the metrics."""
+    metrics: dict[str, float] = {}
+    rows = []
+    for name, head in heads.items():
+        merit = metric_name(name, head)
+        unit, better = (1, -1) if head.kind == "regression" else (100, 1)
+        for share in shares:
+            values = {
+                kind: unit * np.array([results[f"{network}_{share:g}_{seed}"][merit] for seed in seeds])
+                for kind, network in (("joint", JOINT), ("separate", name))
+            }
+            gain = better * (values["joint"] - values["separate"])  # (seeds,)
+            cells: list = [f"{name}, {'error' if better < 0 else '% right'}, {share:.0%} of labels removed"]
+            for kind, reached in values.items():
+                metrics[f"{merit}_{kind}_{share:g}"] = float(np.median(reached))
+                cells += [float(np.median(reached)), f"{reached.min():.2f} to {reached.max():.2f}"]
+                if share != shares[0]:
+                    first = metrics[f"{merit}_{kind}_{shares[0]:g}"]
+                    metrics[f"loss_of_{name}_{kind}_{share:g}"] = better * (first - float(np.median(reached)))
+            rows.append([*cells, float(np.median(gain)), f"{int((gain > 0).sum())} of {len(gain)}"])
+    columns = ["", "joint", "seeds", "separate", "seeds", "joint is better by", "in so many seeds"]
+    caption = (
+        f"Test part, medians over {len(seeds)} seeds and their range. Joint: one network with all heads; separate: one "
+        "of the same size for each label. Both train with the same recipe on the same rows."
+    )
+    return Table("One network or several", columns, rows, caption, digits=2), metrics
+
+
+def figure(results: Mapping[str, Mapping[str, float]], heads: Mapping[str, Head], shares: tuple[float, ...]) -> Figure:
+    """Draws every training as a point: joint beside separate, by the share of labels removed."""
+    drawn = new_figure(width=3.6 * max(2, len(heads)))
+    for i, (name, head) in enumerate(heads.items(), start=1):
+        merit = metric_name(name, head)
+        ylabel = "mean absolute error" if head.kind == "regression" else "share right"
+        axes = add_axes(drawn, 1, len(heads), i, title=name, xlabel="share of labels removed", ylabel=ylabel)
+        for kind, network, offset in (("joint", JOINT, -1), ("separate", name, 1)):
+            points = [
+                (share + 0.012 * offset, result[merit])
+                for share in shares
+                for label, result in results.items()
+                if label.startswith(f"{network}_{share:g}_")
+            ]
+            axes.scatter(*zip(*points, strict=True), label=kind, alpha=0.8)
+        axes.set_xticks(shares)
+        axes.legend(frameon=False)
+    return Figure("comparison", "Every training is a point.", drawn)

@@ -1,0 +1,286 @@
+"""Networks with one text and several heads: who wrote it, or what it is.
+
+Reference: the three-headed network of Chollet, "Deep Learning with Python", Manning 2017, section 7.1.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import keras
+from keras import layers
+
+from kerasapps.blocks.arguments import check_length
+from kerasapps.blocks.heads import head_block
+from kerasapps.blocks.text import MaskedAverage, NotPadding
+from kerasapps.heads import Head
+
+Pooling = Literal["max", "average"]
+
+
+def build_multi_head_text(
+    *,
+    vocab_size: int,
+    heads: Mapping[str, Head],
+    embedding_dim: int = 256,
+    filters: Sequence[int] = (128, 256, 256),
+    convolutions: Sequence[int] = (1, 2, 2),
+    kernel_size: int = 5,
+    pool_size: int = 5,
+    padding: Literal["valid", "same"] = "valid",
+    pooling: Pooling = "max",
+    dense_units: Sequence[int] = (128,),
+    dropout: float = 0.0,
+    name: str = "multi_head_text",
+) -> keras.Model:
+    """Builds a network that reads a text and predicts several things about it at once.
+
+    By default the lectures' trunk: stages of convolutions over the words with a maximum over every five between them,
+    then the maximum over the text. It takes texts of at least 269 tokens, and reads padding as if it were words. With
+    `padding="same"`, or without convolutions, it takes any text, and how far that is padded changes nothing.
+
+    Args:
+        vocab_size: Number of token ids, at least 2; 0 is padding.
+        heads: What to predict, by the name of the output.
+        embedding_dim: Length of a word vector.
+        filters: Filters of each stage; without stages the word vectors are pooled as they are.
+        convolutions: Convolutions in each stage.
+        kernel_size: Width of the convolutions in words.
+        pool_size: How many steps become one between the stages.
+        padding: "valid", or "same", which has steps beyond the ends of the text be zero.
+        pooling: What becomes of the steps at last: their maximum or their average.
+        dense_units: Widths of the layers between the text and the heads.
+        dropout: Share of the features dropped before each of these and before the heads in training, in [0, 1).
+        name: Name of the model.
+
+    Returns:
+        Uncompiled model. In: "text" int32 (B, T), padded at the end.
+        Out: for each head, float32: "regression" (B, 1), in its unit; "binary" the probability of yes (B, 1);
+        "classes" and "ordinal" probabilities (B, num_classes).
+
+    Train with: `kerasapps.losses.compile_heads`.
+
+    Raises:
+        ValueError: If `vocab_size` is under 2, there is no head, a stage lacks `filters` or `convolutions`, a size is
+            under 1, or `dropout` is outside [0, 1).
+    """
+    sizes = {"embedding_dim": embedding_dim, "kernel_size": kernel_size, "pool_size": pool_size}
+    sizes |= {"filters": min(filters, default=1), "convolutions": min(convolutions, default=1)}
+    sizes |= {"dense_units": min(dense_units, default=1)}
+    for argument, value in sizes.items():
+        if value < 1:
+            raise ValueError(f"`{argument}` must be at least 1. Received: {argument}={value}")
+    if vocab_size < 2:
+        raise ValueError(f"`vocab_size` must be at least 2. Received: vocab_size={vocab_size}")
+    if not heads:
+        raise ValueError("`heads` must name at least one output. Received: heads={}")
+    if not 0 <= dropout < 1:
+        raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout}")
+    check_length("convolutions", convolutions, len(filters))
+
+    # --- inputs
+    text = keras.Input((None,), dtype="int32", name="text")  # (B, T)
+
+    # --- trunk
+    x = layers.Embedding(vocab_size, embedding_dim, name="embedding")(text)  # (B, T, D)
+    mask = NotPadding(name="mask")(text) if padding == "same" or not filters else None  # (B, T, 1)
+    x = masked(x, mask, name="words")
+    for stage, (width, count) in enumerate(zip(filters, convolutions, strict=True), start=1):
+        if stage > 1:
+            x = layers.MaxPooling1D(pool_size, padding=padding, name=f"stage{stage}_pool")(x)  # (B, T / pool_size, F)
+            if mask is not None:
+                mask = layers.MaxPooling1D(pool_size, padding=padding, name=f"stage{stage}_mask")(mask)
+        for i in range(1, count + 1):
+            x = layers.Conv1D(width, kernel_size, padding=padding, activation="relu", name=f"stage{stage}_conv{i}")(x)
+            x = masked(x, mask, name=f"stage{stage}_words{i}")
+    features = pooled(x, mask, pooling=pooling, name="features")  # (B, F)
+    for i, units in enumerate(dense_units, start=1):
+        features = layers.Dropout(dropout, name=f"dropout{i}")(features)
+        features = layers.Dense(units, activation="relu", name=f"dense{i}")(features)  # (B, units)
+
+    # --- heads
+    features = layers.Dropout(dropout, name="dropout")(features)
+    outputs = {output: head_block(features, head, name=output) for output, head in heads.items()}
+    return keras.Model({"text": text}, outputs, name=name)
+
+
+def profile_heads(*, num_income_groups: int = 10, age_mean: float = 40.0, age_scale: float = 15.0) -> dict[str, Head]:
+    """Returns the heads of `build_profile`.
+
+    Args:
+        num_income_groups: Number of income groups, at least 2.
+        age_mean: Mean age in years.
+        age_scale: Standard deviation of the age in years, above 0.
+    """
+    return {
+        "age": Head("regression", mean=age_mean, scale=age_scale),
+        "income": Head("classes", num_classes=num_income_groups),
+        "gender": Head("binary"),
+    }
+
+
+def build_profile(
+    *,
+    vocab_size: int = 50_000,
+    num_income_groups: int = 10,
+    age_mean: float = 40.0,
+    age_scale: float = 15.0,
+    embedding_dim: int = 256,
+    filters: Sequence[int] = (128, 256, 256),
+    convolutions: Sequence[int] = (1, 2, 2),
+    kernel_size: int = 5,
+    pool_size: int = 5,
+    padding: Literal["valid", "same"] = "valid",
+    pooling: Pooling = "max",
+    dense_units: Sequence[int] = (128,),
+    dropout: float = 0.0,
+    name: str = "profile",
+) -> keras.Model:
+    """Builds the lectures' network that estimates three properties of a person at once.
+
+    Args:
+        vocab_size: Number of token ids, at least 2; 0 is padding.
+        num_income_groups: Number of income groups, at least 2.
+        age_mean: Mean age in years: the network learns the standardised age.
+        age_scale: Standard deviation of the age in years, above 0.
+        embedding_dim: Length of a word vector.
+        filters: Filters of each stage of convolutions; without stages the word vectors are pooled as they are.
+        convolutions: Convolutions in each stage.
+        kernel_size: Width of the convolutions in words.
+        pool_size: How many steps become one between the stages.
+        padding: "valid", for texts of at least 269 tokens, or "same", for any.
+        pooling: What becomes of the steps at last: their maximum or their average.
+        dense_units: Widths of the layers between the text and the heads.
+        dropout: Share of the features dropped in training, in [0, 1).
+        name: Name of the model.
+
+    Returns:
+        Uncompiled model. In: "text" int32 (B, T), padded at the end.
+        Out, float32: "age" in years (B, 1), "income" probabilities (B, num_income_groups), "gender" the probability of
+        the second of two (B, 1).
+
+    Train with: `kerasapps.losses.compile_heads`; the lectures weigh age, income and gender by 0.25, 1 and 10.
+
+    Raises:
+        ValueError: As `build_multi_head_text` and `Head` do.
+    """
+    heads = profile_heads(num_income_groups=num_income_groups, age_mean=age_mean, age_scale=age_scale)
+    return build_multi_head_text(
+        vocab_size=vocab_size,
+        heads=heads,
+        embedding_dim=embedding_dim,
+        filters=filters,
+        convolutions=convolutions,
+        kernel_size=kernel_size,
+        pool_size=pool_size,
+        padding=padding,
+        pooling=pooling,
+        dense_units=dense_units,
+        dropout=dropout,
+        name=name,
+    )
+
+
+def novel_heads(*, num_genres: int, year_mean: float = 1900.0, year_scale: float = 50.0) -> dict[str, Head]:
+    """Returns the heads of `build_novel`.
+
+    Args:
+        num_genres: Number of genres, at least 2.
+        year_mean: Mean year of publication.
+        year_scale: Standard deviation of the year, above 0.
+    """
+    return {
+        "genre": Head("classes", num_classes=num_genres),
+        "year": Head("regression", mean=year_mean, scale=year_scale),
+    }
+
+
+def build_novel(
+    *,
+    vocab_size: int,
+    num_genres: int,
+    year_mean: float = 1900.0,
+    year_scale: float = 50.0,
+    embedding_dim: int = 256,
+    filters: Sequence[int] = (128, 256, 256),
+    convolutions: Sequence[int] = (1, 2, 2),
+    kernel_size: int = 5,
+    pool_size: int = 5,
+    padding: Literal["valid", "same"] = "valid",
+    pooling: Pooling = "max",
+    dense_units: Sequence[int] = (128,),
+    dropout: float = 0.0,
+    name: str = "novel",
+) -> keras.Model:
+    """Builds a network that tells genre and year of publication of a novel from a passage of it.
+
+    Args:
+        vocab_size: Number of token ids, at least 2; 0 is padding.
+        num_genres: Number of genres, at least 2.
+        year_mean: Mean year of publication: the network learns the standardised year.
+        year_scale: Standard deviation of the year, above 0.
+        embedding_dim: Length of a word vector.
+        filters: Filters of each stage of convolutions; without stages the word vectors are pooled as they are.
+        convolutions: Convolutions in each stage.
+        kernel_size: Width of the convolutions in words.
+        pool_size: How many steps become one between the stages.
+        padding: "valid", for texts of at least 269 tokens, or "same", for any.
+        pooling: What becomes of the steps at last: their maximum or their average.
+        dense_units: Widths of the layers between the text and the heads.
+        dropout: Share of the features dropped in training, in [0, 1).
+        name: Name of the model.
+
+    Returns:
+        Uncompiled model. In: "text" int32 (B, T), padded at the end.
+        Out, float32: "genre" probabilities (B, num_genres), "year" (B, 1).
+
+    Train with: `kerasapps.losses.compile_heads`.
+
+    Raises:
+        ValueError: As `build_multi_head_text` and `Head` do.
+    """
+    heads = novel_heads(num_genres=num_genres, year_mean=year_mean, year_scale=year_scale)
+    return build_multi_head_text(
+        vocab_size=vocab_size,
+        heads=heads,
+        embedding_dim=embedding_dim,
+        filters=filters,
+        convolutions=convolutions,
+        kernel_size=kernel_size,
+        pool_size=pool_size,
+        padding=padding,
+        pooling=pooling,
+        dense_units=dense_units,
+        dropout=dropout,
+        name=name,
+    )
+
+
+def masked(x, mask, *, name: str):
+    """Sets padding to zero where there is a mask: (B, T, F), (B, T, 1) -> (B, T, F)."""
+    return x if mask is None else layers.Multiply(name=name)([x, mask])
+
+
+def pooled(x, mask, *, pooling: Pooling, name: str):
+    """Reduces the steps to one vector: (B, T, F) -> (B, F).
+
+    Raises:
+        ValueError: If `pooling` is neither "max" nor "average".
+    """
+    if pooling == "max":
+        # Zero, what padding has, is the least that relu gives.
+        return layers.GlobalMaxPooling1D(name=name)(x)
+    if pooling == "average":
+        return layers.GlobalAveragePooling1D(name=name)(x) if mask is None else MaskedAverage(name=name)(x, mask)
+    raise ValueError(f"`pooling` must be max or average. Received: pooling={pooling!r}")
+
+
+def search_space(hp, **start) -> dict:
+    """Returns arguments for the builders of this file; each default equals the builders', or what `start` gives."""
+    start = {"embedding_dim": 256, "kernel_size": 5, "pooling": "max", "padding": "valid", "dropout": 0.0} | start
+    return {
+        "embedding_dim": hp.Int("embedding_dim", 32, 256, step=32, default=start["embedding_dim"]),
+        "kernel_size": hp.Int("kernel_size", 3, 7, step=2, default=start["kernel_size"]),
+        "pooling": hp.Choice("pooling", ["max", "average"], default=start["pooling"]),
+        "padding": hp.Choice("padding", ["valid", "same"], default=start["padding"]),
+        "dropout": hp.Float("dropout", 0.0, 0.5, step=0.1, default=start["dropout"]),
+    }

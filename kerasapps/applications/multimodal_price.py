@@ -1,0 +1,188 @@
+"""Price: what a thing is worth, from what is known of it, a description and a picture, any of which may be absent.
+
+Reference: the three-branch network that Chollet, "Deep Learning with Python", Manning 2017, section 7.1 describes.
+"""
+
+from collections.abc import Sequence
+
+import keras
+from keras import layers, ops
+
+from kerasapps.blocks.conv import conv_block
+from kerasapps.blocks.heads import head_block
+from kerasapps.blocks.text import MaskedAverage, NotPadding
+from kerasapps.heads import Head
+
+
+@keras.saving.register_keras_serializable(package="kerasapps")
+class ReplaceMissing(layers.Layer):
+    """Puts a learnt vector in the place of features that a row does not have: (B, F), (B, 1) -> (B, F).
+
+    The second input is 1 where the row has them and 0 where it does not.
+    """
+
+    def build(self, features_shape, present_shape):
+        """Makes the vector."""
+        self.vector = self.add_weight(shape=(features_shape[-1],), initializer="zeros", name="vector")
+
+    def call(self, features, present):
+        """Chooses row by row."""
+        present = ops.cast(present, features.dtype)
+        return features * present + ops.cast(self.vector, features.dtype) * (1 - present)
+
+    def compute_output_shape(self, features_shape, present_shape):
+        """Changes no shape."""
+        return features_shape
+
+
+@keras.saving.register_keras_serializable(package="kerasapps")
+class HasPicture(layers.Layer):
+    """Tells pictures from their absence, which is a picture of -1: (B, H, W, C) -> 1 or 0 (B, 1)."""
+
+    def call(self, images):
+        """Looks for a pixel of at least 0."""
+        return ops.cast(ops.max(images, axis=(1, 2, 3), keepdims=True)[:, :, 0, 0] >= 0, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        """One number a row."""
+        return (input_shape[0], 1)
+
+
+def build_multimodal_price(
+    *,
+    numbers: Sequence[tuple[float, float]] = (),
+    category_sizes: Sequence[int] = (),
+    vocab_size: int | None = None,
+    image_shape: tuple[int, int, int] | None = None,
+    price_mean: float = 0.0,
+    price_scale: float = 1.0,
+    embedding_dim: int = 16,
+    filters: Sequence[int] = (16, 32, 64),
+    units: int = 64,
+    depth: int = 2,
+    dropout: float = 0.0,
+    name: str = "multimodal_price",
+) -> keras.Model:
+    """Builds a network that joins metadata, a description and a picture, as far as there are any.
+
+    Args:
+        numbers: For each number that is known of a thing its mean and its standard deviation, above 0.
+        category_sizes: For each category that is known of it the number of its values, 0 meaning any other.
+        vocab_size: Number of token ids of the description; 0 is padding. None leaves the description out.
+        image_shape: Height, width and channels of the picture. None leaves it out.
+        price_mean: Mean logarithm of the price: the network learns the standardised one.
+        price_scale: Standard deviation of the logarithm of the price, above 0.
+        embedding_dim: Length of the vector of a word or a category.
+        filters: Filters of the convolutions, each of which halves the picture.
+        units: Width of each branch and of the layers that join them.
+        depth: Number of these layers.
+        dropout: Share of the joined features dropped in training, in [0, 1).
+        name: Name of the model.
+
+    Returns:
+        Uncompiled model. In, where the arguments ask for it: "numbers" float32 (B, number of numbers);
+        "categories" int32 (B, number of categories); "text" int32 (B, T), padded at the end, all 0 where there is no
+        description; "image" float32 (B, H, W, C), values 0 to 255, all -1 where there is no picture.
+        Out: "log_price" float32 (B, 1), the natural logarithm of the price.
+
+    Train with: `kerasapps.losses.compile_heads`, a regression on the logarithm; mean absolute error.
+
+    Raises:
+        ValueError: If nothing goes in, a size is under 1, a standard deviation is not above 0, or `dropout` is outside
+            [0, 1).
+    """
+    if not (numbers or category_sizes or vocab_size or image_shape):
+        raise ValueError("`numbers`, `category_sizes`, `vocab_size` or `image_shape` must be given. Received: none")
+    if any(not scale > 0 for _, scale in numbers):
+        raise ValueError(f"`numbers` must have standard deviations above 0. Received: numbers={numbers}")
+    sizes = {"embedding_dim": embedding_dim, "units": units, "filters": min(filters, default=0)}
+    sizes |= {"category_sizes": min(category_sizes, default=1)}
+    for argument, value in sizes.items():
+        if value < 1:
+            raise ValueError(f"`{argument}` must be at least 1. Received: {argument}={value}")
+    if not 0 <= dropout < 1:
+        raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout}")
+
+    # --- inputs and trunk, branch by branch
+    inputs, branches = {}, []
+    if numbers:
+        inputs["numbers"] = keras.Input((len(numbers),), name="numbers")  # (B, N)
+        means, variances = [mean for mean, _ in numbers], [scale**2 for _, scale in numbers]
+        standardised = layers.Normalization(mean=means, variance=variances, name="numbers_standardised")
+        branches.append(standardised(inputs["numbers"]))
+    if category_sizes:
+        inputs["categories"] = keras.Input((len(category_sizes),), dtype="int32", name="categories")  # (B, K)
+        branches.append(
+            category_block(inputs["categories"], category_sizes, embedding_dim=embedding_dim, name="categories")
+        )
+    if branches:
+        metadata = layers.Concatenate(name="metadata")(branches) if len(branches) > 1 else branches[0]
+        branches = [layers.Dense(units, activation="relu", name="metadata_dense")(metadata)]  # (B, units)
+    if vocab_size:
+        inputs["text"] = keras.Input((None,), dtype="int32", name="text")  # (B, T)
+        branches.append(
+            description_block(inputs["text"], vocab_size, embedding_dim=embedding_dim, units=units, name="text")
+        )
+    if image_shape:
+        inputs["image"] = keras.Input(image_shape, name="image")  # (B, H, W, C)
+        branches.append(picture_block(inputs["image"], filters=filters, units=units, name="image"))
+    x = layers.Concatenate(name="joined")(branches) if len(branches) > 1 else branches[0]  # (B, F)
+    for i in range(1, depth + 1):
+        x = layers.Dropout(dropout, name=f"dropout{i}")(x)
+        x = layers.Dense(units, activation="relu", name=f"dense{i}")(x)  # (B, units)
+
+    # --- heads
+    x = layers.Dropout(dropout, name="dropout")(x)
+    log_price = head_block(x, Head("regression", mean=price_mean, scale=price_scale), name="log_price")  # (B, 1)
+    return keras.Model(inputs, {"log_price": log_price}, name=name)
+
+
+def category_block(ids, sizes: Sequence[int], *, embedding_dim: int, name: str):
+    """Looks up a vector for each category: (B, K) -> (B, K embedding_dim).
+
+    One table holds the values of all categories behind one another.
+    """
+    offsets = [sum(sizes[:i]) for i in range(len(sizes))]
+    ids = layers.Rescaling(1, offset=offsets, dtype="int32", name=f"{name}_rows")(ids)
+    vectors = layers.Embedding(sum(sizes), embedding_dim, name=f"{name}_embedding")(ids)  # (B, K, D)
+    return layers.Flatten(name=f"{name}_vectors")(vectors)
+
+
+def description_block(ids, vocab_size: int, *, embedding_dim: int, units: int, name: str):
+    """Averages what each pair of neighbouring words means: (B, T) -> (B, units)."""
+    mask = NotPadding(name=f"{name}_mask")(ids)  # (B, T, 1)
+    words = layers.Embedding(vocab_size, embedding_dim, name=f"{name}_embedding")(ids)  # (B, T, D)
+    words = layers.Multiply(name=f"{name}_words")([words, mask])
+    pairs = layers.Conv1D(units, 2, padding="same", activation="relu", name=f"{name}_conv")(words)  # (B, T, units)
+    pairs = layers.Multiply(name=f"{name}_pairs")([pairs, mask])
+    features = MaskedAverage(name=f"{name}_average")(pairs, mask)  # (B, units)
+    present = layers.GlobalMaxPooling1D(name=f"{name}_present")(mask)  # (B, 1)
+    return ReplaceMissing(name=f"{name}_missing")(features, present)
+
+
+def picture_block(images, *, filters: Sequence[int], units: int, name: str):
+    """Convolves and halves: (B, H, W, C) -> (B, units)."""
+    present = HasPicture(name=f"{name}_present")(images)  # (B, 1)
+    x = layers.Rescaling(1 / 127.5, offset=-1, name=f"{name}_rescaling")(images)
+    for i, width in enumerate(filters, start=1):
+        x = conv_block(x, filters=width, name=f"{name}_stage{i}")
+        x = layers.MaxPooling2D(2, padding="same", name=f"{name}_pool{i}")(x)  # (B, H / 2**i, W / 2**i, width)
+    # The average tells how much there is of something, such as stains; the maximum, whether there is any.
+    x = layers.Concatenate(name=f"{name}_pooled")(
+        [
+            layers.GlobalAveragePooling2D(name=f"{name}_average")(x),
+            layers.GlobalMaxPooling2D(name=f"{name}_maximum")(x),
+        ]
+    )  # (B, 2 width)
+    x = layers.Dense(units, activation="relu", name=f"{name}_dense")(x)
+    return ReplaceMissing(name=f"{name}_missing")(x, present)
+
+
+def search_space(hp) -> dict:
+    """Returns arguments for `build_multimodal_price`; each default equals the builder's."""
+    return {
+        "embedding_dim": hp.Int("embedding_dim", 8, 64, step=8, default=16),
+        "units": hp.Int("units", 32, 256, step=32, default=64),
+        "depth": hp.Int("depth", 1, 3, default=2),
+        "dropout": hp.Float("dropout", 0.0, 0.5, step=0.1, default=0.0),
+    }

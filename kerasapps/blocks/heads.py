@@ -1,0 +1,64 @@
+"""Heads: what a network predicts from its features, each kind with its own output."""
+
+import keras
+from keras import layers
+
+from kerasapps.heads import Head
+
+
+@keras.saving.register_keras_serializable(package="kerasapps")
+class OrderedProbabilities(layers.Layer):
+    """Turns a score into probabilities of ordered classes: (B, 1) -> (B, num_classes).
+
+    The classes are the sections of a line, cut at learnt thresholds that keep their order; a logistic variable around
+    the score falls into one of them. With probabilities as output, loss and metrics are those of any classes.
+
+    Reference: McCullagh, "Regression Models for Ordinal Data", JRSS B 1980 (the proportional-odds model).
+    """
+
+    def __init__(self, num_classes: int, **kwargs):
+        super().__init__(**kwargs)
+        self.num_classes = num_classes
+
+    def build(self, input_shape):
+        """Makes the thresholds: the first one, and the steps from each to the next."""
+        count = self.num_classes - 1
+        start = keras.initializers.Constant(-(count - 1) / 2)
+        self.first = self.add_weight(shape=(1,), initializer=start, name="first")
+        # softplus(0.5413) = 1: thresholds one apart, around 0.
+        self.steps = self.add_weight(shape=(count - 1,), initializer=keras.initializers.Constant(0.5413), name="steps")
+
+    def call(self, score):
+        """Returns the probability of each section."""
+        ops = keras.ops
+        steps = ops.concatenate([self.first, ops.softplus(self.steps)])
+        thresholds = ops.cumsum(steps)  # (num_classes - 1,)
+        below = ops.sigmoid(thresholds - score)  # (B, num_classes - 1)
+        ends = ops.zeros_like(below[:, :1])
+        below = ops.concatenate([ends, below, ends + 1], axis=-1)  # (B, num_classes + 1)
+        return below[:, 1:] - below[:, :-1]
+
+    def compute_output_shape(self, input_shape):
+        """One probability a class."""
+        return (*input_shape[:-1], self.num_classes)
+
+    def get_config(self):
+        """Returns the arguments of the constructor."""
+        return super().get_config() | {"num_classes": self.num_classes}
+
+
+def head_block(features, head: Head, *, name: str):
+    """Predicts what a head is for: features (B, F) -> the output `name`, float32.
+
+    "regression": the number, in its own unit (B, 1). "binary": the probability of yes (B, 1). "classes" and "ordinal":
+    probabilities (B, num_classes).
+    """
+    if head.kind == "classes":
+        return layers.Dense(head.num_classes, activation="softmax", dtype="float32", name=name)(features)
+    if head.kind == "binary":
+        return layers.Dense(1, activation="sigmoid", dtype="float32", name=name)(features)
+    if head.kind == "ordinal":
+        score = layers.Dense(1, use_bias=False, dtype="float32", name=f"{name}_score")(features)
+        return OrderedProbabilities(head.num_classes, dtype="float32", name=name)(score)
+    number = layers.Dense(1, dtype="float32", name=f"{name}_standardised")(features)
+    return layers.Rescaling(head.scale, offset=head.mean, dtype="float32", name=name)(number)

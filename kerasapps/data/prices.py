@@ -1,0 +1,330 @@
+"""Things with a price as splits: simulated garments, or a table of one's own with a folder of pictures."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerasapps.data.garments import simulate_garments
+from kerasapps.data.pictures import read_picture
+from kerasapps.data.splits import Split, Splits, split_groups
+from kerasapps.data.tables import check_columns, open_table, read_numbers
+from kerasapps.errors import DataError
+
+GARMENTS = 16_000
+PARTS = ("train", "validation", "test")
+BRANCHES = ("metadata", "text", "image")
+MOST_BROKEN = 0.05  # share of the pictures
+INPUTS = {"metadata": ("numbers", "categories"), "text": ("text",), "image": ("image", "has_image")}
+
+
+@dataclass(frozen=True)
+class Things:
+    """Things on offer, as they are stored.
+
+    Args:
+        numbers: float64 (n,) a column, NaN where unknown.
+        categories: Text (n,) a column, empty where unknown.
+        texts: Descriptions, empty where there is none; None where nothing has one.
+        images: uint8 (n, H, W, 3); None where nothing has one.
+        has_image: Whether there is a picture, bool (n,).
+        log_price: float64 (n,).
+        best: The best possible estimates of the logarithm of the price, where they are known.
+        notes: What a person should know about the data.
+    """
+
+    numbers: dict[str, np.ndarray]
+    categories: dict[str, np.ndarray]
+    texts: np.ndarray | None
+    images: np.ndarray | None
+    has_image: np.ndarray
+    log_price: np.ndarray
+    best: np.ndarray | None
+    notes: tuple[str, ...]
+
+    def take(self, rows: np.ndarray) -> "Things":
+        """Returns these rows, in their order."""
+
+        def some(values):
+            return None if values is None else values[rows]
+
+        return Things(
+            {name: values[rows] for name, values in self.numbers.items()},
+            {name: values[rows] for name, values in self.categories.items()},
+            some(self.texts),
+            some(self.images),
+            self.has_image[rows],
+            self.log_price[rows],
+            some(self.best),
+            self.notes,
+        )
+
+
+@dataclass(frozen=True)
+class PriceCodec:
+    """Turns things into arrays; all of it fitted to a training part.
+
+    Args:
+        numbers: Mean and standard deviation of each column of numbers.
+        categories: Values of each column of categories, by number from 1 on; 0 is any other.
+        words: Words of the descriptions by token id, from 2 on; None where there are none.
+        image_shape: Height, width and channels of the pictures; None where there are none.
+        price: Mean and standard deviation of the logarithm of the price.
+    """
+
+    numbers: dict[str, tuple[float, float]]
+    categories: dict[str, tuple[str, ...]]
+    words: tuple[str, ...] | None
+    image_shape: tuple[int, int, int] | None
+    price: tuple[float, float]
+
+    @property
+    def sizes(self) -> dict:
+        """Arguments of the builder."""
+        return {
+            "numbers": tuple(self.numbers.values()),
+            "category_sizes": tuple(len(values) + 1 for values in self.categories.values()),
+            "vocab_size": None if self.words is None else len(self.words) + 2,
+            "image_shape": self.image_shape,
+            "price_mean": self.price[0],
+            "price_scale": self.price[1],
+        }
+
+    @cached_property
+    def _vectorize(self) -> keras.layers.TextVectorization:
+        return keras.layers.TextVectorization(vocabulary=list(self.words))
+
+    @cached_property
+    def _lookups(self) -> dict[str, keras.layers.StringLookup]:
+        return {name: keras.layers.StringLookup(vocabulary=list(values)) for name, values in self.categories.items()}
+
+    def split(self, things: Things) -> Split:
+        """Returns rows: an input for each branch, and the target "log_price"."""
+        inputs = {}
+        if self.numbers:
+            # What is not known is the mean: standardised, nothing.
+            columns = [
+                np.where(np.isfinite(things.numbers[name]), things.numbers[name], mean)
+                for name, (mean, _) in self.numbers.items()
+            ]
+            inputs["numbers"] = np.stack(columns, 1).astype(np.float32)
+        if self.categories:
+            columns = [lookup(things.categories[name].astype(str)).numpy() for name, lookup in self._lookups.items()]
+            inputs["categories"] = np.stack(columns, 1).astype(np.int32)
+        if self.words is not None:
+            ids = self._vectorize(things.texts.astype(str)).numpy().astype(np.int32)
+            inputs["text"] = ids if ids.shape[1] else np.zeros((len(ids), 1), np.int32)
+        prepare = None
+        if self.image_shape is not None:
+            inputs |= {"image": things.images, "has_image": things.has_image}
+            prepare = hide_missing
+        return Split(inputs, {"log_price": things.log_price.astype(np.float32)}, prepare=prepare)
+
+
+def hide_missing(inputs: dict) -> dict:
+    """Makes pictures float32, and -1 where there is none, which `has_image` tells."""
+    there = inputs["has_image"][:, None, None, None]
+    images = tf.where(there, tf.cast(inputs["image"], tf.float32), -1.0)  # (B, H, W, C)
+    return {name: values for name, values in inputs.items() if name != "has_image"} | {"image": images}
+
+
+@dataclass(frozen=True)
+class PriceSplits(Splits):
+    """Splits together with the codec and the things behind the rows."""
+
+    codec: PriceCodec
+    things: dict[str, Things]
+    notes: tuple[str, ...]
+
+    def only(self, branches: Iterable[str]) -> "PriceSplits":
+        """Returns the splits with some of the branches "metadata", "text" and "image"."""
+        kept = {name for branch in branches for name in INPUTS[branch]}
+        parts = {}
+        for part in PARTS:
+            split = getattr(self, part)
+            inputs = {name: values for name, values in split.inputs.items() if name in kept}
+            parts[part] = replace(split, inputs=inputs, prepare=split.prepare if "image" in inputs else None)
+        codec = replace(
+            self.codec,
+            numbers=self.codec.numbers if "numbers" in kept else {},
+            categories=self.codec.categories if "categories" in kept else {},
+            words=self.codec.words if "text" in kept else None,
+            image_shape=self.codec.image_shape if "image" in kept else None,
+        )
+        return replace(self, **parts, codec=codec, sizes=codec.sizes)
+
+
+def load_prices(
+    data: str = "garments",
+    *,
+    price: str = "price",
+    numbers: Sequence[str] = (),
+    categories: Sequence[str] = (),
+    text: str | None = None,
+    image: str | None = None,
+    size: int = 64,
+    vocab_size: int = 20_000,
+    missing: float = 0.0,
+    validation: float = 0.1,
+    test: float = 0.2,
+    seed: int = 0,
+    limit: int | None = None,
+) -> PriceSplits:
+    """Loads things with a price.
+
+    Inputs of the model: those of `build_multimodal_price` that the data have. Target: "log_price" float32 (B,).
+
+    Args:
+        data: "garments" (simulated), or a CSV, JSON-lines or Parquet file.
+        price: Column of a file that holds the price, above 0. Rows without one are left out.
+        numbers: Columns that hold numbers.
+        categories: Columns that hold categories.
+        text: Column that holds a description.
+        image: Column that holds the path of a picture, from the folder of the file.
+        size: Side of the pictures in pixels; simulated ones have 48.
+        vocab_size: Number of token ids at most.
+        missing: Share of the simulated descriptions and pictures that are left out.
+        validation: Share of the rows to validate on.
+        test: Share of the rows to test on.
+        seed: Decides what is simulated, and which row is in which part.
+        limit: Rows of each part at most.
+
+    Raises:
+        DataError: If the data cannot be had or read, or are too few to split.
+    """
+    if data == "garments":
+        count = GARMENTS if limit is None else min(GARMENTS, 4 * limit)
+        garments = simulate_garments(count, seed=seed, missing=missing)
+        things = Things(
+            {"years": garments.numbers[:, 0].astype(np.float64)},
+            {"kind": np.array(garments.kinds, object), "brand": np.array(garments.brands, object)},
+            np.array(garments.texts, object),
+            garments.images,
+            garments.has_image,
+            garments.log_price,
+            garments.best,
+            (),
+        )
+    else:
+        columns = {"price": price, "numbers": numbers, "categories": categories, "text": text, "image": image}
+        things = read_things(data, **columns, size=size)
+    if len(things.log_price) < 3:
+        raise DataError(f"{data} has fewer than 3 rows with a price: to train on, to validate on and to test on.")
+    every = np.arange(len(things.log_price))
+    rest, tested = split_groups(every, share=test, seed=seed + 1)
+    train, held_out = split_groups(rest, share=validation / (1 - test), seed=seed)
+    rows = {"train": rest[train], "validation": rest[held_out], "test": tested}
+    parts = {part: things.take(rows[part][:limit]) for part in PARTS}
+    codec = fit_codec(parts["train"], vocab_size=vocab_size)
+    splits = {part: codec.split(parts[part]) for part in PARTS}
+    return PriceSplits(**splits, sizes=codec.sizes, codec=codec, things=parts, notes=things.notes)
+
+
+def fit_codec(train: Things, *, vocab_size: int) -> PriceCodec:
+    """Collects scales, categories and words.
+
+    Raises:
+        DataError: If all prices are the same, or a column of numbers has one value only.
+    """
+    numbers = {}
+    for name, values in train.numbers.items():
+        known = values[np.isfinite(values)]
+        if len(known) == 0 or known.std() == 0:
+            raise DataError(f"The numbers in {name} are all the same or missing: leave the column out.")
+        numbers[name] = (float(known.mean()), float(known.std()))
+    if train.log_price.std() == 0:
+        raise DataError("All prices to train on are the same.")
+    words = None
+    if train.texts is not None:
+        vectorize = keras.layers.TextVectorization(max_tokens=vocab_size)
+        vectorize.adapt(train.texts.astype(str))
+        words = tuple(vectorize.get_vocabulary(include_special_tokens=False))
+        if not words:
+            raise DataError("The descriptions to train on hold no word: leave them out.")
+    return PriceCodec(
+        numbers,
+        {name: tuple(sorted(set(values) - {""})) for name, values in train.categories.items()},
+        words,
+        None if train.images is None else train.images.shape[1:],
+        (float(train.log_price.mean()), float(train.log_price.std())),
+    )
+
+
+def read_things(
+    data: str,
+    *,
+    price: str,
+    numbers: Sequence[str],
+    categories: Sequence[str],
+    text: str | None,
+    image: str | None,
+    size: int,
+) -> Things:
+    """Reads a table; see `load_prices`.
+
+    Raises:
+        DataError: If the file cannot be read, a column is not there or is no number, a price is not above 0, or more
+            than 5 % of the pictures cannot be read.
+    """
+    import polars
+
+    table = open_table(data, embedded="garments")
+    if not (numbers or categories or text or image):
+        raise DataError(f"--numbers, --categories, --text or --image must name columns: {', '.join(table.columns)}.")
+    check_columns(table, [price, *numbers, *categories, *filter(None, (text, image))], source=data)
+    everything = len(table)
+    table = table.filter(polars.col(price).is_not_null())
+    prices = read_numbers(table[price], source=data)
+    if not (prices > 0).all():
+        raise DataError(f"{data}: {price} must be above 0 in every row. Received: {prices[~(prices > 0)][0]:g}")
+    notes = [f"{everything - len(table):,} rows without a price are left out."] if everything > len(table) else []
+
+    def strings(name: str) -> np.ndarray:
+        return np.array([value or "" for value in table[name].cast(polars.String).to_list()], object)
+
+    images, has_image = None, np.zeros(len(table), bool)
+    if image:
+        images, has_image, broken = read_images(strings(image), folder=Path(data).expanduser().parent, size=size)
+        notes += broken
+    return Things(
+        {name: read_numbers(table[name], source=data) for name in numbers},
+        {name: strings(name) for name in categories},
+        strings(text) if text else None,
+        images,
+        has_image,
+        np.log(prices),
+        None,
+        tuple(notes),
+    )
+
+
+def read_images(names: Sequence[str], *, folder: Path, size: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Reads pictures; an empty name is none, and one that cannot be read is named and counts as none.
+
+    Returns:
+        Pictures uint8 (n, size, size, 3), whether there is one (n,), and notes.
+
+    Raises:
+        DataError: If more than 5 % of those that are named cannot be read.
+    """
+    images = np.zeros((len(names), size, size, 3), np.uint8)
+    has_image = np.zeros(len(names), bool)
+    broken = []
+    for i, name in enumerate(names):
+        if name:
+            try:
+                images[i] = read_picture(folder / name, size=size, channels=3)
+                has_image[i] = True
+            except DataError as error:
+                broken.append(str(error))
+    named = sum(map(bool, names))
+    if len(broken) > MOST_BROKEN * named:
+        raise DataError(f"{len(broken)} of {named} pictures cannot be read, such as: {broken[0]}")
+    note = (
+        f"{len(broken)} of {named} pictures cannot be read and count as missing, such as: {broken[0]}" if broken else ""
+    )
+    return images, has_image, [note] if note else []

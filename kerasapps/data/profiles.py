@@ -1,0 +1,228 @@
+"""Texts with labels about who wrote them, as splits: simulated posts, census rows, or a table of one's own."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import keras
+import numpy as np
+
+from kerasapps.data.labelled_texts import Labelled, read_adult, read_table
+from kerasapps.data.posts import People, bayes_estimates, simulate_people
+from kerasapps.data.splits import Split, Splits, split_groups
+from kerasapps.errors import DataError
+from kerasapps.heads import Head
+
+PEOPLE = 24_000
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class TextCodec:
+    """Turns texts into token ids and labels into numbers, and back; all of it fitted to a training part.
+
+    Args:
+        words: Words by token id, from 2 on: 0 is padding, 1 any other word.
+        length: Tokens of a text at most.
+        heads: What there is to predict, by name.
+        classes: Names of the classes, in order, of each head that has classes or two sides.
+    """
+
+    words: tuple[str, ...]
+    length: int
+    heads: dict[str, Head]
+    classes: dict[str, tuple[str, ...]]
+
+    @property
+    def sizes(self) -> dict:
+        """Arguments of the builder."""
+        return {"vocab_size": len(self.words) + 2, "heads": self.heads}
+
+    @cached_property
+    def _vectorize(self) -> keras.layers.TextVectorization:
+        return keras.layers.TextVectorization(vocabulary=list(self.words), ragged=True)
+
+    def encode(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Returns token ids int32 (n, T), padded at the end, and how many each text has (n,), at least 1."""
+        ragged = self._vectorize(np.array(texts, object))
+        lengths = np.clip(ragged.row_lengths().numpy(), 1, self.length).astype(np.int32)
+        return ragged.to_tensor(shape=(None, max(1, int(lengths.max())))).numpy().astype(np.int32), lengths
+
+    def split(self, part: Labelled) -> Split:
+        """Returns rows: input "text", a target for each head, and weights that are 0 where a label is missing."""
+        ids, lengths = self.encode(part.texts)
+        targets, weights = {}, {}
+        for name, head in self.heads.items():
+            if head.kind == "regression":
+                values = part.labels[name].astype(np.float32)
+            else:
+                numbers = {label: i for i, label in enumerate(self.classes[name])}
+                values = np.array([numbers.get(label, np.nan) for label in part.labels[name]], np.float32)
+            known = np.isfinite(values)
+            values = np.where(known, values, 0)
+            targets[name] = values.astype(np.int32 if head.has_classes else np.float32)
+            weights[name] = known.astype(np.float32)
+        return Split({"text": ids}, targets, lengths={"text": lengths}, weights=weights)
+
+
+@dataclass(frozen=True)
+class ProfileSplits(Splits):
+    """Splits together with the codec, the rows behind them, and the best possible guesses where these are known.
+
+    Args:
+        codec: From texts and labels to numbers.
+        rows: Texts and labels of each part.
+        reference: For each head the best guesses about the test part, for simulated data.
+        notes: What a person should know about the data.
+    """
+
+    codec: TextCodec
+    rows: dict[str, Labelled]
+    reference: dict[str, np.ndarray] | None
+    notes: tuple[str, ...]
+
+    def only(self, heads: Iterable[str]) -> "ProfileSplits":
+        """Returns the splits with some of the targets."""
+        heads = list(heads)
+        parts = {}
+        for part in PARTS:
+            split = getattr(self, part)
+            kept = [{name: arrays[name] for name in heads} for arrays in (split.targets, split.weights)]
+            parts[part] = replace(split, targets=kept[0], weights=kept[1])
+        return replace(self, **parts)
+
+
+def load_profiles(
+    data: str = "posts",
+    *,
+    text: str = "text",
+    labels: Sequence[str] = (),
+    author: str | None = None,
+    vocab_size: int = 50_000,
+    length: int = 500,
+    missing: float = 0.0,
+    validation: float = 0.1,
+    test: float = 0.2,
+    seed: int = 0,
+    limit: int | None = None,
+) -> ProfileSplits:
+    """Loads texts with labels about their authors.
+
+    Input of the model: "text" int32 (B, T). Targets: by the name of the label, float32 or int32 (B,).
+
+    Args:
+        data: "posts" (simulated), "adult" (census rows as words), or a CSV, JSON-lines or Parquet file.
+        text: Column of a file that holds the text.
+        labels: Columns of a file that hold the labels, each with its kind where that is not to be guessed:
+            "age=regression", "income=classes", "gender=binary" or "decade=ordinal".
+        author: Column of a file that tells who wrote a row: nobody is then in two parts.
+        vocab_size: Number of token ids at most; the most frequent words get one.
+        length: Tokens of a text at most.
+        missing: Share of the labels that are removed from the training and validation part, each by itself.
+        validation: Share of the authors to validate on.
+        test: Share of the authors to test on.
+        seed: Decides who is simulated, who is in which part, and which labels are removed.
+        limit: Rows of each part at most.
+
+    Raises:
+        DataError: If the data cannot be had or read, or is too little to split.
+        ValueError: If `missing` is outside [0, 1).
+    """
+    if not 0 <= missing < 1:
+        raise ValueError(f"`missing` must be in [0, 1). Received: missing={missing}")
+    people = None
+    if data == "posts":
+        people = simulate_people(PEOPLE if limit is None else min(PEOPLE, 4 * limit), seed=seed)
+        labelled = _as_labelled(people)
+    elif data == "adult":
+        labelled = read_adult()
+    else:
+        labelled = read_table(data, text=text, labels=labels, author=author)
+    if len(np.unique(labelled.groups)) < 3:
+        raise DataError(f"{data} has rows of fewer than 3 authors: to train on, to validate on and to test on.")
+    rest, tested = split_groups(labelled.groups, share=test, seed=seed + 1)
+    train, held_out = split_groups(labelled.groups[rest], share=validation / (1 - test), seed=seed)
+    numbers = {"train": rest[train], "validation": rest[held_out], "test": tested}
+    numbers = {part: rows[:limit] for part, rows in numbers.items()}
+    rows = {part: labelled.take(numbers[part]) for part in PARTS}
+    if missing:
+        rng = np.random.default_rng([seed, 7])
+        rows |= {part: _without(rows[part], missing, rng) for part in ("train", "validation")}
+    codec = fit_codec(rows["train"], vocab_size=vocab_size, length=length)
+    splits = {part: codec.split(rows[part]) for part in PARTS}
+    reference = None if people is None else {k: v[numbers["test"]] for k, v in bayes_estimates(people).items()}
+    notes = labelled.notes + _unseen(codec, rows)
+    return ProfileSplits(**splits, sizes=codec.sizes, codec=codec, rows=rows, reference=reference, notes=notes)
+
+
+def fit_codec(train: Labelled, *, vocab_size: int, length: int) -> TextCodec:
+    """Collects the words, the classes and the scales of the labels.
+
+    Raises:
+        DataError: If a label has one value only, or none.
+    """
+    vectorize = keras.layers.TextVectorization(max_tokens=vocab_size, ragged=True)
+    vectorize.adapt(np.array(train.texts, object))
+    words = tuple(vectorize.get_vocabulary(include_special_tokens=False))
+    if not words:
+        raise DataError("The texts to train on hold no word.")
+    heads, classes = {}, {}
+    for name, kind in train.kinds.items():
+        values = train.labels[name]
+        known = values[~_is_missing(values)]
+        distinct = sorted(set(known.tolist()), key=_order)
+        if len(distinct) < 2:
+            raise DataError(
+                f"The label {name} has {len(distinct)} value in the rows to train on; at least 2 are needed."
+            )
+        if kind == "regression":
+            heads[name] = Head("regression", mean=float(known.mean()), scale=float(known.std()))
+            continue
+        if kind == "binary" and len(distinct) > 2:
+            raise DataError(f"The label {name} has {len(distinct)} values, which are too many for binary.")
+        heads[name] = Head(kind, num_classes=None if kind == "binary" else len(distinct))
+        classes[name] = tuple(distinct)
+    return TextCodec(words, length, heads, classes)
+
+
+def _as_labelled(people: People) -> Labelled:
+    labels = {
+        "age": people.age.astype(np.float64),
+        "income": np.array([f"group {group}" for group in people.income], object),
+        "gender": np.array([("a", "b")[gender] for gender in people.gender], object),
+    }
+    kinds = {"age": "regression", "income": "classes", "gender": "binary"}
+    rows = np.arange(len(people.texts))
+    return Labelled(people.texts, labels, kinds, rows, (), rows)
+
+
+def _order(value: str | float) -> tuple[bool, float, str]:
+    """Sorts numbers by size, also where they are text, and then words by letter."""
+    try:
+        return False, float(value), ""
+    except ValueError:
+        return True, 0.0, value
+
+
+def _is_missing(values: np.ndarray) -> np.ndarray:
+    return np.array([value is None for value in values]) if values.dtype == object else ~np.isfinite(values)
+
+
+def _without(part: Labelled, share: float, rng: np.random.Generator) -> Labelled:
+    """Returns the rows with a share of each label removed."""
+    labels = {}
+    for name, values in part.labels.items():
+        values = values.copy()
+        values[rng.random(len(values)) < share] = None if values.dtype == object else np.nan
+        labels[name] = values
+    return replace(part, labels=labels)
+
+
+def _unseen(codec: TextCodec, rows: dict[str, Labelled]) -> tuple[str, ...]:
+    """Says which classes the training part lacks: rows that have them are not counted."""
+    notes = []
+    for name, known in codec.classes.items():
+        found = {label for part in ("validation", "test") for label in rows[part].labels[name]} - {None, *known}
+        if found:
+            notes.append(f"No row to train on has {name} {', '.join(sorted(found)[:3])}: such labels are left out.")
+    return tuple(notes)

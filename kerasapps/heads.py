@@ -1,0 +1,46 @@
+"""What a network with several outputs predicts: data sets, builders and losses speak of it alike."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["regression", "classes", "ordinal", "binary"]
+
+
+@dataclass(frozen=True)
+class Head:
+    """What one output of a network is.
+
+    Args:
+        kind: "regression": a number. "classes": one of `num_classes`, in no order. "ordinal": one of `num_classes` that
+            have an order, such as decades. "binary": yes or no.
+        num_classes: Number of classes, at least 2; for "classes" and "ordinal" alone.
+        mean: For "regression", what the number is about, in its own unit: the network learns the standardised number.
+        scale: For "regression", how far the number is from `mean` as a rule, in its own unit, above 0.
+
+    Raises:
+        ValueError: If `kind` is none of these, `num_classes` is under 2 or given for a kind that has none, or `scale`
+            is not above 0.
+    """
+
+    kind: Kind
+    num_classes: int | None = None
+    mean: float = 0.0
+    scale: float = 1.0
+
+    def __post_init__(self):
+        kinds = ("regression", "classes", "ordinal", "binary")
+        if self.kind not in kinds:
+            raise ValueError(f"`kind` must be one of {', '.join(kinds)}. Received: kind={self.kind!r}")
+        if self.has_classes and (self.num_classes or 0) < 2:
+            raise ValueError(
+                f"`num_classes` of a head of kind {self.kind!r} must be at least 2. Received: {self.num_classes}"
+            )
+        if not self.has_classes and self.num_classes is not None:
+            raise ValueError(f"A head of kind {self.kind!r} has no `num_classes`. Received: {self.num_classes}")
+        if not self.scale > 0:
+            raise ValueError(f"`scale` must be above 0. Received: scale={self.scale}")
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether it predicts one of several classes."""
+        return self.kind in ("classes", "ordinal")

@@ -1,0 +1,136 @@
+"""Losses of networks with several heads: one a head, in comparable units, their weights given or learnt."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import keras
+from keras import layers, ops
+
+from kerasapps.heads import Head
+
+Deviation = Literal["squared", "absolute"]
+
+
+@keras.saving.register_keras_serializable(package="kerasapps")
+class HeadLoss(keras.losses.Loss):
+    """The loss of one head: cross-entropy with class ids, or the deviation of a number in units of the head's scale.
+
+    A row without a label has sample weight 0. The mean is over the rows with one, so that the loss of a head does not
+    fall because fewer rows are labelled.
+
+    Args:
+        head: What the output is.
+        deviation: For "regression": "squared" is least for the mean of what a row could be, "absolute" for its median.
+        uncertainty: A scalar weight, the logarithm of the variance that the head is to learn; by default there is none.
+    """
+
+    def __init__(self, head: Head, *, deviation: Deviation = "squared", uncertainty: Any = None, name: str = "loss"):
+        super().__init__(name=name, reduction="mean_with_sample_weight")
+        self.head = head
+        self.deviation = deviation
+        self.uncertainty = uncertainty
+
+    def call(self, y_true, y_pred):
+        """Returns the loss of each row (B,)."""
+        loss = self._plain(y_true, y_pred)
+        if self.uncertainty is None:
+            return loss
+        # Of a Gaussian the negative log-likelihood is half of this; of a Laplacian, and nearly of a softmax, all of it.
+        share = 0.5 if self.head.kind == "regression" and self.deviation == "squared" else 1.0
+        return share * (ops.exp(-self.uncertainty) * loss + self.uncertainty)
+
+    def _plain(self, y_true, y_pred):
+        if self.head.has_classes:
+            return keras.losses.sparse_categorical_crossentropy(ops.reshape(y_true, (-1,)), y_pred)
+        y_true = ops.cast(ops.reshape(y_true, (-1, 1)), y_pred.dtype)
+        if self.head.kind == "binary":
+            return keras.losses.binary_crossentropy(y_true, y_pred)
+        error = ops.squeeze(y_true - y_pred, -1) / self.head.scale  # (B,)
+        return ops.square(error) if self.deviation == "squared" else ops.abs(error)
+
+
+@keras.saving.register_keras_serializable(package="kerasapps")
+class TaskUncertainty(layers.Layer):
+    """Hands a dict of outputs on as it is, and keeps a learnt log-variance for each of them.
+
+    Used by `HeadLoss`: a head whose labels are hard to predict comes to count less, without a weight to choose.
+
+    Reference: Kendall et al., "Multi-Task Learning Using Uncertainty to Weigh Losses", CVPR 2018.
+
+    Args:
+        tasks: Names of the outputs.
+    """
+
+    def __init__(self, tasks: tuple[str, ...], **kwargs):
+        super().__init__(**kwargs)
+        self.tasks = tuple(tasks)
+
+    def build(self, input_shape):
+        """Makes the log-variances, all 0: every loss counts once."""
+        self.log_variances = {
+            task: self.add_weight(shape=(), initializer="zeros", name=f"{task}_log_variance") for task in self.tasks
+        }
+
+    def call(self, outputs):
+        """Changes nothing."""
+        return outputs
+
+    def compute_output_shape(self, input_shape):
+        """Changes no shape."""
+        return input_shape
+
+    def get_config(self):
+        """Returns the arguments of the constructor."""
+        return super().get_config() | {"tasks": self.tasks}
+
+
+def with_learnt_weights(model: keras.Model) -> tuple[keras.Model, dict[str, Any]]:
+    """Returns a model on the same tensors that learns how much each of its outputs counts, and its log-variances."""
+    uncertainty = TaskUncertainty(tuple(model.output_names), dtype="float32", name="uncertainty")
+    weighted = keras.Model(model.input, uncertainty(model.output), name=model.name)
+    return weighted, uncertainty.log_variances
+
+
+def compile_heads(
+    model: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    heads: Mapping[str, Head],
+    *,
+    loss_weights: Mapping[str, float] | Literal["learnt"] | None = None,
+    deviation: Deviation = "squared",
+    jit_compile: bool = False,
+) -> keras.Model:
+    """Compiles a network with several heads; rows may lack labels, by sample weights of 0.
+
+    Args:
+        model: Its outputs are named as the heads.
+        optimizer: The optimizer.
+        heads: What each output is.
+        loss_weights: How much each loss counts in the total, by default 1; "learnt" by its uncertainty.
+        deviation: Of regression heads; see `HeadLoss`.
+        jit_compile: Whether XLA compiles the step.
+
+    Returns:
+        The compiled model: the one given, or, with learnt weights, one on the same tensors.
+
+    Raises:
+        ValueError: If `loss_weights` names an output that is none.
+    """
+    variances = {}
+    if loss_weights == "learnt":
+        model, variances = with_learnt_weights(model)
+        loss_weights = None
+    unknown = sorted((loss_weights or {}).keys() - heads.keys())
+    if unknown:
+        raise ValueError(f"`loss_weights` must name heads: {', '.join(heads)}. Received: {', '.join(unknown)}")
+    model.compile(
+        optimizer,
+        {
+            name: HeadLoss(head, deviation=deviation, uncertainty=variances.get(name), name=f"{name}_loss")
+            for name, head in heads.items()
+        },
+        loss_weights=None if loss_weights is None else {name: loss_weights.get(name, 1.0) for name in heads},
+        weighted_metrics={name: ["mae" if head.kind == "regression" else "accuracy"] for name, head in heads.items()},
+        jit_compile=jit_compile,
+    )
+    return model

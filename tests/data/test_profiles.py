@@ -1,0 +1,180 @@
+import json
+
+import numpy as np
+import polars
+import pytest
+
+from kerasapps.data.labelled_texts import read_adult, read_table
+from kerasapps.data.profiles import load_profiles
+from kerasapps.errors import DataError
+
+AUTHORS = 40
+
+
+def rows(count: int = 120) -> dict[str, list]:
+    """Rows of a table: three texts an author, with a number, two values, and an order."""
+    author = [f"author {i % AUTHORS}" for i in range(count)]
+    return {
+        "body": [f"word{i % 7} common text {i}" for i in range(count)],
+        "user": author,
+        "age": [20 + i % AUTHORS for i in range(count)],
+        "sex": ["m" if i % 2 else "f" for i in range(count)],
+        "decade": [str(10 * (i % 3) + 5) for i in range(count)],
+    }
+
+
+def write(path, columns) -> str:
+    table = polars.DataFrame(columns)
+    if path.suffix == ".csv":
+        table.write_csv(path)
+    elif path.suffix == ".parquet":
+        table.write_parquet(path)
+    else:
+        table.write_ndjson(path)
+    return str(path)
+
+
+LABELS = ("age=regression", "sex", "decade=ordinal")
+
+
+@pytest.mark.parametrize("name", ["posts.csv", "posts.jsonl", "posts.parquet"])
+def test_a_table_of_any_kind(tmp_path, name):
+    data = write(tmp_path / name, rows())
+    splits = load_profiles(data, text="body", labels=LABELS, author="user")
+    heads = splits.codec.heads
+    assert {name: head.kind for name, head in heads.items()} == {
+        "age": "regression",
+        "sex": "binary",
+        "decade": "ordinal",
+    }
+    assert splits.codec.classes == {"sex": ("f", "m"), "decade": ("5", "15", "25")}  # by size, not by letter
+    train = splits.rows["train"].labels["age"]
+    assert heads["age"].mean == pytest.approx(train.mean())
+    assert heads["age"].scale == pytest.approx(train.std())
+    assert splits.train.targets["decade"].dtype == np.int32
+    assert splits.sizes == {"vocab_size": len(splits.codec.words) + 2, "heads": heads}
+
+
+def test_nobody_is_in_two_parts(tmp_path):
+    data = write(tmp_path / "posts.csv", rows())
+    splits = load_profiles(data, text="body", labels=LABELS, author="user")
+    authors = [set(splits.rows[part].groups) for part in ("train", "validation", "test")]
+    assert sum(map(len, authors)) == len(set.union(*authors)) == AUTHORS
+    assert len(splits.train) + len(splits.validation) + len(splits.test) == 120
+    assert len(authors[2]) == 8
+
+
+def test_words_come_from_the_training_part_alone(tmp_path):
+    columns = rows()
+    columns["body"] = [f"only{i}" for i in range(120)]
+    splits = load_profiles(write(tmp_path / "posts.csv", columns), text="body", labels=LABELS)
+    assert set(splits.codec.words) == {text for text in splits.rows["train"].texts}
+    assert set(np.unique(splits.test.inputs["text"])) == {1}
+
+
+def test_missing_labels_weigh_nothing(tmp_path):
+    columns = rows()
+    columns["age"] = [None if i % 4 == 0 else value for i, value in enumerate(columns["age"])]
+    columns["sex"] = [None if i % 3 == 0 else value for i, value in enumerate(columns["sex"])]
+    splits = load_profiles(write(tmp_path / "posts.csv", columns), text="body", labels=LABELS)
+    for part in ("train", "validation", "test"):
+        labels, split = splits.rows[part].labels, getattr(splits, part)
+        np.testing.assert_array_equal(split.weights["age"] > 0, np.isfinite(labels["age"]))
+        np.testing.assert_array_equal(split.weights["sex"] > 0, [label is not None for label in labels["sex"]])
+        assert np.isfinite(split.targets["age"]).all()
+    inputs, targets, weights = next(iter(splits.train.batches(8)))
+    assert targets.keys() == weights.keys() == {"age", "sex", "decade"}
+    assert inputs["text"].shape[0] == 8
+
+
+def test_labels_are_removed_to_train_and_validate_but_not_to_test():
+    whole = load_profiles("posts", limit=400, seed=1)
+    half = load_profiles("posts", limit=400, seed=1, missing=0.5)
+    for name in ("age", "income", "gender"):
+        assert whole.train.weights[name].mean() == 1
+        assert 0.4 < half.train.weights[name].mean() < 0.6
+        assert half.test.weights[name].mean() == 1
+    assert not np.array_equal(half.train.weights["age"], half.train.weights["gender"])
+    assert whole.rows["train"].texts == half.rows["train"].texts
+
+
+def test_the_reference_is_of_the_test_part():
+    splits = load_profiles("posts", limit=400)
+    truth = splits.test.targets["age"]
+    assert len(splits.reference["age"]) == len(truth)
+    error = np.abs(splits.reference["age"] - truth).mean()
+    assert error < 0.6 * np.abs(np.median(truth) - truth).mean()
+
+
+def test_some_heads_alone():
+    splits = load_profiles("posts", limit=100).only(["gender"])
+    for split in (splits.train, splits.validation, splits.test):
+        assert list(split.targets) == list(split.weights) == ["gender"]
+
+
+def test_a_class_that_was_never_seen_is_left_out(tmp_path):
+    columns = rows(300) | {"user": [str(i) for i in range(300)]}
+    columns["sex"] = ["m" if i % 2 else "f" for i in range(300)]
+    data = write(tmp_path / "posts.csv", columns)
+    tested = load_profiles(data, text="body", labels=("sex=classes",), author="user").rows["test"].groups[0]
+    columns["sex"][int(tested.removeprefix("author "))] = "x"
+    splits = load_profiles(write(tmp_path / "posts.csv", columns), text="body", labels=("sex=classes",), author="user")
+    assert splits.codec.classes["sex"] == ("f", "m")
+    assert splits.test.weights["sex"].sum() == len(splits.test) - 1
+    assert any("sex x" in note for note in splits.notes)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"text": "words"}, "has no column words; it has body, user, age, sex, decade."),
+        ({"labels": ("height",)}, "has no column height"),
+        ({"author": "who"}, "has no column who"),
+        ({"labels": ()}, "--labels must name columns"),
+        ({"labels": ("age=number",)}, "--labels age=number: the kind must be one of"),
+        ({"labels": ("sex=regression",)}, "sex is no number in every row, such as 'f'"),
+        ({"labels": ("decade=binary",)}, "decade has 3 values, which are too many for binary"),
+    ],
+)
+def test_what_a_person_can_get_wrong(tmp_path, change, message):
+    data = write(tmp_path / "posts.csv", rows())
+    with pytest.raises(DataError) as error:
+        load_profiles(data, **{"text": "body", "labels": LABELS} | change)
+    assert message in str(error.value)
+
+
+def test_a_label_with_one_value(tmp_path):
+    data = write(tmp_path / "posts.csv", rows() | {"age": [30] * 120})
+    with pytest.raises(DataError, match="The label age has 1 value"):
+        load_profiles(data, text="body", labels=("age=regression",))
+
+
+def test_a_file_that_is_no_table(tmp_path):
+    (tmp_path / "posts.parquet").write_text("no")
+    with pytest.raises(DataError, match="cannot be read as a table"):
+        read_table(str(tmp_path / "posts.parquet"), text="text", labels=("age",), author=None)
+    with pytest.raises(DataError, match="neither posts, adult nor a file"):
+        read_table(str(tmp_path / "posts.txt"), text="text", labels=("age",), author=None)
+
+
+def test_rows_without_text_are_left_out(tmp_path):
+    lines = [{"text": None if i == 3 else f"text {i}", "age": i} for i in range(30)]
+    path = tmp_path / "posts.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)))
+    table = read_table(str(path), text="text", labels=("age=regression",), author=None)
+    assert len(table.texts) == 29
+    assert table.notes == ("1 rows without text are left out.",)
+
+
+@pytest.mark.real_data
+def test_adult_tells_nothing_of_what_is_asked():
+    adult = read_adult()
+    assert len(adult.texts) == 30_162
+    assert adult.labels["age"].min() == 17
+    assert set(adult.labels["income"]) == {"<=50K", ">50K"}
+    assert set(adult.labels["gender"]) == {"Female", "Male"}
+    assert adult.kinds["age"] == "regression"
+    words = {word for text in adult.texts for word in text.split()}
+    assert not any(word.startswith(("age", "sex", "income")) for word in words)
+    assert "hrperweek40" in words
+    assert len(np.unique(adult.groups)) < len(adult.texts)  # a few rows are there twice

@@ -1,0 +1,88 @@
+"""The price experiment as a person runs it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from experiments import price as experiment
+from experiments.cli import main
+
+COMMANDS = (experiment.train, experiment.compare, experiment.search, experiment.evaluate)
+
+
+def run(*arguments) -> None:
+    main("experiments.price", *COMMANDS, args=[str(argument) for argument in arguments])
+
+
+def refused(capsys, *arguments) -> str:
+    """Runs a command that must end with status 2 and returns what it said."""
+    with pytest.raises(SystemExit) as left:
+        run(*arguments)
+    assert left.value.code == 2
+    return capsys.readouterr().err.strip()
+
+
+def read(folder: Path, name: str):
+    return json.loads((folder / name).read_text())
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """A network that has learned something from 600 garments."""
+    folder = tmp_path_factory.mktemp("runs") / "garments"
+    run("train", "--limit", 600, "--epochs", 8, "--missing", 0.2, "--out", folder)
+    return folder
+
+
+def test_train_learns_what_a_guess_cannot_reach(trained):
+    metrics = read(trained, "metrics.json")
+    assert metrics["log_price_mae"] < 0.55  # 0.68 by guessing
+    assert 0.15 < metrics["log_price_mae_reference"] < 0.3
+    html = (trained / "report.html").read_text()
+    for shown in ("best possible", "Error by kind", "without a description", "without a picture", "python -m"):
+        assert shown in html
+    for name in ("model.keras", "vocabulary.json", "figures/prices.png", "figures/examples.png"):
+        assert (trained / name).is_file()
+
+
+def test_evaluate_repeats_what_train_found(trained, capsys):
+    run("evaluate", "--run", trained)
+    assert f"{read(trained, 'metrics.json')['log_price_mae']:.4f}" in capsys.readouterr().out
+
+
+def test_compare_joint_and_average(tmp_path):
+    run("compare", "--smoke", "--seeds", 1, "--out", tmp_path / "run")
+    metrics = read(tmp_path / "run", "metrics.json")
+    assert {"log_price_mae_joint", "log_price_mae_weighted", "log_price_mae_text"} <= metrics.keys()
+    assert "weighted average of separate networks" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_search_writes_params_that_train_takes(tmp_path):
+    run("search", "--smoke", "--max-trials", 1, "--out", tmp_path / "search")
+    metrics = read(tmp_path / "search", "metrics.json")
+    assert metrics["val_mae"] <= metrics["val_mae_baseline"]
+    best = tmp_path / "search" / "best.json"
+    run("train", "--smoke", "--params", best, "--epochs", 1, "--out", tmp_path / "best")
+
+
+@pytest.mark.parametrize("branches", [("metadata",), ("text", "image")])
+def test_any_branch_can_be_left_out(tmp_path, branches):
+    run("train", "--smoke", "--strategy", "mirrored", "--branches", *branches, "--out", tmp_path / "run")
+    run("evaluate", "--run", tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "--missing", 1.0), "--missing must be in [0, 1)"),
+        (("train", "--learning-rate", 0), "--learning-rate must be above 0"),
+        (("train", "--params", '{"widths": 3}'), "--params do not fit this network"),
+        (("train", "--data", "nowhere.csv"), "neither garments nor a file"),
+        (("compare", "--workers", 0), "--workers must be at least 1"),
+    ],
+)
+def test_one_clear_sentence(tmp_path, capsys, arguments, message):
+    said = refused(capsys, *arguments, "--smoke", "--out", tmp_path / "run")
+    assert message in said
+    assert "Traceback" not in said

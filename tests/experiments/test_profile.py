@@ -1,0 +1,157 @@
+"""The profile experiment as a person runs it."""
+
+import csv
+import json
+from pathlib import Path
+
+import polars
+import pytest
+
+from experiments import profile as experiment
+from experiments.cli import main
+
+COMMANDS = (
+    experiment.train,
+    experiment.compare,
+    experiment.search,
+    experiment.evaluate,
+    experiment.predict,
+)
+
+
+def run(*arguments) -> None:
+    main("experiments.profile", *COMMANDS, args=[str(argument) for argument in arguments])
+
+
+def refused(capsys, *arguments) -> str:
+    """Runs a command that must end with status 2 and returns what it said."""
+    with pytest.raises(SystemExit) as left:
+        run(*arguments)
+    assert left.value.code == 2
+    return capsys.readouterr().err.strip()
+
+
+def read(folder: Path, name: str):
+    return json.loads((folder / name).read_text())
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """A network that has learned something from 1,500 people."""
+    folder = tmp_path_factory.mktemp("runs") / "posts"
+    run("train", "--limit", 1500, "--epochs", 8, "--out", folder)
+    return folder
+
+
+def test_train_learns_what_a_guess_cannot_reach(trained):
+    metrics = read(trained, "metrics.json")
+    assert metrics["age_mae"] < 9  # 15 by guessing, 5.8 at best
+    assert metrics["income_accuracy"] > 0.22  # 0.15 by guessing
+    assert metrics["gender_accuracy"] > 0.54  # 0.5 by guessing
+    assert metrics["age_mae_reference"] < 6.5
+    html = (trained / "report.html").read_text()
+    for shown in ("best possible (Bayes)", "Error by subgroup", "What it says of test rows", "python -m"):
+        assert shown in html
+    for name in ("config.json", "history.csv", "model.keras", "vocabulary.json", "figures/calibration.png"):
+        assert (trained / name).is_file()
+
+
+def test_evaluate_repeats_what_train_found(trained, capsys):
+    run("evaluate", "--run", trained)
+    printed = capsys.readouterr().out
+    assert f"{read(trained, 'metrics.json')['age_mae']:.2f}" in printed
+
+
+def test_predict(trained, capsys):
+    run("predict", "--run", trained, "--text", "A day in the harbour, hooray! The regatta and the tide.")
+    printed = capsys.readouterr().out
+    for name in ("age: ", "income: group", "gender: "):
+        assert name in printed
+    assert "None of these words" in refused(capsys, "predict", "--run", trained, "--text", "xyzzy plugh")
+
+
+def test_compare_has_one_row_a_head_and_share(tmp_path, capsys):
+    run("compare", "--smoke", "--seeds", 1, "--out", tmp_path / "run")
+    metrics = read(tmp_path / "run", "metrics.json")
+    for name in ("age_mae", "income_accuracy", "gender_accuracy"):
+        for kind in ("joint", "separate"):
+            for share in ("0", "0.5"):
+                assert f"{name}_{kind}_{share}" in metrics
+    assert "loss_of_age_joint_0.5" in metrics
+    assert "joint is better by" in (tmp_path / "run" / "report.html").read_text()
+    run("compare", "--smoke", "--seeds", 1, "--out", tmp_path / "run", "--resume", "--workers", 1)
+    assert read(tmp_path / "run", "metrics.json")["age_mae_joint_0"] == metrics["age_mae_joint_0"]
+
+
+@pytest.mark.parametrize("objective", ["total", "income"])
+def test_search_by_the_total_or_one_head(tmp_path, objective):
+    run("search", "--smoke", "--objective", objective, "--max-trials", 1, "--out", tmp_path / "search")
+    metrics = read(tmp_path / "search", "metrics.json")
+    if objective == "total":
+        assert metrics["val_loss"] <= metrics["val_loss_baseline"]
+    else:
+        assert metrics["val_income_accuracy"] >= metrics["val_income_accuracy_baseline"]
+    assert len(list(csv.DictReader((tmp_path / "search" / "trials.csv").open()))) == 2
+    best = tmp_path / "search" / "best.json"
+    run("train", "--smoke", "--params", best, "--epochs", 1, "--out", tmp_path / "best")
+
+
+@pytest.mark.parametrize("weights", ["lectures", "learnt"])
+def test_loss_weights(tmp_path, weights):
+    run("train", "--smoke", "--loss-weights", weights, "--strategy", "mirrored", "--out", tmp_path / "run")
+    run("predict", "--run", tmp_path / "run", "--text", "the harbour")
+
+
+def table(folder: Path) -> Path:
+    columns = {
+        "text": [f"word{i % 5} and text" for i in range(60)],
+        "age": [20 + i % 30 for i in range(60)],
+        "sex": ["ab"[i % 2] for i in range(60)],
+    }
+    polars.DataFrame(columns).write_csv(folder / "own.csv")
+    return folder / "own.csv"
+
+
+def test_ones_own_table_and_one_head(tmp_path, capsys):
+    data = table(tmp_path)
+    run("train", "--data", data, "--labels", "age=regression", "sex", "--smoke", "--out", tmp_path / "two")
+    assert {"age_mae", "sex_accuracy"} <= read(tmp_path / "two", "metrics.json").keys()
+    run("train", "--data", data, "--labels", "sex", "--smoke", "--out", tmp_path / "one")
+    assert "sex_accuracy" in read(tmp_path / "one", "metrics.json")
+    run("evaluate", "--run", tmp_path / "one")
+    assert "% right" in capsys.readouterr().out
+
+
+@pytest.mark.real_data
+def test_adult_beside_gradient_boosting(tmp_path):
+    run("train", "--data", "adult", "--limit", 2000, "--epochs", 3, "--out", tmp_path / "run")
+    metrics = read(tmp_path / "run", "metrics.json")
+    assert metrics["income_accuracy"] > 0.76
+    assert metrics["gender_accuracy"] > 0.74
+    assert metrics["age_mae_baseline"] < 10
+    assert metrics["income_accuracy_baseline"] > 0.8
+
+
+# --- what a person can do wrong
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("search", "--objective", "height"), "--objective must be total or one of age, income, gender"),
+        (("train", "--missing", 1.5), "--missing must be in [0, 1)"),
+        (("train", "--epochs", 0), "--epochs must be above 0"),
+        (("train", "--params", '{"depth": 3}'), "--params do not fit this network"),
+        (("train", "--data", "nowhere.csv"), "neither posts, adult nor a file"),
+        (("compare", "--seeds", 0), "--seeds must be at least 1"),
+    ],
+)
+def test_one_clear_sentence(tmp_path, capsys, arguments, message):
+    said = refused(capsys, *arguments, "--smoke", "--out", tmp_path / "run")
+    assert message in said
+    assert "Traceback" not in said
+
+
+def test_a_column_that_is_not_there(tmp_path, capsys):
+    said = refused(capsys, "train", "--data", table(tmp_path), "--labels", "height", "--out", tmp_path / "run")
+    assert said.endswith("has no column height; it has text, age, sex.")

@@ -1,0 +1,96 @@
+import keras
+import numpy as np
+import pytest
+
+from kerasapps.applications.multi_head_text import build_multi_head_text
+from kerasapps.heads import Head
+from kerasapps.losses import HeadLoss, compile_heads
+
+AGE, INCOME, GENDER = Head("regression", mean=40.0, scale=10.0), Head("classes", num_classes=3), Head("binary")
+
+
+@pytest.mark.parametrize(("deviation", "expected"), [("squared", (1.0 + 4.0) / 2), ("absolute", (1.0 + 2.0) / 2)])
+def test_a_number_counts_in_units_of_its_scale(deviation, expected):
+    loss = HeadLoss(AGE, deviation=deviation)
+    assert float(loss(np.array([30.0, 60.0]), np.array([[40.0], [40.0]]))) == pytest.approx(expected)
+
+
+def test_cross_entropies_by_hand():
+    probabilities = np.array([[0.5, 0.25, 0.25], [0.1, 0.1, 0.8]])
+    assert float(HeadLoss(INCOME)(np.array([0, 2]), probabilities)) == pytest.approx(-np.log([0.5, 0.8]).mean())
+    yes = np.array([[0.9], [0.2]])
+    assert float(HeadLoss(GENDER)(np.array([1.0, 0.0]), yes)) == pytest.approx(-np.log([0.9, 0.8]).mean(), rel=1e-5)
+
+
+def test_the_mean_is_over_the_labelled_rows():
+    loss = HeadLoss(AGE)
+    known = float(loss(np.array([30.0]), np.array([[40.0]])))
+    some = loss(np.array([30.0, 0.0, 0.0]), np.array([[40.0], [40.0], [41.0]]), sample_weight=np.array([1.0, 0, 0]))
+    assert float(some) == pytest.approx(known)
+    none = loss(np.array([0.0]), np.array([[40.0]]), sample_weight=np.array([0.0]))
+    assert float(none) == 0.0
+
+
+def test_uncertainty_by_hand():
+    s = keras.Variable(0.5)
+    probabilities, one = np.array([[0.5, 0.25, 0.25]]), np.array([0])
+    learnt = HeadLoss(INCOME, uncertainty=s)(one, probabilities)
+    assert float(learnt) == pytest.approx(np.exp(-0.5) * np.log(2) + 0.5)
+    squared = HeadLoss(AGE, uncertainty=s)(np.array([30.0]), np.array([[50.0]]))
+    assert float(squared) == pytest.approx(0.5 * (np.exp(-0.5) * 4 + 0.5))
+
+
+def network(**arguments):
+    heads = {"age": AGE, "income": INCOME, "gender": GENDER}
+    model = build_multi_head_text(vocab_size=9, heads=heads, filters=(), convolutions=(), embedding_dim=4)
+    return compile_heads(model, keras.optimizers.SGD(0.05), heads, **arguments)
+
+
+TEXT = {"text": np.random.default_rng(0).integers(1, 9, (16, 5)).astype(np.int32)}
+TARGETS = {"age": np.full(16, 50.0), "income": np.arange(16) % 3, "gender": np.arange(16) % 2.0}
+
+
+def test_a_row_without_a_label_trains_the_other_heads_alone():
+    weights = {"age": np.zeros(16), "income": np.ones(16), "gender": np.ones(16)}
+    model = network()
+    before = {layer.name: layer.get_weights() for layer in model.layers}
+    model.fit(TEXT, TARGETS, sample_weight=weights, epochs=1, verbose=0)
+    for layer, moves in (("age_standardised", False), ("income", True), ("gender", True), ("embedding", True)):
+        same = all(
+            np.array_equal(a, b) for a, b in zip(before[layer], model.get_layer(layer).get_weights(), strict=True)
+        )
+        assert same != moves, layer
+
+
+def test_metrics_count_what_is_known():
+    model = network()
+    weights = {name: np.ones(16) for name in TARGETS} | {"age": np.array([1.0] + [0.0] * 15)}
+    targets = TARGETS | {"age": np.array([50.0] + [1e6] * 15)}
+    result = model.evaluate(TEXT, targets, sample_weight=weights, verbose=0, return_dict=True)
+    first = float(model.predict(TEXT, verbose=0)["age"][0, 0])
+    assert result["age_mae"] == pytest.approx(abs(50 - first), rel=1e-4)
+    assert 0 <= result["income_accuracy"] <= 1
+    assert np.isfinite(result["loss"])
+
+
+def test_fixed_weights_scale_the_total():
+    model = network(loss_weights={"age": 0.25, "gender": 10.0})
+    result = model.evaluate(TEXT, TARGETS, verbose=0, return_dict=True)
+    total = 0.25 * result["age_loss"] + result["income_loss"] + 10 * result["gender_loss"]
+    assert result["loss"] == pytest.approx(total, rel=1e-4)
+    with pytest.raises(ValueError, match="must name heads: age, income, gender"):
+        network(loss_weights={"hight": 1.0})
+
+
+def test_learnt_weights_move_and_are_saved(tmp_path):
+    model = network(loss_weights="learnt")
+    expected = model.predict(TEXT, verbose=0)
+    model.fit(TEXT, TARGETS, epochs=5, verbose=0)
+    learnt = model.get_layer("uncertainty").get_weights()
+    assert len(learnt) == 3
+    assert all(abs(float(value)) > 1e-3 for value in learnt)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras", compile=False)
+    for name, value in model.predict(TEXT, verbose=0).items():
+        np.testing.assert_allclose(again.predict(TEXT, verbose=0)[name], value, atol=1e-6)
+        assert value.shape == expected[name].shape
