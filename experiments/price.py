@@ -5,6 +5,7 @@ python -m experiments.price train --data offers.csv --numbers age --categories b
 python -m experiments.price compare --seeds 3
 python -m experiments.price search --tuner bayesian --max-trials 20
 python -m experiments.price evaluate --run runs/NAME
+python -m experiments.price predict --run runs/NAME --categories kind=coat --text "wool, hardly worn"
 """
 
 from collections.abc import Mapping
@@ -21,7 +22,9 @@ from experiments.price_network import (
     Recipe,
     Source,
     load,
+    one_thing,
     predict_log_price,
+    read_codec,
     recipe_of,
     source_of,
     train_network,
@@ -33,7 +36,7 @@ from kerasapps.data.prices import BRANCHES
 from kerasapps.errors import UserError
 from kerasapps.jobs import run_all
 from kerasapps.reports import Table, curves
-from kerasapps.runs import Options, load_model, read_config, start
+from kerasapps.runs import Options, load_model, read_config, read_json, start
 from kerasapps.search import TunerName
 
 Branch = Literal["metadata", "text", "image"]
@@ -267,6 +270,32 @@ def evaluate(*, run: Path, limit: int | None = None) -> None:
     print_table(marks(splits, predict_log_price(model, splits.test))[1])
 
 
+def predict(
+    *,
+    run: Path,
+    numbers: tuple[str, ...] = (),
+    categories: tuple[str, ...] = (),
+    text: str | None = None,
+    image: Path | None = None,
+) -> None:
+    """Says what one thing is worth, from as much of it as is known.
+
+    Args:
+        run: A run folder.
+        numbers: What is known in numbers, such as years=3.
+        categories: What it is, such as kind=coat brand=Everly.
+        text: Its description.
+        image: A picture of it.
+    """
+    model, codec = load_model(run), read_codec(run)
+    thing = one_thing(codec, numbers=numbers, categories=categories, text=text, image=image)
+    for note in thing.notes:
+        print(note)
+    estimate = float(predict_log_price(model, codec.split(thing))[0])
+    half = read_json(run / "metrics.json")["percent_error"]
+    print(f"Estimated price: {np.exp(estimate):,.2f}. Half of the estimates on the test part were within {half:.0f} %.")
+
+
 def trial(*, params: dict, folder: str, epochs: int, source: dict, recipe: dict, shared: dict) -> dict:
     """Trains one configuration for the search, in a process of its own; the test part is not touched."""
     options = options_of(folder, shared)
@@ -280,4 +309,4 @@ def trial(*, params: dict, folder: str, epochs: int, source: dict, recipe: dict,
 
 
 if __name__ == "__main__":
-    main("experiments.price", train, compare, search, evaluate)
+    main("experiments.price", train, compare, search, evaluate, predict)

@@ -1,6 +1,6 @@
 """The network of the price experiment: which data, how it is built and trained, in which run folder."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,8 @@ import keras
 import numpy as np
 
 from kerasapps.applications.multimodal_price import build_multimodal_price
-from kerasapps.data.prices import PriceCodec, PriceSplits, load_prices
+from kerasapps.data.pictures import read_picture
+from kerasapps.data.prices import PriceCodec, PriceSplits, Things, load_prices
 from kerasapps.data.splits import Split
 from kerasapps.errors import UserError
 from kerasapps.heads import Head
@@ -156,6 +157,77 @@ def read_codec(folder: Path) -> PriceCodec:
         None if content["image_shape"] is None else tuple(content["image_shape"]),
         tuple(content["price"]),
     )
+
+
+def one_thing(
+    codec: PriceCodec, *, numbers: Sequence[str], categories: Sequence[str], text: str | None, image: Path | None
+) -> Things:
+    """Returns a single thing as the loader would, from what the command line tells of it.
+
+    Args:
+        codec: What the network was trained on.
+        numbers: Pairs such as "years=3"; what is not told is unknown.
+        categories: Pairs such as "kind=coat".
+        text: Its description.
+        image: A picture of it.
+
+    Raises:
+        UserError: If nothing is told, or something that the network does not look at.
+        DataError: If the picture cannot be read.
+    """
+    if not (numbers or categories or text or image):
+        raise UserError("Nothing is known of the thing: give --numbers, --categories, --text or --image.")
+    for option, value, looks in (("--text", text, codec.words), ("--image", image, codec.image_shape)):
+        if value and looks is None:
+            raise UserError(f"{option}: this network was trained without.")
+    known = pairs("--numbers", numbers, codec.numbers)
+    named = pairs("--categories", categories, codec.categories)
+    notes = tuple(
+        f"No thing to train on had the {name} {value}: it counts as unknown."
+        for name, value in named.items()
+        if value not in codec.categories[name]
+    )
+    height, width, channels = codec.image_shape or (1, 1, 3)
+    images = np.zeros((1, height, width, channels), np.uint8)
+    if image:
+        images[0] = read_picture(image, size=height, channels=channels)
+    return Things(
+        {name: np.array([number("--numbers", name, known.get(name))]) for name in codec.numbers},
+        {name: np.array([named.get(name, "")], object) for name in codec.categories},
+        np.array([text or ""], object),
+        images,
+        np.array([image is not None]),
+        np.zeros(1),
+        None,
+        notes,
+    )
+
+
+def pairs(option: str, given: Sequence[str], names: Iterable[str]) -> dict[str, str]:
+    """Splits "name=value" where the name is one of those that there are.
+
+    Raises:
+        UserError: If it is not, or there is no "=".
+    """
+    result = {}
+    for pair in given:
+        name, equals, value = pair.partition("=")
+        if not equals or name not in names:
+            raise UserError(f"{option} {pair}: give NAME=VALUE with a name of {', '.join(names) or 'none'}.")
+        result[name] = value
+    return result
+
+
+def number(option: str, name: str, value: str | None) -> float:
+    """Returns a number, NaN for None.
+
+    Raises:
+        UserError: If it is none.
+    """
+    try:
+        return float("nan") if value is None else float(value)
+    except ValueError:
+        raise UserError(f"{option} {name}={value}: {value!r} is no number.") from None
 
 
 def predict_log_price(model: keras.Model, split: Split, *, batch_size: int = 256) -> np.ndarray:

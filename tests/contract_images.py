@@ -229,6 +229,7 @@ def _residual(row) -> list:
         row(build, "post", (8, 10, 3), 4, post, refused, **widths),
         row(build, "pre", (8, 10, 3), 4, pre, refused, preactivation=True, **widths),
         row(build, "plain", (8, 10, 3), 4, biases, refused, batch_norm=False, **widths),
+        row(build, "pooled", (8, 10, 3), 4, post, refused, stem_pool=True, **widths),
     ]
 
 

@@ -13,7 +13,7 @@ HEADS = {
     "binary": Head("binary"),
 }
 SMALL = {"embedding_dim": 4, "filters": (6, 5), "convolutions": (1, 2), "kernel_size": 3, "pool_size": 2}
-SMALL |= {"dense_units": (8,), "dropout": 0.5}
+SMALL |= {"dense_units": (8,), "dropout": 0.5, "word_dropout": 0.2}
 EMBEDDING = 12 * 4
 TRUNK = (3 * 4 + 1) * 6 + (3 * 6 + 1) * 5 + (3 * 5 + 1) * 5
 
@@ -34,6 +34,7 @@ def text_contracts(contract: type) -> list:
         ({"kernel_size": 0}, "`kernel_size` must be at least 1"),
         ({"pooling": "sum"}, "`pooling` must be max or average. Received: pooling='sum'"),
         ({"dropout": 1.0}, "`dropout` must be in"),
+        ({"word_dropout": -0.1}, "`word_dropout` must be in"),
     ]
     shared = {"search_space": multi_head_text.search_space, "inputs": {"text": texts(13)}}
     heads = (8 + 1) * (1 + 3 + 1) + (8 + 3)
@@ -119,6 +120,7 @@ def price_contracts(contract: type) -> list:
                 ({"units": 0}, "`units` must be at least 1. Received: units=0"),
                 ({"filters": ()}, "`filters` must be at least 1"),
                 ({"dropout": 1.0}, "`dropout` must be in"),
+                ({"word_dropout": -0.1}, "`word_dropout` must be in"),
                 ({"price_scale": 0.0}, "`scale` must be above 0"),
                 ({"numbers": ((0.0, 0.0),)}, "`numbers` must have standard deviations above 0"),
             ],

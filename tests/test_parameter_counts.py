@@ -8,6 +8,7 @@ import pytest
 
 from kerasapps.applications.classic import build_alexnet, build_lenet5, build_mnist_network, build_perceptron
 from kerasapps.applications.densenet import DENSENET_BLOCKS, build_densenet
+from kerasapps.applications.multi_head_text import build_profile
 from kerasapps.applications.vgg import build_vgg
 
 
@@ -48,6 +49,8 @@ SMALL = {"image_shape": (32, 32, 3), "num_classes": 10, "small_images": True}
         (build_densenet, {"blocks": (6, 12, 36, 24), "growth_rate": 48}, 28_681_000),
         # Huang et al. print 0.8, 15.3 and 25.6 million; the first number is that of their reimplementations.
         (build_densenet, {"blocks": (16, 16, 16), "growth_rate": 12, **SMALL}, 769_162),
+        # The lectures: embedding, convolutions, dense layer, heads of 1 + 10 + 1.
+        (build_profile, {}, 12_800_000 + 163_968 + 164_096 + 3 * 327_936 + 32_896 + 129 * 12),
     ],
 )
 def test_as_published(builder, arguments, published):

@@ -30,6 +30,7 @@ def build_multi_head_text(
     pooling: Pooling = "max",
     dense_units: Sequence[int] = (128,),
     dropout: float = 0.0,
+    word_dropout: float = 0.0,
     name: str = "multi_head_text",
 ) -> keras.Model:
     """Builds a network that reads a text and predicts several things about it at once.
@@ -50,6 +51,7 @@ def build_multi_head_text(
         pooling: What becomes of the steps at last: their maximum or their average.
         dense_units: Widths of the layers between the text and the heads.
         dropout: Share of the features dropped before each of these and before the heads in training, in [0, 1).
+        word_dropout: Share of the words left out in training, in [0, 1): no single word may decide.
         name: Name of the model.
 
     Returns:
@@ -61,7 +63,7 @@ def build_multi_head_text(
 
     Raises:
         ValueError: If `vocab_size` is under 2, there is no head, a stage lacks `filters` or `convolutions`, a size is
-            under 1, or `dropout` is outside [0, 1).
+            under 1, or a share of dropout is outside [0, 1).
     """
     sizes = {"embedding_dim": embedding_dim, "kernel_size": kernel_size, "pool_size": pool_size}
     sizes |= {"filters": min(filters, default=1), "convolutions": min(convolutions, default=1)}
@@ -73,8 +75,9 @@ def build_multi_head_text(
         raise ValueError(f"`vocab_size` must be at least 2. Received: vocab_size={vocab_size}")
     if not heads:
         raise ValueError("`heads` must name at least one output. Received: heads={}")
-    if not 0 <= dropout < 1:
-        raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout}")
+    for argument, value in {"dropout": dropout, "word_dropout": word_dropout}.items():
+        if not 0 <= value < 1:
+            raise ValueError(f"`{argument}` must be in [0, 1). Received: {argument}={value}")
     check_length("convolutions", convolutions, len(filters))
 
     # --- inputs
@@ -84,6 +87,8 @@ def build_multi_head_text(
     x = layers.Embedding(vocab_size, embedding_dim, name="embedding")(text)  # (B, T, D)
     mask = NotPadding(name="mask")(text) if padding == "same" or not filters else None  # (B, T, 1)
     x = masked(x, mask, name="words")
+    if word_dropout:
+        x = layers.Dropout(word_dropout, noise_shape=(None, None, 1), name="word_dropout")(x)
     for stage, (width, count) in enumerate(zip(filters, convolutions, strict=True), start=1):
         if stage > 1:
             x = layers.MaxPooling1D(pool_size, padding=padding, name=f"stage{stage}_pool")(x)  # (B, T / pool_size, F)
@@ -133,6 +138,7 @@ def build_profile(
     pooling: Pooling = "max",
     dense_units: Sequence[int] = (128,),
     dropout: float = 0.0,
+    word_dropout: float = 0.0,
     name: str = "profile",
 ) -> keras.Model:
     """Builds the lectures' network that estimates three properties of a person at once.
@@ -151,6 +157,7 @@ def build_profile(
         pooling: What becomes of the steps at last: their maximum or their average.
         dense_units: Widths of the layers between the text and the heads.
         dropout: Share of the features dropped in training, in [0, 1).
+        word_dropout: Share of the words left out in training, in [0, 1).
         name: Name of the model.
 
     Returns:
@@ -176,6 +183,7 @@ def build_profile(
         pooling=pooling,
         dense_units=dense_units,
         dropout=dropout,
+        word_dropout=word_dropout,
         name=name,
     )
 
@@ -209,6 +217,7 @@ def build_novel(
     pooling: Pooling = "max",
     dense_units: Sequence[int] = (128,),
     dropout: float = 0.0,
+    word_dropout: float = 0.0,
     name: str = "novel",
 ) -> keras.Model:
     """Builds a network that tells genre and year of publication of a novel from a passage of it.
@@ -227,6 +236,7 @@ def build_novel(
         pooling: What becomes of the steps at last: their maximum or their average.
         dense_units: Widths of the layers between the text and the heads.
         dropout: Share of the features dropped in training, in [0, 1).
+        word_dropout: Share of the words left out in training, in [0, 1).
         name: Name of the model.
 
     Returns:
@@ -251,6 +261,7 @@ def build_novel(
         pooling=pooling,
         dense_units=dense_units,
         dropout=dropout,
+        word_dropout=word_dropout,
         name=name,
     )
 
@@ -276,11 +287,19 @@ def pooled(x, mask, *, pooling: Pooling, name: str):
 
 def search_space(hp, **start) -> dict:
     """Returns arguments for the builders of this file; each default equals the builders', or what `start` gives."""
-    start = {"embedding_dim": 256, "kernel_size": 5, "pooling": "max", "padding": "valid", "dropout": 0.0} | start
+    start = {
+        "embedding_dim": 256,
+        "kernel_size": 5,
+        "pooling": "max",
+        "padding": "valid",
+        "dropout": 0.0,
+        "word_dropout": 0.0,
+    } | start
     return {
         "embedding_dim": hp.Int("embedding_dim", 32, 256, step=32, default=start["embedding_dim"]),
         "kernel_size": hp.Int("kernel_size", 3, 7, step=2, default=start["kernel_size"]),
         "pooling": hp.Choice("pooling", ["max", "average"], default=start["pooling"]),
         "padding": hp.Choice("padding", ["valid", "same"], default=start["padding"]),
         "dropout": hp.Float("dropout", 0.0, 0.5, step=0.1, default=start["dropout"]),
+        "word_dropout": hp.Float("word_dropout", 0.0, 0.5, step=0.1, default=start["word_dropout"]),
     }

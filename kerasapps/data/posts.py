@@ -74,6 +74,11 @@ class People:
     topic_words: np.ndarray
     phrases: np.ndarray
 
+    def take(self, rows: np.ndarray) -> "People":
+        """Returns these people, in their order."""
+        arrays = (self.age, self.income, self.gender, self.topic_words, self.phrases)
+        return People([self.texts[i] for i in rows], *(values[rows] for values in arrays))
+
 
 @dataclass(frozen=True)
 class _World:

@@ -150,7 +150,7 @@ def load_profiles(
         rows |= {part: _without(rows[part], missing, rng) for part in ("train", "validation")}
     codec = fit_codec(rows["train"], vocab_size=vocab_size, length=length)
     splits = {part: codec.split(rows[part]) for part in PARTS}
-    reference = None if people is None else {k: v[numbers["test"]] for k, v in bayes_estimates(people).items()}
+    reference = None if people is None else bayes_estimates(people.take(numbers["test"]))
     notes = labelled.notes + _unseen(codec, rows)
     return ProfileSplits(**splits, sizes=codec.sizes, codec=codec, rows=rows, reference=reference, notes=notes)
 

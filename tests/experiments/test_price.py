@@ -3,12 +3,15 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from experiments import price as experiment
 from experiments.cli import main
+from kerasapps.data.garments import draw_garment
 
-COMMANDS = (experiment.train, experiment.compare, experiment.search, experiment.evaluate)
+COMMANDS = (experiment.train, experiment.compare, experiment.search, experiment.evaluate, experiment.predict)
 
 
 def run(*arguments) -> None:
@@ -49,6 +52,35 @@ def test_train_learns_what_a_guess_cannot_reach(trained):
 def test_evaluate_repeats_what_train_found(trained, capsys):
     run("evaluate", "--run", trained)
     assert f"{read(trained, 'metrics.json')['log_price_mae']:.4f}" in capsys.readouterr().out
+
+
+def test_predict_from_what_is_known(trained, tmp_path, capsys):
+    picture = tmp_path / "coat.png"
+    Image.fromarray(draw_garment("coat", pattern="dots", stains=0, rng=np.random.default_rng(0))).save(picture)
+    prices = {}
+    for kind, brand in (("coat", "Fontaine"), ("shirt", "Alder")):
+        run("predict", "--run", trained, "--categories", f"kind={kind}", f"brand={brand}", "--numbers", "years=1")
+        said = capsys.readouterr().out
+        prices[kind] = float(said.split("Estimated price: ")[1].split(". Half")[0].replace(",", ""))
+    assert prices["coat"] > 2 * prices["shirt"]  # the rule: 13 times
+    run(
+        "predict", "--run", trained, "--text", "Silk coat, hardly worn", "--image", picture, "--categories", "brand=Zed"
+    )
+    assert "No thing to train on had the brand Zed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "Nothing is known of the thing"),
+        (("--numbers", "height=3"), "give NAME=VALUE with a name of years."),
+        (("--numbers", "years=old"), "'old' is no number"),
+        (("--categories", "coat"), "with a name of kind, brand."),
+        (("--image", "nowhere.png"), "nowhere.png"),
+    ],
+)
+def test_predict_refuses(trained, capsys, arguments, message):
+    assert message in refused(capsys, "predict", "--run", trained, *arguments)
 
 
 def test_compare_joint_and_average(tmp_path):
