@@ -18,7 +18,7 @@ demo: setup
 	$(RUN) -m experiments.qa train --data stories --epochs 20 --baseline lstm
 
 test: setup
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n 2 --dist loadscope
 
 lint: setup
 	$(VENV)/bin/ruff check .
@@ -28,6 +28,7 @@ bench: setup
 	mkdir -p runs
 	$(RUN) -m benchmarks.qa --out runs/bench-qa.json
 	$(RUN) -m benchmarks.image_classification --out runs/bench-images.json
+	$(RUN) -m benchmarks.profile --out runs/bench-profile.json
 
 clean:
 	rm -rf $(VENV) *.egg-info .pytest_cache .ruff_cache

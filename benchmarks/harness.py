@@ -92,7 +92,9 @@ def run(implementation: Implementation) -> dict[str, Any]:
     """Runs one implementation once and returns what it measured."""
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
     command = [implementation.python, *implementation.command]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    # From here, and by `-m`, or a benchmark would stand in the way of Python's own module `profile`.
+    here = Path(__file__).parents[1]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=here, check=False)
     if done.returncode:
         sys.exit(f"{implementation.name} failed:\n{done.stderr[-2000:]}")
     return json.loads(done.stdout.strip().splitlines()[-1])

@@ -24,7 +24,6 @@ CASES = {
     "resnet20": {"arch": "residual", "size": 32, "depth": 20, "filters": [16, 32, 64]},
     "wide_resnet8": {"arch": "residual", "size": 32, "depth": 8, "filters": [32, 128, 256]},
 }
-HERE = Path(__file__).parent
 
 
 def main(
@@ -51,10 +50,11 @@ def main(
             for worker in workers
         ]
         if with_torch:
-            script = str(HERE / "image_classification_torch.py")
             implementations[name] += [
                 Implementation(
-                    f"torch, {layout}, {precision}", [script, case, layout, precision, str(steps)], torch_python
+                    f"torch, {layout}, {precision}",
+                    ["-m", "benchmarks.image_classification_torch", case, layout, precision, str(steps)],
+                    torch_python,
                 )
                 for layout in ("channels-last", "channels-first")
                 for precision in ("bfloat16", "float32")

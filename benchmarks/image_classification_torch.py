@@ -1,18 +1,16 @@
 """The PyTorch side of benchmarks/image_classification.py, for an interpreter that has torch and need not have Keras.
 
-python benchmarks/image_classification_torch.py CASE LAYOUT PRECISION STEPS
+python -m benchmarks.image_classification_torch CASE LAYOUT PRECISION STEPS
 """
 
 import json
 import sys
 import time
-from pathlib import Path
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks.harness import report
 
 BATCH, CLASSES = 64, 10

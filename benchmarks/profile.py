@@ -19,8 +19,6 @@ import tyro
 from benchmarks.harness import Implementation, compare, has_torch, measure_peak, report, run, write
 from benchmarks.profile_data import BATCH, GROUPS, LENGTH, VOCABULARY, batches
 
-HERE = Path(__file__).parent
-
 
 def main(*, out: Path, rounds: int = 5, steps: int = 30, torch_python: str = sys.executable) -> None:
     """Measures and writes records and ratios.
@@ -36,9 +34,12 @@ def main(*, out: Path, rounds: int = 5, steps: int = 30, torch_python: str = sys
         Implementation(name, ["-m", "benchmarks.profile", "--worker", name, str(steps)]) for name in workers
     ]
     if has_torch(torch_python):
-        script = str(HERE / "profile_torch.py")
         implementations += [
-            Implementation(f"torch, {precision}, {embedding}", [script, precision, embedding, str(steps)], torch_python)
+            Implementation(
+                f"torch, {precision}, {embedding}",
+                ["-m", "benchmarks.profile_torch", precision, embedding, str(steps)],
+                torch_python,
+            )
             for precision in ("bfloat16", "float32")
             for embedding in ("dense", "sparse")
         ]

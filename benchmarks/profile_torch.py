@@ -1,17 +1,15 @@
 """The PyTorch side of benchmarks/profile.py, for an interpreter that has torch and need not have Keras.
 
-python benchmarks/profile_torch.py PRECISION EMBEDDING STEPS
+python -m benchmarks.profile_torch PRECISION EMBEDDING STEPS
 """
 
 import sys
 import time
-from pathlib import Path
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks.harness import report
 from benchmarks.profile_data import GROUPS, VOCABULARY, batches
 

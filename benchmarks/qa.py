@@ -17,7 +17,6 @@ from benchmarks.harness import Implementation, compare, has_torch, measure_peak,
 
 BATCH, TEXT, VOCABULARY, ANSWERS = 128, 100, 10_000, 500
 QUESTIONS = {"question_100": 100, "question_10": 10}
-HERE = Path(__file__).parent
 
 
 def main(*, out: Path, rounds: int = 5, steps: int = 60, torch_python: str = sys.executable) -> None:
@@ -41,8 +40,11 @@ def main(*, out: Path, rounds: int = 5, steps: int = 60, torch_python: str = sys
         ]
         if with_torch:
             cases[case] += [
-                Implementation(f"torch, {threads} threads, {style}", [script, threads, style, *sizes], torch_python)
-                for script in [str(HERE / "qa_torch.py")]
+                Implementation(
+                    f"torch, {threads} threads, {style}",
+                    ["-m", "benchmarks.qa_torch", threads, style, *sizes],
+                    torch_python,
+                )
                 for threads in ("1", "2")
                 for style in ("batch-major", "time-major")
             ]

@@ -1,17 +1,15 @@
 """The PyTorch side of benchmarks/qa.py, for an interpreter that has torch and need not have Keras.
 
-python benchmarks/qa_torch.py THREADS STYLE QUESTION STEPS
+python -m benchmarks.qa_torch THREADS STYLE QUESTION STEPS
 """
 
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks.harness import report
 
 BATCH, TEXT, VOCABULARY, ANSWERS = 128, 100, 10_000, 500

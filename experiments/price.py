@@ -9,7 +9,7 @@ python -m experiments.price predict --run runs/NAME --categories kind=coat --tex
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
 
@@ -28,6 +28,7 @@ from experiments.price_network import (
     recipe_of,
     source_of,
     train_network,
+    write_codec,
 )
 from experiments.price_results import error_by_table, examples_figure, price_metrics, prices_table, scatter_figure
 from experiments.searching import options_of, search_and_report, trial_options
@@ -173,8 +174,9 @@ def compare(
         rows.append([name, float(np.median(values)), f"{values.min():.4f} to {values.max():.4f}", float(percent)])
         metrics[f"log_price_mae_{name.split(' ')[0]}"] = float(np.median(values))
     caption = (
-        f"Test part, medians over {seeds} seeds and their range. The average is weighted so that it is best on the "
-        "validation part. Mean absolute error of the natural logarithm; median error of the price in percent."
+        f"Test part, medians over {seeds} seeds and their range. The weights of the average are those with the least "
+        "squared error on the validation part. Mean absolute error of the natural logarithm; median "
+        "error of the price in percent."
     )
     table = Table("One network or several", ["", "error", "seeds", "price, %"], rows, caption, digits=4)
     summary = f"One network with the branches {', '.join(there)} against the weighted average of one network for each."
@@ -184,11 +186,12 @@ def compare(
 
 
 def weighted_average(one: Mapping[str, Mapping[str, np.ndarray]], branches: list[str]) -> np.ndarray:
-    """Returns the average of networks for one branch each, weighted by least squares on the validation part."""
+    """Returns the average of networks for one branch each, with the weights of the least squared validation error."""
     truth = one[JOINT]["validation_truth"]
-    centre = truth.mean()
-    weights, _ = nnls(np.stack([one[branch]["validation"] - centre for branch in branches], 1), truth - centre)
-    weights = weights / weights.sum() if weights.sum() > 0 else np.full(len(branches), 1 / len(branches))
+    estimates = np.stack([one[branch]["validation"] for branch in branches], 1)  # (n, branches)
+    # A heavy last row makes the weights add up to 1.
+    heavy = 1e4 * np.abs(truth).sum()
+    weights, _ = nnls(np.vstack([estimates, np.full(len(branches), heavy)]), np.append(truth, heavy))
     return np.stack([one[branch]["test"] for branch in branches], 1) @ weights
 
 
@@ -213,6 +216,7 @@ def train_one(
 def search(
     *,
     source: Source = Source(),
+    objective: Literal["log_price", "total"] = "log_price",
     tuner: TunerName = "random",
     max_trials: int = 20,
     recipe: Recipe = Recipe(),
@@ -223,6 +227,7 @@ def search(
 
     Args:
         source: Which things.
+        objective: What is to be least: the mean absolute error of log_price, or the total loss.
         tuner: How the next configuration is chosen.
         max_trials: Configurations to try, the default one not counted.
         recipe: How each is trained.
@@ -233,9 +238,11 @@ def search(
     recipe = recipe_of(settings.pop("recipe"), options=options)
     settings |= asdict(settings.pop("source"))
     run = start("Price search", settings | asdict(recipe), network="convolution", free=["workers"])
+    splits = load(source, BRANCHES, options=options)  # before the trials: what is wrong is then said once
+    write_codec(run, splits.codec)
+    measured = "mae" if objective == "log_price" else "loss"
 
     def test(folder: Path):
-        splits = load(source, BRANCHES, options=options)
         model = load_model(folder)
         metrics, table = marks(splits, predict_log_price(model, splits.test))
         return model, metrics, [table]
@@ -245,13 +252,18 @@ def search(
         trial,
         search_space,
         what="the price network",
-        arguments={"source": asdict(source), "recipe": asdict(recipe), "shared": trial_options(run)},
+        arguments={
+            "source": asdict(source),
+            "measured": measured,
+            "recipe": asdict(recipe),
+            "shared": trial_options(run),
+        },
         tuner=tuner,
         max_trials=max_trials,
         epochs=recipe.epochs,
         workers=workers,
         test=test,
-        objective="mae",
+        objective=measured,
         direction="min",
     )
 
@@ -261,13 +273,15 @@ def evaluate(*, run: Path, limit: int | None = None) -> None:
 
     Args:
         run: A run folder.
-        limit: Rows at most.
+        limit: Rows of the test part at most.
     """
     model, settings = load_model(run), read_config(run)["settings"]
-    rows = limit if limit is not None else settings["limit"]
-    options = Options(seed=settings["seed"], limit=rows, smoke=settings["smoke"])
+    options = Options(seed=settings["seed"], limit=settings["limit"], smoke=settings["smoke"])
     splits = load(source_of(settings), tuple(settings.get("branches", BRANCHES)), options=options)
-    print_table(marks(splits, predict_log_price(model, splits.test))[1])
+    test = splits.things["test"].take(np.arange(len(splits.test))[:limit])
+    splits = replace(splits, things=splits.things | {"test": test})
+    # The words and categories of the run: those of the data may have changed since.
+    print_table(marks(splits, predict_log_price(model, read_codec(run).split(test)))[1])
 
 
 def predict(
@@ -296,15 +310,15 @@ def predict(
     print(f"Estimated price: {np.exp(estimate):,.2f}. Half of the estimates on the test part were within {half:.0f} %.")
 
 
-def trial(*, params: dict, folder: str, epochs: int, source: dict, recipe: dict, shared: dict) -> dict:
+def trial(*, params: dict, folder: str, epochs: int, source: dict, measured: str, recipe: dict, shared: dict) -> dict:
     """Trains one configuration for the search, in a process of its own; the test part is not touched."""
     options = options_of(folder, shared)
     settings = {"params": params, **source, **recipe, "epochs": epochs, "options": options}
     run = start("Price trial", settings, network="convolution")
     splits = load(source_of(source), BRANCHES, options=options)
     _, history = train_network(run, splits, recipe=Recipe(**recipe | {"epochs": epochs}), params=params)
-    score = history.rows[history.best_epoch - 1]["val_mae"]
-    run.finish({"val_mae": score}, blocks=[curves(history.rows, best_epoch=history.best_epoch)])
+    score = history.rows[history.best_epoch - 1][f"val_{measured}"]
+    run.finish({f"val_{measured}": score}, blocks=[curves(history.rows, best_epoch=history.best_epoch)])
     return {"score": score}
 
 

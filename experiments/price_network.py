@@ -12,10 +12,11 @@ from kerasapps.applications.multimodal_price import build_multimodal_price
 from kerasapps.data.pictures import read_picture
 from kerasapps.data.prices import PriceCodec, PriceSplits, Things, load_prices
 from kerasapps.data.splits import Split
+from kerasapps.data.words import WordIds
 from kerasapps.errors import UserError
 from kerasapps.heads import Head
 from kerasapps.losses import Deviation, compile_heads
-from kerasapps.optimizers import Adam
+from kerasapps.optimizers import Adam, one_cycle
 from kerasapps.runs import Options, Run, read_json, write_json
 from kerasapps.training import History, fit
 
@@ -60,7 +61,7 @@ class Recipe:
         deviation: What is least: the squared or the absolute error of the logarithm.
     """
 
-    epochs: int = 12
+    epochs: int = 20
     batch_size: int = 64
     learning_rate: float = 2e-3
     deviation: Deviation = "squared"
@@ -118,10 +119,7 @@ def make_model(
     except (TypeError, ValueError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise UserError(f"--params do not fit this network: {reason}.") from error
-    warmup = max(1, steps // 10)
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, steps - warmup), alpha=0.01, warmup_target=recipe.learning_rate, warmup_steps=warmup
-    )
+    rate = one_cycle(recipe.learning_rate, steps=steps, warmup=0.1)
     heads = {TARGET: Head("regression", mean=sizes["price_mean"], scale=sizes["price_scale"])}
     return compile_heads(model, Adam(rate), heads, deviation=recipe.deviation, jit_compile=jit_compile)
 
@@ -130,8 +128,7 @@ def train_network(
     run: Run, splits: PriceSplits, *, recipe: Recipe, params: dict[str, Any], patience: int | None = None
 ) -> tuple[keras.Model, History]:
     """Trains one network in a run folder and saves it with what is needed to use it."""
-    codec = {name: value for name, value in vars(splits.codec).items() if not name.startswith("_")}
-    write_json(run.path("vocabulary.json"), codec)
+    write_codec(run, splits.codec)
     steps = recipe.epochs * splits.train.steps(recipe.batch_size)
     with run.strategy.scope():
         model = make_model(sizes=splits.sizes, params=params, recipe=recipe, steps=steps, jit_compile=run.jit_compile)
@@ -147,13 +144,20 @@ def train_network(
     return model, history
 
 
+def write_codec(run: Run, codec: PriceCodec) -> None:
+    """Keeps with the run what a model does not hold: scales, categories, words."""
+    content = {name: getattr(codec, name) for name in ("numbers", "categories", "image_shape", "price")}
+    words = {} if codec.words is None else {"words": codec.words.words, "length": codec.words.length}
+    write_json(run.path("vocabulary.json"), content | words)
+
+
 def read_codec(folder: Path) -> PriceCodec:
-    """Reads what `train_network` wrote beside the model."""
+    """Reads what `write_codec` wrote."""
     content = read_json(folder / "vocabulary.json")
     return PriceCodec(
         {name: tuple(scale) for name, scale in content["numbers"].items()},
         {name: tuple(values) for name, values in content["categories"].items()},
-        None if content["words"] is None else tuple(content["words"]),
+        WordIds(tuple(content["words"]), content["length"]) if "words" in content else None,
         None if content["image_shape"] is None else tuple(content["image_shape"]),
         tuple(content["price"]),
     )

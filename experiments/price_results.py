@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from kerasapps.data.prices import Things
-from kerasapps.reports import Figure, Table, add_axes, new_figure
+from kerasapps.reports import Figure, Table, add_axes, new_figure, plain
 
 FEWEST_IN_GROUP = 20
 SHOWN = 8
@@ -66,7 +66,7 @@ def examples_figure(test: Things, estimates: np.ndarray) -> Figure | None:
         axes = add_axes(figure, -(-len(rows) // columns), columns, i)
         axes.imshow(test.images[row])
         axes.set_axis_off()
-        known = ", ".join(str(values[row]) for values in test.categories.values())
+        known = plain(", ".join(str(values[row]) for values in test.categories.values()))
         said = f"{np.exp(estimates[row]):,.0f}, is {np.exp(test.log_price[row]):,.0f}"
         axes.set_title(f"{known}\nestimate {said}", fontsize=8)
     return Figure("examples", "Test things: the estimated price and the real one.", figure)

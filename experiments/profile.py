@@ -24,6 +24,7 @@ from experiments.profile_network import (
     read_codec,
     recipe_of,
     train_network,
+    write_codec,
 )
 from experiments.profile_results import (
     boosted_guesses,
@@ -41,6 +42,7 @@ from experiments.profile_results import (
 from experiments.searching import options_of, search_and_report, trial_options
 from kerasapps.applications.multi_head_text import search_space
 from kerasapps.data.profiles import ProfileSplits
+from kerasapps.data.splits import Split
 from kerasapps.errors import UserError
 from kerasapps.reports import Block, Table, curves
 from kerasapps.runs import Options, load_model, read_config, start
@@ -59,8 +61,8 @@ def train(
 
     Args:
         source: Which texts.
-        params: Arguments of the builder: a best.json written by `search`, or JSON such as '{"pooling": "max"}'; '{}' is
-            the lectures' network.
+        params: Arguments of the builder in place of those that suit the data: a best.json written by `search`, or JSON
+            such as '{"pooling": "max"}'; '{}' is the lectures' network.
         recipe: How it is trained, where that is not to follow from the data.
         patience: Stop after so many passes without a better one; by default never.
         options: Options that every experiment shares.
@@ -106,7 +108,8 @@ def compare_with_marks(
     metrics = dict(rows["network"])
     caption = "Numbers: mean absolute error in their unit. Classes: share that is right, in percent."
     if splits.reference:
-        best = {name: decide_reference(head, splits.reference[name]) for name, head in heads.items()}
+        # A probability says the likelier side.
+        best = {n: (v > 0.5).astype(int) if heads[n].kind == "binary" else v for n, v in splits.reference.items()}
         rows["best possible (Bayes)"] = scores(heads, best, test)
         metrics |= {f"{name}_reference": value for name, value in rows["best possible (Bayes)"].items()}
         caption += " The data are simulated: Bayes' rule with the very model that wrote them is what nobody can beat."
@@ -115,11 +118,6 @@ def compare_with_marks(
         metrics |= {f"{name}_baseline": value for name, value in rows["gradient boosting, one a target"].items()}
         caption += " Gradient boosting is scikit-learn's, with the same columns and rows."
     return metrics, heads_table(rows, title="The test part", caption=caption)
-
-
-def decide_reference(head, values: np.ndarray) -> np.ndarray:
-    """Returns the class of a best guess, where it is a probability."""
-    return (values > 0.5).astype(int) if head.kind == "binary" else values
 
 
 def search(
@@ -151,7 +149,13 @@ def search(
     heads = splits.codec.heads
     if objective not in ("total", *heads):
         raise UserError(f"--objective must be total or one of {', '.join(heads)}. Received: {objective}")
-    measured = "loss" if objective == "total" else metric_name(objective, heads[objective])
+    write_codec(run, splits.codec)
+    measured = "loss"
+    if objective != "total":
+        if not splits.validation.weights[objective].any():
+            raise UserError(f"--objective {objective}: no row to validate on has this label.")
+        # Keras leaves the name of a sole output out.
+        measured = metric_name(objective if len(heads) > 1 else "", heads[objective]).removeprefix("_")
 
     def test(folder: Path):
         model = load_model(folder)
@@ -185,12 +189,13 @@ def evaluate(*, run: Path, limit: int | None = None) -> None:
 
     Args:
         run: A run folder.
-        limit: Rows at most.
+        limit: Rows of the test part at most.
     """
     model, settings = load_model(run), read_config(run)["settings"]
     source = Source(**{name: settings[name] for name in vars(Source())} | {"labels": tuple(settings["labels"])})
-    rows = limit if limit is not None else settings["limit"]
-    splits = load(source, options=Options(seed=settings["seed"], limit=rows, smoke=settings["smoke"]))
+    options = Options(seed=settings["seed"], limit=settings["limit"], smoke=settings["smoke"])
+    # The words and classes of the run: those of the data may have changed since.
+    splits = load(source, options=options).as_seen_by(read_codec(run), limit=limit)
     outputs = predict_heads(model, splits.test)
     print_table(compare_with_marks(splits, outputs, data=source.data, seed=settings["seed"])[1])
 
@@ -203,16 +208,26 @@ def predict(*, run: Path, text: str) -> None:
         text: The text, or the name of a file that holds it.
     """
     model, codec = load_model(run), read_codec(run)
-    path = Path(text)
-    if len(text) < 200 and path.is_file():
-        text = path.read_text(encoding="utf-8")
-    ids, _ = codec.encode([text])
+    ids, lengths = codec.words.encode([text_or_file(text)])
     if not (ids > 1).any():
         raise UserError("None of these words was in the texts to train on, so the network cannot say anything.")
-    outputs = model.predict({"text": ids}, verbose=0)
+    outputs = predict_heads(model, Split({"text": ids}, {"row": np.zeros(1)}, lengths={"text": lengths}))
     for name, head in codec.heads.items():
-        value = outputs[name][0]
-        print(f"{name}: {say(codec, name, head, value[0] if len(value) == 1 else value)}")
+        print(f"{name}: {say(codec, name, head, outputs[name][0])}")
+
+
+def text_or_file(text: str) -> str:
+    """Returns a text, or what is in a file if it is the name of one.
+
+    Raises:
+        UserError: If that file holds no text.
+    """
+    try:
+        return Path(text).read_text(encoding="utf-8") if Path(text).is_file() else text
+    except UnicodeDecodeError:
+        raise UserError(f"{text} holds no text in UTF-8.") from None
+    except OSError:  # too long for the name of a file
+        return text
 
 
 def trial(*, params: dict, folder: str, epochs: int, source: dict, measured: str, recipe: dict, shared: dict) -> dict:

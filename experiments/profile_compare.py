@@ -43,6 +43,8 @@ def compare(
     for name, value in {"seeds": seeds, "workers": workers}.items():
         if value < 1:
             raise UserError(f"--{name} must be at least 1. Received: {value}")
+    if not shares or not all(0 <= share < 1 for share in shares):
+        raise UserError(f"--shares must be in [0, 1), at least one. Received: {' '.join(map(str, shares))}")
     recipe = recipe_of(source.data, settings.pop("recipe"), options=options)
     settings |= asdict(settings.pop("source"))
     run = start("Profile comparison", settings | asdict(recipe), network="matmul", free=["workers"])
@@ -70,7 +72,7 @@ def compare(
         print(f"{name}: {shown}", flush=True)
     table, metrics = summarise(results, heads, shares=shares, seeds=range(options.seed, options.seed + seeds))
     summary = f"One network for {', '.join(heads)} against one of the same size for each, from texts of {source.data}."
-    headline = [name for name in metrics if name.startswith("loss_of")][:4]
+    headline = [name for name in metrics if name.startswith("loss_of")][:6]
     run.finish(metrics, summary=summary, headline=headline, blocks=[table, figure(results, heads, shares)])
     print_table(table)
     print(f"\n{run.folder / 'report.html'}")
@@ -86,8 +88,9 @@ def train_one(
     run = start("Profile network", settings, network="matmul")
     splits = load(source, options=options)
     model, history = train_network(run, splits, recipe=Recipe(**recipe), params=params, only=only)
-    heads = {name: head for name, head in splits.codec.heads.items() if name in model.output_names}
-    decided = {name: decide(heads[name], output) for name, output in predict_heads(model, splits.test).items()}
+    outputs = predict_heads(model, splits.test)
+    heads = {name: splits.codec.heads[name] for name in outputs}
+    decided = {name: decide(heads[name], output) for name, output in outputs.items()}
     result = scores(heads, decided, splits.test)
     run.finish(result | {"seconds": history.seconds})
     return result
@@ -103,23 +106,36 @@ def summarise(
         merit = metric_name(name, head)
         unit, better = (1, -1) if head.kind == "regression" else (100, 1)
         for share in shares:
-            values = {
-                kind: unit * np.array([results[f"{network}_{share:g}_{seed}"][merit] for seed in seeds])
+            reached = {
+                kind: np.array([results[f"{network}_{share:g}_{seed}"][merit] for seed in seeds])
                 for kind, network in (("joint", JOINT), ("separate", name))
             }
-            gain = better * (values["joint"] - values["separate"])  # (seeds,)
+            gain = better * (reached["joint"] - reached["separate"])  # (seeds,)
             cells: list = [f"{name}, {'error' if better < 0 else '% right'}, {share:.0%} of labels removed"]
-            for kind, reached in values.items():
-                metrics[f"{merit}_{kind}_{share:g}"] = float(np.median(reached))
-                cells += [float(np.median(reached)), f"{reached.min():.2f} to {reached.max():.2f}"]
+            losses: list = []
+            for kind, values in reached.items():
+                metrics[f"{merit}_{kind}_{share:g}"] = float(np.median(values))
+                cells += [unit * float(np.median(values)), f"{unit * values.min():.2f} to {unit * values.max():.2f}"]
+                loss = better * (metrics[f"{merit}_{kind}_{shares[0]:g}"] - float(np.median(values)))
+                losses.append(None if share == shares[0] else unit * loss)
                 if share != shares[0]:
-                    first = metrics[f"{merit}_{kind}_{shares[0]:g}"]
-                    metrics[f"loss_of_{name}_{kind}_{share:g}"] = better * (first - float(np.median(reached)))
-            rows.append([*cells, float(np.median(gain)), f"{int((gain > 0).sum())} of {len(gain)}"])
-    columns = ["", "joint", "seeds", "separate", "seeds", "joint is better by", "in so many seeds"]
+                    metrics[f"loss_of_{name}_{kind}_{share:g}"] = loss
+            rows.append([*cells, *losses, unit * float(np.median(gain)), f"{int((gain > 0).sum())} of {len(gain)}"])
+    columns = [
+        "",
+        "joint",
+        "seeds",
+        "separate",
+        "seeds",
+        "joint loses",
+        "separate loses",
+        "joint is better by",
+        "seeds",
+    ]
     caption = (
         f"Test part, medians over {len(seeds)} seeds and their range. Joint: one network with all heads; separate: one "
-        "of the same size for each label. Both train with the same recipe on the same rows."
+        "of the same size for each label. Both train with the same recipe on the same rows. What a network "
+        "loses is counted from the first share; the last column counts the seeds in which joint is better."
     )
     return Table("One network or several", columns, rows, caption, digits=2), metrics
 

@@ -8,11 +8,12 @@ import numpy as np
 from sklearn.calibration import calibration_curve
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
+from experiments.profile_network import long_enough
 from kerasapps.data.labelled_texts import ADULT_NUMBERS, ADULT_TARGETS, Labelled, adult_columns
 from kerasapps.data.profiles import ProfileSplits, TextCodec
 from kerasapps.data.splits import Split
 from kerasapps.heads import Head
-from kerasapps.reports import Figure, Table, add_axes, new_figure
+from kerasapps.reports import Figure, Table, add_axes, new_figure, plain
 
 Outputs = Mapping[str, np.ndarray]
 AGE_BANDS = 4
@@ -22,7 +23,7 @@ FEWEST_IN_GROUP = 20
 
 def predict_heads(model: keras.Model, split: Split, *, batch_size: int = 256) -> dict[str, np.ndarray]:
     """Returns what each head says of each row: numbers or probabilities of yes (n,), probabilities (n, classes)."""
-    outputs = model.predict(split.batches(batch_size), verbose=0)
+    outputs = model.predict(long_enough(split, model).batches(batch_size), verbose=0)
     return {name: values[:, 0] if values.shape[1] == 1 else values for name, values in outputs.items()}
 
 
@@ -119,7 +120,8 @@ def subgroup_table(codec: TextCodec, outputs: Outputs, split: Split) -> Table | 
         known = split.weights[name] > 0
         values = split.targets[name]
         if head.kind == "regression":
-            cuts = np.quantile(values[known], np.linspace(0, 1, AGE_BANDS + 1)) if known.any() else []
+            # A value that fills a whole band gives the same cut twice.
+            cuts = np.unique(np.quantile(values[known], np.linspace(0, 1, AGE_BANDS + 1))) if known.any() else []
             for low, high in pairwise(cuts):
                 last = high == cuts[-1]
                 inside = known & (values >= low) & ((values <= high) if last else (values < high))
@@ -155,7 +157,7 @@ def calibration_figure(codec: TextCodec, outputs: Outputs, split: Split) -> Figu
         known = split.weights[name] > 0
         truth, output = split.targets[name][known], outputs[name][known]
         if codec.heads[name].kind == "binary":
-            said, right, label = output, truth == 1, f"probability of {codec.classes[name][1]}"
+            said, right, label = output, truth == 1, f"probability of {plain(codec.classes[name][1])}"
         else:
             said, right, label = output.max(1), truth == output.argmax(1), "probability of the likeliest class"
         share, mean = calibration_curve(right, np.clip(said, 0, 1), n_bins=BINS, strategy="quantile")

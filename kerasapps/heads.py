@@ -1,9 +1,12 @@
 """What a network with several outputs predicts: data sets, builders and losses speak of it alike."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
+
+import numpy as np
 
 Kind = Literal["regression", "classes", "ordinal", "binary"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,8 @@ class Head:
     scale: float = 1.0
 
     def __post_init__(self):
-        kinds = ("regression", "classes", "ordinal", "binary")
-        if self.kind not in kinds:
-            raise ValueError(f"`kind` must be one of {', '.join(kinds)}. Received: kind={self.kind!r}")
+        if self.kind not in KINDS:
+            raise ValueError(f"`kind` must be one of {', '.join(KINDS)}. Received: kind={self.kind!r}")
         if self.has_classes and (self.num_classes or 0) < 2:
             raise ValueError(
                 f"`num_classes` of a head of kind {self.kind!r} must be at least 2. Received: {self.num_classes}"
@@ -44,3 +46,17 @@ class Head:
     def has_classes(self) -> bool:
         """Whether it predicts one of several classes."""
         return self.kind in ("classes", "ordinal")
+
+
+def label_weights(known: np.ndarray) -> np.ndarray:
+    """Returns the sample weights of one head: 0 for rows without its label, alike for the others, and 1 on average.
+
+    So a head's loss is the mean over the rows with a label, whatever batch or replica they fall into.
+
+    Args:
+        known: Whether a row has the label, bool (n,).
+
+    Returns:
+        float32 (n,); all 0 where no row has it.
+    """
+    return (known / max(known.mean(), 1e-12)).astype(np.float32) if len(known) else known.astype(np.float32)

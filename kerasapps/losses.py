@@ -1,6 +1,7 @@
 """Losses of networks with several heads: one a head, in comparable units, their weights given or learnt."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, Literal
 
 import keras
@@ -15,8 +16,8 @@ Deviation = Literal["squared", "absolute"]
 class HeadLoss(keras.losses.Loss):
     """The loss of one head: cross-entropy with class ids, or the deviation of a number in units of the head's scale.
 
-    A row without a label has sample weight 0. The mean is over the rows with one, so that the loss of a head does not
-    fall because fewer rows are labelled.
+    A row without a label has sample weight 0; `kerasapps.heads.label_weights` gives the others such weights that the
+    loss of a head does not fall because fewer rows are labelled.
 
     Args:
         head: What the output is.
@@ -25,7 +26,8 @@ class HeadLoss(keras.losses.Loss):
     """
 
     def __init__(self, head: Head, *, deviation: Deviation = "squared", uncertainty: Any = None, name: str = "loss"):
-        super().__init__(name=name, reduction="mean_with_sample_weight")
+        # Over the whole batch: a mean over its labelled rows would make these count more the fewer there are of them.
+        super().__init__(name=name, reduction="sum_over_batch_size")
         self.head = head
         self.deviation = deviation
         self.uncertainty = uncertainty
@@ -35,9 +37,11 @@ class HeadLoss(keras.losses.Loss):
         loss = self._plain(y_true, y_pred)
         if self.uncertainty is None:
             return loss
-        # Of a Gaussian the negative log-likelihood is half of this; of a Laplacian, and nearly of a softmax, all of it.
-        share = 0.5 if self.head.kind == "regression" and self.deviation == "squared" else 1.0
-        return share * (ops.exp(-self.uncertainty) * loss + self.uncertainty)
+        # The negative log-likelihood of a Gaussian, of a Laplacian, and, as the paper approximates it, of a softmax.
+        regression = self.head.kind == "regression"
+        of_loss = 0.5 if regression and self.deviation == "squared" else 1.0
+        of_width = 1.0 if regression and self.deviation == "absolute" else 0.5
+        return of_loss * ops.exp(-self.uncertainty) * loss + of_width * self.uncertainty
 
     def _plain(self, y_true, y_pred):
         if self.head.has_classes:
@@ -47,6 +51,15 @@ class HeadLoss(keras.losses.Loss):
             return keras.losses.binary_crossentropy(y_true, y_pred)
         error = ops.squeeze(y_true - y_pred, -1) / self.head.scale  # (B,)
         return ops.square(error) if self.deviation == "squared" else ops.abs(error)
+
+    def get_config(self):
+        """Returns the arguments of the constructor but the learnt uncertainty, which is a weight of the model."""
+        return {"head": asdict(self.head), "deviation": self.deviation, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config):
+        """Makes the loss that `get_config` tells of."""
+        return cls(**config | {"head": Head(**config["head"])})
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")
@@ -114,8 +127,13 @@ def compile_heads(
         The compiled model: the one given, or, with learnt weights, one on the same tensors.
 
     Raises:
-        ValueError: If `loss_weights` names an output that is none.
+        ValueError: If `heads` or `loss_weights` names an output that is none, or an output has no head.
     """
+    if set(model.output_names) != set(heads):
+        outputs = ", ".join(sorted(model.output_names))
+        raise ValueError(f"`heads` must name the outputs: {outputs}. Received: {', '.join(heads)}")
+    if isinstance(loss_weights, str) and loss_weights != "learnt":
+        raise ValueError(f'`loss_weights` must be numbers by head, or "learnt". Received: {loss_weights!r}')
     variances = {}
     if loss_weights == "learnt":
         model, variances = with_learnt_weights(model)

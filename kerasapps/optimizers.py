@@ -1,4 +1,4 @@
-"""Adam in one pass over each weight on TensorFlow, and Adam that leaves alone the rows that a batch did not look up.
+"""Adam in one pass over each weight on TensorFlow, lazy Adam for large embeddings, and the one-cycle learning rate.
 
 Keras writes Adam as a dozen operations; over a large embedding each of them reads and writes the whole table.
 TensorFlow has the same update as one operation.
@@ -7,6 +7,20 @@ Reference: Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 201
 """
 
 import keras
+
+
+def one_cycle(peak: float, *, steps: int, warmup: float) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Returns a learning rate that rises to its peak, and falls along a cosine to a hundredth of it.
+
+    Args:
+        peak: The highest rate.
+        steps: Steps of the whole training.
+        warmup: Share of the steps in which it rises.
+    """
+    rising = max(1, int(warmup * steps))
+    return keras.optimizers.schedules.CosineDecay(
+        0.0, max(1, steps - rising), alpha=0.01, warmup_target=peak, warmup_steps=rising
+    )
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")
@@ -50,7 +64,8 @@ class LazyAdam(Adam):
     Worth it where a batch holds few of the words. It is another algorithm: Adam goes on moving a row by its momentum
     after the row was last seen, and lets its moments fade meanwhile; here both wait until it is seen again. A rare word
     therefore moves as often as it is seen, in steps that remember its own last gradients. Where every row is looked up
-    in every batch the two are equal, as they are for weights that are no embeddings, and on other backends.
+    in every batch the two are equal, as they are for weights that are no embeddings, and on other backends. Weight
+    decay and averaged weights, where they are asked for, are Keras' own and go over every row.
 
     Reference: `LazyAdamOptimizer` of TensorFlow 1's contrib, and `torch.optim.SparseAdam`.
     """

@@ -102,6 +102,11 @@ def new_figure(width: float = 7.0, height: float = 3.6) -> matplotlib.figure.Fig
         return matplotlib.figure.Figure(figsize=(width, height), layout="constrained")
 
 
+def plain(text: str) -> str:
+    """Returns a text that is shown as it is: between two dollar signs there would be mathematics."""
+    return text.replace("$", r"\$")
+
+
 def add_axes(figure: matplotlib.figure.Figure, *position: int, **labels: str) -> matplotlib.axes.Axes:
     """Returns axes at a position (rows, columns, index) with labels set."""
     with matplotlib.rc_context(STYLE):

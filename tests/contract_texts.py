@@ -12,7 +12,7 @@ HEADS = {
     "ordinal": Head("ordinal", num_classes=4),
     "binary": Head("binary"),
 }
-SMALL = {"embedding_dim": 4, "filters": (6, 5), "convolutions": (1, 2), "kernel_size": 3, "pool_size": 2}
+SMALL = {"embedding_dim": 4, "filters": (6, 5), "convolutions": (1, 2), "kernel_size": 3, "pool_size": 3}
 SMALL |= {"dense_units": (8,), "dropout": 0.5, "word_dropout": 0.2}
 EMBEDDING = 12 * 4
 TRUNK = (3 * 4 + 1) * 6 + (3 * 6 + 1) * 5 + (3 * 5 + 1) * 5
@@ -58,6 +58,23 @@ def text_contracts(contract: type) -> list:
             outputs=outputs,
             parameters=EMBEDDING + TRUNK + (5 + 1) * 8 + heads,
             refused=refused,
+            padded=("text",),
+            **shared,
+        ),
+        contract(
+            builder=kerasapps.build_multi_head_text,
+            arguments=many | {"padding": "valid", "layer_norm": True},
+            outputs=outputs,
+            parameters=EMBEDDING + TRUNK + 2 * 5 + (5 + 1) * 8 + heads,
+            refused=refused,
+            **shared | {"inputs": {"text": texts(17)}},
+        ),
+        contract(
+            builder=kerasapps.build_multi_head_text,
+            arguments=many | {"filters": (), "convolutions": (), "pooling": "max"},
+            outputs=outputs,
+            parameters=EMBEDDING + (4 + 1) * 8 + heads,
+            refused=refused[-1:],
             padded=("text",),
             **shared,
         ),
@@ -120,7 +137,7 @@ def price_contracts(contract: type) -> list:
                 ({"units": 0}, "`units` must be at least 1. Received: units=0"),
                 ({"filters": ()}, "`filters` must be at least 1"),
                 ({"dropout": 1.0}, "`dropout` must be in"),
-                ({"word_dropout": -0.1}, "`word_dropout` must be in"),
+                ({"depth": 0}, "`depth` must be at least 1"),
                 ({"price_scale": 0.0}, "`scale` must be above 0"),
                 ({"numbers": ((0.0, 0.0),)}, "`numbers` must have standard deviations above 0"),
             ],

@@ -2,8 +2,9 @@ import keras
 import numpy as np
 import pytest
 
+from kerasapps import distribution
 from kerasapps.applications.multi_head_text import build_multi_head_text
-from kerasapps.heads import Head
+from kerasapps.heads import Head, label_weights
 from kerasapps.losses import HeadLoss, compile_heads
 
 AGE, INCOME, GENDER = Head("regression", mean=40.0, scale=10.0), Head("classes", num_classes=3), Head("binary")
@@ -22,22 +23,45 @@ def test_cross_entropies_by_hand():
     assert float(HeadLoss(GENDER)(np.array([1.0, 0.0]), yes)) == pytest.approx(-np.log([0.9, 0.8]).mean(), rel=1e-5)
 
 
-def test_the_mean_is_over_the_labelled_rows():
-    loss = HeadLoss(AGE)
-    known = float(loss(np.array([30.0]), np.array([[40.0]])))
-    some = loss(np.array([30.0, 0.0, 0.0]), np.array([[40.0], [40.0], [41.0]]), sample_weight=np.array([1.0, 0, 0]))
-    assert float(some) == pytest.approx(known)
-    none = loss(np.array([0.0]), np.array([[40.0]]), sample_weight=np.array([0.0]))
-    assert float(none) == 0.0
+def test_the_mean_is_over_the_labelled_rows_of_the_whole_part():
+    model, known = network(), np.array([True] * 3 + [False] * 13)
+    targets = TARGETS | {"age": np.where(known, 50.0, 1e6)}
+    weights = {name: np.ones(16) for name in TARGETS} | {"age": label_weights(known)}
+    # The second batch of eight has no label at all, the first has three.
+    result = model.evaluate(TEXT, targets, sample_weight=weights, batch_size=8, verbose=0, return_dict=True)
+    ages = model.predict(TEXT, verbose=0)["age"][:3, 0]
+    assert result["age_loss"] == pytest.approx((((50.0 - ages) / 10) ** 2).mean(), rel=1e-4)
+    assert float(HeadLoss(AGE)(np.array([0.0]), np.array([[40.0]]), sample_weight=np.array([0.0]))) == 0.0
+
+
+def test_weights_are_one_on_average():
+    np.testing.assert_allclose(label_weights(np.array([True, False, True, False])), [2, 0, 2, 0])
+    np.testing.assert_array_equal(label_weights(np.array([False, False])), [0, 0])
+
+
+def test_replicas_with_and_without_labels_learn_what_one_device_learns():
+    known = np.arange(16) < 8  # on two replicas one has them all
+    weights = {name: np.ones(16) for name in TARGETS} | {"age": label_weights(known)}
+    learnt = []
+    for strategy in map(distribution.make_strategy, ("none", "mirrored")):
+        keras.utils.set_random_seed(1)
+        with strategy.scope():
+            model = network()
+        model.fit(TEXT, TARGETS, sample_weight=weights, batch_size=16, epochs=2, shuffle=False, verbose=0)
+        learnt.append(model.get_weights())
+    for one, two in zip(*learnt, strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-5)
 
 
 def test_uncertainty_by_hand():
     s = keras.Variable(0.5)
     probabilities, one = np.array([[0.5, 0.25, 0.25]]), np.array([0])
     learnt = HeadLoss(INCOME, uncertainty=s)(one, probabilities)
-    assert float(learnt) == pytest.approx(np.exp(-0.5) * np.log(2) + 0.5)
+    assert float(learnt) == pytest.approx(np.exp(-0.5) * np.log(2) + 0.25)  # the paper's equation 10
     squared = HeadLoss(AGE, uncertainty=s)(np.array([30.0]), np.array([[50.0]]))
     assert float(squared) == pytest.approx(0.5 * (np.exp(-0.5) * 4 + 0.5))
+    absolute = HeadLoss(AGE, deviation="absolute", uncertainty=s)(np.array([30.0]), np.array([[50.0]]))
+    assert float(absolute) == pytest.approx(np.exp(-0.5) * 2 + 0.5)
 
 
 def network(**arguments):
@@ -82,6 +106,14 @@ def test_fixed_weights_scale_the_total():
         network(loss_weights={"hight": 1.0})
 
 
+def test_names_that_are_wrong():
+    with pytest.raises(ValueError, match="must be numbers by head"):
+        network(loss_weights="learned")
+    model = build_multi_head_text(vocab_size=9, heads={"age": AGE}, filters=(), convolutions=(), embedding_dim=4)
+    with pytest.raises(ValueError, match="must name the outputs: age"):
+        compile_heads(model, "sgd", {"hight": AGE})
+
+
 def test_learnt_weights_move_and_are_saved(tmp_path):
     model = network(loss_weights="learnt")
     expected = model.predict(TEXT, verbose=0)
@@ -94,3 +126,12 @@ def test_learnt_weights_move_and_are_saved(tmp_path):
     for name, value in model.predict(TEXT, verbose=0).items():
         np.testing.assert_allclose(again.predict(TEXT, verbose=0)[name], value, atol=1e-6)
         assert value.shape == expected[name].shape
+
+
+def test_a_saved_model_loads_compiled(tmp_path):
+    model = network()
+    model.fit(TEXT, TARGETS, epochs=1, verbose=0)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    expected = model.evaluate(TEXT, TARGETS, verbose=0, return_dict=True)
+    assert again.evaluate(TEXT, TARGETS, verbose=0, return_dict=True) == pytest.approx(expected, rel=1e-4)

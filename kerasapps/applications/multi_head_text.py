@@ -28,6 +28,7 @@ def build_multi_head_text(
     pool_size: int = 5,
     padding: Literal["valid", "same"] = "valid",
     pooling: Pooling = "max",
+    layer_norm: bool = False,
     dense_units: Sequence[int] = (128,),
     dropout: float = 0.0,
     word_dropout: float = 0.0,
@@ -49,6 +50,7 @@ def build_multi_head_text(
         pool_size: How many steps become one between the stages.
         padding: "valid", or "same", which has steps beyond the ends of the text be zero.
         pooling: What becomes of the steps at last: their maximum or their average.
+        layer_norm: Whether the result is normalised: averages over long texts differ little from one another.
         dense_units: Widths of the layers between the text and the heads.
         dropout: Share of the features dropped before each of these and before the heads in training, in [0, 1).
         word_dropout: Share of the words left out in training, in [0, 1): no single word may decide.
@@ -87,17 +89,21 @@ def build_multi_head_text(
     x = layers.Embedding(vocab_size, embedding_dim, name="embedding")(text)  # (B, T, D)
     mask = NotPadding(name="mask")(text) if padding == "same" or not filters else None  # (B, T, 1)
     x = masked(x, mask, name="words")
+    if pooling == "max" and not filters:
+        x = layers.ReLU(name="words_relu")(x)
     if word_dropout:
         x = layers.Dropout(word_dropout, noise_shape=(None, None, 1), name="word_dropout")(x)
     for stage, (width, count) in enumerate(zip(filters, convolutions, strict=True), start=1):
         if stage > 1:
-            x = layers.MaxPooling1D(pool_size, padding=padding, name=f"stage{stage}_pool")(x)  # (B, T / pool_size, F)
+            x = pooled_steps(x, pool_size, padding=padding, name=f"stage{stage}_pool")  # (B, T / pool_size, F)
             if mask is not None:
-                mask = layers.MaxPooling1D(pool_size, padding=padding, name=f"stage{stage}_mask")(mask)
+                mask = pooled_steps(mask, pool_size, padding=padding, name=f"stage{stage}_mask")
         for i in range(1, count + 1):
             x = layers.Conv1D(width, kernel_size, padding=padding, activation="relu", name=f"stage{stage}_conv{i}")(x)
             x = masked(x, mask, name=f"stage{stage}_words{i}")
     features = pooled(x, mask, pooling=pooling, name="features")  # (B, F)
+    if layer_norm:
+        features = layers.LayerNormalization(name="features_ln")(features)
     for i, units in enumerate(dense_units, start=1):
         features = layers.Dropout(dropout, name=f"dropout{i}")(features)
         features = layers.Dense(units, activation="relu", name=f"dense{i}")(features)  # (B, units)
@@ -136,6 +142,7 @@ def build_profile(
     pool_size: int = 5,
     padding: Literal["valid", "same"] = "valid",
     pooling: Pooling = "max",
+    layer_norm: bool = False,
     dense_units: Sequence[int] = (128,),
     dropout: float = 0.0,
     word_dropout: float = 0.0,
@@ -155,6 +162,7 @@ def build_profile(
         pool_size: How many steps become one between the stages.
         padding: "valid", for texts of at least 269 tokens, or "same", for any.
         pooling: What becomes of the steps at last: their maximum or their average.
+        layer_norm: Whether the result is normalised: averages over long texts differ little from one another.
         dense_units: Widths of the layers between the text and the heads.
         dropout: Share of the features dropped in training, in [0, 1).
         word_dropout: Share of the words left out in training, in [0, 1).
@@ -181,6 +189,7 @@ def build_profile(
         pool_size=pool_size,
         padding=padding,
         pooling=pooling,
+        layer_norm=layer_norm,
         dense_units=dense_units,
         dropout=dropout,
         word_dropout=word_dropout,
@@ -215,6 +224,7 @@ def build_novel(
     pool_size: int = 5,
     padding: Literal["valid", "same"] = "valid",
     pooling: Pooling = "max",
+    layer_norm: bool = False,
     dense_units: Sequence[int] = (128,),
     dropout: float = 0.0,
     word_dropout: float = 0.0,
@@ -234,6 +244,7 @@ def build_novel(
         pool_size: How many steps become one between the stages.
         padding: "valid", for texts of at least 269 tokens, or "same", for any.
         pooling: What becomes of the steps at last: their maximum or their average.
+        layer_norm: Whether the result is normalised: averages over long texts differ little from one another.
         dense_units: Widths of the layers between the text and the heads.
         dropout: Share of the features dropped in training, in [0, 1).
         word_dropout: Share of the words left out in training, in [0, 1).
@@ -259,11 +270,20 @@ def build_novel(
         pool_size=pool_size,
         padding=padding,
         pooling=pooling,
+        layer_norm=layer_norm,
         dense_units=dense_units,
         dropout=dropout,
         word_dropout=word_dropout,
         name=name,
     )
+
+
+def pooled_steps(x, pool_size: int, *, padding: str, name: str):
+    """Takes the maximum of each `pool_size` steps: (B, T, F) -> (B, T / pool_size, F), rounded up for "same"."""
+    if padding == "same":
+        # Keras' own "same" would begin the windows at a place that depends on how far the batch is padded.
+        x = layers.ZeroPadding1D((0, pool_size - 1), name=f"{name}_end")(x)
+    return layers.MaxPooling1D(pool_size, name=name)(x)
 
 
 def masked(x, mask, *, name: str):
@@ -278,11 +298,25 @@ def pooled(x, mask, *, pooling: Pooling, name: str):
         ValueError: If `pooling` is neither "max" nor "average".
     """
     if pooling == "max":
-        # Zero, what padding has, is the least that relu gives.
+        # Zero, what padding has, is the least that a ReLU gives.
         return layers.GlobalMaxPooling1D(name=name)(x)
     if pooling == "average":
         return layers.GlobalAveragePooling1D(name=name)(x) if mask is None else MaskedAverage(name=name)(x, mask)
     raise ValueError(f"`pooling` must be max or average. Received: pooling={pooling!r}")
+
+
+def shortest_text(model: keras.Model) -> int:
+    """Returns the number of tokens that a text must have, padding included, for a network of this file."""
+    tokens = 1
+    for layer in reversed(model.layers):
+        if isinstance(layer, layers.MaxPooling1D) and not layer.name.endswith("_mask"):
+            tokens *= layer.pool_size[0]
+        elif isinstance(layer, layers.ZeroPadding1D) and not layer.name.endswith("_mask_end"):
+            tokens -= layer.padding[1]
+        elif isinstance(layer, layers.Conv1D) and layer.padding == "valid":
+            tokens += layer.kernel_size[0] - 1
+        tokens = max(tokens, 1)
+    return tokens
 
 
 def search_space(hp, **start) -> dict:
@@ -291,7 +325,6 @@ def search_space(hp, **start) -> dict:
         "embedding_dim": 256,
         "kernel_size": 5,
         "pooling": "max",
-        "padding": "valid",
         "dropout": 0.0,
         "word_dropout": 0.0,
     } | start
@@ -299,7 +332,6 @@ def search_space(hp, **start) -> dict:
         "embedding_dim": hp.Int("embedding_dim", 32, 256, step=32, default=start["embedding_dim"]),
         "kernel_size": hp.Int("kernel_size", 3, 7, step=2, default=start["kernel_size"]),
         "pooling": hp.Choice("pooling", ["max", "average"], default=start["pooling"]),
-        "padding": hp.Choice("padding", ["valid", "same"], default=start["padding"]),
         "dropout": hp.Float("dropout", 0.0, 0.5, step=0.1, default=start["dropout"]),
         "word_dropout": hp.Float("word_dropout", 0.0, 0.5, step=0.1, default=start["word_dropout"]),
     }

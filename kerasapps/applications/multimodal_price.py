@@ -95,8 +95,8 @@ def build_multimodal_price(
         raise ValueError("`numbers`, `category_sizes`, `vocab_size` or `image_shape` must be given. Received: none")
     if any(not scale > 0 for _, scale in numbers):
         raise ValueError(f"`numbers` must have standard deviations above 0. Received: numbers={numbers}")
-    sizes = {"embedding_dim": embedding_dim, "units": units, "filters": min(filters, default=0)}
-    sizes |= {"category_sizes": min(category_sizes, default=1)}
+    sizes = {"embedding_dim": embedding_dim, "units": units, "depth": depth}
+    sizes |= {"filters": min(filters, default=0), "category_sizes": min(category_sizes, default=1)}
     for argument, value in sizes.items():
         if value < 1:
             raise ValueError(f"`{argument}` must be at least 1. Received: {argument}={value}")
@@ -108,7 +108,10 @@ def build_multimodal_price(
     if numbers:
         inputs["numbers"] = keras.Input((len(numbers),), name="numbers")  # (B, N)
         means, variances = [mean for mean, _ in numbers], [scale**2 for _, scale in numbers]
-        standardised = layers.Normalization(mean=means, variance=variances, name="numbers_standardised")
+        # In bfloat16 the years 2015 and 2016 are one number.
+        standardised = layers.Normalization(
+            mean=means, variance=variances, dtype="float32", name="numbers_standardised"
+        )
         branches.append(standardised(inputs["numbers"]))
     if category_sizes:
         inputs["categories"] = keras.Input((len(category_sizes),), dtype="int32", name="categories")  # (B, K)

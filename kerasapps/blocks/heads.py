@@ -1,5 +1,7 @@
 """Heads: what a network predicts from its features, each kind with its own output."""
 
+import math
+
 import keras
 from keras import layers
 
@@ -23,10 +25,12 @@ class OrderedProbabilities(layers.Layer):
     def build(self, input_shape):
         """Makes the thresholds: the first one, and the steps from each to the next."""
         count = self.num_classes - 1
-        start = keras.initializers.Constant(-(count - 1) / 2)
-        self.first = self.add_weight(shape=(1,), initializer=start, name="first")
-        # softplus(0.5413) = 1: thresholds one apart, around 0.
-        self.steps = self.add_weight(shape=(count - 1,), initializer=keras.initializers.Constant(0.5413), name="steps")
+        # From about -2 to 2 however many there are: further out a class would have no probability, and no gradient.
+        step = 4 / self.num_classes
+        first = keras.initializers.Constant(-step * (count - 1) / 2)
+        self.first = self.add_weight(shape=(1,), initializer=first, name="first")
+        steps = keras.initializers.Constant(math.log(math.expm1(step)))  # before the softplus
+        self.steps = self.add_weight(shape=(count - 1,), initializer=steps, name="steps")
 
     def call(self, score):
         """Returns the probability of each section."""

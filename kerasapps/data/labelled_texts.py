@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from kerasapps.data.download import cache_folder, fetch, places, told
-from kerasapps.data.tables import check_columns, open_table, read_numbers
+from kerasapps.data.tables import as_numbers, check_columns, open_table, read_numbers, read_strings
 from kerasapps.errors import DataError
-from kerasapps.heads import Kind
+from kerasapps.heads import KINDS, Kind
 
-KINDS = ("regression", "classes", "ordinal", "binary")
 FEW_VALUES = 20  # a column with no more numbers than this holds classes
+
+# Names that the network and its inputs have themselves.
+TAKEN = {"text", "embedding", "mask", "words", "word_dropout", "features", "dropout", "uncertainty"}
 
 ADULT_URL = "https://archive.ics.uci.edu/static/public/2/adult.zip"
 ADULT_COLUMNS = (
@@ -136,16 +138,18 @@ def read_table(data: str, *, text: str, labels: Sequence[str], author: str | Non
     for name, kind in wanted.items():
         if kind is not None and kind not in KINDS:
             raise DataError(f"--labels {name}={kind}: the kind must be one of {', '.join(KINDS)}.")
+        if not name.isascii() or not name.isidentifier() or name in TAKEN:
+            raise DataError(f"The label {name!r} cannot name an output: rename the column, to letters, digits and _.")
         kinds[name] = kind or _guess(table[name])
         values[name] = _label(table[name], kinds[name], path=path)
     groups = np.arange(len(table))
     if author:
         # Nobody knows who wrote a row without an author: it is somebody of its own.
-        names = table[author].cast(polars.String).to_list()
+        names = read_strings(table[author], source=data)
         groups = np.array([f"author {name}" if name is not None else f"row {i}" for i, name in enumerate(names)])
     left_out = everyone - len(table)
     notes = (f"{left_out:,} rows without text are left out.",) if left_out else ()
-    texts = table[text].cast(polars.String).to_list()
+    texts = read_strings(table[text], source=data)
     return Labelled(texts, values, kinds, groups, notes, np.arange(len(texts)))
 
 
@@ -162,15 +166,16 @@ def _words(name: str, values: np.ndarray, *, numeric: bool) -> list[str]:
 
 def _guess(column) -> Kind:
     """Guesses what a label is: two values, many numbers, or classes."""
-    values = column.drop_nulls().n_unique()
-    if values == 2:
+    known = column.drop_nulls()
+    numbers = as_numbers(known)
+    if known.n_unique() == 2:
         return "binary"
-    return "regression" if column.dtype.is_numeric() and values > FEW_VALUES else "classes"
+    # Numbers that were stored in quotes are text that reads as numbers.
+    numeric = numbers is not None and numbers.null_count() == 0
+    return "regression" if numeric and known.n_unique() > FEW_VALUES else "classes"
 
 
 def _label(column, kind: Kind, *, path: Path) -> np.ndarray:
-    import polars
-
     if kind != "regression":
-        return np.array(column.cast(polars.String).to_list(), object)
+        return np.array(read_strings(column, source=str(path)), object)
     return read_numbers(column, source=str(path))

@@ -9,15 +9,21 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kerasapps.data.augmentation import picture_augment
 from kerasapps.data.garments import simulate_garments
 from kerasapps.data.pictures import read_picture
-from kerasapps.data.splits import Split, Splits, split_groups
-from kerasapps.data.tables import check_columns, open_table, read_numbers
+from kerasapps.data.splits import Augment, Split, Splits, split_groups
+from kerasapps.data.tables import check_columns, open_table, read_numbers, read_strings
+from kerasapps.data.words import WordIds, fit_words
 from kerasapps.errors import DataError
 
 GARMENTS = 16_000
 PARTS = ("train", "validation", "test")
 BRANCHES = ("metadata", "text", "image")
+# Training pictures are mirrored and moved by up to this share of their side: neither changes what a thing is worth.
+SHIFT = 0.05
+LEFT_OUT = 0.03  # share of each number, category, description and picture in training
+LENGTH = 500  # words of a description at most
 MOST_BROKEN = 0.05  # share of the pictures
 INPUTS = {"metadata": ("numbers", "categories"), "text": ("text",), "image": ("image", "has_image")}
 
@@ -71,14 +77,14 @@ class PriceCodec:
     Args:
         numbers: Mean and standard deviation of each column of numbers.
         categories: Values of each column of categories, by number from 1 on; 0 is any other.
-        words: Words of the descriptions by token id, from 2 on; None where there are none.
+        words: Words of the descriptions; None where there are none.
         image_shape: Height, width and channels of the pictures; None where there are none.
         price: Mean and standard deviation of the logarithm of the price.
     """
 
     numbers: dict[str, tuple[float, float]]
     categories: dict[str, tuple[str, ...]]
-    words: tuple[str, ...] | None
+    words: WordIds | None
     image_shape: tuple[int, int, int] | None
     price: tuple[float, float]
 
@@ -88,15 +94,11 @@ class PriceCodec:
         return {
             "numbers": tuple(self.numbers.values()),
             "category_sizes": tuple(len(values) + 1 for values in self.categories.values()),
-            "vocab_size": None if self.words is None else len(self.words) + 2,
+            "vocab_size": None if self.words is None else self.words.size,
             "image_shape": self.image_shape,
             "price_mean": self.price[0],
             "price_scale": self.price[1],
         }
-
-    @cached_property
-    def _vectorize(self) -> keras.layers.TextVectorization:
-        return keras.layers.TextVectorization(vocabulary=list(self.words))
 
     @cached_property
     def _lookups(self) -> dict[str, keras.layers.StringLookup]:
@@ -104,7 +106,7 @@ class PriceCodec:
 
     def split(self, things: Things) -> Split:
         """Returns rows: an input for each branch, and the target "log_price"."""
-        inputs = {}
+        inputs, lengths = {}, {}
         if self.numbers:
             # What is not known is the mean: standardised, nothing.
             columns = [
@@ -113,16 +115,38 @@ class PriceCodec:
             ]
             inputs["numbers"] = np.stack(columns, 1).astype(np.float32)
         if self.categories:
-            columns = [lookup(things.categories[name].astype(str)).numpy() for name, lookup in self._lookups.items()]
+            columns = [lookup(list(things.categories[name])).numpy() for name, lookup in self._lookups.items()]
             inputs["categories"] = np.stack(columns, 1).astype(np.int32)
         if self.words is not None:
-            ids = self._vectorize(things.texts.astype(str)).numpy().astype(np.int32)
-            inputs["text"] = ids if ids.shape[1] else np.zeros((len(ids), 1), np.int32)
+            inputs["text"], lengths["text"] = self.words.encode(things.texts)
         prepare = None
         if self.image_shape is not None:
             inputs |= {"image": things.images, "has_image": things.has_image}
             prepare = hide_missing
-        return Split(inputs, {"log_price": things.log_price.astype(np.float32)}, prepare=prepare)
+        targets = {"log_price": things.log_price.astype(np.float32)}
+        return Split(inputs, targets, lengths=lengths, prepare=prepare)
+
+    def augmentation(self) -> Augment:
+        """Returns what changes training things: pictures move a little, and a share of all that is known is left out.
+
+        Left out so that the network learns to do without: what is never missing in the data may be missing later.
+        """
+        move = picture_augment(flip=True, shift=SHIFT)
+        columns = {"numbers": len(self.numbers), "categories": len(self.categories), "text": 1, "has_image": 1}
+        unknown = {"numbers": [mean for mean, _ in self.numbers.values()]}
+
+        def augment(inputs: dict, targets: dict, seed: tf.Tensor) -> tuple[dict, dict]:
+            if "image" in inputs:
+                inputs, targets = move(inputs, targets, tf.random.fold_in(seed, 0))
+            changed = dict(inputs)
+            for i, name in enumerate([name for name in columns if name in inputs], start=1):
+                values = inputs[name]
+                draws = tf.random.stateless_uniform((tf.shape(values)[0], columns[name]), tf.random.fold_in(seed, i))
+                left_out = (draws if len(values.shape) == 2 else draws[:, 0]) < LEFT_OUT
+                changed[name] = tf.where(left_out, tf.cast(unknown.get(name, 0), values.dtype), values)
+            return changed, targets
+
+        return augment
 
 
 def hide_missing(inputs: dict) -> dict:
@@ -147,7 +171,9 @@ class PriceSplits(Splits):
         for part in PARTS:
             split = getattr(self, part)
             inputs = {name: values for name, values in split.inputs.items() if name in kept}
-            parts[part] = replace(split, inputs=inputs, prepare=split.prepare if "image" in inputs else None)
+            lengths = {name: values for name, values in split.lengths.items() if name in kept}
+            prepare = split.prepare if "image" in inputs else None
+            parts[part] = replace(split, inputs=inputs, lengths=lengths, prepare=prepare)
         codec = replace(
             self.codec,
             numbers=self.codec.numbers if "numbers" in kept else {},
@@ -155,7 +181,11 @@ class PriceSplits(Splits):
             words=self.codec.words if "text" in kept else None,
             image_shape=self.codec.image_shape if "image" in kept else None,
         )
-        return replace(self, **parts, codec=codec, sizes=codec.sizes)
+        things = self.things
+        if codec.sizes != self.sizes:
+            # The best possible estimate sees everything.
+            things = {part: replace(rows, best=None) for part, rows in things.items()}
+        return replace(self, **parts, codec=codec, sizes=codec.sizes, things=things)
 
 
 def load_prices(
@@ -221,6 +251,7 @@ def load_prices(
     parts = {part: things.take(rows[part][:limit]) for part in PARTS}
     codec = fit_codec(parts["train"], vocab_size=vocab_size)
     splits = {part: codec.split(parts[part]) for part in PARTS}
+    splits["train"] = replace(splits["train"], augment=codec.augmentation())
     return PriceSplits(**splits, sizes=codec.sizes, codec=codec, things=parts, notes=things.notes)
 
 
@@ -228,7 +259,7 @@ def fit_codec(train: Things, *, vocab_size: int) -> PriceCodec:
     """Collects scales, categories and words.
 
     Raises:
-        DataError: If all prices are the same, or a column of numbers has one value only.
+        DataError: If all prices are the same, or a column of numbers has one value only, or one of categories none.
     """
     numbers = {}
     for name, values in train.numbers.items():
@@ -236,14 +267,15 @@ def fit_codec(train: Things, *, vocab_size: int) -> PriceCodec:
         if len(known) == 0 or known.std() == 0:
             raise DataError(f"The numbers in {name} are all the same or missing: leave the column out.")
         numbers[name] = (float(known.mean()), float(known.std()))
+    for name, values in train.categories.items():
+        if not set(values) - {""}:
+            raise DataError(f"No thing to train on has a {name}: leave the column out.")
     if train.log_price.std() == 0:
         raise DataError("All prices to train on are the same.")
     words = None
     if train.texts is not None:
-        vectorize = keras.layers.TextVectorization(max_tokens=vocab_size)
-        vectorize.adapt(train.texts.astype(str))
-        words = tuple(vectorize.get_vocabulary(include_special_tokens=False))
-        if not words:
+        words = fit_words(train.texts, size=vocab_size, length=LENGTH)
+        if not words.words:
             raise DataError("The descriptions to train on hold no word: leave them out.")
     return PriceCodec(
         numbers,
@@ -284,7 +316,7 @@ def read_things(
     notes = [f"{everything - len(table):,} rows without a price are left out."] if everything > len(table) else []
 
     def strings(name: str) -> np.ndarray:
-        return np.array([value or "" for value in table[name].cast(polars.String).to_list()], object)
+        return np.array([value or "" for value in read_strings(table[name], source=data)], object)
 
     images, has_image = None, np.zeros(len(table), bool)
     if image:

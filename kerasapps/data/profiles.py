@@ -2,16 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
-import keras
 import numpy as np
 
 from kerasapps.data.labelled_texts import Labelled, read_adult, read_table
 from kerasapps.data.posts import People, bayes_estimates, simulate_people
 from kerasapps.data.splits import Split, Splits, split_groups
+from kerasapps.data.words import WordIds, fit_words
 from kerasapps.errors import DataError
-from kerasapps.heads import Head
+from kerasapps.heads import Head, label_weights
 
 PEOPLE = 24_000
 PARTS = ("train", "validation", "test")
@@ -22,35 +21,23 @@ class TextCodec:
     """Turns texts into token ids and labels into numbers, and back; all of it fitted to a training part.
 
     Args:
-        words: Words by token id, from 2 on: 0 is padding, 1 any other word.
-        length: Tokens of a text at most.
+        words: Words as token ids.
         heads: What there is to predict, by name.
         classes: Names of the classes, in order, of each head that has classes or two sides.
     """
 
-    words: tuple[str, ...]
-    length: int
+    words: WordIds
     heads: dict[str, Head]
     classes: dict[str, tuple[str, ...]]
 
     @property
     def sizes(self) -> dict:
         """Arguments of the builder."""
-        return {"vocab_size": len(self.words) + 2, "heads": self.heads}
-
-    @cached_property
-    def _vectorize(self) -> keras.layers.TextVectorization:
-        return keras.layers.TextVectorization(vocabulary=list(self.words), ragged=True)
-
-    def encode(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Returns token ids int32 (n, T), padded at the end, and how many each text has (n,), at least 1."""
-        ragged = self._vectorize(np.array(texts, object))
-        lengths = np.clip(ragged.row_lengths().numpy(), 1, self.length).astype(np.int32)
-        return ragged.to_tensor(shape=(None, max(1, int(lengths.max())))).numpy().astype(np.int32), lengths
+        return {"vocab_size": self.words.size, "heads": self.heads}
 
     def split(self, part: Labelled) -> Split:
-        """Returns rows: input "text", a target for each head, and weights that are 0 where a label is missing."""
-        ids, lengths = self.encode(part.texts)
+        """Returns rows: input "text", a target for each head, and weights as `label_weights` has them."""
+        ids, lengths = self.words.encode(part.texts)
         targets, weights = {}, {}
         for name, head in self.heads.items():
             if head.kind == "regression":
@@ -61,7 +48,7 @@ class TextCodec:
             known = np.isfinite(values)
             values = np.where(known, values, 0)
             targets[name] = values.astype(np.int32 if head.has_classes else np.float32)
-            weights[name] = known.astype(np.float32)
+            weights[name] = label_weights(known)
         return Split({"text": ids}, targets, lengths={"text": lengths}, weights=weights)
 
 
@@ -90,6 +77,13 @@ class ProfileSplits(Splits):
             kept = [{name: arrays[name] for name in heads} for arrays in (split.targets, split.weights)]
             parts[part] = replace(split, targets=kept[0], weights=kept[1])
         return replace(self, **parts)
+
+    def as_seen_by(self, codec: TextCodec, *, limit: int | None = None) -> "ProfileSplits":
+        """Returns the splits by the codec of a trained network, with so many test rows at most."""
+        rows = self.rows | {"test": self.rows["test"].take(np.arange(len(self.test))[:limit])}
+        parts = {part: codec.split(rows[part]) for part in PARTS}
+        reference = None if self.reference is None else {k: v[:limit] for k, v in self.reference.items()}
+        return replace(self, **parts, sizes=codec.sizes, codec=codec, rows=rows, reference=reference)
 
 
 def load_profiles(
@@ -151,6 +145,10 @@ def load_profiles(
     codec = fit_codec(rows["train"], vocab_size=vocab_size, length=length)
     splits = {part: codec.split(rows[part]) for part in PARTS}
     reference = None if people is None else bayes_estimates(people.take(numbers["test"]))
+    if reference:
+        # A class that no row to train on has is none of the network's, and is as if it were never guessed.
+        places = {name: place for place, name in enumerate(codec.classes["income"])}
+        reference["income"] = np.array([places.get(income_name(group), -1) for group in reference["income"]])
     notes = labelled.notes + _unseen(codec, rows)
     return ProfileSplits(**splits, sizes=codec.sizes, codec=codec, rows=rows, reference=reference, notes=notes)
 
@@ -161,10 +159,8 @@ def fit_codec(train: Labelled, *, vocab_size: int, length: int) -> TextCodec:
     Raises:
         DataError: If a label has one value only, or none.
     """
-    vectorize = keras.layers.TextVectorization(max_tokens=vocab_size, ragged=True)
-    vectorize.adapt(np.array(train.texts, object))
-    words = tuple(vectorize.get_vocabulary(include_special_tokens=False))
-    if not words:
+    words = fit_words(train.texts, size=vocab_size, length=length)
+    if not words.words:
         raise DataError("The texts to train on hold no word.")
     heads, classes = {}, {}
     for name, kind in train.kinds.items():
@@ -180,15 +176,24 @@ def fit_codec(train: Labelled, *, vocab_size: int, length: int) -> TextCodec:
             continue
         if kind == "binary" and len(distinct) > 2:
             raise DataError(f"The label {name} has {len(distinct)} values, which are too many for binary.")
+        if kind == "ordinal" and any(_order(value)[0] for value in distinct):
+            raise DataError(
+                f"The label {name} is ordinal, but {distinct[-1]!r} is no number: number the classes in their order."
+            )
         heads[name] = Head(kind, num_classes=None if kind == "binary" else len(distinct))
         classes[name] = tuple(distinct)
-    return TextCodec(words, length, heads, classes)
+    return TextCodec(words, heads, classes)
+
+
+def income_name(group: int) -> str:
+    """Returns what a simulated income group is called."""
+    return f"group {group}"
 
 
 def _as_labelled(people: People) -> Labelled:
     labels = {
         "age": people.age.astype(np.float64),
-        "income": np.array([f"group {group}" for group in people.income], object),
+        "income": np.array([income_name(group) for group in people.income], object),
         "gender": np.array([("a", "b")[gender] for gender in people.gender], object),
     }
     kinds = {"age": "regression", "income": "classes", "gender": "binary"}
@@ -199,7 +204,7 @@ def _as_labelled(people: People) -> Labelled:
 def _order(value: str | float) -> tuple[bool, float, str]:
     """Sorts numbers by size, also where they are text, and then words by letter."""
     try:
-        return False, float(value), ""
+        return False, float(value), str(value)
     except ValueError:
         return True, 0.0, value
 

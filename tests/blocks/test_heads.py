@@ -25,6 +25,11 @@ def test_ordered_probabilities_begin_one_apart_around_zero():
     assert probabilities.sum() == pytest.approx(1)
 
 
+def test_many_ordered_classes_all_begin_alive():
+    probabilities = np.array(OrderedProbabilities(60)(np.zeros((1, 1), np.float32)))[0]
+    assert probabilities.min() > 1e-3
+
+
 def test_two_ordered_classes_have_one_threshold():
     layer = OrderedProbabilities(2)
     np.testing.assert_allclose(layer(np.zeros((1, 1), np.float32)), [[0.5, 0.5]])

@@ -55,6 +55,23 @@ def test_a_missing_picture_is_minus_one_and_a_missing_description_is_padding(off
     assert without_text == 1
 
 
+def test_only_training_pictures_change_and_missing_ones_stay_missing(offers):
+    splits = load_prices(str(offers), **COLUMNS, size=16)
+    batches = list(splits.train.epochs(28, seed=0, first=0, last=2))
+    images = [batch[0]["image"].numpy() for batch in batches]
+    for epoch in images:
+        missing = epoch.max((1, 2, 3)) < 0
+        assert missing.sum() == (~splits.things["train"].has_image).sum()
+        assert (epoch[missing] == -1).all()
+    garments = load_prices("garments", limit=24)
+    shown, stored = next(iter(garments.train.epochs(24, seed=0, first=0, last=1)))[0]["image"], garments.train.inputs
+    assert not {image.numpy().tobytes() for image in shown} <= {
+        image.astype(np.float32).tobytes() for image in stored["image"]
+    }
+    plain = next(iter(garments.test.batches(8)))[0]["image"].numpy()
+    np.testing.assert_array_equal(plain, garments.test.inputs["image"][:8].astype(np.float32))
+
+
 def test_a_missing_number_is_the_mean(offers):
     splits = load_prices(str(offers), **COLUMNS, size=16)
     found = []

@@ -52,7 +52,7 @@ def test_a_table_of_any_kind(tmp_path, name):
     assert heads["age"].mean == pytest.approx(train.mean())
     assert heads["age"].scale == pytest.approx(train.std())
     assert splits.train.targets["decade"].dtype == np.int32
-    assert splits.sizes == {"vocab_size": len(splits.codec.words) + 2, "heads": heads}
+    assert splits.sizes == {"vocab_size": splits.codec.words.size, "heads": heads}
 
 
 def test_nobody_is_in_two_parts(tmp_path):
@@ -68,7 +68,7 @@ def test_words_come_from_the_training_part_alone(tmp_path):
     columns = rows()
     columns["body"] = [f"only{i}" for i in range(120)]
     splits = load_profiles(write(tmp_path / "posts.csv", columns), text="body", labels=LABELS)
-    assert set(splits.codec.words) == {text for text in splits.rows["train"].texts}
+    assert set(splits.codec.words.words) == {text for text in splits.rows["train"].texts}
     assert set(np.unique(splits.test.inputs["text"])) == {1}
 
 
@@ -92,7 +92,8 @@ def test_labels_are_removed_to_train_and_validate_but_not_to_test():
     half = load_profiles("posts", limit=400, seed=1, missing=0.5)
     for name in ("age", "income", "gender"):
         assert whole.train.weights[name].mean() == 1
-        assert 0.4 < half.train.weights[name].mean() < 0.6
+        assert 0.4 < (half.train.weights[name] > 0).mean() < 0.6
+        assert half.train.weights[name].mean() == pytest.approx(1)
         assert half.test.weights[name].mean() == 1
     assert not np.array_equal(half.train.weights["age"], half.train.weights["gender"])
     assert whole.rows["train"].texts == half.rows["train"].texts
@@ -104,6 +105,31 @@ def test_the_reference_is_of_the_test_part():
     assert len(splits.reference["age"]) == len(truth)
     error = np.abs(splits.reference["age"] - truth).mean()
     assert error < 0.6 * np.abs(np.median(truth) - truth).mean()
+
+
+def test_the_reference_counts_in_the_classes_of_the_network():
+    splits = load_profiles("posts", limit=20, seed=3)  # too few for all ten income groups
+    names = splits.codec.classes["income"]
+    assert len(names) < 10
+    truth = [label if label in names else None for label in splits.rows["test"].labels["income"]]
+    right = [
+        place >= 0 and names[place] == label for place, label in zip(splits.reference["income"], truth, strict=True)
+    ]
+    assert np.mean(right) > 0.2
+
+
+def test_the_test_part_as_a_trained_network_sees_it(tmp_path):
+    columns = rows()
+    first = load_profiles(write(tmp_path / "posts.csv", columns), text="body", labels=LABELS)
+    columns["body"] = [f"new {text}" for text in columns["body"]]
+    columns["sex"] = ["a" if value == "f" else value for value in columns["sex"]]
+    changed = load_profiles(write(tmp_path / "other.csv", columns), text="body", labels=LABELS)
+    seen = changed.as_seen_by(first.codec, limit=5)
+    assert len(seen.test) == len(seen.rows["test"].texts) == 5
+    assert seen.codec.classes["sex"] == ("f", "m")
+    known = np.array([label == "m" for label in seen.rows["test"].labels["sex"]])
+    np.testing.assert_array_equal(seen.test.weights["sex"] > 0, known)  # "a" is no class of the network
+    assert (seen.test.inputs["text"][:, 0] == 1).all()  # "new" is no word of it
 
 
 def test_some_heads_alone():
@@ -120,7 +146,7 @@ def test_a_class_that_was_never_seen_is_left_out(tmp_path):
     columns["sex"][int(tested.removeprefix("author "))] = "x"
     splits = load_profiles(write(tmp_path / "posts.csv", columns), text="body", labels=("sex=classes",), author="user")
     assert splits.codec.classes["sex"] == ("f", "m")
-    assert splits.test.weights["sex"].sum() == len(splits.test) - 1
+    assert (splits.test.weights["sex"] > 0).sum() == len(splits.test) - 1
     assert any("sex x" in note for note in splits.notes)
 
 
@@ -164,6 +190,46 @@ def test_rows_without_text_are_left_out(tmp_path):
     table = read_table(str(path), text="text", labels=("age=regression",), author=None)
     assert len(table.texts) == 29
     assert table.notes == ("1 rows without text are left out.",)
+
+
+def test_what_is_blank_is_missing_however_it_is_stored(tmp_path):
+    lines = ['"text","age","sex"'] + [
+        f'"text {i}","{i if i % 5 else ""}","{"" if i % 7 == 0 else "ab"[i % 2]}"' for i in range(1, 60)
+    ]
+    (tmp_path / "quoted.csv").write_text("\n".join([*lines, '"  ","3","a"']))
+    table = read_table(str(tmp_path / "quoted.csv"), text="text", labels=("age", "sex"), author=None)
+    assert table.kinds == {"age": "regression", "sex": "binary"}
+    assert len(table.texts) == 59
+    assert np.isnan(table.labels["age"]).sum() == 11
+    assert [value is None for value in table.labels["sex"]] == [i % 7 == 0 for i in range(1, 60)]
+    polars.DataFrame({"text": ["a", "b", "c"] * 9, "yes": [0.0, 1.0, float("nan")] * 9}).write_parquet(
+        tmp_path / "gaps.parquet"
+    )
+    gaps = read_table(str(tmp_path / "gaps.parquet"), text="text", labels=("yes",), author=None)
+    assert gaps.kinds == {"yes": "binary"}
+    assert [value is None for value in gaps.labels["yes"]] == [False, False, True] * 9
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ("größe", "'größe' cannot name an output"),
+        ("household income", "rename the column"),
+        ("features", "'features' cannot name an output"),
+        ("tags", "tags holds neither text nor numbers"),
+    ],
+)
+def test_a_column_that_cannot_be_a_label(tmp_path, column, message):
+    lines = [{"text": f"text {i}", column: ["x"] if column == "tags" else i} for i in range(30)]
+    (tmp_path / "posts.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    with pytest.raises(DataError, match=message):
+        read_table(str(tmp_path / "posts.jsonl"), text="text", labels=(column,), author=None)
+
+
+def test_words_have_no_order(tmp_path):
+    sizes = {"size": [("low", "medium", "high")[i % 3] for i in range(120)]}
+    with pytest.raises(DataError, match="number the classes in their order"):
+        load_profiles(write(tmp_path / "posts.csv", rows() | sizes), text="body", labels=("size=ordinal",))
 
 
 @pytest.mark.real_data

@@ -43,7 +43,7 @@ def test_train_learns_what_a_guess_cannot_reach(trained):
     assert metrics["log_price_mae"] < 0.55  # 0.68 by guessing
     assert 0.15 < metrics["log_price_mae_reference"] < 0.3
     html = (trained / "report.html").read_text()
-    for shown in ("best possible", "Error by kind", "without a description", "without a picture", "python -m"):
+    for shown in ("best possible", "Error by kind", "without a description", "without a picture", "python "):
         assert shown in html
     for name in ("model.keras", "vocabulary.json", "figures/prices.png", "figures/examples.png"):
         assert (trained / name).is_file()
@@ -81,6 +81,23 @@ def test_predict_from_what_is_known(trained, tmp_path, capsys):
 )
 def test_predict_refuses(trained, capsys, arguments, message):
     assert message in refused(capsys, "predict", "--run", trained, *arguments)
+
+
+def test_the_average_has_the_best_weights_that_add_up_to_one():
+    rng = np.random.default_rng(0)
+    a, b, noise = 2 * rng.normal(size=4000), rng.normal(size=4000), 0.25 * rng.normal(size=4000)
+    part = {"a": {"validation": a, "test": a}, "b": {"validation": b, "test": b}}
+    joint = {"joint": {"validation_truth": a + b + noise}}
+    average = experiment.weighted_average(part | joint, ["a", "b"])
+    share = np.polyfit(a - b, average - b, 1)[0]
+    np.testing.assert_allclose(average, share * a + (1 - share) * b, atol=1e-6)
+    assert share == pytest.approx(0.8, abs=0.02)  # by hand: the least of E(a + b - share * a - (1 - share) * b)**2
+
+
+def test_evaluate_takes_the_words_of_the_run(trained, capsys):
+    run("evaluate", "--run", trained, "--limit", 50)
+    few = capsys.readouterr().out
+    assert float(few.split("network")[1].split()[0]) < 0.6
 
 
 def test_compare_joint_and_average(tmp_path):

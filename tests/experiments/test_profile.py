@@ -50,7 +50,7 @@ def test_train_learns_what_a_guess_cannot_reach(trained):
     assert metrics["gender_accuracy"] > 0.54  # 0.5 by guessing
     assert metrics["age_mae_reference"] < 6.5
     html = (trained / "report.html").read_text()
-    for shown in ("best possible (Bayes)", "Error by subgroup", "What it says of test rows", "python -m"):
+    for shown in ("best possible (Bayes)", "Error by subgroup", "What it says of test rows", "python "):
         assert shown in html
     for name in ("config.json", "history.csv", "model.keras", "vocabulary.json", "figures/calibration.png"):
         assert (trained / name).is_file()
@@ -62,12 +62,27 @@ def test_evaluate_repeats_what_train_found(trained, capsys):
     assert f"{read(trained, 'metrics.json')['age_mae']:.2f}" in printed
 
 
+def test_evaluate_takes_the_words_of_the_run(trained, capsys):
+    run("evaluate", "--run", trained, "--limit", 200)
+    error = float(capsys.readouterr().out.split("network")[1].split()[0])
+    assert error == pytest.approx(read(trained, "metrics.json")["age_mae"], rel=0.2)
+
+
 def test_predict(trained, capsys):
     run("predict", "--run", trained, "--text", "A day in the harbour, hooray! The regatta and the tide.")
     printed = capsys.readouterr().out
     for name in ("age: ", "income: group", "gender: "):
         assert name in printed
     assert "None of these words" in refused(capsys, "predict", "--run", trained, "--text", "xyzzy plugh")
+    assert "None of these words" in refused(capsys, "predict", "--run", trained, "--text", "при" * 100)
+
+
+def test_predict_a_file(trained, tmp_path, capsys):
+    (tmp_path / "post.txt").write_text("The regatta, the harbour and the tide.")
+    run("predict", "--run", trained, "--text", tmp_path / "post.txt")
+    assert "age: " in capsys.readouterr().out
+    (tmp_path / "post.jpg").write_bytes(b"\xff\xd8\xff")
+    assert "holds no text in UTF-8" in refused(capsys, "predict", "--run", trained, "--text", tmp_path / "post.jpg")
 
 
 def test_compare_has_one_row_a_head_and_share(tmp_path, capsys):
@@ -102,6 +117,24 @@ def test_loss_weights(tmp_path, weights):
     run("predict", "--run", tmp_path / "run", "--text", "the harbour")
 
 
+def test_compare_with_learnt_weights(tmp_path):
+    arguments = ("--smoke", "--seeds", 1, "--shares", 0, "--loss-weights", "learnt")
+    run("compare", *arguments, "--out", tmp_path / "run")
+    assert "income_accuracy_joint_0" in read(tmp_path / "run", "metrics.json")
+
+
+def test_the_lectures_network_reads_short_texts(tmp_path, capsys):
+    small = '{"filters": [4, 4, 4], "embedding_dim": 4}'
+    run("train", "--smoke", "--epochs", 1, "--params", small, "--out", tmp_path / "run")
+    run("predict", "--run", tmp_path / "run", "--text", "the harbour")
+    assert "age: " in capsys.readouterr().out
+
+
+def test_lazy_adam_trains(tmp_path):
+    run("train", "--smoke", "--lazy", "--out", tmp_path / "run")
+    assert read(tmp_path / "run", "config.json")["settings"]["lazy"] is True
+
+
 def table(folder: Path) -> Path:
     columns = {
         "text": [f"word{i % 5} and text" for i in range(60)],
@@ -118,16 +151,20 @@ def test_ones_own_table_and_one_head(tmp_path, capsys):
     assert {"age_mae", "sex_accuracy"} <= read(tmp_path / "two", "metrics.json").keys()
     run("train", "--data", data, "--labels", "sex", "--smoke", "--out", tmp_path / "one")
     assert "sex_accuracy" in read(tmp_path / "one", "metrics.json")
+    run("search", "--data", data, "--labels", "sex", "--objective", "sex", "--smoke", "--max-trials", 1, "--out",
+        tmp_path / "search")  # fmt: skip
+    assert "val_accuracy" in read(tmp_path / "search", "metrics.json")
+    run("predict", "--run", tmp_path / "search", "--text", "word1 and text")
     run("evaluate", "--run", tmp_path / "one")
     assert "% right" in capsys.readouterr().out
 
 
 @pytest.mark.real_data
 def test_adult_beside_gradient_boosting(tmp_path):
-    run("train", "--data", "adult", "--limit", 2000, "--epochs", 3, "--out", tmp_path / "run")
+    run("train", "--data", "adult", "--limit", 2000, "--epochs", 8, "--out", tmp_path / "run")
     metrics = read(tmp_path / "run", "metrics.json")
     assert metrics["income_accuracy"] > 0.76
-    assert metrics["gender_accuracy"] > 0.74
+    assert metrics["gender_accuracy"] > 0.72  # 0.68 by guessing
     assert metrics["age_mae_baseline"] < 10
     assert metrics["income_accuracy_baseline"] > 0.8
 
@@ -144,6 +181,7 @@ def test_adult_beside_gradient_boosting(tmp_path):
         (("train", "--params", '{"depth": 3}'), "--params do not fit this network"),
         (("train", "--data", "nowhere.csv"), "neither posts, adult nor a file"),
         (("compare", "--seeds", 0), "--seeds must be at least 1"),
+        (("compare", "--shares", 1.5), "--shares must be in [0, 1)"),
     ],
 )
 def test_one_clear_sentence(tmp_path, capsys, arguments, message):
