@@ -48,8 +48,8 @@ def compare(
         batch: Items in a step.
 
     Returns:
-        `records` and `ratios`. A ratio above 1 says that ours is faster; that to a library is to its variant with
-        the best median, and the median over the pairs.
+        `records` and `ratios`. A ratio above 1 says that ours is faster; it is the median over the pairs. There is
+        one to each implementation, and as "vs_torch" one to PyTorch's variant with the best median.
     """
     records, ratios = [], {}
     for case, implementations in cases.items():
@@ -76,15 +76,16 @@ def compare(
                     "peak_memory_mib": details[name]["peak_memory_mib"],
                 }
             )
-        ours = np.array(seconds[implementations[0].name])
+        ours, *others = seconds
+        compared = {name: name for name in others}
+        torch = [name for name in others if name.startswith("torch")]
+        if torch:
+            compared["torch"] = min(torch, key=lambda name: np.median(seconds[name]))
         ratios[case] = {}
-        for library in ("keras", "torch"):
-            variants = [name for name in seconds if name.startswith(library)]
-            if variants:
-                best = min(variants, key=lambda name: np.median(seconds[name]))
-                pairs = np.array(seconds[best]) / ours
-                ratios[case][f"vs_{library}"] = float(np.median(pairs))
-                ratios[case][f"vs_{library}_pairs"] = [round(float(pair), 3) for pair in pairs]
+        for label, name in compared.items():
+            pairs = np.array(seconds[name]) / np.array(seconds[ours])
+            ratios[case][f"vs_{label}"] = float(np.median(pairs))
+            ratios[case][f"vs_{label}_pairs"] = [round(float(pair), 3) for pair in pairs]
     return {"records": records, "ratios": ratios, "peak_flops": peak}
 
 
@@ -129,6 +130,6 @@ def write(path: Path, result: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=2) + "\n")
     for case, ratios in result["ratios"].items():
-        shown = ", ".join(f"{value:.2f} {name}" for name, value in ratios.items() if not name.endswith("_pairs"))
+        shown = "; ".join(f"{value:.2f} {name}" for name, value in ratios.items() if not name.endswith("_pairs"))
         print(f"{case}: {shown}")
     print(path)

@@ -1,8 +1,9 @@
-"""Memory while pictures stream from disk: a generated set larger than it may keep, epoch after epoch.
+"""Memory while a network trains on pictures that stream from disk: generated sets larger than may be kept.
 
-    python -m benchmarks.image_streaming --pictures 20000 --size 256
+    python -m benchmarks.image_streaming --pictures 5000 20000 --size 256
 
-Prints pictures a second and resident memory for every epoch; memory must not grow with the size of the set.
+Prints pictures a second and resident memory for every epoch, for each number of pictures in a process of its own.
+Memory must grow neither with the epochs nor with the size of the set, but for its list of files.
 """
 
 import os
@@ -10,36 +11,59 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import re
+import subprocess
+import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import keras
 import numpy as np
 import tyro
 from PIL import Image
+
+from kerasapps import build_separable_classifier
+from kerasapps.data.images import load_images
 
 CLASSES = 10
 
 
 def main(
-    *, pictures: int = 20_000, size: int = 256, epochs: int = 3, batch_size: int = 64, memory_mib: int = 256
+    *,
+    pictures: tuple[int, ...] = (5_000, 20_000),
+    size: int = 256,
+    epochs: int = 5,
+    batch_size: int = 64,
+    memory_mib: int = 256,
 ) -> None:
-    """Generates pictures in a temporary folder, streams them and measures.
+    """Generates pictures in a temporary folder, trains a small network on them and measures.
 
     Args:
-        pictures: Number of JPEG files to generate.
+        pictures: Numbers of JPEG files to generate.
         size: Side of the pictures, as stored and as streamed.
         epochs: Passes over the training part.
         batch_size: Pictures in a batch.
-        memory_mib: What the loader may keep in memory; the decoded set should be larger.
+        memory_mib: What the loader may keep in memory; the decoded sets should be larger.
     """
-    from kerasapps.data.images import load_images
+    if len(pictures) == 1:
+        measure(pictures[0], size=size, epochs=epochs, batch_size=batch_size, memory_mib=memory_mib)
+        return
+    shared = {"--size": size, "--epochs": epochs, "--batch-size": batch_size, "--memory-mib": memory_mib}
+    options = [str(word) for option in shared.items() for word in option]
+    for count in pictures:
+        # One that follows another in the same process would find its memory.
+        command = [sys.executable, "-m", "benchmarks.image_streaming", "--pictures", str(count), *options]
+        subprocess.run(command, check=True)
 
-    print(f"decoded: {pictures * size * size * 3 / 2**20:,.0f} MiB; may be kept: {memory_mib:,} MiB")
+
+def measure(pictures: int, *, size: int, epochs: int, batch_size: int, memory_mib: int) -> None:
+    """Trains on one set and prints what it took."""
+    decoded = pictures * size * size * 3 / 2**20
+    print(f"{pictures:,} pictures, decoded: {decoded:,.0f} MiB; may be kept: {memory_mib:,} MiB", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         generate(Path(folder), pictures=pictures, size=size)
-        print(f"on disk: {sum(path.stat().st_size for path in Path(folder).glob('*/*')) / 2**20:,.0f} MiB")
+        print(f"on disk: {sum(path.stat().st_size for path in Path(folder).glob('*/*')) / 2**20:,.0f} MiB", flush=True)
         before = resident_mib()
         started = time.perf_counter()
         splits = load_images(folder, size=size, memory_mib=memory_mib)
@@ -47,19 +71,43 @@ def main(
         if splits.train.read is None:
             print("The set fits into memory and is not streamed: use more pictures or less --memory-mib.")
         print(
-            f"checked once: {pictures / seconds:,.0f} pictures/s, resident {before:,.0f} -> {resident_mib():,.0f} MiB"
+            f"checked once: {pictures / seconds:,.0f} pictures/s, resident {before:,.0f} -> {resident_mib():,.0f} MiB",
+            flush=True,
         )
-        for epoch in range(epochs):
-            started, count, highest = time.perf_counter(), 0, 0.0
-            batches = splits.train.epochs(batch_size, seed=0, first=epoch, last=epoch + 1)
-            for step, (inputs, _) in enumerate(batches):
-                count += len(inputs["image"])
-                if step % 10 == 0:
-                    highest = max(highest, resident_mib())
-            rate = count / (time.perf_counter() - started)
-            print(
-                f"epoch {epoch + 1}: {rate:,.0f} pictures/s, resident {resident_mib():,.0f} MiB, at most {highest:,.0f}"
-            )
+        model = build_separable_classifier(**splits.sizes, filters=((8, 8),) * 4, padding="same")
+        model.compile("adam", {"label": "sparse_categorical_crossentropy"}, jit_compile=False)
+        model.fit(
+            splits.train.epochs(batch_size, seed=0, first=0, last=epochs),
+            epochs=epochs,
+            steps_per_epoch=splits.train.steps(batch_size),
+            shuffle=False,  # they are
+            validation_data=splits.validation.batches(batch_size),
+            verbose=0,
+            callbacks=[Memory(len(splits.train))],
+        )
+
+
+class Memory(keras.callbacks.Callback):
+    """Prints speed and memory of each epoch of so many pictures."""
+
+    def __init__(self, pictures: int):
+        super().__init__()
+        self.pictures = pictures
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Starts the clock."""
+        self.started, self.highest = time.perf_counter(), 0.0
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Looks at the memory now and then."""
+        if batch % 10 == 0:
+            self.highest = max(self.highest, resident_mib())
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Says how it was."""
+        rate, now = self.pictures / (time.perf_counter() - self.started), resident_mib()
+        highest = max(now, self.highest)
+        print(f"epoch {epoch + 1}: {rate:,.0f} pictures/s, resident {now:,.0f} MiB, at most {highest:,.0f}", flush=True)
 
 
 def generate(folder: Path, *, pictures: int, size: int) -> None:

@@ -2,11 +2,13 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 
 import rich
 import rich.box
 import rich.table
+import rich.text
 import tyro
 
 DEBUG = os.environ.get("KERASAPPS_DEBUG") == "1"
@@ -24,6 +26,7 @@ finally:
     os.close(_stderr)
 if not DEBUG:
     tf.get_logger().setLevel("ERROR")
+    warnings.filterwarnings("ignore", module="PIL")  # of odd notes in pictures that it reads all the same
 
 from kerasapps.errors import explain  # noqa: E402
 from kerasapps.reports import Table, format_number  # noqa: E402
@@ -57,12 +60,13 @@ def main(prog: str, *commands: Callable, args: Sequence[str] | None = None) -> N
 
 def print_table(table: Table) -> None:
     """Prints a report's table to the terminal."""
-    shown = rich.table.Table(title=table.title, box=rich.box.SIMPLE_HEAD)
+    text = rich.text.Text  # as it is: in a plain string rich would look for markup, and names may hold any character
+    shown = rich.table.Table(title=text(table.title, "table.title"), box=rich.box.SIMPLE_HEAD)
     longest = max((len(str(row[0])) for row in table.rows), default=0)
     for i, column in enumerate(table.columns):
         # A name stays on one line; a path may take several, or it would leave no room for what is said of it.
         whole = i == 0 and longest <= LONGEST_NAME
-        shown.add_column(column, justify="left" if i == 0 else "right", no_wrap=whole, overflow="fold")
+        shown.add_column(text(column), justify="left" if i == 0 else "right", no_wrap=whole, overflow="fold")
     for row in table.rows:
-        shown.add_row(*(format_number(cell, table.digits) for cell in row))
+        shown.add_row(*(text(format_number(cell, table.digits)) for cell in row))
     rich.print(shown)

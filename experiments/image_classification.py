@@ -9,6 +9,7 @@ python -m experiments.image_classification predict --run runs/NAME cat.jpg dog.p
 """
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,13 +18,19 @@ import numpy as np
 import tyro
 
 from experiments.cli import main, print_table
-from experiments.image_figures import augmentation_figure, confusion_figure, mistakes_figure, predictions_figure
+from experiments.image_figures import (
+    PREDICTIONS,
+    augmentation_figure,
+    confusion_figure,
+    mistakes_figure,
+    predictions_figure,
+)
 from experiments.image_network import (
-    NETWORKS,
     Arch,
     Recipe,
     load_pictures,
     recipe_of,
+    space_of,
     train_network,
 )
 from experiments.image_results import (
@@ -38,7 +45,7 @@ from experiments.image_results import (
 from experiments.params import read_params
 from experiments.searching import options_of, search_and_report, trial_options
 from kerasapps.complexity import count_flops, measure_speed
-from kerasapps.data.images import ImageSplits
+from kerasapps.data.images import ImageSplits, resizer
 from kerasapps.data.pictures import read_picture
 from kerasapps.errors import DataError, UserError
 from kerasapps.reports import Block, curves
@@ -72,9 +79,12 @@ def train(
     settings = dict(locals())
     recipe = recipe_of(arch, data, settings.pop("recipe"), options=options)
     run = start("Image classification", settings | asdict(recipe), network="convolution")
-    splits = load_pictures(data, recipe, options=options)
-    for note in splits.notes:
-        print(note, flush=True)
+    if run.resumed and run.resumed["epochs"] != recipe.epochs:
+        print(
+            f"The run was begun with --epochs {run.resumed['epochs']}: its learning rate goes on where it is with "
+            f"--epochs {recipe.epochs}."
+        )
+    splits = load_and_tell(data, recipe, options=options)
     write_classes(run, splits)
     model, history = train_network(run, splits, arch=arch, recipe=recipe, params=read_params(params), patience=patience)
     if history.interrupted:
@@ -83,7 +93,7 @@ def train(
     metrics |= {"seconds": history.seconds, "parameters": model.count_params(), "epochs": len(history.rows)}
     training = len(splits.train) * len(history.rows) / history.seconds if history.rows else None
     blocks = [
-        *result_blocks(splits, probabilities, data=data, network=arch),
+        *result_blocks(splits, probabilities, data=data, network=arch, whole=options.rows is None),
         *([curves(history.rows, best_epoch=history.best_epoch)] if history.rows else []),
         augmentation_figure(splits.train, options.seed),
         cost_table(run, model, splits, arch=arch, training=training),
@@ -125,17 +135,20 @@ def search(
     recipe = recipe_of(arch, data, settings.pop("recipe"), options=options)
     run = start("Image classification search", settings | asdict(recipe), network="convolution", free=["workers"])
 
+    # Before the trials, which would each fail by what is wrong with the data.
+    splits = load_and_tell(data, recipe, options=options)
+    write_classes(run, splits)
+
     def test(folder: Path):
-        splits = load_pictures(data, recipe, options=options)
-        write_classes(run, splits)
         model = load_model(folder)
         metrics, probabilities = evaluate_model(model, splits, flip=recipe.flip)
-        return model, metrics, result_blocks(splits, probabilities, data=data, network=arch)
+        whole = options.rows is None
+        return model, metrics, result_blocks(splits, probabilities, data=data, network=arch, whole=whole)
 
     search_and_report(
         run,
         trial,
-        NETWORKS[arch].space,
+        space_of(arch, recipe.size),
         what=arch,
         arguments={"data": data, "arch": arch, "recipe": asdict(recipe), "shared": trial_options(run)},
         tuner=tuner,
@@ -143,6 +156,7 @@ def search(
         epochs=recipe.epochs,
         workers=workers,
         test=test,
+        notes=splits.notes,
     )
 
 
@@ -154,17 +168,20 @@ def evaluate(*, run: Path, data: str | None = None, limit: int | None = None) ->
         data: As for `train`; its test part is used. By default what the network was trained on.
         limit: Pictures at most; by default as many as the run was limited to.
     """
+    if limit is not None and limit < 1:
+        raise UserError(f"--limit must be at least 1. Received: {limit}")
     model, classes = load_model(run), read_classes(run)
     settings = read_config(run)["settings"]
+    data = data or settings["data"]
     recipe = Recipe(**{name: settings[name] for name in asdict(Recipe())})
     # The test part that the run itself was tested on, unless another number of pictures is asked for.
     options = Options(seed=settings["seed"], limit=limit or settings["limit"], smoke=settings["smoke"] and not limit)
-    splits = load_pictures(data or settings["data"], recipe, options=options)
-    if list(splits.class_names) != classes["class_names"]:
-        raise DataError(
-            f"{data or settings['data']} has other classes than the network: {', '.join(splits.class_names[:5])} ..., "
-            f"not {', '.join(classes['class_names'][:5])} ..."
-        )
+    splits = load_and_tell(data, recipe, options=options)
+    difference = other_classes(splits.class_names, classes["class_names"])
+    if difference:
+        raise DataError(f"{data} has other classes than the network: {difference}.")
+    if data == settings["data"] and splits.digest != classes["digest"]:
+        print("The pictures are not those of the training: some that are tested on here may have been trained on.")
     metrics, probabilities = evaluate_model(model, splits, flip=recipe.flip)
     print_table(class_table(probabilities, splits.test.targets["label"], splits.class_names))
     for name, value in metrics.items():
@@ -186,7 +203,7 @@ def predict(pictures: tyro.conf.Positional[tuple[Path, ...]], /, *, run: Path, f
     files, images = [], []
     for file in pictures:
         try:
-            images.append(read_picture(file, size=height, channels=channels))
+            images.append(read_picture(file, size=classes["stored_size"], channels=channels))
             files.append(file)
         except DataError as error:
             if len(pictures) == 1:
@@ -194,11 +211,14 @@ def predict(pictures: tyro.conf.Positional[tuple[Path, ...]], /, *, run: Path, f
             print(error, file=sys.stderr)
     if not files:
         raise DataError("None of the pictures could be read.")
-    probabilities = model.predict({"image": np.stack(images)}, verbose=0)["label"]
+    inputs = {"image": np.stack(images)}
+    # Scaled as those that the network was trained on: in two steps where these are stored in another size.
+    scale = resizer(classes["stored_size"], height)
+    probabilities = model.predict(scale(inputs) if scale else inputs, verbose=0)["label"]
     print_table(predictions_table(files, probabilities, classes["class_names"]))
     if figure:
         write_atomically(figure, predictions_figure(files, images, probabilities, classes["class_names"]).png())
-        print(figure)
+        print(figure if len(files) <= PREDICTIONS else f"{figure} (the first {PREDICTIONS} of {len(files)} pictures)")
 
 
 def trial(*, params: dict, folder: str, epochs: int, data: str, arch: Arch, recipe: dict, shared: dict) -> dict:
@@ -214,9 +234,40 @@ def trial(*, params: dict, folder: str, epochs: int, data: str, arch: Arch, reci
     return {"score": score}
 
 
+def load_and_tell(data: str, recipe: Recipe, *, options: Options) -> ImageSplits:
+    """Loads pictures and prints what a person should know about them."""
+    splits = load_pictures(data, recipe, options=options)
+    for note in splits.notes:
+        print(note, flush=True)
+    return splits
+
+
 def write_classes(run: Run, splits: ImageSplits) -> None:
-    """Writes what a model file does not hold and `predict` needs."""
-    write_json(run.path("classes.json"), {"class_names": splits.class_names} | splits.sizes)
+    """Writes what a model file does not hold and `predict` needs.
+
+    Raises:
+        UserError: If a run is resumed that was begun on other pictures.
+    """
+    path = run.path("classes.json")
+    if run.resumed and path.exists():
+        before = read_json(path)
+        difference = other_classes(splits.class_names, before["class_names"])
+        if difference or splits.digest != before["digest"]:
+            raise UserError(
+                f"{run.config['settings']['data']} has changed since {run.folder} was begun: "
+                f"{difference or 'pictures were added or removed'}. Change it back, or choose another --out."
+            )
+    kept = {"class_names": splits.class_names, "stored_size": splits.stored_size, "digest": splits.digest}
+    write_json(path, kept | splits.sizes)
+
+
+def other_classes(now: Sequence[str], before: Sequence[str]) -> str:
+    """Returns how two lists of classes differ, for people; nothing where they do not."""
+    for names, others, what in ((now, before, "new"), (before, now, "missing")):
+        odd = sorted(set(names) - set(others))
+        if odd:
+            return f"{odd[0]} is {what}"
+    return "" if list(now) == list(before) else "they are in another order"
 
 
 def read_classes(folder: Path) -> dict:
@@ -235,12 +286,14 @@ def evaluate_model(model: "keras.Model", splits: ImageSplits, *, flip: bool) -> 
     return metrics, probabilities
 
 
-def result_blocks(splits: ImageSplits, probabilities: np.ndarray, *, data: str, network: str) -> list[Block]:
-    """Returns what the report shows of the answers on the test part."""
+def result_blocks(
+    splits: ImageSplits, probabilities: np.ndarray, *, data: str, network: str, whole: bool
+) -> list[Block]:
+    """Returns what the report shows of the answers on the test part, which is beside published ones if it is whole."""
     labels, names = splits.test.targets["label"], splits.class_names
     accuracy = float((probabilities.argmax(-1) == labels).mean())
     blocks = [
-        published_table(data, accuracy, network=network, note=" ".join(splits.notes)),
+        published_table(data, accuracy, network=network, note=" ".join(splits.notes)) if whole else None,
         confusion_figure(probabilities, labels, names),
         confusions_table(probabilities, labels, names),
         class_table(probabilities, labels, names),

@@ -12,6 +12,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from sklearn.metrics import confusion_matrix
 
 from experiments.image_results import IMAGE, LABEL, likeliest
+from kerasapps.data.pictures import printable
 from kerasapps.data.splits import Split
 from kerasapps.reports import Figure, add_axes, new_figure
 
@@ -24,6 +25,7 @@ NAMED = 50  # classes up to which its columns have names as well
 LEAST_WRONG = 0.1  # no smaller share of a class gets the darkest colour of a mistake
 COLUMNS = 6
 LONGEST_NAME = 18
+PREDICTIONS = 24  # pictures in a figure
 
 
 def confusion_figure(probabilities: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> Figure:
@@ -137,7 +139,7 @@ def predictions_figure(
     images: Sequence[np.ndarray],
     probabilities: np.ndarray,
     class_names: Sequence[str],
-    count: int = 24,
+    count: int = PREDICTIONS,
 ) -> Figure:
     """Shows pictures, each with its likeliest classes.
 
@@ -155,7 +157,7 @@ def predictions_figure(
         picture = add_axes(figure, lines, 4, 2 * i + 1)
         _show(picture, as_bytes(image))
         axes = add_axes(figure, lines, 4, 2 * i + 2)
-        axes.set_title(shorten(str(file).rsplit("/", 1)[-1], 26), fontsize=10, loc="left", color=INK)
+        axes.set_title(shorten(printable(file).rsplit("/", 1)[-1], 26), fontsize=10, loc="left", color=INK)
         for place, (name, share) in enumerate(likeliest(row, class_names)):
             axes.barh(place, share, height=0.28, color="#2563a8" if place == 0 else "#b9c2cf", align="edge")
             axes.text(0, place - 0.08, f"{shorten(name)}  {100 * share:.0f} %", va="bottom", fontsize=10, color=INK)
@@ -176,8 +178,9 @@ def as_bytes(images: np.ndarray) -> np.ndarray:
 
 
 def shorten(name: str, longest: int = LONGEST_NAME) -> str:
-    """Returns a name no longer than so many characters, with an ellipsis where it was cut."""
-    return name if len(name) <= longest else name[: longest - 1] + "…"
+    """Returns a name no longer than so many characters, with an ellipsis where it was cut, as matplotlib takes it."""
+    name = name if len(name) <= longest else name[: longest - 1] + "…"
+    return name.replace("$", r"\$")  # two plain ones would enclose a formula
 
 
 def _grid(

@@ -3,7 +3,7 @@
 import inspect
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import keras
@@ -18,11 +18,13 @@ from kerasapps.applications import (
     vgg,
     xception,
 )
+from kerasapps.crossentropy import SmoothedCrossentropy
 from kerasapps.data.augmentation import picture_augment
 from kerasapps.data.images import ImageSplits, load_images
 from kerasapps.errors import UserError, explain
 from kerasapps.optimizers import Adam
 from kerasapps.runs import Options, Run
+from kerasapps.search import Space
 from kerasapps.training import History, fit
 
 Arch = Literal[
@@ -42,6 +44,7 @@ WARMUP = 0.2
 # A mirrored digit is another sign or none.
 UPRIGHT = {"digits", "mnist"}
 DIGITS_EPOCHS = 30
+STAGES = 3  # of the separable network, which its search space leaves as they are
 # What is not for --params: the data decide, and a name is for code.
 DECIDED = {"image_shape", "num_classes", "name"}
 
@@ -77,11 +80,12 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Network:
-    """One architecture: its builder, its search space and how it is trained."""
+    """One architecture: its builder, its search space, how it is trained, and arguments that suit small pictures."""
 
     build: Callable[..., keras.Model]
-    space: Callable[..., dict[str, Any]]
+    space: Space
     recipe: dict[str, Any]
+    params: dict[str, Any] = field(default_factory=dict)
 
 
 # What is normalised learns fast by SGD; the others need Adam's steps of their own for each weight.
@@ -113,8 +117,8 @@ NETWORKS = {
     "alexnet": Network(
         classic.build_alexnet, classic.search_space_alexnet, ADAM | {"size": 224, "learning_rate": 3e-4}
     ),
-    "vgg": Network(vgg.build_vgg, vgg.search_space_vgg, ADAM | {"learning_rate": 3e-4}),
-    "densenet": Network(densenet.build_densenet, densenet.search_space_densenet, SGD),
+    "vgg": Network(vgg.build_vgg, vgg.search_space, ADAM | {"learning_rate": 3e-4}),
+    "densenet": Network(densenet.build_densenet, densenet.search_space, SGD, {"small_images": True}),
 }
 
 
@@ -128,6 +132,20 @@ def recipe_of(arch: Arch, data: str, given: Recipe, *, options: Options) -> Reci
     values["epochs"] = options.shrink(values["epochs"], 2)
     check_recipe(values)
     return Recipe(**values)
+
+
+def space_of(arch: Arch, size: int) -> Space:
+    """Returns the search space of a network, all of whose configurations fit pictures of `size` pixels."""
+    network = NETWORKS[arch]
+
+    def space(hp) -> dict[str, Any]:
+        params = network.params | network.space(hp)
+        # Of a small picture, deep stages of convolutions that are not padded leave nothing.
+        if arch == "separable" and size < separable_classifier.smallest_side(STAGES, params["depth"], "valid"):
+            params["padding"] = "same"
+        return params
+
+    return space
 
 
 def check_recipe(values: dict[str, Any]) -> None:
@@ -169,8 +187,8 @@ def make_model(
     if unknown:
         raise UserError(f"These parameters are not for --arch {arch}: {', '.join(unknown)}.")
     try:
-        model = build(image_shape=image_shape, num_classes=num_classes, **params)
-    except (TypeError, ValueError) as error:
+        model = build(image_shape=image_shape, num_classes=num_classes, **(NETWORKS[arch].params | params))
+    except (TypeError, ValueError, OverflowError) as error:
         if not params or explain(error):
             raise
         reason = " ".join(str(error).split()).rstrip(".")
@@ -186,24 +204,10 @@ def make_model(
         optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=decay)
     if decay:
         optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
-    loss = {"label": smoothed_crossentropy(num_classes, recipe.label_smoothing)}
-    model.compile(optimizer, loss, metrics={"label": ["accuracy"]}, jit_compile=jit_compile)
+    smoothing = recipe.label_smoothing
+    loss = SmoothedCrossentropy(smoothing) if smoothing else "sparse_categorical_crossentropy"
+    model.compile(optimizer, {"label": loss}, metrics={"label": ["accuracy"]}, jit_compile=jit_compile)
     return model
-
-
-def smoothed_crossentropy(num_classes: int, smoothing: float) -> str | Callable:
-    """Returns the cross-entropy with class ids, whose target spreads `smoothing` over all classes.
-
-    Reference: Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016, section 7.
-    """
-    if not smoothing:
-        return "sparse_categorical_crossentropy"
-
-    def crossentropy(labels, probabilities):
-        targets = keras.ops.one_hot(keras.ops.reshape(labels, (-1,)), num_classes)  # (B, num_classes)
-        return keras.losses.categorical_crossentropy(targets, probabilities, label_smoothing=smoothing)
-
-    return crossentropy
 
 
 def load_pictures(data: str, recipe: Recipe, *, options: Options) -> ImageSplits:

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
 
+from kerasapps.data.pictures import printable
 from kerasapps.data.splits import Split
 from kerasapps.reports import Table
 
@@ -110,7 +111,7 @@ def confusions_table(
 def predictions_table(files: Sequence[str], probabilities: np.ndarray, class_names: Sequence[str]) -> Table:
     """Lists the likeliest classes of each picture with their probabilities in percent."""
     rows = [
-        [str(file), *(cell for name, share in likeliest(row, class_names) for cell in (name, 100 * share))]
+        [printable(file), *(cell for name, share in likeliest(row, class_names) for cell in (name, 100 * share))]
         for file, row in zip(files, probabilities, strict=True)
     ]
     return Table(

@@ -1,6 +1,6 @@
 """What `search` does in every experiment: run the trials, test the winner once, write best.json and the report."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,6 +38,7 @@ def search_and_report(
     test: Callable[[Path], tuple[keras.Model, dict[str, float], list[Block]]],
     objective: str = "accuracy",
     direction: Literal["max", "min"] = "max",
+    notes: Sequence[str] = (),
 ) -> None:
     """Searches on the validation part and reports.
 
@@ -55,6 +56,7 @@ def search_and_report(
             once: the test part is touched by nobody before.
         objective: Metric to search by, as the test part's is called.
         direction: Whether high or low values of it are good.
+        notes: Sentences on the data that the summary ends with.
     """
     result = search(
         run,
@@ -86,6 +88,7 @@ def search_and_report(
     on_test = f" On the test part: {tested[objective]:.4f}." if objective in tested else ""
     headline = [f"val_{objective}", f"val_{objective}_baseline", objective]
     headline = [name for name in headline if name in metrics]
+    summary = " ".join([summary, *notes])
     run.finish(metrics, model=model, summary=summary, headline=headline, blocks=[*search_blocks(result), *blocks])
     print(
         f"\nBest: {best.name} with val_{objective} {best.score:.4f}, {before}.{on_test}\n"

@@ -1,4 +1,7 @@
-"""The classic deep-learning applications as functional-API graphs of Keras 3."""
+"""The classic deep-learning applications as functional-API graphs of Keras 3.
+
+With it imported `keras.models.load_model` knows what a saved network consists of.
+"""
 
 from kerasapps.applications.classic import build_alexnet, build_lenet5, build_mnist_network, build_perceptron
 from kerasapps.applications.densenet import build_densenet
@@ -11,11 +14,15 @@ from kerasapps.applications.residual_classifier import build_residual_classifier
 from kerasapps.applications.separable_classifier import build_separable_classifier
 from kerasapps.applications.vgg import build_vgg
 from kerasapps.applications.xception import build_xception
+from kerasapps.crossentropy import SmoothedCrossentropy
 from kerasapps.heads import Head
+from kerasapps.optimizers import Adam
 from kerasapps.taps import feature_taps
 
 __all__ = [
+    "Adam",
     "Head",
+    "SmoothedCrossentropy",
     "build_alexnet",
     "build_densenet",
     "build_inception_classifier",

@@ -82,6 +82,7 @@ class Run:
     strategy: tf.distribute.Strategy
     jit_compile: bool
     lock: BinaryIO
+    resumed: dict[str, Any] | None = None  # settings of the run that this one goes on with
     started: float = field(default_factory=time.perf_counter)
 
     def path(self, *parts: str) -> Path:
@@ -190,7 +191,7 @@ def start(title: str, settings: dict[str, Any], *, network: runtime.Network, fre
     }
     write_json(config_path, config)
     jit_compile = runtime.use_xla(network=network, distributed=distribution.is_distributed(strategy))
-    return Run(title, folder, options, config, strategy, jit_compile, lock)
+    return Run(title, folder, options, config, strategy, jit_compile, lock, before and before["settings"])
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -245,7 +246,8 @@ def read_json(path: Path) -> Any:
 def write_atomically(path: Path, data: str | bytes) -> None:
     """Writes a file so that a reader, or a machine that dies, finds the old content or the new, never half of it."""
     with _replacing(path) as temporary, open(temporary, "wb") as file:
-        file.write(data.encode() if isinstance(data, str) else data)
+        # Paths may hold bytes that are no text.
+        file.write(data.encode("utf-8", "replace") if isinstance(data, str) else data)
         file.flush()
         os.fsync(file.fileno())
 

@@ -23,8 +23,8 @@ SPACES = {
     "build_mnist_network": classic.search_space_mnist_network,
     "build_lenet5": classic.search_space_lenet5,
     "build_alexnet": classic.search_space_alexnet,
-    "build_vgg": vgg.search_space_vgg,
-    "build_densenet": densenet.search_space_densenet,
+    "build_vgg": vgg.search_space,
+    "build_densenet": densenet.search_space,
 }
 
 
@@ -201,6 +201,8 @@ def _separable(row) -> list:
     refused = [
         ({"depth": 0}, "`depth` must be at least 1. Received: depth=0"),
         ({"width": 0.0}, "`width` must be above 0. Received: width=0.0"),
+        ({"filters": ()}, "`filters` must hold a pair of widths for each stage. Received: filters=()"),
+        ({"filters": ((4,),)}, "`filters` must hold a pair of widths for each stage. Received: filters=((4,),)"),
     ]
     plain = separable(3, 3, 4) + separable(3, 4, 6) + separable(3, 6, 6) + separable(3, 6, 8) + dense(8, 5, 3)
     wide = {"batch_norm": True}

@@ -11,6 +11,7 @@ from keras import layers
 from tensorflow.python.util import deprecation
 
 from kerasapps import build_residual_classifier, complexity
+from kerasapps.blocks.normalization import BatchNormalization
 from kerasapps.complexity import count_flops, measure_speed
 
 SIDE, IN, OUT = 8, 6, 4
@@ -44,6 +45,7 @@ POINTWISE = 2 * IN * OUT * POSITIONS
         (layers.MaxPooling2D(2), 2 * 2 * IN * 4 * 4),
         (layers.AveragePooling2D(3, 2), 3 * 3 * IN * 3 * 3),
         (layers.GlobalAveragePooling2D(), IN * POSITIONS),
+        (BatchNormalization(), 2 * IN * POSITIONS),
         (layers.ReLU(), 0),
     ],
 )

@@ -17,6 +17,7 @@ ALLOWED = {
     "applications": {"applications", "blocks", "heads"},
     "data": {"data", "errors", "heads"},
     "losses": {"heads"},
+    "crossentropy": set(),
     "errors": set(),
     "taps": set(),
     "complexity": set(),
@@ -29,7 +30,7 @@ ALLOWED = {
     "jobs": {"errors", "runs"},
     "search": {"errors", "jobs", "reports", "runs", "runtime", "search_report"},
     "search_report": {"errors", "reports"},
-    "__init__": {"applications", "heads", "taps"},
+    "__init__": {"applications", "crossentropy", "heads", "optimizers", "taps"},
 }
 ONLY_IN = {"keras_tuner": {"search"}, "matplotlib": {"reports", "search_report"}, "tyro": set()}
 

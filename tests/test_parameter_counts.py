@@ -9,7 +9,10 @@ import pytest
 from kerasapps.applications.classic import build_alexnet, build_lenet5, build_mnist_network, build_perceptron
 from kerasapps.applications.densenet import DENSENET_BLOCKS, build_densenet
 from kerasapps.applications.multi_head_text import build_profile
+from kerasapps.applications.residual_classifier import build_residual_classifier
+from kerasapps.applications.separable_classifier import build_separable_classifier
 from kerasapps.applications.vgg import build_vgg
+from kerasapps.applications.xception import build_xception
 
 
 @pytest.fixture
@@ -24,6 +27,7 @@ def trainable(model: keras.Model) -> int:
     return sum(math.prod(weight.shape) for weight in model.trainable_weights)
 
 
+IMAGENET = {"image_shape": (299, 299, 3), "num_classes": 1000}
 SMALL = {"image_shape": (32, 32, 3), "num_classes": 10, "small_images": True}
 
 
@@ -49,6 +53,10 @@ SMALL = {"image_shape": (32, 32, 3), "num_classes": 10, "small_images": True}
         (build_densenet, {"blocks": (6, 12, 36, 24), "growth_rate": 48}, 28_681_000),
         # Huang et al. print 0.8, 15.3 and 25.6 million; the first number is that of their reimplementations.
         (build_densenet, {"blocks": (16, 16, 16), "growth_rate": 12, **SMALL}, 769_162),
+        (build_xception, IMAGENET, 22_855_952),
+        (build_separable_classifier, {}, 38_949),  # the lectures
+        # He et al. print 0.27 million, without the two projections.
+        (build_residual_classifier, {"image_shape": (32, 32, 3), "num_classes": 10}, 269_722 + 576 + 2_176),
         # The lectures: embedding, convolutions, dense layer, heads of 1 + 10 + 1.
         (build_profile, {}, 12_800_000 + 163_968 + 164_096 + 3 * 327_936 + 32_896 + 129 * 12),
     ],
@@ -94,6 +102,15 @@ def test_densenet_has_the_weights_of_keras_applications(depth, total):
     ours = build_densenet(blocks=DENSENET_BLOCKS[depth])
     assert ours.count_params() == total
     assert [weight.shape for weight in ours.weights] == [weight.shape for weight in theirs.weights]
+
+
+@pytest.mark.usefixtures("_no_values")
+def test_xception_has_the_weights_of_keras_applications():
+    theirs, ours = keras.applications.Xception(weights=None), build_xception(**IMAGENET)
+    assert ours.count_params() == 22_910_480
+    # Theirs has the projection around a block before it.
+    shapes = [sorted(tuple(weight.shape) for weight in model.weights) for model in (ours, theirs)]
+    assert shapes[0] == shapes[1]
 
 
 @pytest.mark.parametrize(

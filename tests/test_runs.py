@@ -57,6 +57,20 @@ def test_a_wrong_answer_shows_the_right_one(tmp_path):
     assert "the answer is <b>attic</b>" in (run.folder / "report.html").read_text()
 
 
+def test_a_path_that_is_no_text_can_be_written(tmp_path):
+    write_atomically(tmp_path / "report.html", "caf\udce9 latte")
+    assert (tmp_path / "report.html").read_text() == "caf? latte"
+
+
+def test_a_run_knows_the_settings_that_it_goes_on_with(tmp_path):
+    run = begin(tmp_path / "run", epochs=1)
+    assert run.resumed is None
+    run.finish({})
+    again = begin(tmp_path / "run", resume=True, epochs=2)
+    again.close()
+    assert again.resumed["epochs"] == 1
+
+
 def test_a_run_is_not_overwritten_silently(tmp_path):
     run = begin(tmp_path / "run")
     run.path("history.csv").write_text("epoch\n1\n")

@@ -10,7 +10,7 @@ import keras
 from keras import layers
 
 from kerasapps.blocks.arguments import check_image_arguments
-from kerasapps.blocks.conv import conv_block, dense_block, normalize
+from kerasapps.blocks.conv import activation_block, conv_block, dense_block
 
 # Layers in each block, by number of layers with weights: the ImageNet networks of the paper.
 DENSENET_BLOCKS = {121: (6, 12, 24, 16), 169: (6, 12, 32, 32), 201: (6, 12, 48, 32), 264: (6, 12, 64, 48)}
@@ -72,7 +72,9 @@ def build_densenet(
     filters = 2 * growth_rate
     if small_images:
         # Neither normalised nor rectified: each layer of the first block does that to what it reads.
-        x = convolution(x, filters=filters, kernel_size=3, batch_norm=batch_norm, name="stem")  # (B, H, W, 2k)
+        x = conv_block(
+            x, filters=filters, activation=None, batch_norm=False, use_bias=not batch_norm, name="stem"
+        )  # (B, H, W, 2k)
     else:
         x = stem_block(x, filters=filters, batch_norm=batch_norm, name="stem")  # (B, H / 4, W / 4, 2k)
     for i, count in enumerate(blocks, 1):
@@ -83,7 +85,7 @@ def build_densenet(
             x, num_layers=count, growth_rate=growth_rate, batch_norm=batch_norm, dropout=dropout, name=f"block{i}"
         )  # (B, H, W, filters + count * growth_rate)
         filters += count * growth_rate
-    x = preactivation_block(x, batch_norm=batch_norm, name="final")
+    x = activation_block(x, batch_norm=batch_norm, name="final")
     x = layers.GlobalAveragePooling2D(name="features")(x)  # (B, filters)
 
     # --- heads
@@ -104,33 +106,16 @@ def stem_block(x, *, filters: int, batch_norm: bool, name: str):
 
 def transition_block(x, *, filters: int, batch_norm: bool, dropout: float, name: str):
     """Mixes the features of a block into fewer and halves the sides: (B, H, W, C) -> (B, H // 2, W // 2, filters)."""
-    x = preactivation_block(x, batch_norm=batch_norm, name=name)
-    x = convolution(x, filters=filters, kernel_size=1, batch_norm=batch_norm, name=name)  # (B, H, W, filters)
+    x = activation_block(x, batch_norm=batch_norm, name=name)
+    x = conv_block(
+        x, filters=filters, kernel_size=1, activation=None, batch_norm=False, use_bias=not batch_norm, name=name
+    )  # (B, H, W, filters)
     x = layers.Dropout(dropout, name=f"{name}_dropout")(x)
     return layers.AveragePooling2D(2, name=f"{name}_pool")(x)  # (B, H // 2, W // 2, filters)
 
 
-def convolution(x, *, filters: int, kernel_size: int, batch_norm: bool, name: str):
-    """Convolves, with a bias only where no normalisation follows: (B, H, W, C) -> (B, H, W, filters)."""
-    return layers.Conv2D(
-        filters,
-        kernel_size,
-        padding="same",
-        use_bias=not batch_norm,
-        kernel_initializer="he_normal",
-        name=f"{name}_conv",
-    )(x)
-
-
-def preactivation_block(x, *, batch_norm: bool, name: str):
-    """Normalises, if so asked, and rectifies: (B, H, W, C) -> (B, H, W, C)."""
-    if batch_norm:
-        x = normalize(x, name=f"{name}_bn")
-    return layers.ReLU(name=f"{name}_relu")(x)
-
-
-def search_space_densenet(hp) -> dict:
-    """Returns arguments for `build_densenet`, `small_images` given; each default equals the builder's."""
+def search_space(hp) -> dict:
+    """Returns arguments for `build_densenet`; each default equals the builder's."""
     depth = hp.Choice("depth", [*DENSENET_BLOCKS], default=121)
     return {
         "blocks": DENSENET_BLOCKS[depth],

@@ -40,8 +40,8 @@ def build_inception_classifier(
     Train with: sparse_categorical_crossentropy on class ids; accuracy.
 
     Raises:
-        ValueError: If `num_classes` is under 2, `filters` is empty or holds no multiples of 8, `blocks` is negative, or
-            `dropout` is outside [0, 1).
+        ValueError: If a side is under 8, `num_classes` under 2, `filters` is empty or holds no multiples of 8, `blocks`
+            is negative, or `dropout` is outside [0, 1).
     """
     check_image_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, smallest=8)
     if not filters or any(width < 8 or width % 8 for width in filters):

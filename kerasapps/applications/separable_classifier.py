@@ -47,9 +47,11 @@ def build_separable_classifier(
     Train with: sparse_categorical_crossentropy on class ids; accuracy.
 
     Raises:
-        ValueError: If `num_classes` is under 2, `depth` under 1, `width` not above 0, `dropout` outside [0, 1), or the
-            picture too small for the stages.
+        ValueError: If `num_classes` is under 2, `filters` are no pairs, `depth` is under 1, `width` not above 0,
+            `dropout` outside [0, 1), or the picture too small for the stages.
     """
+    if not filters or any(len(stage) != 2 for stage in filters):
+        raise ValueError(f"`filters` must hold a pair of widths for each stage. Received: filters={filters}")
     if depth < 1:
         raise ValueError(f"`depth` must be at least 1. Received: depth={depth}")
     if width <= 0:

@@ -45,8 +45,8 @@ def build_xception(
     Train with: sparse_categorical_crossentropy on class ids; accuracy.
 
     Raises:
-        ValueError: If `num_classes` is under 2, `stem` are not two, `entry` is empty, `exit_filters` are not three, or
-            `dropout` is outside [0, 1).
+        ValueError: If a side is under 8, `num_classes` under 2, `stem` are not two, `entry` is empty, `exit_filters`
+            are not three, or `dropout` is outside [0, 1).
     """
     check_image_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, smallest=8)
     check_length("stem", stem, 2)

@@ -16,6 +16,13 @@ def normalize(x, *, name: str):
     return BatchNormalization(momentum=MOMENTUM, epsilon=EPSILON, name=name)(x)
 
 
+def activation_block(x, *, activation: str | None = "relu", batch_norm: bool, name: str):
+    """Normalises and activates, as far as either is wanted; the shape stays."""
+    if batch_norm:
+        x = normalize(x, name=f"{name}_bn")
+    return layers.Activation(activation, name=f"{name}_{activation}")(x) if activation else x
+
+
 def conv_block(
     x,
     *,
@@ -41,7 +48,7 @@ def conv_block(
         kernel_initializer="he_normal",
         name=f"{name}_conv",
     )(x)
-    return _finish(x, activation=activation, batch_norm=batch_norm, name=name)
+    return activation_block(x, activation=activation, batch_norm=batch_norm, name=name)
 
 
 def separable_block(
@@ -70,7 +77,7 @@ def separable_block(
         pointwise_initializer="he_normal",
         name=f"{name}_sepconv",
     )(x)
-    return _finish(x, activation=activation, batch_norm=batch_norm, name=name)
+    return activation_block(x, activation=activation, batch_norm=batch_norm, name=name)
 
 
 def residual_block(
@@ -85,10 +92,10 @@ def residual_block(
     """
     # A normalisation that follows later makes a bias as superfluous as one that follows at once.
     shared = {"batch_norm": batch_norm and not preactivation, "use_bias": not batch_norm, "activation": None}
-    entry = _finish(x, activation="relu", batch_norm=batch_norm, name=f"{name}_pre") if preactivation else x
+    entry = activation_block(x, batch_norm=batch_norm, name=f"{name}_pre") if preactivation else x
     y = conv_block(entry, filters=filters, strides=strides, name=f"{name}_1", **shared)  # (B, H', W', filters)
     if preactivation:
-        y = _finish(y, activation="relu", batch_norm=batch_norm, name=f"{name}_mid")
+        y = activation_block(y, batch_norm=batch_norm, name=f"{name}_mid")
     else:
         y = layers.ReLU(name=f"{name}_1_relu")(y)
     y = conv_block(y, filters=filters, name=f"{name}_2", **shared)
@@ -180,15 +187,16 @@ def dense_block(
         y, prefix = x, f"{name}_layer{i}"
         kernels = [(bottleneck * growth_rate, 1), (growth_rate, 3)] if bottleneck else [(growth_rate, 3)]
         for j, (filters, kernel_size) in enumerate(kernels, start=1):
-            y = _finish(y, activation="relu", batch_norm=batch_norm, name=f"{prefix}_{j}")
-            y = layers.Conv2D(
-                filters,
-                kernel_size,
-                padding="same",
+            y = activation_block(y, batch_norm=batch_norm, name=f"{prefix}_{j}")
+            y = conv_block(
+                y,
+                filters=filters,
+                kernel_size=kernel_size,
+                activation=None,
+                batch_norm=False,
                 use_bias=not batch_norm,
-                kernel_initializer="he_normal",
-                name=f"{prefix}_{j}_conv",
-            )(y)
+                name=f"{prefix}_{j}",
+            )
         if dropout:
             y = layers.Dropout(dropout, name=f"{prefix}_dropout")(y)
         x = concatenate([x, y], name=f"{prefix}_joined")
@@ -222,10 +230,3 @@ def _check_shapes(branches: Sequence, part, what: str) -> None:
                 f"Branches must agree in {what} to be merged. "
                 f"Received: {branches[0].name} {tuple(branches[0].shape)} and {branch.name} {tuple(branch.shape)}"
             )
-
-
-def _finish(x, *, activation: str | None, batch_norm: bool, name: str):
-    """Normalises and activates, as far as either is wanted."""
-    if batch_norm:
-        x = normalize(x, name=f"{name}_bn")
-    return layers.Activation(activation, name=f"{name}_{activation}")(x) if activation else x

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +19,22 @@ import numpy as np
 from kerasapps.data.pictures import SUFFIXES, printable, read_picture
 from kerasapps.errors import DataError
 
-PARTS = {"train": "train", "test": "test", "val": "validation", "valid": "validation", "validation": "validation"}
+PARTS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("test", "testing"), "test"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
+}
 MAX_CORRUPT = 0.05
 NAMED = 5  # corrupt files named in a message; of the others only the number
 CHANNELS = 3
 CHUNK, CHUNK_BYTES = 256, 64 * 2**20  # read before they are decoded, whichever is reached first
 SMALL = 16 * 1024  # bytes of a file below which threads cost more than they save
+LARGEST = 256 * 2**20  # bytes of a file in an archive, which is read whole
 
-# Where a picture lies under the root, as in ("train", "cat", "1.jpg"), and its file or its contents.
-Source = tuple[tuple[str, ...], Path | bytes]
+# Where a picture lies under the root, as in ("train", "cat", "1.jpg").
+Place = tuple[str, ...]
+# A picture's place, and its file, its contents, or why there are none.
+Entry = tuple[Place, Path | bytes | DataError]
 
 
 @dataclass(frozen=True)
@@ -52,12 +59,22 @@ class PictureSet:
         class_names: Class by number.
         notes: What a person should know about them, a sentence each.
         test_share: Share of the pictures that become the test part, where it is custom.
+        places: Where the pictures outside the test part lie, where a person may add some or take some away.
     """
 
     parts: dict[str, Pictures]
     class_names: tuple[str, ...]
     notes: tuple[str, ...] = ()
     test_share: float | None = None
+    places: tuple[Place, ...] = ()
+
+
+@dataclass
+class Surroundings:
+    """What lies around the pictures: every folder, empty ones too, and the number of files with other endings."""
+
+    folders: set[Place] = field(default_factory=set)
+    others: int = 0
 
 
 def read_tree(path: Path, *, size: int, memory_mib: int) -> PictureSet:
@@ -69,41 +86,51 @@ def read_tree(path: Path, *, size: int, memory_mib: int) -> PictureSet:
         memory_mib: Above this size of the decoded pictures a folder is kept as names of files.
 
     Returns:
-        Pictures by part, in the order of their names; 3 channels. Notes name the files that were skipped.
+        Pictures by part, in the order of their names; 3 channels. Notes name the files that were skipped, and count
+        those whose endings are of no picture.
 
     Raises:
-        DataError: If there are no pictures, fewer than two classes or fewer than two pictures in one, the classes of
-            the parts differ, more than 5 % of the files are damaged, or an archive does not fit into `memory_mib`.
+        DataError: If there are no pictures, fewer than two classes or fewer than two pictures in one, a folder is named
+            like a part but the others are not, the classes of the parts differ, more than 5 % of the files are damaged,
+            or an archive does not fit into `memory_mib`.
     """
     room = memory_mib * 2**20 // (size * size * CHANNELS)  # pictures
+    around = Surroundings()
     if path.is_dir():
-        sources, folders = list_folder(path)
-        keep = len(sources) <= room
+        entries = list_folder(path, around)
+        keep = len(entries) <= room
     else:
-        sources, folders, keep = read_archive(path), [], True
-    places, images, problems = [], [], []
-    for place, image in decode(sources, size=size, root=path):
-        if isinstance(image, DataError):
-            problems.append(str(image))
-            continue
-        places.append(place)
-        images.append(image if keep else os.fsencode(path.joinpath(*place)))
-        if keep and len(images) > room:
+        entries, keep = read_archive(path, around), True
+    # What is in an archive twice counts once: the last one, as when it is unpacked.
+    found: dict[Place, np.ndarray | bytes | DataError] = {}
+    for place, image in decode(entries, size=size, root=path):
+        readable = not isinstance(image, DataError)
+        found[place] = os.fsencode(path.joinpath(*place)) if readable and not keep else image
+        if keep and len(found) > room:
             raise DataError(
                 f"{path} holds more than the {memory_mib} MiB that may be kept: unpack it, give the folder."
             )
-    count = len(places) + len(problems)
-    if not count:
+    if not found:
         raise DataError(f"{path} holds no picture in a sub-folder ({', '.join(SUFFIXES)}).")
-    skipped = f"{len(problems)} of {count} pictures ({len(problems) / count:.1%}) cannot be read"
-    if len(problems) > MAX_CORRUPT * count:
+    problems = [str(image) for image in found.values() if isinstance(image, DataError)]
+    skipped = f"{len(problems)} of {len(found)} pictures ({len(problems) / len(found):.1%}) cannot be read"
+    if len(problems) > MAX_CORRUPT * len(found):
         raise DataError(f"{path}: {skipped}, more than {MAX_CORRUPT:.0%}. {_some(problems)}")
     notes = (f"{skipped} and are skipped. {_some(problems)}",) if problems else ()
-    return _arrange(path, places, images, folders, notes)
+    if around.others:
+        notes += (f"Files with other endings, which are ignored: {around.others}.",)
+    pictures = {place: image for place, image in found.items() if not isinstance(image, DataError)}
+    if not path.is_dir():
+        wrapping = _wrapping(list(found))
+        pictures = {place[len(wrapping) :]: image for place, image in pictures.items()}
+        around.folders = {
+            place[len(wrapping) :] for place in around.folders if place[: len(wrapping)] == wrapping != place
+        }
+    return _arrange(path, pictures, sorted(around.folders), notes)
 
 
-def list_folder(root: Path) -> tuple[list[Source], list[tuple[str, ...]]]:
-    """Returns the pictures below the sub-folders of a folder and the folders themselves, both sorted by name.
+def list_folder(root: Path, around: Surroundings) -> list[Entry]:
+    """Returns the pictures below the sub-folders of a folder, sorted by name, and notes what lies around them.
 
     Hidden files and folders are left out. Links to folders are followed, but no folder is visited twice.
 
@@ -111,7 +138,7 @@ def list_folder(root: Path) -> tuple[list[Source], list[tuple[str, ...]]]:
         DataError: If a folder cannot be read.
     """
     seen = {os.path.realpath(root)}
-    sources, folders = [], []
+    entries = []
 
     def refuse(error: OSError) -> None:
         raise DataError(f"{printable(error.filename)} cannot be read: {error.strerror}.")
@@ -119,15 +146,18 @@ def list_folder(root: Path) -> tuple[list[Source], list[tuple[str, ...]]]:
     for here, inner, files in os.walk(root, followlinks=True, onerror=refuse):
         place = Path(here).relative_to(root).parts
         inner[:] = [name for name in sorted(inner) if not name.startswith(".") and _is_new(Path(here, name), seen)]
-        folders += [(*place, name) for name in inner]
-        names = [name for name in files if _is_picture(name) and not _is_special(Path(here, name))]
-        if place:
-            sources += [((*place, name), Path(here, name)) for name in names]
-    return sorted(sources), sorted(folders)
+        around.folders.update((*place, name) for name in inner)
+        for name in files if place else ():
+            if _is_picture(name) and not _is_special(Path(here, name)):
+                entries.append(((*place, name), Path(here, name)))
+            around.others += not name.startswith(".") and not _is_picture(name)
+    return sorted(entries)
 
 
-def read_archive(path: Path) -> Iterator[Source]:
-    """Yields the pictures in a tar archive, compressed or not, in the archive's order; nothing is unpacked.
+def read_archive(path: Path, around: Surroundings) -> Iterator[Entry]:
+    """Yields the pictures in a tar archive, compressed or not, in the archive's order, and notes what lies around them.
+
+    Nothing is unpacked. A link, which may lead anywhere, is a picture that cannot be read.
 
     Raises:
         DataError: If it is no such archive, or a damaged one.
@@ -135,8 +165,20 @@ def read_archive(path: Path) -> Iterator[Source]:
     with open_archive(path) as archive:
         for member in archive:
             place = tuple(part for part in member.name.split("/") if part not in ("", "."))
-            hidden = any(part.startswith(".") for part in place)
-            if member.isfile() and len(place) > 1 and not hidden and _is_picture(place[-1]):
+            if any(part.startswith(".") for part in place):
+                continue
+            folder = place if member.isdir() else place[:-1]
+            around.folders.update(folder[:i] for i in range(1, len(folder) + 1))
+            if not folder or not (member.isfile() or member.issym() or member.islnk()):
+                continue
+            name = printable(path.joinpath(*place))
+            if not _is_picture(place[-1]):
+                around.others += member.isfile()
+            elif not member.isfile():
+                yield place, DataError(f"{name} is a link, and links in archives are not followed.")
+            elif member.size > LARGEST:
+                yield place, DataError(f"{name} is larger than {LARGEST // 2**20} MiB.")
+            else:
                 yield place, archive.extractfile(member).read()
 
 
@@ -158,30 +200,30 @@ def open_archive(path: Path) -> Iterator[tarfile.TarFile]:
         raise DataError(f"{printable(path)} is not a whole tar archive.") from None
 
 
-def decode(
-    sources: Iterable[Source], *, size: int, root: Path
-) -> Iterator[tuple[tuple[str, ...], np.ndarray | DataError]]:
+def decode(entries: Iterable[Entry], *, size: int, root: Path) -> Iterator[tuple[Place, np.ndarray | DataError]]:
     """Yields each picture as uint8 (size, size, 3), or the error that says why it cannot be read."""
 
-    def read(source: Source) -> np.ndarray | DataError:
-        place, contents = source
+    def read(entry: Entry) -> np.ndarray | DataError:
+        place, contents = entry
+        if isinstance(contents, DataError):
+            return contents
         try:
             return read_picture(contents, size=size, channels=CHANNELS, name=printable(root.joinpath(*place)))
         except DataError as error:
             return error
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for chunk in _chunks(sources):
+        for chunk in _chunks(entries):
             contents = chunk[0][1]
             small = isinstance(contents, bytes) and len(contents) < SMALL
             for (place, _), image in zip(chunk, (map if small else pool.map)(read, chunk), strict=True):
                 yield place, image
 
 
-def _chunks(sources: Iterable[Source]) -> Iterator[list[Source]]:
-    """Yields the sources in lists that are short enough to be in memory at once."""
+def _chunks(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    """Yields the entries in lists that are short enough to be in memory at once."""
     chunk, used = [], 0
-    for place, contents in sources:
+    for place, contents in entries:
         chunk.append((place, contents))
         used += len(contents) if isinstance(contents, bytes) else 0
         if len(chunk) == CHUNK or used > CHUNK_BYTES:
@@ -192,20 +234,15 @@ def _chunks(sources: Iterable[Source]) -> Iterator[list[Source]]:
 
 
 def _arrange(
-    path: Path,
-    places: list[tuple[str, ...]],
-    images: list[np.ndarray] | list[bytes],
-    folders: list[tuple[str, ...]],
-    notes: tuple[str, ...],
+    path: Path, pictures: dict[Place, np.ndarray | bytes], folders: list[Place], notes: tuple[str, ...]
 ) -> PictureSet:
     """Sorts pictures into parts and classes, or raises DataError with the rule that the folder breaks."""
-    places = places if path.is_dir() else _unwrapped(places)
-    level = 1 if _has_parts(places) else 0  # at which the classes lie
-    rows: dict[str, dict[str, list[int]]] = {}  # part -> class -> positions in `images`
-    for i in sorted(range(len(places)), key=places.__getitem__):
-        part = PARTS.get(places[i][0].lower()) if level else "train"
-        if part and len(places[i]) > level + 1:
-            rows.setdefault(part, {}).setdefault(places[i][level], []).append(i)
+    level = 1 if _has_parts(path, pictures) else 0  # at which the classes lie
+    rows: dict[str, dict[str, list[Place]]] = {}  # part -> class -> its pictures
+    for place in sorted(pictures):
+        part = PARTS.get(place[0].lower()) if level else "train"
+        if part and len(place) > level + 1:
+            rows.setdefault(part, {}).setdefault(place[level], []).append(place)
     for place in folders:
         part = PARTS.get(place[0].lower()) if level else "train"
         if part in rows and len(place) == level + 1:
@@ -223,26 +260,43 @@ def _arrange(
             raise DataError(
                 f"{path}: class {name} has {count} readable pictures to train on, and at least 2 are needed."
             )
-    parts = {}
+    parts, known = {}, []
     for part, classes in rows.items():
-        order = [i for name in names for i in classes[name]]
+        order = [place for name in names for place in classes[name]]
         labels = np.repeat(np.arange(len(names), dtype=np.int32), [len(classes[name]) for name in names])
-        parts[part] = Pictures(np.array([images[i] for i in order]), labels)
-    return PictureSet(parts, tuple(printable(name) for name in names), notes)
+        parts[part] = Pictures(np.array([pictures[place] for place in order]), labels)
+        known += order if part != "test" else []
+    return PictureSet(parts, tuple(printable(name) for name in names), notes, places=tuple(known))
 
 
-def _unwrapped(places: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Takes off folders that hold everything else, as archives usually have one."""
-    while all(len(place) > 2 and place[0] == places[0][0] for place in places) and places[0][0] not in PARTS:
-        places = [place[1:] for place in places]
-    return places
+def _wrapping(places: list[Place]) -> Place:
+    """Returns the folders that hold everything else, as archives usually have one."""
+    depth = 0
+    while places[0][depth].lower() not in PARTS and all(
+        len(place) > depth + 2 and place[depth] == places[0][depth] for place in places
+    ):
+        depth += 1
+    return places[0][:depth]
 
 
-def _has_parts(places: list[tuple[str, ...]]) -> bool:
-    """Tells whether the top folders are parts; there may well be a class named "train"."""
-    tops = {place[0].lower() for place in places}
-    nested = all(len(place) > 2 for place in places if place[0].lower() == "train")
-    return "train" in tops and nested and (len(tops) == 1 or len(tops & set(PARTS)) > 1)
+def _has_parts(path: Path, places: Iterable[Place]) -> bool:
+    """Tells whether the top folders are parts; there may well be a class named "train", with pictures of its own.
+
+    Raises:
+        DataError: If one of them looks like a part, but they are not parts together.
+    """
+    tops = {place[0] for place in places}
+    flat = {place[0] for place in places if len(place) == 2}
+    training = {top for top in tops if PARTS.get(top.lower()) == "train"}
+    if training and not training & flat and (len(tops) == 1 or any(top.lower() in PARTS for top in tops - training)):
+        return True
+    odd = sorted(top for top in tops - flat if top.lower() in PARTS)
+    if odd:
+        raise DataError(
+            f"{path}: {odd[0]} looks like a part, as its pictures lie in sub-folders, but parts must be train alone "
+            "or with test or val beside it."
+        )
+    return False
 
 
 def _is_picture(name: str) -> bool:

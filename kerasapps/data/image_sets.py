@@ -33,7 +33,7 @@ JPEG_NOTE = "cifar10 here is re-encoded as JPEG: expect an accuracy 1 to 2 point
 
 
 @dataclass(frozen=True)
-class Source:
+class Download:
     """A set that can be downloaded: its name as people write it, its address and its files with their checksums."""
 
     title: str
@@ -221,7 +221,7 @@ def _idx_files(*checksums: str) -> dict[str, str]:
 
 
 SOURCES = {
-    "mnist": Source(
+    "mnist": Download(
         "MNIST",
         "https://storage.googleapis.com/cvdf-datasets/mnist/",
         _idx_files(
@@ -232,7 +232,7 @@ SOURCES = {
         ),
         partial(read_idx_set, name="mnist", class_names=DIGITS),
     ),
-    "fashion_mnist": Source(
+    "fashion_mnist": Download(
         "Fashion-MNIST",
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
         _idx_files(
@@ -243,13 +243,13 @@ SOURCES = {
         ),
         partial(read_idx_set, name="fashion_mnist", class_names=CLOTHES),
     ),
-    "cifar10": Source(
+    "cifar10": Download(
         "CIFAR-10",
         "https://www.cs.toronto.edu/~kriz/",
         {CIFAR10.archive: "c32a1d4ab5d03f1284b67883e8d87530"},
         partial(read_cifar, layout=CIFAR10),
     ),
-    "cifar100": Source(
+    "cifar100": Download(
         "CIFAR-100",
         "https://www.cs.toronto.edu/~kriz/",
         {CIFAR100.archive: "03b5dce01913d631647c71ecec9e9cb8"},

@@ -1,5 +1,6 @@
 """Pictures and their classes as splits: a named set, a folder of one's own or a tar archive of one."""
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +19,19 @@ FOLDER_SIZE = 64
 
 @dataclass(frozen=True)
 class ImageSplits(Splits):
-    """Splits together with the classes by number, and what a person should know about the data."""
+    """Splits together with what a model trained on them needs to be understood.
+
+    Args:
+        class_names: Class by number.
+        notes: What a person should know about the data, a sentence each.
+        stored_size: Side of the squares in which pictures are kept, before they are scaled for the model.
+        digest: Changes where the pictures outside a test part of their own do, in number, name or class.
+    """
 
     class_names: tuple[str, ...]
     notes: tuple[str, ...]
+    stored_size: int
+    digest: str
 
 
 def load_images(
@@ -50,6 +60,7 @@ def load_images(
         limit: Pictures of each part at most, taken evenly from all classes.
         augment: Changes training batches, at the size that pictures are stored in.
         memory_mib: A folder whose decoded pictures are larger than this stays on disk and is decoded for each batch.
+            What is kept takes twice its size in training: as arrays, and as the tensors that batches are made of.
 
     Raises:
         DataError: If the data cannot be had or read, or is too little to split.
@@ -58,10 +69,7 @@ def load_images(
     _check(size=size, limit=limit, memory_mib=memory_mib, validation=validation, test=test)
     stored = read_set(data, size=size, memory_mib=memory_mib)
     parts = _complete(stored.parts, validation=validation, test=stored.test_share or test, seed=seed)
-    for part, pictures in parts.items():
-        if not len(pictures.labels):
-            raise DataError(f"{data} has too few pictures: none is left for the {part} part.")
-    notes = stored.notes
+    notes = stored.notes + _gaps(data, stored, parts)
     if stored.test_share:
         notes += (f"{data} is split {'/'.join(f'{len(pictures.labels):,}' for pictures in parts.values())} by seed.",)
     images = parts["train"].images
@@ -69,14 +77,21 @@ def load_images(
     side = (size or FOLDER_SIZE) if on_disk else images.shape[1]
     channels = CHANNELS if on_disk else images.shape[3]
     read = _reader(side, channels) if on_disk else None
-    prepare = _resizer(side, size) if size and size != side else None
+    prepare = resizer(side, size) if size else None
     splits = {}
     for part, pictures in parts.items():
         inputs, targets = {"image": pictures.images}, {"label": pictures.labels}
         split = Split(inputs, targets, augment=augment if part == "train" else None, read=read, prepare=prepare)
         splits[part] = split if limit is None else split.take(_evenly(pictures.labels, limit))
     sizes = {"image_shape": (size or side, size or side, channels), "num_classes": len(stored.class_names)}
-    return ImageSplits(**splits, sizes=sizes, class_names=stored.class_names, notes=notes)
+    return ImageSplits(
+        **splits,
+        sizes=sizes,
+        class_names=stored.class_names,
+        notes=notes,
+        stored_size=side,
+        digest=_digest(stored),
+    )
 
 
 def _check(*, validation: float, test: float, **counts: int | None) -> None:
@@ -94,7 +109,7 @@ def read_set(data: str, *, size: int | None, memory_mib: int) -> PictureSet:
     """Reads a named set at its own size, or a folder or archive at the size asked for."""
     if data in NAMES:
         return read_named(data)
-    path = Path(data).expanduser()
+    path = Path(os.path.expanduser(data))  # `Path.expanduser` fails where there is no such person
     if not path.exists():
         raise DataError(f"{data} is neither a data set ({', '.join(NAMES)}) nor a folder or tar archive of pictures.")
     return read_tree(path, size=size or FOLDER_SIZE, memory_mib=memory_mib)
@@ -114,6 +129,33 @@ def _complete(parts: dict[str, Pictures], *, validation: float, test: float, see
     return {part: (parts | taken)[part] for part in ("train", "validation", "test")}
 
 
+def _gaps(data: str, stored: PictureSet, parts: dict[str, Pictures]) -> tuple[str, ...]:
+    """Returns a sentence for each part that lacks classes.
+
+    Raises:
+        DataError: If a part is empty.
+    """
+    taken = [part for part in parts if part not in stored.parts]
+    needed = f"to be in every part a class needs at least {1 + len(taken)} pictures to train on"
+    notes = []
+    for part, pictures in parts.items():
+        if not len(pictures.labels):
+            raise DataError(f"{data} has too few pictures: none is left for the {part} part; {needed}.")
+        lacking = len(stored.class_names) - len(np.unique(pictures.labels))
+        if lacking:
+            rule = f": {needed}" if part in taken else ""
+            notes.append(f"The {part} part has no picture of {lacking} of {len(stored.class_names)} classes{rule}.")
+    return tuple(notes)
+
+
+def _digest(stored: PictureSet) -> str:
+    """Returns a digest of what is trained and validated on, and tested on where the set has no test part."""
+    digest = hashlib.blake2b("\n".join(map("/".join, stored.places)).encode("utf-8", "surrogateescape"), digest_size=8)
+    for part in sorted(stored.parts.keys() - {"test"}):
+        digest.update(part.encode() + stored.parts[part].labels.tobytes())
+    return digest.hexdigest()
+
+
 def _reader(size: int, channels: int) -> Convert:
     """Returns a function that decodes a batch of files: "image" bytes (B,) -> uint8 (B, H, W, C)."""
 
@@ -128,8 +170,13 @@ def _reader(size: int, channels: int) -> Convert:
     return read
 
 
-def _resizer(stored: int, size: int) -> Convert:
-    """Returns a function that scales a batch of pictures: "image" (B, H, W, C) -> float32 (B, size, size, C)."""
+def resizer(stored: int, size: int) -> Convert | None:
+    """Returns a function that scales a batch of pictures: "image" (B, H, W, C) -> float32 (B, size, size, C).
+
+    None where they are stored in that size.
+    """
+    if size == stored:
+        return None
 
     def resize(inputs: dict) -> dict:
         return inputs | {"image": tf.image.resize(inputs["image"], (size, size), antialias=size < stored)}

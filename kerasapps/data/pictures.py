@@ -5,15 +5,25 @@ import os
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from kerasapps.errors import DataError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 # Named, because Pillow would otherwise try formats that run other programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 # A quarter of a GiB in RGB. A few kilobytes of a file can claim to be more, and would fill the memory.
 MAX_PIXELS = 89_478_485
+# What brings a picture upright again, by the orientation that a camera noted.
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def read_picture(source: str | Path | bytes, *, size: int | None, channels: int, name: str | None = None) -> np.ndarray:
@@ -47,8 +57,7 @@ def read_picture(source: str | Path | bytes, *, size: int | None, channels: int,
                 raise DataError(f"{name} has {pixels:,} pixels, and more than {MAX_PIXELS:,} are refused.")
             if size is not None:
                 image.draft(None, (2 * size, 2 * size))  # twice the size, so that the last step still smooths
-            ImageOps.exif_transpose(image, in_place=True)
-            image = _flat(image, "L" if channels == 1 else "RGB")
+            image = _flat(_upright(image), "L" if channels == 1 else "RGB")
             if size is not None and image.size != (size, size):
                 # Bilinear as `tf.image.resize`, which scales the named sets; it smooths when it shrinks.
                 image = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
@@ -69,6 +78,16 @@ def read_picture(source: str | Path | bytes, *, size: int | None, channels: int,
 def printable(path: str | Path) -> str:
     """Returns a path as text that can be printed; file names may hold any bytes."""
     return os.fsencode(path).decode("utf-8", "replace")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Returns the picture as the camera was held; one whose notes cannot be read stays as it is."""
+    image.load()
+    try:
+        turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+    except Exception:  # as for the picture itself, Pillow raises nearly anything
+        turn = None
+    return image if turn is None else image.transpose(turn)
 
 
 def _flat(image: Image.Image, mode: str) -> Image.Image:

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from kerasapps.data import image_folders
 from kerasapps.data.images import load_images
 from kerasapps.errors import DataError
 
@@ -83,6 +84,10 @@ def test_every_class_is_in_every_part_where_it_has_enough_pictures(tmp_path):
     splits = load_images(str(tmp_path), size=8)
     counts = [np.bincount(split.targets["label"], minlength=3).tolist() for split in parts(splits).values()]
     assert counts == [[35, 1, 1], [5, 1, 0], [10, 1, 1]]
+    assert splits.notes == (
+        "The validation part has no picture of 1 of 3 classes: "
+        "to be in every part a class needs at least 3 pictures to train on.",
+    )
 
 
 def test_hidden_and_other_files_are_ignored(tmp_path):
@@ -94,7 +99,15 @@ def test_hidden_and_other_files_are_ignored(tmp_path):
     splits = load_images(str(tmp_path), size=8)
     assert splits.class_names == ("blue", "green", "red")
     assert sum(map(len, parts(splits).values())) == 30
-    assert splits.notes == ()
+    assert splits.notes == ("Files with other endings, which are ignored: 2.",)
+
+
+@pytest.mark.parametrize("ending", ["jfif", "jpe"])
+def test_rare_endings_of_jpeg_files(tmp_path, ending):
+    fill(tmp_path)
+    paint(tmp_path / "red" / "a.jpg", COLOURS["red"])
+    (tmp_path / "red" / "a.jpg").rename(tmp_path / "red" / f"a.{ending}")
+    assert sum(map(len, parts(load_images(str(tmp_path), size=8)).values())) == 31
 
 
 def test_suffixes_in_capitals_and_nested_folders_belong_to_the_class(tmp_path):
@@ -104,7 +117,7 @@ def test_suffixes_in_capitals_and_nested_folders_belong_to_the_class(tmp_path):
     assert sum(map(len, parts(splits).values())) == 31
 
 
-@pytest.mark.parametrize("validation", ["val", "valid", "validation", "Validation"])
+@pytest.mark.parametrize("validation", ["val", "valid", "validation", "Validation", "dev"])
 def test_a_folder_may_have_its_own_parts(tmp_path, validation):
     fill(tmp_path / "train", count=5)
     fill(tmp_path / validation, count=2, first=5)
@@ -128,8 +141,25 @@ def test_a_part_that_is_missing_is_taken_from_the_training_part(tmp_path):
     assert [len(split) for split in parts(load_images(str(tmp_path), size=8)).values()] == [21, 3, 6]
 
 
+def test_parts_by_other_names(tmp_path):
+    fill(tmp_path / "Training", count=10)
+    fill(tmp_path / "Testing", count=3, first=10)
+    splits = load_images(str(tmp_path), size=8)
+    assert [len(split) for split in parts(splits).values()] == [27, 3, 9]
+    assert splits.class_names == ("blue", "green", "red")
+
+
+@pytest.mark.parametrize(
+    "others", [["test/red", "val/red"], ["train/red", "train/blue", "test1"], ["train/red", "extra"]]
+)
+def test_folders_that_are_parts_only_in_part_are_refused(tmp_path, others):
+    fill(tmp_path, others)
+    assert f"{others[0].split('/')[0]} looks like a part" in refused(tmp_path)
+
+
 def test_a_class_may_be_named_like_a_part(tmp_path):
     fill(tmp_path, ["train", "test", "ship"])
+    paint(tmp_path / "train" / "2020" / "steam.png", (90, 90, 90))
     assert load_images(str(tmp_path), size=8).class_names == ("ship", "test", "train")
 
 
@@ -157,6 +187,25 @@ def test_a_limit_is_shared_by_the_classes(tmp_path):
     for split in parts(splits).values():
         assert sorted(np.bincount(split.targets["label"])) == [2, 2, 3]
         assert len(split.inputs["image"]) == 7
+
+
+def test_the_digest_follows_what_may_be_trained_on(tmp_path):
+    fill(tmp_path / "train")
+    fill(tmp_path / "test", count=2)
+
+    def digest(**options):
+        return load_images(str(tmp_path), size=8, **options).digest
+
+    first = digest()
+    assert digest(seed=1, limit=3) == first
+    paint(tmp_path / "test" / "red" / "more.png", COLOURS["red"])
+    assert digest() == first
+    (tmp_path / "train" / "red" / "001.png").rename(tmp_path / "train" / "red" / "zzz.png")
+    renamed = digest()
+    assert renamed != first
+    (tmp_path / "train" / "red" / "zzz.png").unlink()
+    assert digest() not in (first, renamed)
+    assert load_images("digits").digest == load_images("digits", size=20).digest
 
 
 # --- what is skipped or refused
@@ -217,6 +266,7 @@ def test_no_picture_at_all_is_refused(tmp_path):
 def test_a_path_that_does_not_exist_is_refused(tmp_path):
     message = refused(tmp_path / "none")
     assert "is neither a data set (digits, mnist, fashion_mnist, cifar10, cifar100) nor a folder" in message
+    assert "is neither a data set" in refused("~nobody-of-this-name/pictures")
 
 
 def test_classes_of_the_parts_must_agree(tmp_path):
@@ -224,11 +274,13 @@ def test_classes_of_the_parts_must_agree(tmp_path):
     fill(tmp_path / "test", ["blue", "green"])
     assert "train and test must have the same classes, but only one of them has red" in refused(tmp_path)
     (tmp_path / "test" / "red").mkdir()
-    load_images(str(tmp_path), size=8)
+    assert load_images(str(tmp_path), size=8).notes == ("The test part has no picture of 1 of 3 classes.",)
 
 
 def test_too_few_pictures_for_three_parts_are_refused(tmp_path):
-    assert "too few pictures: none is left for the validation part" in refused(fill(tmp_path, count=2))
+    message = refused(fill(tmp_path, count=2))
+    assert "too few pictures: none is left for the validation part" in message
+    assert "a class needs at least 3 pictures" in message
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -349,6 +401,50 @@ def test_paths_that_lead_out_of_an_archive_are_ignored(tmp_path):
     splits = load_images(str(tmp_path / "a.tar"), size=8)
     assert sum(map(len, parts(splits).values())) == 30
     assert splits.class_names == ("blue", "green", "red")
+    (note,) = splits.notes
+    assert note.startswith("1 of 31 pictures (3.2%) cannot be read and are skipped.")
+    assert "a.tar/red/link.png is a link" in note
+
+
+@pytest.mark.parametrize("arcname", ["", "flowers"])
+def test_a_class_without_a_readable_picture_is_refused_in_an_archive_too(tmp_path, arcname):
+    fill(tmp_path / "data", ["blue", "green"], count=30)
+    (tmp_path / "data" / "red").mkdir()
+    pack(tmp_path / "data", tmp_path / "empty.tar", arcname=arcname)
+    assert "class red has 0 readable pictures" in refused(tmp_path / "empty.tar")
+    (tmp_path / "data" / "red" / "1.png").write_bytes(b"not a picture")
+    pack(tmp_path / "data", tmp_path / "damaged.tar", arcname=arcname)
+    assert "class red has 0 readable pictures" in refused(tmp_path / "damaged.tar")
+
+
+def test_of_a_picture_that_an_archive_has_twice_the_last_one_counts(tmp_path):
+    pack(fill(tmp_path / "data"), tmp_path / "a.tar", "w")
+    Image.new("RGB", (12, 10), "white").save(tmp_path / "white.png")
+    with tarfile.open(tmp_path / "a.tar", "a") as tar:
+        tar.add(tmp_path / "white.png", arcname="./red/001.png")
+    splits = load_images(str(tmp_path / "a.tar"), size=8)
+    images = np.concatenate([split.inputs["image"] for split in parts(splits).values()])
+    assert len(images) == 30
+    assert (images == 255).all((1, 2, 3)).sum() == 1
+
+
+def test_a_huge_file_in_an_archive_is_not_read(tmp_path, monkeypatch):
+    pack(fill(tmp_path / "data", count=20), tmp_path / "a.tar", "w")
+    with tarfile.open(tmp_path / "a.tar", "a") as tar:
+        member = tarfile.TarInfo("red/huge.png")
+        member.size = 2**20
+        tar.addfile(member, io.BytesIO(bytes(2**20)))
+    monkeypatch.setattr(image_folders, "LARGEST", 2**20 - 1)
+    (note,) = load_images(str(tmp_path / "a.tar"), size=8).notes
+    assert "a.tar/red/huge.png is larger than" in note
+
+
+def test_files_with_other_endings_are_counted_in_an_archive_too(tmp_path):
+    fill(tmp_path / "data")
+    (tmp_path / "data" / "red" / "scan.psd").write_text("")
+    (tmp_path / "data" / "readme.md").write_text("")
+    archive = pack(tmp_path / "data", tmp_path / "a.tar")
+    assert load_images(str(archive), size=8).notes == ("Files with other endings, which are ignored: 1.",)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.99])

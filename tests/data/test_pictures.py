@@ -102,6 +102,21 @@ def test_the_rotation_of_a_camera_is_applied(format):
     assert close(array[30, 8], BLUE, 8)
 
 
+def test_the_rotation_is_applied_where_other_notes_of_the_camera_are_malformed():
+    exif = Image.Exif()
+    exif[0x0112], exif[0x011A] = 6, 72.0
+    notes = exif.tobytes().replace(b"\x01\x1a\x00\x05", b"\x01\x1a\x00\x02")  # a fraction as text
+    array = read_picture(encode(halves(), "JPEG", exif=notes), size=None, channels=3)
+    assert array.shape == (32, 16, 3)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("notes", [b"garbage", b"II*\0\x08\0\0\0\xff\xff\x12\x01", b"MM\0*\0\0"])
+def test_notes_of_a_camera_that_cannot_be_read_are_none(notes):
+    array = read_picture(encode(halves(), "JPEG", exif=b"Exif\0\0" + notes), size=None, channels=3)
+    assert array.shape == (16, 32, 3)
+
+
 def test_the_first_frame_of_an_animation():
     frames = [Image.new("RGB", (8, 8), colour) for colour in (RED, BLUE)]
     array = read_picture(encode(frames[0], "GIF", save_all=True, append_images=frames[1:]), size=None, channels=3)

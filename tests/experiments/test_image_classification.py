@@ -4,23 +4,35 @@ import csv
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import keras
+import keras_tuner
 import numpy as np
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
 from experiments import image_classification as experiment
+from experiments import searching
 from experiments.cli import main
-from experiments.image_network import NETWORKS, Recipe, load_pictures, recipe_of, train_network
-from kerasapps.data.images import load_images
+from experiments.image_network import (
+    NETWORKS,
+    Recipe,
+    load_pictures,
+    make_model,
+    recipe_of,
+    space_of,
+    train_network,
+)
+from kerasapps.data.images import load_images, resizer
 from kerasapps.data.pictures import read_picture
 from kerasapps.runs import Options
 from kerasapps.runs import start as start_run
+from kerasapps.search_report import BASELINE, SearchResult, Trial
 
 ROOT = Path(__file__).parent.parent.parent
 COMMANDS = (experiment.train, experiment.search, experiment.evaluate, experiment.predict)
@@ -84,6 +96,8 @@ def test_train_writes_a_run_folder(trained):
     assert {file.stem for file in (trained / "figures").iterdir()} == figures
     assert read(trained, "classes.json") == {
         "class_names": list("0123456789"),
+        "stored_size": 8,
+        "digest": load_images("digits").digest,
         "image_shape": [28, 28, 1],
         "num_classes": 10,
     }
@@ -116,11 +130,13 @@ def test_the_report_shows_everything(trained):
     assert "http://" not in html.replace("http://www.w3.org", "")
 
 
-def test_train_resumes(tmp_path):
+def test_train_resumes(tmp_path, capsys):
     options = ("--arch", "perceptron", "--smoke", "--out", tmp_path / "run")
     run("train", *options, "--epochs", 1)
     first = (tmp_path / "run" / "history.csv").read_text().splitlines()
+    assert "goes on" not in capsys.readouterr().out
     run("train", *options, "--epochs", 2, "--resume")
+    assert "begun with --epochs 1: its learning rate goes on where it is with --epochs 2" in capsys.readouterr().out
     both = (tmp_path / "run" / "history.csv").read_text().splitlines()
     assert both[:2] == first
     assert len(both) == 3
@@ -168,7 +184,28 @@ def test_every_network_trains_by_its_recipe(arch, tmp_path):
     assert len(history.rows) == 1
     assert math.isfinite(history.rows[0]["loss"])
     assert model.output["label"].shape == (None, 10)
-    assert (tmp_path / "run" / "model.keras").is_file()
+    assert keras.models.load_model(tmp_path / "run" / "model.keras").compiled
+
+
+def test_small_pictures_get_networks_for_small_pictures():
+    options = Options()
+    recipe = recipe_of("densenet", "cifar10", Recipe(), options=options)
+    sizes = {"image_shape": (recipe.size, recipe.size, 3), "num_classes": 10}
+    shared = {"recipe": recipe, "steps": 10, "jit_compile": False, **sizes}
+    small = make_model(arch="densenet", params={"blocks": [1]}, **shared)
+    assert small.get_layer("stem_conv").output.shape[1:3] == (32, 32)
+    large = make_model(arch="densenet", params={"blocks": [1], "small_images": False}, **shared)
+    assert large.get_layer("stem_conv").output.shape[1:3] == (16, 16)
+
+
+@pytest.mark.parametrize(("size", "depth", "padding"), [(32, 2, "valid"), (32, 3, "same"), (64, 3, "valid")])
+def test_every_configuration_of_a_search_fits_the_size(size, depth, padding):
+    hp = keras_tuner.HyperParameters()
+    hp.Fixed("depth", depth)
+    hp.Fixed("padding", "valid")
+    params = space_of("separable", size)(hp)
+    assert params["padding"] == padding
+    NETWORKS["separable"].build(image_shape=(size, size, 3), num_classes=2, **params)
 
 
 def test_what_the_command_line_leaves_open_follows_from_architecture_and_data():
@@ -203,7 +240,11 @@ def test_evaluate_on_fewer_pictures(trained, capsys):
 def test_evaluate_on_other_classes(trained, tmp_path, capsys):
     colours(tmp_path / "data", count=4)
     said = refused(capsys, "evaluate", "--run", trained, "--data", tmp_path / "data")
-    assert "has other classes than the network: blue, green, red" in said
+    assert "has other classes than the network: blue is new." in said
+
+
+def test_evaluate_on_no_picture(trained, capsys):
+    assert refused(capsys, "evaluate", "--run", trained, "--limit", 0) == "--limit must be at least 1. Received: 0"
 
 
 def answers(printed: str) -> dict[str, list[str]]:
@@ -224,6 +265,18 @@ def test_predict_names_the_digits(trained, digits, tmp_path, capsys):
         assert sum(shares) <= 100.2
     with Image.open(tmp_path / "answers.png") as figure:
         assert figure.format == "PNG"
+
+
+def test_names_are_printed_as_they_are(trained, digits, capsys):
+    Path("a[").mkdir()
+    files = [digits[0].rename("zero[bold].png"), digits[1].rename("a[/b].png"), digits[2].rename(":cat:.png")]
+    run("predict", "--run", trained, *files)
+    assert answers(capsys.readouterr().out).keys() == {"zero[bold].png", "a[/b].png", ":cat:.png"}
+
+
+def test_a_figure_that_does_not_show_all_pictures_says_so(trained, digits, tmp_path, capsys):
+    run("predict", "--run", trained, *digits * 9, "--figure", tmp_path / "answers.png")
+    assert capsys.readouterr().out.endswith("answers.png (the first 24 of 27 pictures)\n")
 
 
 def test_a_long_path_does_not_push_the_answer_out(trained, digits, capsys):
@@ -274,15 +327,35 @@ def test_predict_sees_what_evaluate_sees(tmp_path):
     np.testing.assert_allclose(by_predict, by_evaluate, atol=1)
 
 
+def test_predict_scales_a_photograph_as_the_pictures_of_the_training_were(trained, tmp_path, monkeypatch):
+    seen = []
+
+    class Network:
+        def predict(self, inputs, verbose):
+            seen.append(np.asarray(inputs["image"]))
+            return {"label": np.full((1, 10), 0.1)}
+
+    monkeypatch.setattr(experiment, "load_model", lambda folder: Network())
+    pixels = np.random.default_rng(0).integers(0, 256, (200, 200), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    run("predict", "--run", trained, tmp_path / "photo.png")
+    stored = read_picture(tmp_path / "photo.png", size=8, channels=1)  # as the digits are
+    np.testing.assert_allclose(seen[0], resizer(8, 28)({"image": stored[None]})["image"])
+
+
 # --- search
 
 
 def test_search_writes_params_that_train_takes(tmp_path, capsys):
     run("search", "--smoke", "--arch", "perceptron", "--max-trials", 1, "--out", tmp_path / "search")
     metrics = read(tmp_path / "search", "metrics.json")
-    assert metrics["val_accuracy"] >= metrics["val_accuracy_baseline"]
-    assert (metrics["trials"], metrics["failed_trials"]) == (2, 0)
+    with open(tmp_path / "search" / "trials.csv") as file:
+        scores = {row["trial"]: float(row["val_accuracy"]) for row in csv.DictReader(file)}
+    assert (metrics["trials"], metrics["failed_trials"]) == (len(scores), 0) == (2, 0)
+    winner = max(scores, key=scores.get)
+    assert metrics["val_accuracy"] == scores[winner]
     best = read(tmp_path / "search", "best.json")
+    assert best == read(tmp_path / "search" / "trials" / winner, "config.json")["settings"]["params"]
     assert best.keys() == {"dense_units", "dropout"}
     run(
         "train",
@@ -299,6 +372,40 @@ def test_search_writes_params_that_train_takes(tmp_path, capsys):
     capsys.readouterr()
     run("evaluate", "--run", tmp_path / "search", "--limit", 64)
     assert f"{metrics['accuracy']:.4f}" in capsys.readouterr().out
+
+
+def test_search_tells_of_the_data_before_the_first_trial(tmp_path, monkeypatch, capsys):
+    colours(tmp_path / "data", count=30)
+    (tmp_path / "data" / "red" / "red0.png").write_bytes(b"\x89PNG no more")
+    told = {}
+    monkeypatch.setattr(experiment, "search_and_report", lambda run, *arguments, **rest: told.update(rest))
+    run("search", "--data", tmp_path / "data", "--arch", "perceptron", "--size", 8, "--out", tmp_path / "run")
+    assert "1 of 90 pictures" in capsys.readouterr().out
+    assert "1 of 90 pictures" in told["notes"][0]
+    said = refused(capsys, "search", "--data", "none", "--out", tmp_path / "typo")
+    assert said.startswith("none is neither a data set")
+
+
+def test_a_summary_of_a_search_ends_with_the_notes(tmp_path, monkeypatch):
+    result = SearchResult([Trial(BASELINE, {"units": 2}, 0.5, 1.0, "")], "val_accuracy", "max")
+    monkeypatch.setattr(searching, "search", lambda *arguments, **rest: result)
+    held = start_run("toy search", {"options": Options(out=tmp_path / "run")}, network="convolution")
+    image = keras.Input((2,), name="image")
+    model = keras.Model({"image": image}, {"label": keras.layers.Dense(2, name="label")(image)})
+    searching.search_and_report(
+        held,
+        None,
+        None,
+        what="toy",
+        arguments={},
+        tuner="random",
+        max_trials=1,
+        epochs=1,
+        workers=1,
+        test=lambda folder: (model, {"accuracy": 0.5}, []),
+        notes=("3 pictures are upside down.",),
+    )
+    assert "3 pictures are upside down." in (tmp_path / "run" / "report.html").read_text()
 
 
 # --- one's own pictures
@@ -340,7 +447,47 @@ def test_a_folder_of_ones_own_trains_and_predicts(tmp_path, monkeypatch, capsys)
         "blue/blue0.png": "blue",
     }
     run("evaluate", "--run", tmp_path / "run")
-    assert f"{metrics['accuracy']:.4f}" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"{metrics['accuracy']:.4f}" in printed
+    assert "1 of 90 pictures" in printed
+    assert "may have been trained on" not in printed
+    (tmp_path / "data" / "red" / "red1.jpg").unlink()
+    run("evaluate", "--run", tmp_path / "run")
+    assert "some that are tested on here may have been trained on" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda data: shutil.copytree(data / "red", data / "ant"), "ant is new"),
+        (lambda data: (data / "red").rename(data / "zebra"), "zebra is new"),
+        (lambda data: (data / "red" / "red0.png").unlink(), "pictures were added or removed"),
+    ],
+)
+def test_a_folder_that_has_changed_is_not_trained_on_further(change, sentence, tmp_path, capsys):
+    colours(tmp_path / "data", count=8)
+    options = ("--data", tmp_path / "data", "--arch", "perceptron", "--size", 8, "--batch-size", 8)
+    run("train", *options, "--epochs", 1, "--out", tmp_path / "run")
+    before = (tmp_path / "run" / "classes.json").read_text()
+    change(tmp_path / "data")
+    said = refused(capsys, "train", *options, "--epochs", 2, "--out", tmp_path / "run", "--resume")
+    assert f"has changed since {tmp_path / 'run'} was begun: {sentence}." in said
+    assert (tmp_path / "run" / "classes.json").read_text() == before
+
+
+def test_a_folder_whose_path_is_no_text(tmp_path):
+    data = tmp_path / os.fsdecode(b"caf\xe9")
+    colours(data, count=8)
+    run("train", "--data", data, "--arch", "perceptron", "--size", 8, "--epochs", 1, "--out", tmp_path / "run")
+    assert (tmp_path / "run" / "metrics.json").is_file()
+
+
+def test_only_a_whole_run_stands_beside_published_results():
+    splits = load_images("digits", limit=20)
+    probabilities = np.eye(10)[splits.test.targets["label"]]
+    for whole in (True, False):
+        blocks = experiment.result_blocks(splits, probabilities, data="mnist", network="toy", whole=whole)
+        assert any("Beside published" in getattr(block, "title", "") for block in blocks) is whole
 
 
 def test_a_folder_of_one_class(tmp_path, capsys):
@@ -362,7 +509,7 @@ def test_cifar10(tmp_path):
     metrics = read(tmp_path / "run", "metrics.json")
     assert metrics.keys() >= {"accuracy", "accuracy_flip", "top5_accuracy"}
     html = (tmp_path / "run" / "report.html").read_text()
-    assert "Beside published results" in html
+    assert "Beside published results" not in html  # of 64 pictures
     assert "airplane" in html
 
 
@@ -410,6 +557,8 @@ def test_an_unknown_network(capsys):
         ("perceptron", '{"num_classes": 3}', "num_classes"),  # the data decide
         ("perceptron", '{"image_shape": [8, 8, 1]}', "image_shape"),
         ("perceptron", '{"dropout": "high"}', "dropout"),
+        ("separable", '{"width": Infinity}', "--params do not fit --arch separable: cannot convert float infinity"),
+        ("separable", '{"filters": []}', "`filters` must hold a pair of widths for each stage. Received: filters=[]"),
         ("perceptron", '{"dense_units": 64}', "dense_units"),
         ("perceptron", "none.json", "none.json does not exist."),
     ],

@@ -226,6 +226,21 @@ def test_predictions_name_the_likeliest_classes_and_take_pictures_of_any_size():
     assert len(shown(figures.predictions_figure(files, images, PROBABILITIES[:2], NAMES, count=1))) == 1
 
 
+def test_names_with_dollars_are_no_formulas(digits):
+    names = ["$\\a$", "100$ or 200$^", "owl", *map(str, range(7))]
+    wrong = np.eye(10)[(digits.targets["label"] + 1) % 10]
+    figures.confusion_figure(wrong, digits.targets["label"], names).png()
+    figures.mistakes_figure(wrong, digits, names).png()
+    images = [np.zeros((5, 9, 3), np.uint8)]
+    figures.predictions_figure(["$_$.jpg"], images, PROBABILITIES[:1], names[:3]).png()
+
+
+def test_file_names_that_are_no_text_can_be_printed():
+    table = results.predictions_table(["caf\udce9.jpg"], PROBABILITIES[:1], NAMES)
+    assert table.rows[0][0] == "caf\ufffd.jpg"
+    figures.predictions_figure(["caf\udce9.jpg"], [np.zeros((5, 9, 3))], PROBABILITIES[:1], NAMES).png()
+
+
 def test_published_results_stand_around_ours():
     table = results.published_table("mnist", 0.991, network="lenet5", note="on other pictures")
     assert [row[0] for row in table.rows] == ["LeNet-5, training pictures distorted", "lenet5", "LeNet-5"]
