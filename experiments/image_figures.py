@@ -14,7 +14,7 @@ from sklearn.metrics import confusion_matrix
 from experiments.image_results import IMAGE, LABEL, likeliest
 from kerasapps.data.pictures import printable
 from kerasapps.data.splits import Split
-from kerasapps.reports import Figure, add_axes, new_figure
+from kerasapps.reports import Figure, add_axes, new_figure, plain
 
 WIDTH = 9.0  # inches that the report shows about 62 rem wide, so that 10 points read like its text
 INK, SOFT, LINE = "#1c2430", "#5d6878", "#d5d9e0"
@@ -180,7 +180,7 @@ def as_bytes(images: np.ndarray) -> np.ndarray:
 def shorten(name: str, longest: int = LONGEST_NAME) -> str:
     """Returns a name no longer than so many characters, with an ellipsis where it was cut, as matplotlib takes it."""
     name = name if len(name) <= longest else name[: longest - 1] + "…"
-    return name.replace("$", r"\$")  # two plain ones would enclose a formula
+    return plain(name)
 
 
 def _grid(

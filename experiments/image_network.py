@@ -18,11 +18,11 @@ from kerasapps.applications import (
     vgg,
     xception,
 )
-from kerasapps.crossentropy import SmoothedCrossentropy
 from kerasapps.data.augmentation import picture_augment
 from kerasapps.data.images import ImageSplits, load_images
 from kerasapps.errors import UserError, explain
-from kerasapps.optimizers import Adam
+from kerasapps.losses import SmoothedCrossentropy
+from kerasapps.optimizers import Adam, one_cycle
 from kerasapps.runs import Options, Run
 from kerasapps.search import Space
 from kerasapps.training import History, fit
@@ -193,10 +193,7 @@ def make_model(
             raise
         reason = " ".join(str(error).split()).rstrip(".")
         raise UserError(f"--params do not fit --arch {arch}: {reason}. Received: {json.dumps(params)}") from error
-    warmup = max(1, int(WARMUP * steps))
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, steps - warmup), alpha=0.01, warmup_target=recipe.learning_rate, warmup_steps=warmup
-    )
+    rate = one_cycle(recipe.learning_rate, steps=steps, warmup=WARMUP)
     decay = recipe.weight_decay or None
     if recipe.optimizer == "adam":
         optimizer = Adam(rate, weight_decay=decay)

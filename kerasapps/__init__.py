@@ -14,8 +14,8 @@ from kerasapps.applications.residual_classifier import build_residual_classifier
 from kerasapps.applications.separable_classifier import build_separable_classifier
 from kerasapps.applications.vgg import build_vgg
 from kerasapps.applications.xception import build_xception
-from kerasapps.crossentropy import SmoothedCrossentropy
 from kerasapps.heads import Head
+from kerasapps.losses import SmoothedCrossentropy, compile_heads
 from kerasapps.optimizers import Adam
 from kerasapps.taps import feature_taps
 
@@ -39,5 +39,6 @@ __all__ = [
     "build_separable_classifier",
     "build_vgg",
     "build_xception",
+    "compile_heads",
     "feature_taps",
 ]

@@ -1,4 +1,4 @@
-"""Losses of networks with several heads: one a head, in comparable units, their weights given or learnt."""
+"""Losses: of several heads in comparable units, their weights given or learnt; of classes with a smoothed target."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -60,6 +60,31 @@ class HeadLoss(keras.losses.Loss):
     def from_config(cls, config):
         """Makes the loss that `get_config` tells of."""
         return cls(**config | {"head": Head(**config["head"])})
+
+
+@keras.saving.register_keras_serializable(package="kerasapps")
+class SmoothedCrossentropy(keras.losses.Loss):
+    """Cross-entropy with class ids (B,) or (B, 1), whose target spreads some probability over all classes.
+
+    Reference: Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016, section 7.
+
+    Args:
+        smoothing: Share of the probability that is spread, in [0, 1).
+    """
+
+    def __init__(self, smoothing: float = 0.1, name: str = "smoothed_crossentropy", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.smoothing = smoothing
+
+    def call(self, y_true, y_pred):
+        """Returns the loss of each row (B,)."""
+        labels = ops.cast(ops.reshape(y_true, (-1,)), "int32")
+        targets = ops.one_hot(labels, y_pred.shape[-1])  # (B, num_classes)
+        return keras.losses.categorical_crossentropy(targets, y_pred, label_smoothing=self.smoothing)
+
+    def get_config(self):
+        """Returns the arguments of the constructor."""
+        return super().get_config() | {"smoothing": self.smoothing}
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")

@@ -17,7 +17,6 @@ ALLOWED = {
     "applications": {"applications", "blocks", "heads"},
     "data": {"data", "errors", "heads"},
     "losses": {"heads"},
-    "crossentropy": set(),
     "errors": set(),
     "taps": set(),
     "complexity": set(),
@@ -30,7 +29,7 @@ ALLOWED = {
     "jobs": {"errors", "runs"},
     "search": {"errors", "jobs", "reports", "runs", "runtime", "search_report"},
     "search_report": {"errors", "reports"},
-    "__init__": {"applications", "crossentropy", "heads", "optimizers", "taps"},
+    "__init__": {"applications", "heads", "losses", "optimizers", "taps"},
 }
 ONLY_IN = {"keras_tuner": {"search"}, "matplotlib": {"reports", "search_report"}, "tyro": set()}
 

@@ -326,12 +326,14 @@ def search_space(hp, **start) -> dict:
         "kernel_size": 5,
         "pooling": "max",
         "dropout": 0.0,
+        "layer_norm": False,
         "word_dropout": 0.0,
     } | start
     return {
         "embedding_dim": hp.Int("embedding_dim", 32, 256, step=32, default=start["embedding_dim"]),
-        "kernel_size": hp.Int("kernel_size", 3, 7, step=2, default=start["kernel_size"]),
+        "kernel_size": hp.Int("kernel_size", 3, 11, step=2, default=start["kernel_size"]),
         "pooling": hp.Choice("pooling", ["max", "average"], default=start["pooling"]),
+        "layer_norm": hp.Boolean("layer_norm", default=start["layer_norm"]),
         "dropout": hp.Float("dropout", 0.0, 0.5, step=0.1, default=start["dropout"]),
         "word_dropout": hp.Float("word_dropout", 0.0, 0.5, step=0.1, default=start["word_dropout"]),
     }

@@ -50,7 +50,7 @@ PHRASES = (
 AGES = np.arange(18, 78)
 INCOME_GROUPS = 10
 COMMON_SHARE, TOPIC_SHARE, STRAY_SHARE = 0.45, 0.40, 0.20
-POSTS, FEWEST_WORDS, MOST_WORDS = 10, 8, 16
+POSTS, FEWEST_WORDS, MOST_WORDS = 6, 14, 26
 END_OF_POST = "."
 
 
@@ -140,8 +140,9 @@ def simulate_people(count: int, *, seed: int) -> People:
     is_common = (kind >= TOPIC_SHARE) & (kind < TOPIC_SHARE + COMMON_SHARE) & there
     is_phrase = there & ~is_topic & ~is_common
 
-    common, phrases = np.array(COMMON.split()), np.array(PHRASES.split())
-    words = np.array([word for topic_words in TOPICS.values() for word in topic_words.split()])
+    # As objects: each place in a text then holds eight bytes, not the longest word.
+    common, phrases = np.array(COMMON.split(), object), np.array(PHRASES.split(), object)
+    words = np.array([word for topic_words in TOPICS.values() for word in topic_words.split()], object)
     topic_id = _draw(rng, world.topic_words, np.broadcast_to(topic[..., None], shape))
     phrase_id = _draw(rng, world.phrases, np.broadcast_to(state[:, None, None], shape))
     zipf = 1 / np.arange(1, len(common) + 1)
