@@ -61,9 +61,9 @@ class Recipe:
         deviation: What is least: the squared or the absolute error of the logarithm.
     """
 
-    epochs: int = 20
-    batch_size: int = 64
-    learning_rate: float = 2e-3
+    epochs: int = 22
+    batch_size: int = 128
+    learning_rate: float = 4e-3
     deviation: Deviation = "squared"
 
 
@@ -74,6 +74,7 @@ def recipe_of(given: Recipe, *, options: Options) -> Recipe:
         UserError: If a number makes no sense.
     """
     values = asdict(given) | {"epochs": options.shrink(given.epochs, 2)}
+    values["batch_size"] = options.shrink(given.batch_size, 16)
     for name in ("epochs", "batch_size", "learning_rate"):
         if not values[name] > 0:
             raise UserError(f"--{name.replace('_', '-')} must be above 0. Received: {values[name]}")

@@ -7,7 +7,7 @@ A person has an age, an income group and a gender, and writes posts; the three a
 * A post has one topic. How likely a topic is depends on age and income: each topic has an age at which it is dearest,
   and a drift with income.
 * Each word of a post is, independently: a common word (45 %), which tells nothing; a word of the topic (40 %), rarer
-  ones less often, and one time in five a word of any topic; or a turn of phrase (15 %), whose choice depends a little
+  ones less often, and one time in ten a word of any topic; or a turn of phrase (15 %), whose choice depends a little
   on all three.
 
 Because the model is known, Bayes' rule gives the exact probability of every (age, income, gender) for every person. No
@@ -49,7 +49,7 @@ PHRASES = (
 )
 AGES = np.arange(18, 78)
 INCOME_GROUPS = 10
-COMMON_SHARE, TOPIC_SHARE, STRAY_SHARE = 0.45, 0.40, 0.20
+COMMON_SHARE, TOPIC_SHARE, STRAY_SHARE = 0.45, 0.40, 0.10
 POSTS, FEWEST_WORDS, MOST_WORDS = 6, 14, 26
 END_OF_POST = "."
 

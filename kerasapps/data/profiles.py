@@ -12,7 +12,7 @@ from kerasapps.data.words import WordIds, fit_words
 from kerasapps.errors import DataError
 from kerasapps.heads import Head, label_weights
 
-PEOPLE = 100_000
+PEOPLE = 160_000
 PARTS = ("train", "validation", "test")
 
 

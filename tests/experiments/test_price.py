@@ -34,7 +34,7 @@ def read(folder: Path, name: str):
 def trained(tmp_path_factory) -> Path:
     """A network that has learned something from 600 garments."""
     folder = tmp_path_factory.mktemp("runs") / "garments"
-    run("train", "--limit", 600, "--epochs", 8, "--missing", 0.2, "--out", folder)
+    run("train", "--limit", 600, "--epochs", 8, "--batch-size", 32, "--missing", 0.2, "--out", folder)
     return folder
 
 

@@ -39,16 +39,16 @@ def read(folder: Path, name: str):
 def trained(tmp_path_factory) -> Path:
     """A network that has learned something from 1,500 people."""
     folder = tmp_path_factory.mktemp("runs") / "posts"
-    run("train", "--limit", 1500, "--epochs", 8, "--out", folder)
+    run("train", "--limit", 1500, "--epochs", 8, "--batch-size", 64, "--out", folder)
     return folder
 
 
 def test_train_learns_what_a_guess_cannot_reach(trained):
     metrics = read(trained, "metrics.json")
-    assert metrics["age_mae"] < 9  # 15 by guessing, 5.8 at best
+    assert metrics["age_mae"] < 10.5  # 15 by guessing, 6.9 at best
     assert metrics["income_accuracy"] > 0.22  # 0.15 by guessing
     assert metrics["gender_accuracy"] > 0.54  # 0.5 by guessing
-    assert metrics["age_mae_reference"] < 6.5
+    assert metrics["age_mae_reference"] < 7.5
     html = (trained / "report.html").read_text()
     for shown in ("best possible (Bayes)", "Error by subgroup", "What it says of test rows", "python "):
         assert shown in html
