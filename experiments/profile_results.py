@@ -172,7 +172,7 @@ def calibration_figure(codec: TextCodec, outputs: Outputs, split: Split) -> Figu
 
 
 def examples_table(
-    codec: TextCodec, part: Labelled, outputs: Outputs, *, count: int = 6, characters: int = 160
+    codec: TextCodec, part: Labelled, outputs: Outputs, *, count: int = 6, characters: int = 60
 ) -> Table:
     """Returns the first rows: the beginning of the text, and what was said of it beside what is so."""
     rows = []

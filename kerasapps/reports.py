@@ -122,10 +122,12 @@ def curves(
 ) -> Figure:
     """Draws loss and accuracy-like metrics over the epochs, training and validation together."""
     metrics = [key for key in rows[0] if not key.startswith("val_") and f"val_{key}" in rows[0]] if rows else []
-    figure = new_figure(width=3.6 * max(2, len(metrics)))
+    columns = min(4, max(2, len(metrics)))
+    lines = -(-len(metrics) // columns)
+    figure = new_figure(width=3.6 * columns, height=3.6 * max(1, lines))
     epochs = np.arange(1, len(rows) + 1)
     for i, metric in enumerate(metrics, start=1):
-        axes = add_axes(figure, 1, len(metrics), i, xlabel="epoch", title=metric.replace("_", " "))
+        axes = add_axes(figure, lines, min(columns, len(metrics)), i, xlabel="epoch", title=metric.replace("_", " "))
         axes.plot(epochs, [row[metric] for row in rows], label="training")
         axes.plot(epochs, [row[f"val_{metric}"] for row in rows], label="validation")
         axes.axvline(best_epoch, color="#9aa1ab", linewidth=1, linestyle=":", label="kept")

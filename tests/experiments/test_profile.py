@@ -112,9 +112,10 @@ def test_search_by_the_total_or_one_head(tmp_path, objective):
 
 
 @pytest.mark.parametrize("weights", ["lectures", "learnt"])
-def test_loss_weights(tmp_path, weights):
+def test_loss_weights(tmp_path, capsys, weights):
     run("train", "--smoke", "--loss-weights", weights, "--strategy", "mirrored", "--out", tmp_path / "run")
     run("predict", "--run", tmp_path / "run", "--text", "the harbour")
+    assert capsys.readouterr().out.count("age: ") == 1
 
 
 def test_compare_with_learnt_weights(tmp_path):
