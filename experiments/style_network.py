@@ -1,5 +1,6 @@
 """What the style-transfer experiment paints and how: options, pictures, network, and the calls of `stylize`."""
 
+import functools
 import math
 import re
 import resource
@@ -155,7 +156,7 @@ def prepare(painting: Painting, *, seed: int) -> Canvas:
     """
     content = Photo(load_sample_image("china.jpg").astype(np.float32)) if painting.content is None else None
     content = content or read_photo(painting.content)
-    styles = [read_photo(path).pixels for path in painting.style] or [draw_painting(seed=seed).astype(np.float32)]
+    styles = [read_photo(path).pixels for path in painting.style] or [embedded_style(seed)]
     masks = [read_picture(path, size=None, channels=1)[..., 0] / 255.0 for path in painting.masks] or None
     start = painting.start if painting.start in STARTS else read_photo(painting.start).pixels
     shown = content.pixels
@@ -185,6 +186,14 @@ def prepare(painting: Painting, *, seed: int) -> Canvas:
         "seed": seed,
     }
     return Canvas(painting, content, styles, shown, arguments)
+
+
+@functools.cache
+def embedded_style(seed: int) -> np.ndarray:
+    """Returns the painting that this program draws, float32 (h, w, 3)."""
+    painting = draw_painting(seed=seed).astype(np.float32)
+    painting.flags.writeable = False
+    return painting
 
 
 def build_taps(painting: Painting, objective: Objective, *, seed: int) -> keras.Model:

@@ -80,13 +80,12 @@ def search(
     )
     best = result.best
     write_json(run.path("best.json"), best.params)
-    pictures = {
-        one: read_picture(run.folder / "trials" / one.name / "result.png", size=None, channels=3)
-        for one in sorted((t for t in result.trials if t.score is not None), key=lambda t: t.score)[:SHOWN]
-    }
-    below = [f"{one.name}: {one.score:.3f}" for one in pictures]
+    shown = sorted((one for one in result.trials if one.score is not None), key=lambda one: one.score)[:SHOWN]
+    files = [run.folder / "trials" / one.name / "result.png" for one in shown]
+    pictures = [read_picture(file, size=None, channels=3) for file in files]
+    below = [f"{one.name}: {one.score:.3f}" for one in shown]
     caption = "The pictures of the best trials, the best first."
-    sheet: Block = sheet_figure([*pictures.values()], below, columns=4, name="pictures", caption=caption)
+    sheet: Block = sheet_figure(pictures, below, columns=4, name="pictures", caption=caption)
     failed = sum(one.score is None for one in result.trials)
     metrics = {OBJECTIVE: best.score, "trials": len(result.trials), "failed_trials": failed}
     if result.baseline.score is not None:

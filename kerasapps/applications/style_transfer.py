@@ -139,13 +139,13 @@ def starts_block(layer: str) -> bool:
 
 def random_weights(shapes: dict[str, tuple[int, ...]], *, pool, seed: int) -> Weights:
     """Draws kernels, and scales them layer by layer on seeded noise with the spectrum of photographs."""
-    rng = np.random.default_rng(seed)
+    rng, dtype = np.random.default_rng(seed), keras.config.floatx()
     x = preprocess(cloud_noise(CALIBRATION_SIDE, rng)[None])  # (1, H, W, 3)
     weights = {}
     for layer, shape in shapes.items():
         if starts_block(layer):
-            x = pool(2, dtype="float32")(x)
-        kernel = rng.standard_normal(shape, np.float32) / math.sqrt(math.prod(shape[:3]))
+            x = pool(2, dtype=dtype)(x)
+        kernel = (rng.standard_normal(shape, np.float32) / math.sqrt(math.prod(shape[:3]))).astype(dtype)
         x, mean, deviation = standardise_pixels(ops.conv(x, kernel, padding="same"))
         mean, deviation = (ops.convert_to_numpy(value).reshape(-1) for value in (mean, deviation))
         weights[layer] = kernel / deviation, -mean / deviation

@@ -43,34 +43,37 @@ def draw_painting(*, height: int = 384, width: int = 512, seed: int = 0) -> np.n
     spin = rng.choice([-1.0, 1.0], WHIRLS)
     phases = rng.uniform(0, 2 * np.pi, 4)
 
-    def flow(point: np.ndarray) -> np.ndarray:
-        """Returns the direction of the strokes at a point, of length 1."""
-        x, y = point / h
+    def flow(points: np.ndarray) -> np.ndarray:
+        """Returns the direction of the strokes at some points, of length 1: (N, 2) -> (N, 2)."""
+        x, y = points.T / h
         angle = 0.5 * np.sin(2.3 * x + phases[0]) + 0.5 * np.sin(3.1 * y + 1.7 * x + phases[1])
-        away = point - centres  # (WHIRLS, 2)
-        near = np.exp(-((away**2).sum(1) / (2 * reach) ** 2))
-        around = np.stack([-away[:, 1], away[:, 0]], 1) / (np.linalg.norm(away, axis=1, keepdims=True) + 1e-6)
-        direction = np.array([np.cos(angle), np.sin(angle)]) * 0.6 + (3 * spin * near) @ around
-        return direction / (np.linalg.norm(direction) + 1e-6)
+        away = points[:, None] - centres  # (N, WHIRLS, 2)
+        distance = np.linalg.norm(away, axis=-1)  # (N, WHIRLS)
+        pull = 3 * spin * np.exp(-((distance / (2 * reach)) ** 2)) / (distance + 1e-6)
+        around = np.einsum("nw,nwd->nd", pull, away[..., ::-1] * (-1, 1))
+        direction = 0.6 * np.stack([np.cos(angle), np.sin(angle)], 1) + around
+        return direction / (np.linalg.norm(direction, axis=1, keepdims=True) + 1e-6)
 
-    def shade(point: np.ndarray) -> float:
-        """Returns the place of a point's colour in the palette, in [0, 1]: light in the whirls, dark below."""
-        x, y = point / h
-        glow = np.exp(-(((point - centres) ** 2).sum(1) / reach**2)).max()
-        ground = 0.30 + 0.16 * np.sin(4.1 * x + 2.2 * y + phases[2]) - 0.25 * max(0.0, y - 0.6)
-        return float(np.clip(ground + 0.75 * glow, 0, 1))
+    def shade(points: np.ndarray) -> np.ndarray:
+        """Returns the place of each colour in the palette, light in the whirls, dark below: (N, 2) -> (N,)."""
+        x, y = points.T / h
+        glow = np.exp(-((np.linalg.norm(points[:, None] - centres, axis=-1) / reach) ** 2)).max(1)
+        ground = 0.30 + 0.16 * np.sin(4.1 * x + 2.2 * y + phases[2]) - 0.25 * np.maximum(0.0, y - 0.6)
+        return ground + 0.75 * glow
 
     for thickness, length, count in LAYERS:
-        for start in rng.uniform(-0.05, 1.05, (count, 2)) * (w, h):
-            points = [start]
-            for _ in range(SEGMENTS):
-                points.append(points[-1] + flow(points[-1]) * length * h / SEGMENTS)
-            place = shade(points[SEGMENTS // 2]) + rng.normal(0, 0.07)
-            across = np.array([-1, 1]) * flow(start)[::-1]
-            for bristle in np.linspace(-0.5, 0.5, BRISTLES):
-                color = _color(place, rng.normal(0, 0.07))
-                line = [tuple(point + across * bristle * thickness * h * 0.6) for point in points]
-                draw.line(line, fill=color, width=max(1, round(thickness * h / BRISTLES)), joint="curve")
+        points = [rng.uniform(-0.05, 1.05, (count, 2)) * (w, h)]
+        for _ in range(SEGMENTS):
+            points.append(points[-1] + flow(points[-1]) * length * h / SEGMENTS)
+        places = shade(points[SEGMENTS // 2]) + rng.normal(0, 0.07, count)
+        lighter = rng.normal(0, 0.07, (count, BRISTLES))
+        across = flow(points[0])[:, ::-1] * (-1, 1) * thickness * h * 0.6
+        lines = np.stack(points, 1)  # (count, SEGMENTS + 1, 2)
+        for i in range(count):
+            for bristle, light in zip(np.linspace(-0.5, 0.5, BRISTLES), lighter[i], strict=True):
+                line = (lines[i] + across[i] * bristle).ravel().tolist()
+                width_in_pixels = max(1, round(thickness * h / BRISTLES))
+                draw.line(line, fill=_color(places[i], light), width=width_in_pixels, joint="curve")
     return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
 
 

@@ -87,7 +87,7 @@ class LBFGS:
     """
 
     memory: int = 10
-    first_move: float = 1.0
+    first_move: float = 0.1
     searches: int = 10
 
     def start(self, x: tf.Tensor) -> State:

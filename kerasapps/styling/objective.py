@@ -6,7 +6,7 @@ is that of the whole picture, for a third more time and a fraction of the memory
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import keras
@@ -46,7 +46,7 @@ class Objective:
     style_layers: Layers = field(default_factory=_gatys)
     content_weight: float = 1.0
     style_weight: float = 10.0
-    tv_weight: float = 1.0
+    tv_weight: float = 10.0
     normalise: bool = True
 
     @property
@@ -139,14 +139,15 @@ class StyleLoss:
         self.content_layers = _shares(objective.content_layers, objective) if objective.content_weight else {}
         self.style_layers = _shares(objective.style_layers, objective) if objective.style_weight else {}
         self.stride = max(stride_of(layer.name) for layer in taps.layers if "_conv" in layer.name)
-        self.core = None if memory is None else self._largest_core(memory)
-        # One trace serves all sizes and tiles.
-        self._contents = tf.function(self._contents_of, reduce_retracing=True)
-        self._style = tf.function(self._style_of, reduce_retracing=True)
-        self._sums = tf.function(self._sums_of, reduce_retracing=True)
-        self._tile_gradient = tf.function(self._tile_gradient_of, reduce_retracing=True)
-        self._whole = tf.function(self._whole_of, reduce_retracing=True)
-        self._from_sums = tf.function(self._from_sums_of, reduce_retracing=True)
+        # Pixels that may be looked at together, and the side of a tile of so many without its surroundings.
+        self.pixels = math.inf if memory is None else memory / bytes_per_pixel(taps)
+        self.core = self._largest_core() if memory is not None else None
+        self._contents = AnySize(self._contents_of)
+        self._style = AnySize(self._style_of)
+        self._sums = AnySize(self._sums_of)
+        self._tile_gradient = AnySize(self._tile_gradient_of)
+        self._whole = AnySize(self._whole_of)
+        self._from_sums = AnySize(self._from_sums_of)
 
     def aim(self, content: tf.Tensor, styles: Sequence[tf.Tensor], masks: tf.Tensor | None) -> None:
         """Sets what the picture should be like.
@@ -294,9 +295,8 @@ class StyleLoss:
     def _divide(self, image: tf.Tensor) -> list[Tile]:
         """Divides a picture into tiles, or leaves it whole where it may be."""
         height, width = image.shape[1:3]
-        core = self.core if self.core and (self.core + 2 * self._halo()) ** 2 < height * width else None
-        whole = math.ceil(max(height, width) / self.stride) * self.stride
-        return tiles(height, width, core=core or whole, halo=self._halo())
+        core = self.core if height * width > self.pixels else max(height, width)
+        return tiles(height, width, core=core, halo=self._halo())
 
     def _halo(self) -> int:
         """Returns how far the deepest layer sees, rounded up to its stride."""
@@ -304,17 +304,40 @@ class StyleLoss:
         reach = sum(stride_of(layer.name) for layer in self.taps.layers[1:])
         return math.ceil(reach / self.stride) * self.stride
 
-    def _largest_core(self, memory: int) -> int:
+    def _largest_core(self) -> int:
         """Returns the side of the largest tile whose activations fit, its surroundings counted in."""
-        pixel = bytes_per_pixel(self.taps)
-        side = int(math.sqrt(memory / pixel)) if memory > 0 else 0
-        core = (side - 2 * self._halo()) // self.stride * self.stride
+        around = 2 * self._halo()
+        core = (math.isqrt(max(0, int(self.pixels))) - around) // self.stride * self.stride
         if core < SMALLEST_CORE:
-            least = pixel * (SMALLEST_CORE + 2 * self._halo()) ** 2 / 2**30
-            raise ValueError(
-                f"`memory` must do for a tile, {least:.2f} GiB. Received: memory={max(memory, 0) / 2**30:.2f} GiB"
-            )
+            pixel = bytes_per_pixel(self.taps) / 2**20
+            least, given = pixel * (SMALLEST_CORE + around) ** 2, pixel * self.pixels
+            raise ValueError(f"`memory` must be {least:.0f} MiB for a tile at least. Received: {given:.0f} MiB")
         return core
+
+
+class AnySize:
+    """A compiled function whose one trace serves pictures of all sizes.
+
+    A trace for one size may add up in another order: a resumed painting, which starts at another size, would differ.
+    """
+
+    def __init__(self, function: Callable):
+        self.compiled = tf.function(function)
+        self.traced = set()
+
+    def __call__(self, *arguments):
+        """Calls the function, traced for any height and width if it has not been."""
+        given = tuple(argument is not None for argument in arguments)
+        if given not in self.traced:
+            self.compiled.get_concrete_function(*tf.nest.map_structure(self._of_any_size, arguments))
+            self.traced.add(given)
+        return self.compiled(*arguments)
+
+    @staticmethod
+    def _of_any_size(argument):
+        if argument is None or argument.shape.rank != 4:
+            return argument if argument is None else tf.TensorSpec(argument.shape, argument.dtype)
+        return tf.TensorSpec((argument.shape[0], None, None, argument.shape[3]), argument.dtype)
 
 
 def bytes_per_pixel(taps: keras.Model) -> float:

@@ -59,9 +59,9 @@ def test_the_gradient_of_everything_is_that_of_numerical_differences():
         value, gradient, _ = loss(picture)
         for seed in range(3):
             way = tf.cast(noise(seed + 1), tf.float64)
-            step = 1e-5
+            step = 1e-7  # between the kinks of the ReLUs
             slope = (float(loss(picture + step * way)[0]) - float(loss(picture - step * way)[0])) / (2 * step)
-            assert float(tf.reduce_sum(gradient * way)) == pytest.approx(slope, rel=1e-5)
+            assert float(tf.reduce_sum(gradient * way)) == pytest.approx(slope, rel=1e-4)
         assert value.dtype == tf.float64
     finally:
         keras.config.set_floatx(floatx)
@@ -80,7 +80,7 @@ def test_tiles_give_the_loss_and_gradient_of_the_whole(taps, masked):
     masks = tf.cast(np.stack([x < 30, x > 20], -1)[None], tf.float32) if masked else None
     styles = (STYLE, CONTENT[::-1]) if masked else (STYLE,)
     whole, parts = aimed(taps, masks=masks, styles=styles), aimed(taps, masks=masks, styles=styles)
-    parts.core = 16
+    parts.core, parts.pixels = 16, 0
     parts.aim(preprocess(CONTENT)[None], [preprocess(style)[None] for style in styles], masks)
     assert len(parts.tiles) == 9
     for a, b in zip(whole(noise())[:2], parts(noise())[:2], strict=True):
@@ -91,7 +91,7 @@ def test_memory_decides_the_size_of_tiles(taps):
     large, small = (StyleLoss(taps, SMALL, [1.0], memory=memory).core for memory in (2**28, 2**26))
     assert large > small >= 64
     assert small % 4 == 0
-    with pytest.raises(ValueError, match="`memory` must do for a tile"):
+    with pytest.raises(ValueError, match=r"`memory` must be .* MiB for a tile"):
         StyleLoss(taps, SMALL, [1.0], memory=2**20)
 
 
@@ -115,7 +115,7 @@ def test_one_weight_means_the_same_at_any_size(taps):
 
 
 def test_lbfgs_beats_adam_and_matches_scipy(taps):
-    steps = 60
+    steps = 100
     reached = {
         name: min(step.losses["total"] for step in paint(taps, steps=steps, optimizer=optimizer, start="noise"))
         for name, optimizer in {"lbfgs": LBFGS(), "adam": Adam()}.items()
