@@ -101,7 +101,7 @@ def mistakes_figure(probabilities: np.ndarray, split: Split, class_names: Sequen
         else "Every mistake, the surest first,"
     )
     caption = f"{which} on the test part: true class → what the network said, and how sure it was."
-    figure = _grid(list(pictures(split, rows)), below, columns=COLUMNS if narrow else COLUMNS - 1)
+    figure = picture_grid(list(pictures(split, rows)), below, columns=COLUMNS if narrow else COLUMNS - 1)
     return Figure("mistakes", caption, figure)
 
 
@@ -128,7 +128,7 @@ def augmentation_figure(split: Split, seed: int, *, count: int = 4, versions: in
     originals = as_bytes(inputs[IMAGE].numpy())
     images = [image for i in range(len(rows)) for image in (originals[i], *(version[i] for version in changed))]
     above = ["as it is", *[""] * (versions // 2), "as training sees it"][: versions + 1]
-    figure = _grid(images, [""] * len(images), columns=versions + 1, above=above)
+    figure = picture_grid(images, [""] * len(images), columns=versions + 1, above=above)
     return Figure(
         "augmentation", "Some training pictures, and how training sees them: changed anew every epoch.", figure
     )
@@ -183,13 +183,18 @@ def shorten(name: str, longest: int = LONGEST_NAME) -> str:
     return plain(name)
 
 
-def _grid(
-    images: Sequence[np.ndarray], below: Sequence[str], *, columns: int, above: Sequence[str] = ()
+def picture_grid(
+    images: Sequence[np.ndarray],
+    below: Sequence[str],
+    *,
+    columns: int,
+    above: Sequence[str] = (),
+    aspect: float = 1.0,
 ) -> matplotlib.figure.Figure:
-    """Draws pictures in rows, each with its text below, and a text above some columns."""
+    """Draws pictures in rows, each with its text below, and a text above some columns; `aspect` is height to width."""
     lines = -(-len(images) // columns)
     text = max(label.count("\n") + 1 if label else 0 for label in below)
-    figure = new_figure(WIDTH, lines * (WIDTH / columns + 0.19 * text) + (0.3 if above else 0))
+    figure = new_figure(WIDTH, lines * (aspect * WIDTH / columns + 0.19 * text) + (0.3 if above else 0))
     for i, (image, label) in enumerate(zip(images, below, strict=True)):
         axes = add_axes(figure, lines, columns, i + 1)
         _show(axes, image)

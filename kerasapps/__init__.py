@@ -12,6 +12,7 @@ from kerasapps.applications.multimodal_price import build_multimodal_price
 from kerasapps.applications.question_answering import build_question_answering
 from kerasapps.applications.residual_classifier import build_residual_classifier
 from kerasapps.applications.separable_classifier import build_separable_classifier
+from kerasapps.applications.style_transfer import build_style_taps
 from kerasapps.applications.vgg import build_vgg
 from kerasapps.applications.xception import build_xception
 from kerasapps.heads import Head
@@ -37,6 +38,7 @@ __all__ = [
     "build_question_answering",
     "build_residual_classifier",
     "build_separable_classifier",
+    "build_style_taps",
     "build_vgg",
     "build_xception",
     "compile_heads",

@@ -71,8 +71,19 @@ def importance(result: SearchResult) -> dict[str, float]:
     return dict(sorted(zip(names, forest.feature_importances_, strict=True), key=lambda item: -item[1]))
 
 
-def search_blocks(result: SearchResult) -> list[Figure | Table]:
-    """Returns what the report of a search shows: table, history, importance, parallel coordinates."""
+ON_VALIDATION = (
+    "All scores are on the validation part: the more trials, the more the best of them owes to luck with it. The test "
+    "part was used once, by the winner."
+)
+
+
+def search_blocks(result: SearchResult, *, scored: str = ON_VALIDATION) -> list[Figure | Table]:
+    """Returns what the report of a search shows: table, history, importance, parallel coordinates.
+
+    Args:
+        result: What was found.
+        scored: What the scores are, in a sentence.
+    """
     sign = -1 if result.direction == "max" else 1
     ranked = sorted(result.trials, key=lambda trial: (trial.score is None, sign * (trial.score or 0)))
     names = list(result.baseline.params)
@@ -83,10 +94,7 @@ def search_blocks(result: SearchResult) -> list[Figure | Table]:
             [trial.name, trial.score, f"{trial.seconds:.0f}", *map(show, trial.params.values()), trial.message]
             for trial in ranked
         ],
-        caption=(
-            f"{BASELINE} has the default values. All scores are on the validation part: the more trials, the more the "
-            "best of them owes to luck with it. The test part was used once, by the winner."
-        ),
+        caption=f"{BASELINE} has the default values. {scored}",
         digits=4,
     )
     return [table, _history_figure(result), *_importance_figure(result), *_parallel_figure(result, names)]

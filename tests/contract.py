@@ -27,6 +27,7 @@ class Contract:
         refused: Arguments that must raise, with what the message must say.
         search_space: The search space beside the builder, if it has one.
         padded: Names of inputs that may be padded further along axis 1 without any change.
+        frozen: Whether nothing of it trains, and it therefore answers alike in training.
     """
 
     builder: Callable[..., keras.Model]
@@ -37,6 +38,7 @@ class Contract:
     refused: list[tuple[dict[str, Any], str]]
     search_space: Callable | None = None
     padded: tuple[str, ...] = field(default=())
+    frozen: bool = False
 
     def __str__(self) -> str:
         variant = "-".join(str(value) for value in self.arguments.values() if isinstance(value, str))

@@ -10,6 +10,7 @@ from kerasapps.applications import (
     inception_classifier,
     residual_classifier,
     separable_classifier,
+    style_transfer,
     vgg,
     xception,
 )
@@ -25,6 +26,7 @@ SPACES = {
     "build_alexnet": classic.search_space_alexnet,
     "build_vgg": vgg.search_space,
     "build_densenet": densenet.search_space,
+    "build_style_taps": style_transfer.search_space,
 }
 
 
@@ -106,6 +108,7 @@ def image_contracts(contract) -> list:
     narrow = {"blocks": (2, 1), "growth_rate": 4}
     vgg11 = conv(3, 3, 4) + conv(3, 4, 4) + conv(3, 4, 6) + conv(3, 6, 6) + conv(3, 6, 8) + 3 * conv(3, 8, 8)
     return [
+        _style_taps(contract),
         *_separable(row),
         *_residual(row),
         *_inception(row),
@@ -194,6 +197,26 @@ def separable(size: int, channels: int, filters: int, *, batch_norm: bool = Fals
 def normalised(size: int, channels: int, filters: int) -> int:
     """Parameters of a convolution without bias and its normalisation."""
     return conv(size, channels, filters, bias=False) + normalisation(filters)
+
+
+def _style_taps(contract):
+    return contract(
+        builder=style_transfer.build_style_taps,
+        arguments={"network": "compact", "pooling": "l2", "layers": ("block2_conv1", "block1_conv1")},
+        inputs={"image": pictures(8, 6, 3) - 128},
+        outputs={"block1_conv1": (8, 6, 32), "block2_conv1": (4, 3, 64)},
+        parameters=conv(3, 3, 32) + conv(3, 32, 32) + conv(3, 32, 64),
+        refused=[
+            ({"network": "vgg11"}, "`network` must be one of vgg16, vgg19, compact. Received: network='vgg11'"),
+            ({"pooling": "min"}, "`pooling` must be one of"),
+            ({"layers": ()}, "`layers` must hold at least one name"),
+            ({"layers": ("block1_conv1", "block1_conv1")}, "none twice"),
+            ({"layers": ("block1_conv3",)}, "`layers` must be convolutions of compact"),
+            ({"weights": "nowhere.h5"}, '`weights` must be "random", "imagenet", or an '),
+        ],
+        search_space=SPACES["build_style_taps"],
+        frozen=True,
+    )
 
 
 def _separable(row) -> list:

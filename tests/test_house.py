@@ -24,6 +24,7 @@ ALLOWED = {
     "runtime": {"errors"},
     "reports": {"errors"},
     "optimizers": set(),
+    "styling": {"blocks", "errors"},
     "runs": {"distribution", "errors", "reports", "runtime"},
     "training": {"data", "distribution", "errors", "runs"},
     "jobs": {"errors", "runs"},

@@ -1,10 +1,16 @@
 """One picture file as an array, whatever its format, colours and rotation."""
 
+import contextlib
 import io
 import os
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from kerasapps.errors import DataError
@@ -48,31 +54,68 @@ def read_picture(source: str | Path | bytes, *, size: int | None, channels: int,
         raise ValueError(f"`channels` must be 1 or 3. Received: channels={channels}")
     if size is not None and size < 1:
         raise ValueError(f"`size` must be at least 1. Received: size={size}")
-    if name is None:
-        name = "The picture" if isinstance(source, bytes) else printable(source)
-    try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
-            pixels = image.width * image.height
-            if pixels > MAX_PIXELS:
-                raise DataError(f"{name} has {pixels:,} pixels, and more than {MAX_PIXELS:,} are refused.")
-            if size is not None:
-                image.draft(None, (2 * size, 2 * size))  # twice the size, so that the last step still smooths
-            image = _flat(_upright(image), "L" if channels == 1 else "RGB")
-            if size is not None and image.size != (size, size):
-                # Bilinear as `tf.image.resize`, which scales the named sets; it smooths when it shrinks.
-                image = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
-            return np.frombuffer(image.tobytes(), np.uint8).reshape(image.height, image.width, channels)
-    except (DataError, MemoryError):
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise DataError(f"{name} has more than {MAX_PIXELS:,} pixels and is refused.") from None
-    except UnidentifiedImageError:
-        raise DataError(f"{name} is not a JPEG, PNG, WebP, BMP, GIF or TIFF picture.") from None
-    except Exception as error:  # Pillow raises nearly anything for a damaged file
-        if isinstance(error, OSError) and error.strerror:
-            raise DataError(f"{name} cannot be read: {error.strerror}.") from None
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"{name} is damaged: {reason.rstrip('.')}.") from None
+    with _opened(source, name) as image:
+        if size is not None:
+            image.draft(None, (2 * size, 2 * size))  # twice the size, so that the last step still smooths
+        image = _flat(_upright(image), "L" if channels == 1 else "RGB")
+        if size is not None and image.size != (size, size):
+            # Bilinear as `tf.image.resize`, which scales the named sets; it smooths when it shrinks.
+            image = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
+        return np.frombuffer(image.tobytes(), np.uint8).reshape(image.height, image.width, channels)
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A picture with all that its file says of colours.
+
+    Args:
+        pixels: Red, green and blue, 0 to 255, float32 (H, W, 3).
+        bits: Bits of each number in the file, 8 or 16; with 16 the pixels have fractions.
+        profile: The ICC profile of the colours, where there is one.
+    """
+
+    pixels: np.ndarray
+    bits: int = 8
+    profile: bytes | None = None
+
+
+def read_photo(path: str | Path) -> Photo:
+    """Reads a picture as `read_picture` does, but PNG with all of its 16 bits, and with its ICC profile.
+
+    Raises:
+        DataError: As `read_picture`.
+    """
+    with _opened(path, None) as image:
+        profile = image.info.get("icc_profile")
+        # That of a CMYK picture says nothing about red, green and blue.
+        profile = profile if profile and profile[16:20] == b"RGB " else None
+        image.load()  # tells of damage in a sentence, whoever decodes it in the end
+        data = Path(path).read_bytes() if image.format == "PNG" else b""
+        if data[24:25] == b"\x10":  # the depth, in the header of every PNG file
+            return Photo(_deep(data), 16, profile)
+        return Photo(np.asarray(_flat(_upright(image), "RGB"), np.float32), 8, profile)
+
+
+def encode_picture(photo: Photo, suffix: str) -> bytes:
+    """Returns a file's contents, in 16 bits only for PNG.
+
+    Args:
+        photo: The picture.
+        suffix: ".png", ".jpg", ".jpeg", ".webp", ".tif" or ".tiff".
+
+    Raises:
+        DataError: If `suffix` is none of these.
+    """
+    if suffix == ".png" and photo.bits == 16:
+        return _deep_png(np.round(np.clip(photo.pixels, 0, 255) * 257).astype(np.uint16), photo.profile)
+    formats = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
+    if suffix not in formats:
+        raise DataError(f"Pictures are written as {', '.join(formats)}. Received: {suffix or 'no suffix'}")
+    buffer = io.BytesIO()
+    image = Image.fromarray(np.round(np.clip(photo.pixels, 0, 255)).astype(np.uint8))
+    options = {"quality": 95} if formats[suffix] in ("JPEG", "WEBP") else {}
+    image.save(buffer, formats[suffix], icc_profile=photo.profile, **options)
+    return buffer.getvalue()
 
 
 def printable(path: str | Path) -> str:
@@ -102,3 +145,48 @@ def _flat(image: Image.Image, mode: str) -> Image.Image:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
     return image if image.mode == mode else image.convert(mode)
+
+
+@contextlib.contextmanager
+def _opened(source: str | Path | bytes, name: str | None) -> Iterator[Image.Image]:
+    """Opens a picture, and turns whatever goes wrong while it is in use into a sentence."""
+    if name is None:
+        name = "The picture" if isinstance(source, bytes) else printable(source)
+    try:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
+            pixels = image.width * image.height
+            if pixels > MAX_PIXELS:
+                raise DataError(f"{name} has {pixels:,} pixels, and more than {MAX_PIXELS:,} are refused.")
+            yield image
+    except (DataError, MemoryError):
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise DataError(f"{name} has more than {MAX_PIXELS:,} pixels and is refused.") from None
+    except UnidentifiedImageError:
+        raise DataError(f"{name} is not a JPEG, PNG, WebP, BMP, GIF or TIFF picture.") from None
+    except Exception as error:  # Pillow raises nearly anything for a damaged file
+        if isinstance(error, OSError) and error.strerror:
+            raise DataError(f"{name} cannot be read: {error.strerror}.") from None
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{name} is damaged: {reason.rstrip('.')}.") from None
+
+
+def _deep(data: bytes) -> np.ndarray:
+    """Decodes a PNG file of 16 bits, which Pillow would cut to 8: float32 (H, W, 3)."""
+    values = tf.io.decode_png(data, dtype=tf.uint16).numpy() / np.float32(257)  # (H, W, 1 to 4)
+    colors, alpha = values, np.float32(1)
+    if values.shape[-1] in (2, 4):
+        colors, alpha = values[..., :-1], values[..., -1:] / np.float32(255)
+    colors = colors * alpha + 255 * (1 - alpha)
+    return np.broadcast_to(colors, (*colors.shape[:2], 3)).astype(np.float32)
+
+
+def _deep_png(values: np.ndarray, profile: bytes | None) -> bytes:
+    """Encodes uint16 (H, W, 3) as PNG, which Pillow cannot, with the profile behind the header."""
+    data = tf.io.encode_png(values).numpy()
+    if profile is None:
+        return data
+    content = b"iCCP" + b"ICC profile\0\0" + zlib.compress(profile)
+    chunk = struct.pack(">I", len(content) - 4) + content + struct.pack(">I", zlib.crc32(content))
+    header = 33  # bytes: signature and IHDR
+    return data[:header] + chunk + data[header:]

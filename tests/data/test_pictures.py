@@ -6,10 +6,10 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from kerasapps.data import pictures
-from kerasapps.data.pictures import MAX_PIXELS, read_picture
+from kerasapps.data.pictures import MAX_PIXELS, Photo, encode_picture, read_photo, read_picture
 from kerasapps.errors import DataError
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -220,3 +220,55 @@ def test_names_that_are_not_text_can_be_printed(tmp_path):
     with pytest.raises(DataError, match="caf\ufffd\\.png") as error:
         read_picture(path, size=8, channels=3)
     str(error.value).encode("utf-8")
+
+
+def deep(pixels: np.ndarray, tmp_path, profile: bytes | None = None):
+    path = tmp_path / "deep.png"
+    path.write_bytes(encode_picture(Photo(pixels, bits=16, profile=profile), ".png"))
+    return path
+
+
+def test_sixteen_bits_go_through_a_file_exactly(tmp_path):
+    values = np.random.default_rng(0).integers(0, 65536, (5, 7, 3))
+    photo = read_photo(deep((values / 257).astype("float32"), tmp_path))
+    assert photo.bits == 16
+    np.testing.assert_array_equal(np.round(photo.pixels * 257), values)
+
+
+def test_sixteen_bits_of_grey_and_of_transparency(tmp_path):
+    import tensorflow as tf
+
+    for channels in (1, 2, 4):
+        values = np.full((2, 3, channels), 65535, np.uint16)
+        values[..., -1] = 257 * 51
+        (tmp_path / "deep.png").write_bytes(tf.io.encode_png(values).numpy())
+        pixels = read_photo(tmp_path / "deep.png").pixels
+        assert pixels.shape == (2, 3, 3)
+        np.testing.assert_allclose(pixels, 51 if channels == 1 else 255, atol=1e-3)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
+def test_the_profile_goes_through_a_file(tmp_path, bits, suffix):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    path = tmp_path / f"profile{suffix}"
+    path.write_bytes(encode_picture(Photo(np.full((8, 8, 3), 90, "float32"), bits=bits, profile=profile), suffix))
+    photo = read_photo(path)
+    assert photo.profile == profile
+    np.testing.assert_allclose(photo.pixels, 90, atol=3)
+
+
+def test_the_profile_of_a_cmyk_picture_is_left_out(tmp_path):
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    profile[16:20] = b"CMYK"
+    Image.new("CMYK", (4, 4)).save(tmp_path / "ink.jpg", icc_profile=bytes(profile))
+    assert read_photo(tmp_path / "ink.jpg").profile is None
+
+
+def test_a_damaged_photo_is_refused(tmp_path):
+    whole = deep(np.random.default_rng(0).uniform(0, 255, (40, 40, 3)).astype("float32"), tmp_path)
+    whole.write_bytes(whole.read_bytes()[:2000])
+    with pytest.raises(DataError, match=r"deep\.png is damaged"):
+        read_photo(whole)
+    with pytest.raises(DataError, match="Pictures are written as"):
+        encode_picture(Photo(np.zeros((2, 2, 3))), ".gif")

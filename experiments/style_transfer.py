@@ -1,0 +1,210 @@
+"""Style transfer: the content of one picture painted in the style of others, as Gatys et al. do.
+
+python -m experiments.style_transfer run
+python -m experiments.style_transfer run --content a.jpg --style b.jpg --out c.png --size 512
+python -m experiments.style_transfer sweep --rows style_weight=1,10,100 --columns start=content,noise
+python -m experiments.style_transfer reconstruct --content a.jpg --style b.jpg
+python -m experiments.style_transfer search --max-trials 10
+python -m experiments.style_transfer train-features --data cifar10
+"""
+
+import typing
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+
+import numpy as np
+
+from experiments.cli import main
+from experiments.params import read_params
+from experiments.style_features import train_features
+from experiments.style_network import Canvas, Painting, objective_of, painting_of, prepare, with_params
+from experiments.style_painting import paint
+from experiments.style_results import loss_figure, result_figure, sheet_figure, sources_figure, way_figure
+from experiments.style_search import search
+from kerasapps.data.pictures import SUFFIXES, Photo, encode_picture
+from kerasapps.errors import UserError
+from kerasapps.runs import Options, Run, start, write_atomically
+
+PNG = ".png"
+
+
+def run(
+    *,
+    painting: Painting = Painting(),
+    params: str | None = None,
+    save_every: int | None = None,
+    options: Options = Options(),
+) -> None:
+    """Paints one picture and writes a run folder; --out may name a picture, and the folder is its name without suffix.
+
+    Args:
+        painting: What is painted, and how.
+        params: A best.json written by `search`, or JSON such as '{"style_weight": 30}'; it counts before the options.
+        save_every: Keep the picture of every so many steps under steps/.
+        options: Options that every experiment shares.
+    """
+    if save_every is not None and save_every < 1:
+        raise UserError(f"--save-every must be at least 1. Received: {save_every}")
+    painting = painting_of(with_params(painting, read_params(params)), options=options)
+    options, picture = split_out(options)
+    held = start("Style transfer", asdict(painting) | {"options": options}, network="convolution")
+    canvas = prepare(painting, seed=options.seed)
+    outcome = paint(held, canvas, save_every=save_every)
+    if outcome.interrupted:
+        print("Interrupted: the best so far is kept; --resume goes on.")
+    suffix = picture.suffix.lower() if picture else PNG
+    data = encode_picture(replace(canvas.content, pixels=outcome.picture), suffix)
+    result = held.path(f"result{suffix}")
+    for path in (result, picture) if picture else (result,):
+        write_atomically(path, data)
+    losses = {name: outcome.best[name] for name in ("total", "content", "style", "tv")}
+    metrics = {f"{name}_loss": value for name, value in losses.items()}
+    metrics |= {"steps": outcome.rows[-1]["step"], "seconds": outcome.seconds}
+    height, width = outcome.picture.shape[:2]
+    summary = f"{name_of(painting.content)} in the style of {', '.join(map(name_of, painting.style or (None,)))}, "
+    summary += f"{width} x {height} pixels, by {painting.network} with {painting.weights} weights."
+    if outcome.interrupted:
+        summary += " Interrupted: this is the best so far."
+    blocks = [sources_figure(canvas, outcome), result_figure(outcome), way_figure(outcome), loss_figure(outcome.rows)]
+    held.finish(metrics, summary=summary, headline=["total_loss", "steps", "seconds"], blocks=blocks)
+    print(f"{picture or result}\n{held.folder / 'report.html'}")
+
+
+def sweep(
+    *,
+    rows: str = "style_weight=1,10,100",
+    columns: str = "start=content,noise",
+    painting: Painting = Painting(size=256),
+    options: Options = Options(),
+) -> None:
+    """Paints one picture for each value of one option, or each two of two, and shows them on a contact sheet.
+
+    Args:
+        rows: OPTION=VALUE,VALUE,... of any option of a painting.
+        columns: The same of another.
+        painting: All other options.
+        options: Options that every experiment shares.
+    """
+    painting = painting_of(painting, options=options)
+    axes = [read_axis(text) for text in (rows, columns)]
+    if axes[0][0] == axes[1][0]:
+        raise UserError(f"--rows and --columns must name two options. Received: {axes[0][0]} twice")
+    settings = asdict(painting) | {"rows": rows, "columns": columns, "options": options}
+    held = start("Style transfer sweep", settings, network="convolution")
+    images, below, metrics = [], [], {}
+    for i, row in enumerate(axes[0][1]):
+        for j, column in enumerate(axes[1][1]):
+            given = replace(painting, **{axes[0][0]: row, axes[1][0]: column})
+            name = f"{i + 1}_{j + 1}"
+            label = f"{show(axes[0][0], row)}\n{show(axes[1][0], column)}"
+            picture, loss = paint_part(held, f"cell_{name}", prepare(given, seed=options.seed))
+            images.append(picture)
+            below.append(f"{label}\nloss {loss:.3g}")
+            metrics[f"total_loss_{name}"] = loss
+            print(f"{label.replace(chr(10), ', ')}: loss {loss:.4g}", flush=True)
+    caption = f"{axes[0][0].replace('_', ' ')} down, {axes[1][0].replace('_', ' ')} across."
+    sheet = sheet_figure(images, below, columns=len(axes[1][1]), name="sheet", caption=caption)
+    summary = f"{len(images)} paintings that differ in {axes[0][0]} and {axes[1][0]}."
+    held.finish(metrics, summary=summary, blocks=[sheet])
+    print(held.folder / "report.html")
+
+
+def reconstruct(*, painting: Painting = Painting(size=256, colors="free"), options: Options = Options()) -> None:
+    """Paints from noise what each layer knows: of the content by itself, of the style by itself and all before it.
+
+    Args:
+        painting: The layers are its --style-layers, from the picture on; everything else but --start counts.
+        options: Options that every experiment shares.
+    """
+    painting = painting_of(painting, options=options)
+    held = start("Style reconstruction", asdict(painting) | {"options": options}, network="convolution")
+    names = sorted(objective_of(painting).style_layers)
+    base = replace(painting, start="noise")
+    images, metrics = [], {}
+    for i, name in enumerate(names):
+        jobs = {
+            "content": replace(base, content_layers=(name,), style_weight=0.0, content_weight=1.0),
+            "style": replace(base, style_layers=tuple(names[: i + 1]), style_weight=1.0, content_weight=0.0),
+        }
+        for kind, given in jobs.items():
+            picture, loss = paint_part(held, f"{kind}_{name}", prepare(given, seed=options.seed))
+            images.append(picture)
+            metrics[f"{kind}_loss_{name}"] = loss
+            print(f"{kind} {name}: loss {loss:.4g}", flush=True)
+    ordered, below = images[0::2] + images[1::2], [*names, *(f"to {name}" for name in names)]
+    caption = "From noise: above the content as one layer has it, below the style of all layers up to one."
+    sheet = sheet_figure(ordered, below, columns=len(names), name="reconstructions", caption=caption)
+    held.finish(metrics, summary="What is left of content and style, layer by layer.", blocks=[sheet])
+    print(held.folder / "report.html")
+
+
+def paint_part(held: Run, name: str, canvas: Canvas) -> tuple[np.ndarray, float]:
+    """Paints inside the folder of a larger job, and takes up what is there; returns picture and loss."""
+    part = held.part(name, {})
+    outcome = paint(part, canvas)
+    if outcome.interrupted:
+        raise UserError(f"Interrupted. Go on with --resume --out {held.folder}: what is painted is kept.")
+    write_atomically(part.path("result.png"), encode_picture(Photo(outcome.picture), PNG))
+    return outcome.picture, outcome.best["total"]
+
+
+def split_out(options: Options) -> tuple[Options, Path | None]:
+    """Returns the options with a folder as --out, and the picture that it named, if it did.
+
+    Raises:
+        UserError: If there is such a picture already.
+    """
+    if options.out is None or options.out.suffix.lower() not in SUFFIXES:
+        return options, None
+    encode_picture(Photo(np.zeros((1, 1, 3))), options.out.suffix.lower())  # refuses what cannot be written
+    if options.out.exists() and not options.resume:
+        raise UserError(f"{options.out} exists already. Choose another --out.")
+    return replace(options, out=options.out.with_suffix("")), options.out
+
+
+def read_axis(text: str) -> tuple[str, list]:
+    """Reads OPTION=VALUE,VALUE,... into a name and values of the option's type.
+
+    Raises:
+        UserError: If there is no such option, or a value does not fit.
+    """
+    name, _, values = text.partition("=")
+    name = name.strip().lstrip("-").replace("-", "_")
+    hints = typing.get_type_hints(Painting)
+    if name not in {field.name for field in fields(Painting)}:
+        raise UserError(f"There is no option --{name.replace('_', '-')} of a painting. Received: {text}")
+    if not values:
+        raise UserError(f"An axis is OPTION=VALUE,VALUE,... Received: {text}")
+    return name, [_parse(name, hints[name], value.strip()) for value in values.split(",")]
+
+
+def _parse(name: str, hint, value: str):
+    """Turns text into what an option takes; several values of one are joined by +."""
+    choices = typing.get_args(hint)
+    if typing.get_origin(hint) is tuple:
+        return tuple(choices[0](part) for part in value.split("+"))
+    if typing.get_origin(hint) is typing.Literal:
+        if value not in choices:
+            raise UserError(f"--{name.replace('_', '-')} must be one of {', '.join(choices)}. Received: {value}")
+        return value
+    kind = next((choice for choice in choices if choice is not type(None)), hint)
+    try:
+        return kind(value)
+    except ValueError:
+        raise UserError(f"--{name.replace('_', '-')} takes {kind.__name__}. Received: {value}") from None
+
+
+def show(name: str, value) -> str:
+    """Returns an option as a label."""
+    value = "+".join(str(part) for part in value) if isinstance(value, tuple) else value
+    value = value.name if isinstance(value, Path) else value
+    return f"{name.replace('_', ' ')} {value:g}" if isinstance(value, float) else f"{name.replace('_', ' ')} {value}"
+
+
+def name_of(path: Path | None) -> str:
+    """Returns what to call a picture."""
+    return path.name if path else "an embedded picture"
+
+
+if __name__ == "__main__":
+    main("experiments.style_transfer", run, sweep, reconstruct, search, train_features)

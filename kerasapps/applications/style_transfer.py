@@ -1,0 +1,235 @@
+"""Style transfer: a frozen VGG whose inner activations tell the content of a picture from its style.
+
+Reference: Gatys et al., "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016.
+"""
+
+import io
+import math
+import re
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+from keras import layers as keras_layers
+from keras import ops
+
+from kerasapps.blocks.style import POOLINGS, preprocess, standardise_pixels
+
+# Convolutions and widths of the five blocks. The compact network is VGG-16 at half its width.
+NETWORKS = {
+    "vgg16": ((2, 2, 3, 3, 3), (64, 128, 256, 512, 512)),
+    "vgg19": ((2, 2, 4, 4, 4), (64, 128, 256, 512, 512)),
+    "compact": ((2, 2, 3, 3, 3), (32, 64, 128, 256, 256)),
+}
+STYLE_LAYERS = tuple(f"block{i}_conv1" for i in range(1, 6))
+CONTENT_LAYERS = ("block4_conv2",)
+CALIBRATION_SIDE = 128
+LARGEST_WEIGHTS = 2**30  # bytes that the weights inside a .keras file may take; VGG-19 with its dense layers has 575 MB
+
+Weights = dict[str, tuple[np.ndarray, np.ndarray]]
+
+
+def build_style_taps(
+    *,
+    network: str = "vgg16",
+    weights: str = "random",
+    pooling: str = "average",
+    layers: Sequence[str] = (*STYLE_LAYERS, *CONTENT_LAYERS),
+    seed: int = 0,
+    name: str = "style_taps",
+) -> keras.Model:
+    """Builds the part of a VGG up to the deepest of some layers, frozen, with their activations as outputs.
+
+    Under a mixed number format the weights are held in its narrow one: nothing is added to them that would be lost.
+
+    Args:
+        network: "vgg16", "vgg19", or "compact", which is VGG-16 at half its width.
+        weights: "random", drawn from `seed` and scaled so that every activation has mean 0 and deviation 1 before its
+            ReLU (He, Wang and Hopcroft, "A Powerful Generative Model Using Random Weights for the Deep Image
+            Representation", NIPS 2016); "imagenet", as `keras.applications` has them; or the path of an .h5 or .keras
+            file in the layout of `keras.applications`, of which nothing but numbers is read.
+        pooling: "max" as in VGG, "average" as Gatys et al. prefer, or "l2", the root mean square.
+        layers: Names of the activations, each a convolution with its ReLU: "block1_conv1", "block1_conv2",
+            "block2_conv1" and so on to "block5_conv3", in "vgg19" to "block5_conv4".
+        seed: Decides random weights.
+        name: Name of the model.
+
+    Returns:
+        Uncompiled model. In: "image" float32 (B, H, W, 3), any sides that leave a pixel to the deepest layer, as
+        `kerasapps.blocks.style.preprocess` gives it.
+        Out: a dict, layer name to its activation (B, H / s, W / s, C), s = 1, 2, 4, 8, 16 by block, in the compute
+        type of the number format.
+
+    Train with: nothing; it is the picture that is optimised, see `kerasapps.styling.stylize`.
+
+    Raises:
+        ValueError: If `network`, `pooling` or one of `layers` is unknown, or the weights are not there or do not fit.
+    """
+    for argument, value, known in (("network", network, NETWORKS), ("pooling", pooling, POOLINGS)):
+        if value not in known:
+            raise ValueError(f"`{argument}` must be one of {', '.join(known)}. Received: {argument}={value!r}")
+    if not layers or len(set(layers)) != len(layers):
+        raise ValueError(f"`layers` must hold at least one name, none twice. Received: layers={list(layers)}")
+    shapes = convolution_shapes(network)
+    for layer in layers:
+        if layer not in shapes:
+            known = f"convolutions of {network}, {min(shapes)} to {max(shapes)}"
+            raise ValueError(f"`layers` must be {known}. Received: {layer!r}")
+    deepest = max(layers)
+    shapes = {layer: shape for layer, shape in shapes.items() if layer <= deepest}
+    dtype = keras.config.dtype_policy().compute_dtype
+    pool = POOLINGS[pooling]
+
+    # --- inputs
+    image = keras.Input((None, None, 3), name="image")  # (B, H, W, 3)
+
+    # --- trunk
+    x, outputs = image, {}
+    for layer, (*_, filters) in shapes.items():
+        if starts_block(layer):
+            x = pool(2, dtype=dtype, name=f"block{block_of(layer) - 1}_pool")(x)  # (B, H / 2, W / 2, C)
+        x = keras_layers.Conv2D(filters, 3, padding="same", activation="relu", dtype=dtype, name=layer)(x)
+        if layer in layers:
+            outputs[layer] = x
+
+    # --- weights
+    model = keras.Model({"image": image}, outputs, name=name)
+    model.trainable = False
+    if weights == "random":
+        values = random_weights(shapes, pool=pool, seed=seed)
+    elif weights == "imagenet":
+        values = imagenet_weights(network, shapes)
+    else:
+        values = read_weights(Path(weights), shapes)
+    for layer, (kernel, bias) in values.items():
+        model.get_layer(layer).set_weights([kernel, bias])
+    return model
+
+
+def search_space(hp) -> dict:
+    """Returns arguments for `build_style_taps`; each default equals the builder's."""
+    return {
+        "network": hp.Choice("network", ["vgg16", "compact"], default="vgg16"),
+        "pooling": hp.Choice("pooling", [*POOLINGS], default="average"),
+    }
+
+
+def convolution_shapes(network: str) -> dict[str, tuple[int, int, int, int]]:
+    """Returns the shape of each kernel by name of its layer, from the picture on."""
+    shapes, channels = {}, 3
+    for block, (count, filters) in enumerate(zip(*NETWORKS[network], strict=True), start=1):
+        for i in range(1, count + 1):
+            shapes[f"block{block}_conv{i}"] = (3, 3, channels, filters)
+            channels = filters
+    return shapes
+
+
+def block_of(layer: str) -> int:
+    """Returns the number of a layer's block; its activations are 2 ** (number - 1) times smaller than the picture."""
+    return int(layer[len("block")])
+
+
+def starts_block(layer: str) -> bool:
+    """Tells whether a pool comes before this convolution."""
+    return layer.endswith("_conv1") and block_of(layer) > 1
+
+
+def random_weights(shapes: dict[str, tuple[int, ...]], *, pool, seed: int) -> Weights:
+    """Draws kernels, and scales them layer by layer on seeded noise with the spectrum of photographs."""
+    rng, dtype = np.random.default_rng(seed), keras.config.floatx()
+    x = preprocess(cloud_noise(CALIBRATION_SIDE, rng)[None])  # (1, H, W, 3)
+    weights = {}
+    for layer, shape in shapes.items():
+        if starts_block(layer):
+            x = pool(2, dtype=dtype)(x)
+        kernel = (rng.standard_normal(shape, np.float32) / math.sqrt(math.prod(shape[:3]))).astype(dtype)
+        x, mean, deviation = standardise_pixels(ops.conv(x, kernel, padding="same"))
+        mean, deviation = (ops.convert_to_numpy(value).reshape(-1) for value in (mean, deviation))
+        weights[layer] = kernel / deviation, -mean / deviation
+        x = ops.relu(x)
+    return weights
+
+
+def cloud_noise(side: int, rng: np.random.Generator) -> np.ndarray:
+    """Draws a picture whose amplitudes fall as 1 / frequency, as those of photographs do: float32 (side, side, 3)."""
+    frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None])
+    frequency[0, 0] = np.inf
+    noise = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((3, side, side))) / frequency, (side, side))
+    noise /= noise.std((1, 2), keepdims=True)
+    return np.clip(127.5 + 50 * np.moveaxis(noise, 0, -1), 0, 255).astype(np.float32)
+
+
+def imagenet_weights(network: str, shapes: dict[str, tuple[int, ...]]) -> Weights:
+    """Takes the weights from `keras.applications`, which downloads them once.
+
+    Raises:
+        ValueError: If it has no such network, or they cannot be downloaded.
+    """
+    builders = {"vgg16": "VGG16", "vgg19": "VGG19"}
+    if network not in builders:
+        raise ValueError(f'`weights` "imagenet" are for {" and ".join(builders)}. Received: network={network!r}')
+    try:
+        source = getattr(keras.applications, builders[network])(include_top=False, weights="imagenet")
+    except Exception as error:  # `keras.utils.get_file` raises a bare Exception for whatever fails
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise ValueError(
+            f'The "imagenet" weights of {network} cannot be had ({reason}): use "random", which need no network and '
+            "transfer colour and brush-work, or the path of a file with them."
+        ) from None
+    return {layer: tuple(source.get_layer(layer).get_weights()) for layer in shapes}
+
+
+def read_weights(path: Path, shapes: dict[str, tuple[int, ...]]) -> Weights:
+    """Reads kernels and biases by the names of their layers; of the file nothing is executed, and no link followed.
+
+    Raises:
+        ValueError: If the file is not there, or not in the layout of `keras.applications`.
+    """
+    what = f'`weights` must be "random", "imagenet", or an .h5 or .keras file. Received: {str(path)!r}'
+    if path.suffix not in (".h5", ".hdf5", ".keras"):
+        raise ValueError(what)
+    if not path.is_file():
+        raise ValueError(f"{what}, which does not exist")
+    try:
+        with h5py.File(_unpacked(path), "r") as file:
+            found: dict[str, dict[int, h5py.Dataset]] = {}
+
+            def collect(address: str, item) -> None:
+                # Keras 2 writes the layer's name into the address, Keras 3 beside the variables.
+                name = item.parent.attrs.get("name", "") if isinstance(item, h5py.Dataset) else ""
+                layer = re.search(r"(?:^|/)(block\d_conv\d)(?:/|$)", f"{address}/{name}")
+                if layer and isinstance(item, h5py.Dataset):
+                    found.setdefault(layer[1], {})[item.ndim] = item
+
+            file.visititems(collect)
+            return {layer: _checked(path, layer, found.get(layer, {}), shape) for layer, shape in shapes.items()}
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise ValueError(f"{path} is not a file of weights: {reason}.") from None
+
+
+def _unpacked(path: Path) -> Path | io.BytesIO:
+    """Returns what h5py can open: a .keras file is a zip archive with one such file in it."""
+    if path.suffix != ".keras":
+        return path
+    with zipfile.ZipFile(path) as archive:
+        entry = archive.getinfo("model.weights.h5")
+        if entry.file_size > LARGEST_WEIGHTS:
+            raise ValueError(f"{path} claims to hold {entry.file_size:,} bytes of weights and is refused.")
+        return io.BytesIO(archive.read(entry))
+
+
+def _checked(path: Path, layer: str, found: dict, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns kernel and bias of a layer in float32, if they have the right shapes."""
+    if {1, 4} - found.keys():
+        raise ValueError(f"{path} has no kernel and bias of {layer}: it is not in the layout of keras.applications.")
+    kernel, bias = found[4], found[1]
+    if kernel.shape != shape or bias.shape != shape[-1:]:
+        raise ValueError(
+            f"{path} is of another network: {layer} has the shapes {kernel.shape} and {bias.shape}, "
+            f"not {shape} and {shape[-1:]}."
+        )
+    return kernel[()].astype(np.float32), bias[()].astype(np.float32)

@@ -1,0 +1,96 @@
+"""What style transfer measures: colours as VGG expects them, Gram matrices, content, style and smoothness."""
+
+import math
+
+import keras
+from keras import layers, ops
+
+# Mean blue, green and red of ImageNet, which the networks of Simonyan and Zisserman 2015 expect to be taken off.
+MEAN_BGR = (103.939, 116.779, 123.68)
+# bfloat16 has eight binary digits: so many partial products, added up in float32, round instead of one.
+PARTS = 16
+EPSILON = 1e-12
+
+
+def preprocess(image):
+    """Turns red, green, blue from 0 to 255 into what VGG expects: (..., 3) -> float32 (..., 3)."""
+    dtype = keras.config.floatx()
+    return ops.flip(ops.cast(image, dtype), -1) - ops.convert_to_tensor(MEAN_BGR, dtype)
+
+
+def deprocess(image):
+    """Undoes `preprocess`, exactly for the 256 values of a byte: (..., 3) -> float32 (..., 3)."""
+    dtype = keras.config.floatx()
+    return ops.flip(ops.cast(image, dtype) + ops.convert_to_tensor(MEAN_BGR, dtype), -1)
+
+
+def gram_sum(features):
+    """Adds up the products of each two channels over all pixels: (B, H, W, C) -> float32 (B, C, C).
+
+    Sums over parts of a picture add up to that of the picture. They are float32 whatever the features are; of bfloat16
+    features the products are taken in bfloat16, which accelerators do several times faster.
+    """
+    channels = features.shape[-1]
+    batch, height, width = ops.shape(features)[:3]
+    x = ops.reshape(features, (batch, height * width, channels))  # (B, H * W, C)
+    if keras.backend.standardize_dtype(x.dtype) != "bfloat16":
+        x = ops.cast(x, "float32") if x.dtype != "float64" else x
+        return _products(x)
+    rows = height * width // PARTS
+    parts = ops.reshape(x[:, : rows * PARTS], (batch, PARTS, rows, channels))
+    rest = ops.cast(_products(x[:, rows * PARTS :]), "float32")  # fewer than PARTS pixels
+    return ops.sum(ops.cast(_products(parts), "float32"), 1) + rest
+
+
+def gram_matrix(features):
+    """Returns the mean product of each two channels: (B, H, W, C) -> float32 (B, C, C).
+
+    Reference: Gatys et al., "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016.
+    """
+    # Deviation: the paper takes the sum, which depends on the size of the picture.
+    sums = gram_sum(features)
+    _, height, width = ops.shape(features)[:3]
+    return sums / ops.cast(height * width, sums.dtype)
+
+
+def squared_error(features, target):
+    """Returns the sum of squared differences, float32 ()."""
+    return ops.sum(ops.square(_full(features) - _full(target)))
+
+
+def total_variation(image):
+    """Returns the mean squared difference of neighbours, where black to white is 1: (B, H, W, 3) -> float32 ()."""
+    image = _full(image) / 255.0
+    right = ops.mean(ops.square(image[:, :, 1:] - image[:, :, :-1]))
+    below = ops.mean(ops.square(image[:, 1:] - image[:, :-1]))
+    return right + below
+
+
+@keras.saving.register_keras_serializable(package="kerasapps")
+class L2Pooling2D(layers.AveragePooling2D):
+    """Takes the root mean square of each window, between average and maximum: (B, H, W, C) -> (B, H', W', C)."""
+
+    def call(self, inputs):
+        """Pools."""
+        return ops.sqrt(super().call(ops.square(inputs)) + EPSILON)
+
+
+POOLINGS = {"max": layers.MaxPooling2D, "average": layers.AveragePooling2D, "l2": L2Pooling2D}
+
+
+def standardise_pixels(x):
+    """Gives each channel mean 0 and deviation 1 over batch and pixels; also returns both: (B, H, W, C) -> 3 of it."""
+    mean, variance = ops.moments(x, axes=(0, 1, 2), keepdims=True)
+    deviation = ops.sqrt(variance) + math.sqrt(EPSILON)
+    return (x - mean) / deviation, mean, deviation
+
+
+def _full(x):
+    """Returns what is narrower than 32 bits in float32."""
+    return ops.cast(x, "float32") if keras.backend.standardize_dtype(x.dtype) in ("bfloat16", "float16") else x
+
+
+def _products(x):
+    """Products of each two channels, added up over the last axis but one: (..., P, C) -> (..., C, C)."""
+    axes = [*range(len(x.shape) - 2), len(x.shape) - 1, len(x.shape) - 2]
+    return ops.matmul(ops.transpose(x, axes), x)

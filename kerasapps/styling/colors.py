@@ -1,0 +1,56 @@
+"""Colours apart from style: give one picture those of another, or its lightness to another's colours.
+
+Reference: Gatys et al., "Controlling Perceptual Factors in Neural Style Transfer", CVPR 2017.
+"""
+
+import numpy as np
+
+# Lightness and two differences of colours, as in NTSC television.
+YIQ = np.array([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
+# Added to covariances, in squared steps of 255: one colour alone has none.
+FLOOR = 1e-2
+
+
+def match_colors(image: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Gives a picture the mean and the covariance of another's colours, by the map that moves them least.
+
+    Args:
+        image: 0 to 255, (H, W, 3).
+        reference: 0 to 255, (h, w, 3).
+
+    Returns:
+        float32 (H, W, 3), 0 to 255.
+    """
+    pixels, wanted = (picture.reshape(-1, 3).astype(np.float64) for picture in (image, reference))
+    have, want = (np.cov(values.T, bias=True) + FLOOR * np.eye(3) for values in (pixels, wanted))
+    root = _root(have)
+    back = np.linalg.inv(root)
+    # The optimal transport between two Gaussians.
+    move = back @ _root(root @ want @ root) @ back
+    matched = (pixels - pixels.mean(0)) @ move + wanted.mean(0)
+    return np.clip(matched, 0, 255).reshape(image.shape).astype(np.float32)
+
+
+def match_lightness(image: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Returns a picture in grey whose lightness has the mean and deviation of another's: float32 (H, W, 3)."""
+    have, want = lightness(image), lightness(reference)
+    matched = (have - have.mean()) * (want.std() / max(have.std(), FLOOR)) + want.mean()
+    return np.repeat(np.clip(matched, 0, 255)[..., None], 3, -1).astype(np.float32)
+
+
+def lightness(image: np.ndarray) -> np.ndarray:
+    """Returns the lightness of each pixel, 0 to 255: (H, W, 3) -> (H, W)."""
+    return image.astype(np.float64) @ YIQ[0]
+
+
+def with_colors_of(image: np.ndarray, colors: np.ndarray) -> np.ndarray:
+    """Returns the lightness of one picture with the colours of another of the same size: float32 (H, W, 3)."""
+    both = colors.astype(np.float64) @ YIQ.T
+    both[..., 0] = lightness(image)
+    return np.clip(both @ np.linalg.inv(YIQ).T, 0, 255).astype(np.float32)
+
+
+def _root(matrix: np.ndarray) -> np.ndarray:
+    """Returns the symmetric square root of a positive matrix."""
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T

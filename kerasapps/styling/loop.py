@@ -1,0 +1,213 @@
+"""`stylize`: from a content and some styles to a picture, coarse to fine."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerasapps.blocks.style import deprocess, preprocess
+from kerasapps.errors import TrainingError, UserError
+from kerasapps.styling.descent import LBFGS, Adam
+from kerasapps.styling.objective import Objective, StyleLoss
+
+Start = Literal["content", "style", "noise", "blank", "statistics"]
+STARTS = ("content", "style", "noise", "blank", "statistics")
+FACTOR = math.sqrt(2)
+GREY = 127.5
+NOISE = 50.0  # standard deviation of noise, of 255
+
+
+@dataclass(frozen=True)
+class Step:
+    """A picture on the way.
+
+    Args:
+        step: Evaluations of loss and gradient so far, over all scales.
+        scale: Height and width of the picture.
+        losses: "total" and its terms before their weights: "content", "style", "tv".
+        state: All that is needed to go on from here; see `stylize`.
+        solution: The picture as the network sees it, float32 (1, H, W, 3), wherever it was computed.
+    """
+
+    step: int
+    scale: tuple[int, int]
+    losses: Mapping[str, float]
+    state: Mapping[str, tf.Tensor]
+    solution: tf.Tensor
+
+    @cached_property
+    def image(self) -> np.ndarray:
+        """The picture, 0 to 255, float32 (H, W, 3)."""
+        return as_picture(self.solution)
+
+
+def stylize(
+    content: np.ndarray,
+    styles: Sequence[np.ndarray],
+    *,
+    taps: keras.Model,
+    objective: Objective = Objective(),
+    size: int = 512,
+    steps: int = 100,
+    optimizer: Adam | LBFGS = LBFGS(),
+    start: Start | np.ndarray = "content",
+    smallest: int = 128,
+    style_weights: Sequence[float] | None = None,
+    style_scale: float = 1.0,
+    masks: Sequence[np.ndarray] | None = None,
+    memory: int | None = None,
+    seed: int = 0,
+    resume: Mapping[str, np.ndarray] | None = None,
+) -> Iterator[Step]:
+    """Paints the content of one picture in the style of others, at sizes that grow by the square root of 2.
+
+    Args:
+        content: A picture, 0 to 255, (H, W, 3).
+        styles: Pictures, 0 to 255, each (h, w, 3).
+        taps: A model from `build_style_taps` with the layers of `objective`.
+        objective: What counts.
+        size: Longer side of the result in pixels.
+        steps: Evaluations of loss and gradient at each size.
+        optimizer: How to go down.
+        start: What to begin with: the content, the first style, noise, grey, noise with the mean and the covariance of
+            the first style's colours, or a picture.
+        smallest: Longer side of the smallest size at most; `size` or more for one size only.
+        style_weights: How much each style counts; by default all the same.
+        style_scale: Longer side of the styles, as a share of that of the result.
+        masks: Where each style applies, 0 to 1, each (H, W) as the content; by default everywhere.
+        memory: Bytes that the network's activations may take; what needs more is computed in tiles.
+        seed: Decides noise.
+        resume: The state of an earlier `Step` of a call with the same arguments, to go on from it.
+
+    Yields:
+        A record after each step of the optimizer.
+
+    Raises:
+        TrainingError: If the loss is no longer a number.
+        UserError: If the picture gets too thin for the network.
+        ValueError: If an argument makes no sense.
+    """
+    _check(content, styles, style_weights, masks, size=size, steps=steps, smallest=smallest, style_scale=style_scale)
+    sizes = scale_sizes(content.shape[:2], size=size, smallest=smallest)
+    loss = StyleLoss(taps, objective, style_weights or [1.0] * len(styles), memory=memory)
+    for picture, (height, width) in [("The content", sizes[0]), *_style_sizes(styles, sizes[0], style_scale)]:
+        if min(height, width) < loss.stride:
+            raise UserError(
+                f"{picture} would have {height} x {width} pixels at the smallest size, and the network needs "
+                f"{loss.stride} each way: try another --size, --smallest or --style-scale, or a less narrow picture."
+            )
+    state, first, done, total = None, 0, 0, 0
+    if resume is not None:
+        first, done, total = (int(resume[name]) for name in ("scale", "done", "total"))
+        state = {name: tf.constant(value) for name, value in resume.items() if name not in ("scale", "done", "total")}
+    for i, shape in enumerate(sizes[first:], start=first):
+        style_shapes = [shape for _, shape in _style_sizes(styles, shape, style_scale)]
+        resized = [preprocess(resize(style, size))[None] for style, size in zip(styles, style_shapes, strict=True)]
+        here = preprocess(resize(content, shape))[None]
+        loss.aim(here, resized, None if masks is None else _stack_masks(masks, shape))
+        if state is None:
+            state = optimizer.start(_beginning(start, here, resized[0], seed))
+        elif done == 0:
+            state = optimizer.resize(state, lambda x, shape=shape: tf.image.resize(x, shape, "bicubic"))
+        while done < steps:
+            state, losses, calls = optimizer.step(state, loss, steps - done)
+            done, total = done + calls, total + calls
+            if losses is None:
+                break  # nothing more can be gained at this size
+            losses = {name: float(value) for name, value in losses.items()}
+            if not math.isfinite(losses["total"]):
+                raise TrainingError(
+                    f"The loss became {losses['total']} in step {total}. Try --precision float32, a lower "
+                    "--learning-rate or smaller weights."
+                )
+            where = {"scale": tf.constant(i), "done": tf.constant(done), "total": tf.constant(total)}
+            yield Step(total, shape, losses, {**state, **where}, optimizer.solution(state))
+        done = 0
+
+
+def scale_sizes(shape: tuple[int, int], *, size: int, smallest: int) -> list[tuple[int, int]]:
+    """Returns height and width at each scale, the smallest first.
+
+    Args:
+        shape: Height and width of the content.
+        size: Longer side of the last.
+        smallest: Longer side of the first at most.
+    """
+    count = max(0, math.ceil(round(2 * math.log2(size / smallest), 6)))
+    return [fit_size(shape, size / FACTOR**i) for i in reversed(range(count + 1))]
+
+
+def fit_size(shape: tuple[int, int], side: float) -> tuple[int, int]:
+    """Returns height and width with the same ratio and this longer side."""
+    factor = side / max(shape)
+    return max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))
+
+
+def resize(image: np.ndarray, shape: tuple[int, int]) -> tf.Tensor:
+    """Scales a picture (H, W, C), smoothing where it shrinks, to float32 (height, width, C) from 0 to 255."""
+    if tuple(image.shape[:2]) == tuple(shape):
+        return tf.cast(image, tf.float32)
+    return tf.clip_by_value(tf.image.resize(image, shape, "bicubic", antialias=True), 0, 255)
+
+
+def as_picture(x: tf.Tensor) -> np.ndarray:
+    """Returns what the network sees as a picture: (1, H, W, 3) -> float32 (H, W, 3) from 0 to 255."""
+    return np.clip(keras.ops.convert_to_numpy(deprocess(x[0])), 0, 255)
+
+
+def _style_sizes(styles, shape: tuple[int, int], style_scale: float) -> list[tuple[str, tuple[int, int]]]:
+    """Returns what to call each style, and its height and width beside a content of some size."""
+    return [("A style", fit_size(style.shape[:2], max(shape) * style_scale)) for style in styles]
+
+
+def _stack_masks(masks: Sequence[np.ndarray], shape: tuple[int, int]) -> tf.Tensor:
+    """Returns the masks at one size, float32 (1, height, width, number of masks)."""
+    return tf.image.resize(np.stack(masks, -1).astype(np.float32), shape, "area")[None]
+
+
+def _beginning(start: Start | np.ndarray, content: tf.Tensor, style: tf.Tensor, seed: int) -> tf.Tensor:
+    """Returns the first picture, float32 (1, H, W, 3)."""
+    shape = content.shape[1:3]
+    noise = tf.random.stateless_normal(content.shape, [seed, 0], dtype=content.dtype)
+    if not isinstance(start, str):
+        return preprocess(resize(start, shape))[None]
+    if start == "content":
+        return content
+    if start == "style":
+        return tf.image.resize(style, shape, antialias=True)
+    if start == "statistics":
+        pixels = keras.ops.convert_to_numpy(style).reshape(-1, 3).astype(np.float64)
+        root = np.linalg.cholesky(np.cov(pixels.T) + 1e-3 * np.eye(3))
+        return tf.constant(noise.numpy() @ root.T + pixels.mean(0), content.dtype)
+    grey = preprocess(np.full((1, *shape, 3), GREY, np.float32))
+    return grey if start == "blank" else grey + NOISE * noise
+
+
+def _check(content, styles, style_weights, masks, *, size, steps, smallest, style_scale) -> None:
+    for name, value in {"size": size, "steps": steps, "smallest": smallest, "style_scale": style_scale}.items():
+        if not value > 0:
+            raise ValueError(f"`{name}` must be above 0. Received: {name}={value}")
+    if not styles:
+        raise ValueError("`styles` must hold at least one picture. Received: none")
+    if style_weights is not None:
+        if len(style_weights) != len(styles):
+            raise ValueError(
+                f"`style_weights` must be as many as styles, {len(styles)}. Received: {len(style_weights)}"
+            )
+        if min(style_weights) < 0 or not sum(style_weights) > 0:
+            raise ValueError(f"`style_weights` must be 0 or more, one above. Received: {tuple(style_weights)}")
+    if masks is None:
+        return
+    if len(masks) != len(styles):
+        raise ValueError(f"`masks` must be as many as styles, {len(styles)}. Received: {len(masks)}")
+    for i, mask in enumerate(masks, start=1):
+        if mask.shape != content.shape[:2]:
+            wanted = f"{content.shape[0]} x {content.shape[1]} pixels as the content"
+            raise ValueError(f"`masks` must have {wanted}. Received: mask {i} with {mask.shape[0]} x {mask.shape[1]}")
+        if not mask.max() > 0:
+            raise ValueError(f"`masks` must show something. Received: mask {i} is black")

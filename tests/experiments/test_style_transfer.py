@@ -1,0 +1,259 @@
+"""The style-transfer experiment as a person runs it."""
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from experiments import style_painting
+from experiments import style_transfer as experiment
+from experiments.cli import main
+from experiments.style_features import encode, fold
+from kerasapps import build_style_taps, build_vgg, feature_taps
+from kerasapps.applications.style_transfer import NETWORKS
+from kerasapps.blocks.style import preprocess
+from kerasapps.data.pictures import read_photo
+
+COMMANDS = (experiment.run, experiment.sweep, experiment.reconstruct, experiment.search, experiment.train_features)
+QUICK = ("--size", 48, "--smallest", 34, "--steps", 3)
+
+
+def run(*arguments) -> None:
+    main("experiments.style_transfer", *COMMANDS, args=[str(argument) for argument in arguments])
+
+
+def refused(capsys, *arguments) -> str:
+    """Runs a command that must end with status 2 and returns what it said."""
+    with pytest.raises(SystemExit) as left:
+        run(*arguments)
+    assert left.value.code == 2
+    return " ".join(capsys.readouterr().err.split())
+
+
+def read(folder: Path, name: str):
+    return json.loads((folder / name).read_text())
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory) -> Path:
+    """Pictures of many kinds."""
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    colors = Image.fromarray(rng.integers(0, 256, (30, 40, 3), np.uint8)).resize((80, 60), Image.Resampling.BICUBIC)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    colors.save(folder / "color.png", icc_profile=profile)
+    colors.convert("L").save(folder / "grey.jpg")
+    colors.convert("CMYK").save(folder / "cmyk.jpg")
+    Image.new("RGB", (40, 30)).save(folder / "black.png")
+    Image.new("RGB", (1, 1), "red").save(folder / "dot.png")
+    Image.new("RGB", (5000, 10), "blue").save(folder / "thin.png")
+    (folder / "broken.jpg").write_bytes((folder / "grey.jpg").read_bytes()[:300])
+    Image.fromarray(np.uint8(np.arange(80) > 40).repeat(60).reshape(80, 60).T * 255).save(folder / "right.png")
+    Image.fromarray(np.uint8(np.arange(80) <= 40).repeat(60).reshape(80, 60).T * 255).save(folder / "left.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def painted(photos) -> Path:
+    """A run whose --out is a picture."""
+    run("run", *QUICK, "--content", photos / "color.png", "--style", photos / "grey.jpg", "--save-every", 2,
+        "--seed", 3, "--out", photos / "result" / "c.png")  # fmt: skip
+    return photos / "result"
+
+
+def test_out_may_name_a_picture(painted):
+    folder = painted / "c"
+    with Image.open(painted / "c.png") as image:
+        assert image.size == (48, 36)
+    assert (painted / "c.png").read_bytes() == (folder / "result.png").read_bytes()
+    html = (folder / "report.html").read_text()
+    for shown in ("Content, style and result", "The way there", "Losses", "python -m", "color.png"):
+        assert shown in html
+    assert {"total_loss", "content_loss", "style_loss", "tv_loss", "steps"} <= read(folder, "metrics.json").keys()
+    assert read(folder, "metrics.json")["steps"] == 6
+    assert [path.name for path in sorted((folder / "steps").iterdir())]
+    assert (folder / "preview.png").is_file()
+    assert (folder / "history.csv").read_text().startswith("step,height,width,total,content,style,tv\n")
+
+
+def test_the_profile_is_kept(photos, painted):
+    assert read_photo(painted / "c.png").profile == read_photo(photos / "color.png").profile is not None
+
+
+def test_a_finished_run_is_not_overwritten_and_resumes_to_the_same(painted, photos, capsys):
+    arguments = ["run", *QUICK, "--content", photos / "color.png", "--style", photos / "grey.jpg", "--seed", 3]
+    arguments += ["--out", painted / "c.png"]
+    assert "c.png exists already" in refused(capsys, *arguments)
+    before = (painted / "c.png").read_bytes()
+    run(*arguments, "--save-every", 2, "--resume")
+    assert (painted / "c.png").read_bytes() == before
+
+
+def test_interrupted_it_keeps_the_best_and_resumes_to_where_it_would_have_ended(tmp_path, monkeypatch, capsys):
+    arguments = ["run", *QUICK, "--optimizer", "adam"]
+    run(*arguments, "--out", tmp_path / "whole")
+    show, shown = style_painting.show, []
+
+    def interrupt(*given, **named):
+        shown.append(show(*given, **named))
+        if len(shown) == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(style_painting, "show", interrupt)
+    run(*arguments, "--out", tmp_path / "parts")
+    assert "Interrupted: the best so far is kept" in capsys.readouterr().out
+    assert read(tmp_path / "parts", "metrics.json")["steps"] == 4
+    assert (tmp_path / "parts" / "result.png").is_file()
+    monkeypatch.undo()
+    run(*arguments, "--out", tmp_path / "parts", "--resume")
+    for name in ("result.png", "history.csv"):
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+@pytest.mark.parametrize("content", ["dot.png", "cmyk.jpg"])
+def test_odd_pictures_work(photos, tmp_path, content):
+    run("run", "--smoke", "--content", photos / content, "--out", tmp_path / "run")
+    assert read_photo(tmp_path / "run" / "result.png").pixels.shape[-1] == 3
+
+
+def test_sixteen_bits_go_in_and_out(photos, tmp_path):
+    from kerasapps.data.pictures import Photo, encode_picture
+
+    pixels = np.random.default_rng(0).uniform(0, 255, (30, 40, 3)).astype("float32")
+    (tmp_path / "deep.png").write_bytes(encode_picture(Photo(pixels, bits=16), ".png"))
+    run("run", "--smoke", "--content", tmp_path / "deep.png", "--out", tmp_path / "run")
+    photo = read_photo(tmp_path / "run" / "result.png")
+    assert photo.bits == 16
+    assert (photo.pixels % 1 > 0).any()
+
+
+@pytest.mark.parametrize("colors", ["luminance", "histogram"])
+def test_colours_several_styles_masks_and_a_start(photos, tmp_path, colors):
+    run("run", *QUICK, "--content", photos / "color.png", "--style", photos / "grey.jpg", photos / "cmyk.jpg",
+        "--style-weights", 1, 3, "--style-scale", 0.8, "--masks", photos / "left.png", photos / "right.png",
+        "--colors", colors, "--start", photos / "black.png", "--out", tmp_path / "c.jpg")  # fmt: skip
+    assert (tmp_path / "c" / "result.jpg").is_file()
+    if colors == "luminance":
+        chroma = np.ptp(read_photo(tmp_path / "c.jpg").pixels, -1)
+        assert chroma.max() > 20
+
+
+def test_presets_layers_and_weights(tmp_path):
+    run("run", "--smoke", "--preset", "vgg16", "--style-layers", "block1_conv1=2", "block2_conv1", "--pooling", "max",
+        "--content-layers", "block2_conv2", "--style-weight", 5, "--tv-weight", 0.1,
+        "--out", tmp_path / "run")  # fmt: skip
+    settings = read(tmp_path / "run", "config.json")["settings"]
+    assert settings["style_layers"] == ["block1_conv1=2", "block2_conv1"]
+
+
+def test_a_large_picture_in_tiles(tmp_path, monkeypatch):
+    monkeypatch.setattr("experiments.style_network.activation_memory", lambda *arguments: 40_000_000)
+    run("run", "--size", 280, "--smallest", 280, "--steps", 2, "--out", tmp_path / "tiles")
+    monkeypatch.undo()
+    run("run", "--size", 280, "--smallest", 280, "--steps", 2, "--out", tmp_path / "whole")
+    tiled, whole = (read_photo(tmp_path / name / "result.png").pixels for name in ("tiles", "whole"))
+    np.testing.assert_allclose(tiled, whole, atol=2)
+
+
+def test_sweep_shows_every_pair(tmp_path, capsys):
+    run(
+        "sweep", "--smoke", "--rows", "style_weight=1,10", "--columns", "start=content,noise", "--out", tmp_path / "run"
+    )
+    assert len([name for name in read(tmp_path / "run", "metrics.json") if name.startswith("total_loss")]) == 4
+    assert (tmp_path / "run" / "figures" / "sheet.png").is_file()
+
+
+def test_reconstruct_shows_every_layer(tmp_path):
+    run("reconstruct", "--smoke", "--style-layers", "block1_conv1", "block2_conv1", "--out", tmp_path / "run")
+    metrics = read(tmp_path / "run", "metrics.json")
+    assert {"content_loss_block2_conv1", "style_loss_block2_conv1"} <= metrics.keys()
+    assert (tmp_path / "run" / "figures" / "reconstructions.png").is_file()
+
+
+def test_search_writes_params_that_run_takes(tmp_path):
+    run("search", "--smoke", "--max-trials", 1, "--out", tmp_path / "search")
+    metrics = read(tmp_path / "search", "metrics.json")
+    assert metrics["distance"] <= metrics["distance_baseline"]
+    run("run", "--smoke", "--params", tmp_path / "search" / "best.json", "--out", tmp_path / "run")
+
+
+def test_folded_features_are_those_of_the_classifier():
+    """Away from the edge, where the padding has another colour."""
+    network = build_vgg(
+        image_shape=(32, 32, 3), num_classes=3, filters=NETWORKS["compact"][1], dense_units=(8,), batch_norm=True
+    )
+    rng = np.random.default_rng(0)
+    for layer in network.layers:
+        if "_bn" in layer.name:
+            layer.set_weights([rng.uniform(0.5, 1.5, weight.shape) for weight in layer.get_weights()])
+    image = rng.uniform(0, 255, (1, 32, 32, 3)).astype("float32")
+    expected = feature_taps(network, ["block2_relu1"])({"image": image})["block2_relu1"]
+    folded = fold(network)
+    taps = build_style_taps(network="compact", layers=("block2_conv1",), pooling="max")
+    for layer in ("block1_conv1", "block1_conv2", "block2_conv1"):
+        taps.get_layer(layer).set_weights(folded[layer])
+    found = taps({"image": preprocess(image)})["block2_conv1"]
+    np.testing.assert_allclose(found[:, 3:-3, 3:-3], expected[:, 3:-3, 3:-3], rtol=1e-3, atol=1e-3)
+
+
+def test_trained_features_are_small_and_can_be_painted_with(tmp_path):
+    network = build_vgg(
+        image_shape=(32, 32, 3), num_classes=3, filters=NETWORKS["compact"][1], dense_units=(8,), batch_norm=True
+    )
+    path = tmp_path / "compact.h5"
+    path.write_bytes(encode(fold(network)))
+    assert path.stat().st_size < 8 * 2**20
+    with h5py.File(path) as file:
+        assert file["block1_conv1/block1_conv1/kernel:0"].dtype == np.float16
+    run("run", "--smoke", "--network", "compact", "--weights", path, "--out", tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--content", "{}/broken.jpg"), "broken.jpg is damaged"),
+        (("--content", "{}/thin.png"), "The content would have 1 x 64 pixels"),
+        (("--content", "{}/nowhere.png"), "No such file"),
+        (("--content", "{}/color.png", "--masks", "{}/black.png"), "`masks` must have 60 x 80 pixels as the content"),
+        (("--masks", "{}/black.png", "{}/black.png"), "`masks` must be as many as styles"),
+        (("--style-weights", 1, 2), "`style_weights` must be as many as styles"),
+        (("--start", "{}/nowhere.png"), "No such file"),
+        (("--weights", "{}/nowhere.h5"), "which does not exist"),
+        (("--style-layers", "block9_conv1"), "`layers` must be convolutions of compact"),
+        (("--style-layers", "block1_conv1=x"), "A layer is NAME or NAME=WEIGHT"),
+        (("--style-weight", -1), "--style-weight must be 0 or more"),
+        (("--style-weight", 0, "--content-weight", 0), "Nothing is asked of the picture"),
+        (("--max-memory", "lots"), "--max-memory takes an amount such as 4GB"),
+        (("--max-memory", "1MB"), "--max-memory 1MB is less than"),
+        (("--size", 0), "--size must be above 0"),
+        (("--strategy", "mirrored"), "--strategy mirrored has nothing to share"),
+        (("--save-every", 0), "--save-every must be at least 1"),
+        (("--params", '{"depth": 3}'), "no option of a painting: depth"),
+    ],
+)
+def test_one_clear_sentence(photos, tmp_path, capsys, arguments, message):
+    arguments = [str(argument).replace("{}", str(photos)) for argument in arguments]
+    said = refused(capsys, "run", "--smoke", *arguments, "--out", tmp_path / "run")
+    assert message in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("brush=1,2", "There is no option --brush"),
+        ("size", "An axis is OPTION=VALUE"),
+        ("size=x", "--size takes int"),
+        ("pooling=min", "--pooling must be one of"),
+        ("start=noise", "must name two options"),
+    ],
+)
+def test_axes_that_are_none(tmp_path, capsys, rows, message):
+    assert message in refused(capsys, "sweep", "--smoke", "--rows", rows, "--out", tmp_path / "run")
+
+
+def test_a_gif_cannot_be_written(tmp_path, capsys):
+    assert "Pictures are written as .png" in refused(capsys, "run", "--smoke", "--out", tmp_path / "c.gif")

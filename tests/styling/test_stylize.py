@@ -1,0 +1,241 @@
+"""The loss, whole and in tiles, and the loop from sizes to sizes."""
+
+import re
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy.optimize import minimize
+
+from kerasapps import build_style_taps
+from kerasapps.blocks.style import preprocess
+from kerasapps.data.paintings import draw_painting
+from kerasapps.errors import TrainingError, UserError
+from kerasapps.styling import LBFGS, PRESETS, Adam, Objective, stylize
+from kerasapps.styling.loop import as_picture, scale_sizes
+from kerasapps.styling.objective import StyleLoss, tiles
+
+SMALL = Objective(content_layers={"block2_conv2": 1.0}, style_layers={"block1_conv1": 1.0, "block3_conv1": 2.0})
+STYLE = draw_painting(height=40, width=56).astype("float32")
+y, x = np.mgrid[:36, :48]
+CONTENT = np.stack([5.0 * x, 6.0 * y, 127 + 100 * np.sin(x / 5) * np.cos(y / 7)], -1).clip(0, 255).astype("float32")
+
+
+@pytest.fixture(scope="module")
+def taps():
+    return build_style_taps(network="compact", layers=SMALL.layers)
+
+
+def aimed(taps, objective=SMALL, masks=None, styles=(STYLE,), **arguments) -> StyleLoss:
+    loss = StyleLoss(taps, objective, [1.0] * len(styles), **arguments)
+    loss.aim(preprocess(CONTENT)[None], [preprocess(style)[None] for style in styles], masks)
+    return loss
+
+
+def noise(seed=0, shape=CONTENT.shape):
+    return tf.constant(np.random.default_rng(seed).normal(0, 60, (1, *shape)), tf.float32)
+
+
+def paint(taps, **arguments):
+    arguments = {"objective": SMALL, "size": 48, "smallest": 48, "steps": 12} | arguments
+    return list(stylize(CONTENT, [STYLE], taps=taps, **arguments))
+
+
+def test_the_content_has_no_content_loss_and_the_style_no_style_loss(taps):
+    assert float(aimed(taps)(preprocess(CONTENT)[None])[2]["content"]) == pytest.approx(0, abs=1e-10)
+    loss = aimed(taps, styles=(CONTENT,))
+    assert float(loss(preprocess(CONTENT)[None])[2]["style"]) == pytest.approx(0, abs=1e-8)
+
+
+def test_the_gradient_of_everything_is_that_of_numerical_differences():
+    floatx = keras.config.floatx()
+    try:
+        keras.config.set_floatx("float64")
+        keras.config.set_dtype_policy("float64")
+        taps = build_style_taps(network="compact", layers=SMALL.layers, pooling="l2")
+        loss = aimed(taps)
+        picture = tf.cast(noise(), tf.float64)
+        value, gradient, _ = loss(picture)
+        for seed in range(3):
+            way = tf.cast(noise(seed + 1), tf.float64)
+            step = 1e-7  # between the kinks of the ReLUs
+            slope = (float(loss(picture + step * way)[0]) - float(loss(picture - step * way)[0])) / (2 * step)
+            assert float(tf.reduce_sum(gradient * way)) == pytest.approx(slope, rel=1e-4)
+        assert value.dtype == tf.float64
+    finally:
+        keras.config.set_floatx(floatx)
+
+
+def test_tiles_cover_a_picture_once():
+    covered = np.zeros((70, 50), int)
+    for tile in tiles(70, 50, core=32, halo=16):
+        top, left, bottom, right = tile.core
+        covered[top:bottom, left:right] += 1
+    assert (covered == 1).all()
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_tiles_give_the_loss_and_gradient_of_the_whole(taps, masked):
+    masks = tf.cast(np.stack([x < 30, x > 20], -1)[None], tf.float32) if masked else None
+    styles = (STYLE, CONTENT[::-1]) if masked else (STYLE,)
+    whole, parts = aimed(taps, masks=masks, styles=styles), aimed(taps, masks=masks, styles=styles)
+    parts.core, parts.pixels = 16, 0
+    parts.aim(preprocess(CONTENT)[None], [preprocess(style)[None] for style in styles], masks)
+    assert len(parts.tiles) == 9
+    for a, b in zip(whole(noise())[:2], parts(noise())[:2], strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4 * np.abs(a).max())
+
+
+def test_memory_decides_the_size_of_tiles(taps):
+    large, small = (StyleLoss(taps, SMALL, [1.0], memory=memory).core for memory in (2**28, 2**26))
+    assert large > small >= 64
+    assert small % 4 == 0
+    with pytest.raises(ValueError, match=r"`memory` must be .* MiB for a tile"):
+        StyleLoss(taps, SMALL, [1.0], memory=2**20)
+
+
+def test_a_mask_says_where_a_style_applies(taps):
+    masks = np.stack([x < 24, x >= 24], -1)[None].astype("float32")
+    loss = StyleLoss(taps, Objective(content_weight=0.0, tv_weight=0.0, style_layers=SMALL.style_layers), [1.0, 0.0])
+    loss.aim(preprocess(CONTENT)[None], [preprocess(STYLE)[None]] * 2, tf.constant(masks))
+    gradient = np.abs(loss(noise())[1]).max((0, 3))  # (H, W)
+    # Only the first style counts, and it looks at the left half, with what its layers see beyond the edge.
+    assert gradient[:, :20].max() > 0
+    assert gradient[:, 40:].max() == 0
+
+
+def test_one_weight_means_the_same_at_any_size(taps):
+    losses = {}
+    for size in (48, 96):
+        step = paint(taps, size=size, smallest=size, steps=1)[0]
+        assert max(step.scale) == size
+        losses[size] = step.losses["style"]
+    assert losses[48] == pytest.approx(losses[96], rel=0.5)
+
+
+def test_lbfgs_beats_adam_and_matches_scipy(taps):
+    steps = 100
+    reached = {
+        name: min(step.losses["total"] for step in paint(taps, steps=steps, optimizer=optimizer, start="noise"))
+        for name, optimizer in {"lbfgs": LBFGS(), "adam": Adam()}.items()
+    }
+    assert reached["lbfgs"] < reached["adam"]
+    loss, lowest = aimed(taps), []
+
+    def flat(values):
+        value, gradient, losses = loss(tf.constant(values.reshape(1, *CONTENT.shape), tf.float32))
+        lowest.append(float(losses["total"]))
+        return float(value), np.asarray(gradient, np.float64).ravel()
+
+    first = paint(taps, steps=1, start="noise")[0].solution
+    minimize(flat, np.asarray(first).ravel(), jac=True, method="L-BFGS-B", options={"maxfun": steps, "maxcor": 10})
+    assert reached["lbfgs"] <= 1.01 * min(lowest[:steps])
+
+
+@pytest.mark.parametrize("optimizer", [Adam(), LBFGS()])
+def test_a_resumed_painting_ends_where_the_whole_one_does(taps, optimizer):
+    arguments = {"optimizer": optimizer, "size": 48, "smallest": 34, "steps": 5}
+    whole = paint(taps, **arguments)
+    for i in (1, len(whole) // 2, len(whole) - 2):
+        state = {name: np.asarray(value) for name, value in whole[i].state.items()}
+        rest = paint(taps, **arguments, resume=state)
+        assert [step.step for step in rest] == [step.step for step in whole[i + 1 :]]
+        np.testing.assert_array_equal(rest[-1].image, whole[-1].image)
+
+
+def test_from_coarse_to_fine():
+    assert scale_sizes((300, 400), size=400, smallest=200) == [(150, 200), (212, 283), (300, 400)]
+    assert scale_sizes((400, 300), size=100, smallest=200) == [(100, 75)]
+
+
+@pytest.mark.parametrize("start", ["content", "style", "noise", "blank", "statistics", STYLE])
+def test_every_start(taps, start):
+    steps = paint(taps, start=start, steps=4)
+    assert steps[-1].losses["total"] < steps[0].losses["total"]
+    assert steps[-1].image.shape == CONTENT.shape
+    assert steps[-1].image.dtype == np.float32
+
+
+def test_noise_in_the_colours_of_the_style(taps):
+    first = as_picture(paint(taps, start="statistics", steps=1)[0].solution)
+    np.testing.assert_allclose(first.mean((0, 1)), STYLE.mean((0, 1)), atol=8)
+
+
+@pytest.mark.parametrize("picture", [np.zeros((36, 48, 3)), np.full((1, 1, 3), 90.0), np.full((20, 20, 3), 255.0)])
+def test_pictures_with_nothing_in_them(taps, picture):
+    for content, style in ((picture, STYLE), (CONTENT, picture)):
+        arguments = {"taps": taps, "objective": SMALL, "size": 32, "smallest": 32, "steps": 3}
+        last = list(stylize(content.astype("float32"), [style.astype("float32")], **arguments))[-1]
+        assert np.isfinite(last.image).all()
+
+
+def test_a_thin_picture_is_refused_in_a_sentence(taps):
+    with pytest.raises(UserError, match=r"The content would have 48 x 1 pixels .* needs 4 each way"):
+        next(stylize(np.zeros((5000, 10, 3)), [STYLE], taps=taps, objective=SMALL, size=48))
+
+
+def test_no_number_ends_in_a_sentence(taps):
+    with pytest.raises(TrainingError, match="The loss became nan in step"):
+        paint(taps, start=np.full_like(CONTENT, np.nan))
+
+
+def test_the_lectures_settings_have_losses_as_they_are():
+    vgg16 = PRESETS["vgg16"]
+    assert [*vgg16.style_layers.values()] == [0.05, 0.2, 0.2, 0.25, 0.3]
+    assert vgg16.content_weight == 0.1
+    objective = Objective(
+        content_layers={"block1_conv2": 1.0},
+        style_layers={"block1_conv1": 2.0},
+        tv_weight=0.0,
+        normalise=False,
+    )
+    taps = build_style_taps(network="compact", layers=objective.layers)
+    picture = noise()
+    losses = aimed(taps, objective)(picture)[2]
+    of = {
+        name: taps({"image": value})
+        for name, value in {
+            "picture": picture,
+            "content": preprocess(CONTENT)[None],
+            "style": preprocess(STYLE)[None],
+        }.items()
+    }
+    error = np.mean(np.square(of["picture"]["block1_conv2"] - of["content"]["block1_conv2"]))
+    assert float(losses["content"]) == pytest.approx(error, rel=1e-4)
+
+    def gram(features):
+        flat = np.asarray(features).reshape(-1, features.shape[-1])
+        return flat.T @ flat / flat.size
+
+    error = np.mean(np.square(gram(of["picture"]["block1_conv1"]) - gram(of["style"]["block1_conv1"])))
+    assert float(losses["style"]) == pytest.approx(2 * error, rel=1e-3)
+
+
+def test_bfloat16_paints_the_same_picture(taps):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    narrow = build_style_taps(network="compact", layers=SMALL.layers)
+    wide, other = (paint(network, steps=20)[-1] for network in (taps, narrow))
+    # The two pictures, each judged in float32.
+    loss = aimed(taps)
+    totals = [float(loss(step.solution)[2]["total"]) for step in (wide, other)]
+    assert totals[1] == pytest.approx(totals[0], rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"size": 0}, "`size` must be above 0"),
+        ({"style_weights": (1.0, 2.0)}, "`style_weights` must be as many as styles, 1"),
+        ({"style_weights": (-1.0,)}, "`style_weights` must be 0 or more"),
+        (
+            {"masks": [np.ones((10, 10))]},
+            "`masks` must have 36 x 48 pixels as the content. Received: mask 1 with",
+        ),
+        ({"masks": [np.zeros((36, 48))]}, "mask 1 is black"),
+        ({"masks": [np.ones((36, 48))] * 2}, "`masks` must be as many as styles"),
+    ],
+)
+def test_bad_arguments(taps, change, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        paint(taps, **change)

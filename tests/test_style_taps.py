@@ -1,0 +1,158 @@
+"""The taps of style transfer: names, weights from every source, and files that are not what they should be."""
+
+import re
+import zipfile
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+from kerasapps import build_style_taps
+from kerasapps.applications import style_transfer
+
+LAYERS = ("block1_conv2", "block2_conv1")
+image = np.random.default_rng(0).normal(0, 60, (1, 32, 40, 3)).astype("float32")
+
+
+def official(path, *, without: str = "", filters: int = 64):
+    """Writes a file as keras.applications publishes it: a group a layer, with a kernel and a bias."""
+    rng = np.random.default_rng(1)
+    with h5py.File(path, "w") as file:
+        for layer, shape in list(style_transfer.convolution_shapes("vgg16").items())[:3]:
+            if layer == without:
+                continue
+            shape = (*shape[:3], filters) if layer == "block1_conv1" else shape
+            group = file.create_group(layer)
+            group[f"{layer}_W_1:0"] = rng.normal(size=shape).astype("float32") / 100
+            group[f"{layer}_b_1:0"] = rng.normal(size=shape[-1:]).astype("float32")
+    return path
+
+
+@pytest.mark.parametrize(("network", "count"), [("vgg16", 13), ("vgg19", 16), ("compact", 13)])
+def test_layers_are_named_as_in_keras_applications(network, count):
+    shapes = style_transfer.convolution_shapes(network)
+    assert len(shapes) == count
+    if network != "compact":
+        theirs = getattr(keras.applications, network.upper())(include_top=False, weights=None)
+        for layer, shape in shapes.items():
+            assert tuple(theirs.get_layer(layer).kernel.shape) == shape
+
+
+def test_it_is_cut_at_the_deepest_layer_and_frozen():
+    taps = build_style_taps(network="compact", layers=("block3_conv2", "block1_conv1"))
+    assert taps.layers[-1].name == "block3_conv2"
+    assert not taps.trainable_weights
+    outputs = taps({"image": image})
+    assert {name: value.shape for name, value in outputs.items()} == {
+        "block1_conv1": (1, 32, 40, 32),
+        "block3_conv2": (1, 8, 10, 128),
+    }
+
+
+def test_random_weights_depend_on_the_seed_alone_and_keep_activations_in_size():
+    first, again, other = (build_style_taps(network="compact", seed=seed) for seed in (0, 0, 1))
+    for a, b, c in zip(first.get_weights(), again.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert not np.array_equal(a, c)
+    clouds = style_transfer.cloud_noise(64, np.random.default_rng(5))
+    for value in first({"image": style_transfer.preprocess(clouds)[None]}).values():
+        assert 0.2 < np.std(value) < 2
+
+
+def test_frozen_weights_are_held_in_bfloat16():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    taps = build_style_taps(network="compact", layers=LAYERS)
+    assert {weight.dtype for weight in taps.weights} == {"bfloat16"}
+    assert {keras.backend.standardize_dtype(value.dtype) for value in taps({"image": image}).values()} == {"bfloat16"}
+
+
+def test_the_official_layout(tmp_path):
+    path = official(tmp_path / "vgg16.h5")
+    taps = build_style_taps(weights=str(path), layers=LAYERS)
+    with h5py.File(path) as file:
+        kernel = file["block2_conv1/block2_conv1_W_1:0"][()]
+        np.testing.assert_array_equal(taps.get_layer("block2_conv1").get_weights()[0], kernel)
+
+
+@pytest.mark.parametrize("name", ["saved.keras", "saved.h5", "saved.weights.h5"])
+def test_what_keras_saves(tmp_path, name):
+    taps = build_style_taps(network="compact", layers=LAYERS, seed=3)
+    path = tmp_path / name
+    taps.save_weights(path) if ".weights" in name else taps.save(path)
+    loaded = build_style_taps(network="compact", layers=LAYERS, weights=str(path))
+    for a, b in zip(taps.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_nothing_is_executed(tmp_path):
+    """A Lambda layer in the file would write a file when the model is loaded; only its numbers are read."""
+    x = keras.Input((8, 8, 3))
+    y = x
+    for layer, shape in list(style_transfer.convolution_shapes("compact").items())[:3]:
+        y = keras.layers.Conv2D(shape[-1], 3, name=layer)(y)
+    trap = tmp_path / "executed"
+    y = keras.layers.Lambda(eval(f"lambda x: (open({str(trap)!r}, 'w'), x)[1]"), output_shape=(None, None, 64))(y)
+    keras.Model(x, y).save(tmp_path / "trap.keras")
+    trap.unlink(missing_ok=True)
+    build_style_taps(network="compact", layers=LAYERS, weights=str(tmp_path / "trap.keras"))
+    assert not trap.exists()
+
+
+def test_links_are_not_followed(tmp_path):
+    official(tmp_path / "other.h5")
+    with h5py.File(tmp_path / "link.h5", "w") as file:
+        for layer in ("block1_conv1", "block1_conv2", "block2_conv1"):
+            file[layer] = h5py.ExternalLink(str(tmp_path / "other.h5"), layer)
+    with pytest.raises(ValueError, match="has no kernel and bias of block1_conv1"):
+        build_style_taps(weights=str(tmp_path / "link.h5"), layers=LAYERS)
+
+
+def wrong_layout(tmp_path):
+    return official(tmp_path / "a.h5", without="block1_conv2"), "a.h5 has no kernel and bias of block1_conv2"
+
+
+def other_network(tmp_path):
+    return official(tmp_path / "b.h5", filters=32), "b.h5 is of another network: block1_conv1 has"
+
+
+def no_weights(tmp_path):
+    (tmp_path / "c.h5").write_bytes(b"nothing of the kind")
+    return tmp_path / "c.h5", "c.h5 is not a file of weights"
+
+
+def no_archive(tmp_path):
+    (tmp_path / "d.keras").write_bytes(b"nothing of the kind")
+    return tmp_path / "d.keras", "d.keras is not a file of weights"
+
+
+def empty_archive(tmp_path):
+    zipfile.ZipFile(tmp_path / "e.keras", "w").close()
+    return tmp_path / "e.keras", "e.keras is not a file of weights"
+
+
+def missing(tmp_path):
+    return tmp_path / "f.h5", "f.h5', which does not exist"
+
+
+@pytest.mark.parametrize("case", [wrong_layout, other_network, no_weights, no_archive, empty_archive, missing])
+def test_other_files_are_refused(tmp_path, case):
+    path, message = case(tmp_path)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        build_style_taps(weights=str(path), layers=LAYERS)
+
+
+def test_imagenet_comes_from_keras_and_off_line_a_sentence_names_the_fallback(monkeypatch):
+    source = keras.applications.VGG16(include_top=False, weights=None)
+    monkeypatch.setattr(keras.applications, "VGG16", lambda **arguments: source)
+    taps = build_style_taps(weights="imagenet", layers=("block1_conv1",))
+    np.testing.assert_array_equal(taps.get_weights()[0], source.get_layer("block1_conv1").get_weights()[0])
+
+    def offline(**arguments):
+        raise Exception("URL fetch failure on https://example.org: None -- no route to host")
+
+    monkeypatch.setattr(keras.applications, "VGG16", offline)
+    with pytest.raises(ValueError, match=r'"imagenet" weights of vgg16 cannot be had .*use "random"'):
+        build_style_taps(weights="imagenet", layers=("block1_conv1",))
+    with pytest.raises(ValueError, match="are for vgg16 and vgg19"):
+        build_style_taps(network="compact", weights="imagenet", layers=("block1_conv1",))
