@@ -28,6 +28,7 @@ bench: setup
 	mkdir -p runs
 	$(RUN) -m benchmarks.qa --out runs/bench-qa.json
 	$(RUN) -m benchmarks.image_classification --out runs/bench-images.json
+	$(RUN) -m benchmarks.gan --out runs/bench-gan.json
 
 clean:
 	rm -rf $(VENV) *.egg-info .pytest_cache .ruff_cache
