@@ -3,9 +3,10 @@
     python -m benchmarks.gan --out runs/bench-gan.json --torch-python OTHER/VENV/bin/python
 
 Batch 64 of 28 x 28 x 3; a step is one update of the discriminator on real and on generated pictures and two of the
-generator. Ours has the number format that `--precision auto` settles. The lectures' loop is as they write it, predict and
-train_on_batch, after a first step without which Keras 3 would not train the discriminator at all. PyTorch is timed
-channels first and last, in float32 and under bfloat16 autocast, and its best counts. Without torch the rest is measured.
+generator. Ours has the number format that `--precision auto` settles. The lectures' loop is as they write it, predict
+and train_on_batch, after a first step without which Keras 3 would not train the discriminator at all. PyTorch is timed
+channels first and last, in float32 and under bfloat16 autocast, and its best counts. Without torch the rest is
+measured.
 """
 
 import json

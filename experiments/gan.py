@@ -23,6 +23,7 @@ from experiments.gan_network import (
     Arch,
     Recipe,
     as_pixels,
+    build_pair,
     draw,
     load_pictures,
     recipe_of,
@@ -49,7 +50,7 @@ POINTS = "gaussians"
 def train(
     *,
     data: str = "digits",
-    arch: Arch = "dcgan",
+    arch: Arch | None = None,
     params: str | None = None,
     recipe: Recipe = Recipe(),
     baseline: bool = False,
@@ -63,7 +64,8 @@ def train(
     Args:
         data: "digits" (1,797 handwritten digits, needs no download), "mnist", "fashion_mnist", "cifar10", "cifar100", a
             folder with one sub-folder of pictures a class, a tar archive of one, or "gaussians", points in the plane.
-        arch: Which pair of networks.
+        arch: Which pair of networks; by default dcgan, and with --labels that of the lectures, whose discriminator is
+            not normalised by batches.
         params: Arguments of the builders: a best.json written by `search`, or JSON such as
             '{"generator": {"filters": 32}}'.
         recipe: How they are trained, where that is not to follow from the architecture.
@@ -74,26 +76,29 @@ def train(
         patience: Stop after so many epochs without a better score; by default never.
         options: Options that every experiment shares.
     """
+    arch = arch or ("dcgan" if labels is None else "lectures")
     settings = dict(locals())
     recipe = recipe_of("points" if data == POINTS else arch, data, settings.pop("recipe"), options=options)
     if draws < 1:
         raise UserError(f"--draws must be at least 1. Received: {draws}")
     network = "matmul" if data == POINTS else "convolution"
     run = start("GAN", settings | asdict(recipe), network=network)
+    given = read_params(params)
     if data == POINTS:
-        run_points(run, recipe, read_params(params), patience=patience)
+        run_points(run, recipe, given, patience=patience)
         return
     splits = load_pictures(data, recipe, options=options)
     for note in splits.notes:
         print(note, flush=True)
     write_classes(run, splits)
     if labels is not None:
-        run_labels(run, splits, arch, recipe, read_params(params), labels=labels, draws=draws)
+        run_labels(run, splits, arch, recipe, given, labels=labels, draws=draws)
         return
+    build_pair(arch, given, **splits.sizes)  # refuses what does not fit before a judge is trained for it
     judge = train_judge(run, data, side=splits.sizes["image_shape"][0])
     watch = Watch(run, judge, splits.validation, seed=options.seed)
     model, history = train_network(
-        run, splits, arch=arch, recipe=recipe, params=read_params(params), patience=patience, callbacks=[watch]
+        run, splits, arch=arch, recipe=recipe, params=given, patience=patience, callbacks=[watch]
     )
     if history.interrupted:
         print("Interrupted: what there is was evaluated and is saved.")

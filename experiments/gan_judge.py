@@ -68,8 +68,10 @@ def as_judge(model: keras.Model) -> Judge:
 
 
 def real_pictures(split: Split, limit: int = PUPILS) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the first pictures of a part, uint8 (n, H, W, C), and their classes, int32 (n,)."""
-    rows = split.take(np.arange(min(limit, len(split))))
+    """Returns pictures of a part, all or as many at random, uint8 (n, H, W, C), and their classes, int32 (n,)."""
+    # At random, because folders are read class by class.
+    chosen = np.random.default_rng(0).permutation(len(split))[:limit]
+    rows = split.take(np.sort(chosen))
     images = [as_pixels(inputs["image"].numpy()) for inputs, _ in rows.batches(256)]
     return np.concatenate(images), np.asarray(rows.targets["label"])
 

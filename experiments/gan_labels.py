@@ -8,7 +8,7 @@ import numpy as np
 from experiments.gan_network import Arch, Recipe, build_pair, compile_gan, repeated
 from kerasapps.adversarial_classifier import SemiSupervisedGan
 from kerasapps.data.images import ImageSplits
-from kerasapps.data.splits import Split, Splits, stratify
+from kerasapps.data.splits import Split, Splits
 from kerasapps.errors import UserError
 from kerasapps.optimizers import Adam
 from kerasapps.reports import Block, Table, curves
@@ -17,7 +17,7 @@ from kerasapps.training import fit
 
 
 def choose_labelled(split: Split, count: int, seed: int) -> np.ndarray:
-    """Returns the numbers of `count` rows, as evenly from all classes as can be.
+    """Returns the numbers of `count` rows, ascending, as evenly from all classes as can be.
 
     Raises:
         UserError: If there are fewer rows, or fewer labels than classes.
@@ -26,7 +26,12 @@ def choose_labelled(split: Split, count: int, seed: int) -> np.ndarray:
     classes = len(np.unique(labels))
     if not classes <= count < len(labels):
         raise UserError(f"--labels must be from {classes}, one a class, to under {len(labels):,}. Received: {count}")
-    return stratify(labels, shares=[count / len(labels)], seed=seed)[1][:count]
+    order = np.random.default_rng(seed).permutation(len(labels))
+    rank = np.empty(len(labels), np.int64)  # of a row among those of its class
+    for label in np.unique(labels):
+        rows = order[labels[order] == label]
+        rank[rows] = np.arange(len(rows))
+    return np.sort(np.argsort(rank, kind="stable")[:count])
 
 
 def with_labelled(split: Split, rows: np.ndarray) -> Split:

@@ -140,6 +140,8 @@ def recipe_of(arch: Arch | Literal["points"], data: str, given: Recipe, *, optio
     for name in ("epochs", "batch_size", "learning_rate"):
         if not values[name] > 0:
             raise UserError(f"--{name.replace('_', '-')} must be above 0. Received: {values[name]}")
+    if options.precision == "mixed_float16":
+        raise UserError("--precision must be float32 or mixed_bfloat16 for a GAN. Received: mixed_float16")
     if values["size"] is not None and (values["size"] < 4 or values["size"] % 4):
         raise UserError(f"--size must be a multiple of 4. Received: {values['size']}")
     recipe = Recipe(**values)

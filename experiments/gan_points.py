@@ -12,6 +12,7 @@ from kerasapps.adversarial import Gan
 from kerasapps.adversarial_losses import CROSS_ENTROPY
 from kerasapps.applications.point_gan import build_point_discriminator, build_point_generator
 from kerasapps.data.gaussians import Mixture, load_gaussians, ring
+from kerasapps.errors import UserError
 from kerasapps.generative_measures import frechet_distance
 from kerasapps.reports import Block, Figure, Table, add_axes, new_figure
 from kerasapps.runs import Run
@@ -59,10 +60,13 @@ def train_points(
     mixture = ring()
     splits = load_gaussians(mixture, seed=run.options.seed, limit=limit)
     with run.strategy.scope():
-        networks = (
-            build_point_generator(**params.get("generator", {})),
-            build_point_discriminator(**params.get("discriminator", {})),
-        )
+        try:
+            networks = (
+                build_point_generator(**params.get("generator", {})),
+                build_point_discriminator(**params.get("discriminator", {})),
+            )
+        except TypeError as error:
+            raise UserError(f"--params do not fit the networks of points: {error}.") from error
         model = Gan(*networks, rules=recipe.rules, seed=run.options.seed)
         compile_gan(model, recipe, jit_compile=run.jit_compile)
     counter = CountModes(mixture, seed=run.options.seed)

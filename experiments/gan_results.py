@@ -23,6 +23,7 @@ from kerasapps.runs import Run, save_model
 from kerasapps.training import History
 
 SHOWN = 96
+COMPARED = 20_000  # training pictures that samples are compared with, at most
 ROWS, STEPS = 6, 12  # of interpolations
 SCORES = ("fid", "kid", "precision", "recall", "classes_covered", "confident_share", "diversity")
 
@@ -38,7 +39,8 @@ def score_table(scores: Mapping[str, Mapping[str, float]], floor: float) -> Tabl
     caption = (
         f"Features of {NAME}: this is not the Inception FID, and comparable only under the same judge. Training "
         f"pictures themselves have a Fréchet distance of {floor:.2f}. Precision: share of the samples among real "
-        "pictures; recall: share of the real pictures among samples. Confident: the judge is at least 90 % sure of a class."
+        "pictures; recall: share of the real pictures among samples. Confident: the judge is at least 90 % sure of a "
+        "class."
     )
     columns = ["generator", "Fréchet distance", "KID", "precision", "recall", "classes", "confident", "diversity"]
     return Table("Scores on the test part", columns, rows, caption, digits=3)
@@ -50,10 +52,12 @@ def result_blocks(run: Run, model: Gan, splits: ImageSplits, history: History) -
     images = as_pixels(draw(model, SHOWN, seed=seed + 1))
     ends = noise_of(model, 2 * ROWS, seed + 2)
     paths = [
-        generate(model, between(ends[i], ends[i + ROWS], STEPS), label=i % 10 if model.conditional else None)
+        generate(model, between(ends[i], ends[i + ROWS], STEPS), label=i % splits.sizes["num_classes"])
         for i in range(ROWS)
     ]
-    neighbours, share = neighbours_figure(images, real_pictures(splits.train)[0], real_pictures(splits.test, 500)[0])
+    neighbours, share = neighbours_figure(
+        images, real_pictures(splits.train, COMPARED)[0], real_pictures(splits.test, 500)[0]
+    )
     return [
         samples_figure(images, what=f"The averaged generator of epoch {history.best_epoch}"),
         *over_time(run, len(history.rows)),
