@@ -109,8 +109,8 @@ def neighbours_figure(samples: np.ndarray, train: np.ndarray, test: np.ndarray) 
     figure = new_figure(WIDTH, WIDTH * 4 / columns)
     show(add_axes(figure), grid(np.concatenate(lines), columns=columns))
     caption = (
-        f"First and third row: samples. Below each the nearest of {len(train):,} training pictures, pixel by pixel. In the "
-        f"median a sample is {share:.2f} times as far from them as a test picture is; copies would be near 0."
+        f"First and third row: samples. Below each the nearest of {len(train):,} training pictures, pixel by pixel. "
+        f"In the median a sample is {share:.2f} times as far from them as a test picture is; copies would be near 0."
     )
     return Figure("neighbours", caption, figure), share
 
