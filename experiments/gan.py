@@ -17,7 +17,7 @@ import numpy as np
 
 from experiments.cli import main, print_table
 from experiments.gan_figures import grid, png
-from experiments.gan_judge import Judge, Watch, inception_features, load_judge, real_pictures, score, train_judge
+from experiments.gan_judge import Judge, Watch, alarm, inception_features, load_judge, real_pictures, score, train_judge
 from experiments.gan_labels import run_labels
 from experiments.gan_network import (
     Arch,
@@ -115,9 +115,11 @@ def train(
         f"{arch} on {data}: {metrics['classes_covered']:.0f} of {len(splits.class_names)} classes, the judge sure "
     )
     summary += f"of {metrics['confident_share']:.0%} of the samples; weights of epoch {history.best_epoch}."
-    if history.interrupted:
-        summary += " Interrupted."
-    summary = " ".join([summary, *splits.notes])
+    summary += " Interrupted." if history.interrupted else ""
+    said = alarm(metrics["diversity"])
+    if said:
+        print(said)
+    summary = " ".join([summary, *([said] if said else []), *splits.notes])
     run.finish(
         metrics, model=model, summary=summary, headline=headline_of(metrics), blocks=[blocks[0], table, *blocks[1:]]
     )

@@ -11,12 +11,13 @@ from PIL import Image
 
 from kerasapps.adversarial_losses import CROSS_ENTROPY, Rules, rest
 from kerasapps.generative_measures import nearest_rows
-from kerasapps.reports import Animation, Figure, add_axes, new_figure
+from kerasapps.reports import STYLE, Animation, Figure, add_axes, new_figure
 from kerasapps.runs import Run, write_atomically
 
 WIDTH = 9.0  # inches
 PAPER = 255
 OPTIMUM = "#9aa1ab"
+COLOURS = STYLE["axes.prop_cycle"].by_key()["color"]
 LEAST_SIDE = 480  # pixels of a grid's file
 
 
@@ -124,11 +125,11 @@ def curves_figure(rows: Sequence[dict[str, float]], rules: Rules, *, best_epoch:
     def draw(position: int, title: str, names: dict[str, str], levels: dict[str, float | None]) -> None:
         axes = add_axes(figure, 1, 3, position, xlabel="epoch", title=title)
         for i, (name, label) in enumerate(names.items()):
-            axes.plot(epochs, [row.get(name, np.nan) for row in rows], label=label, color=f"C{i}")
+            axes.plot(epochs, [row.get(name, np.nan) for row in rows], label=label, color=COLOURS[i])
         for i, level in enumerate(levels.values()):
             if level is not None:
                 # As a dashed line in the colour of what would rest there.
-                axes.axhline(level, color=f"C{i}" if len(levels) > 1 else OPTIMUM, linestyle="--", linewidth=1)
+                axes.axhline(level, color=COLOURS[i] if len(levels) > 1 else OPTIMUM, linestyle="--", linewidth=1)
         axes.axvline(best_epoch, color=OPTIMUM, linewidth=1, linestyle=":")
         axes.legend(frameon=False, fontsize=8)
 

@@ -129,7 +129,7 @@ class Watch(keras.callbacks.Callback):
         self.judge = judge
         self.features, _ = judge(real_pictures(validation)[0])
         self.seed = seed
-        self.warned = False
+        self.widest = 0.0
 
     def on_epoch_end(self, epoch, logs=None):
         """Adds the scores to the logs, of which `val_fid` decides which epoch is best."""
@@ -143,9 +143,11 @@ class Watch(keras.callbacks.Callback):
         logs["val_diversity"] = measures.diversity(self.features, features)
         logs["val_classes_covered"] = measures.class_coverage(probabilities)["classes_covered"]
         said = alarm(logs["val_diversity"])
-        if said and epoch and not self.warned:
-            self.warned = True
+        # At first all pictures are alike; a collapse is when they are so again.
+        if said and self.widest >= COLLAPSED:
             print(f"Epoch {epoch + 1}: {said}", flush=True)
+            self.widest = 0.0  # said once
+        self.widest = max(self.widest, logs["val_diversity"])
 
 
 def alarm(diversity: float) -> str:

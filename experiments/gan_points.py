@@ -21,6 +21,7 @@ from kerasapps.training import History, fit
 SEEN = 2000  # points that a picture shows and a score counts
 EXTENT = 3.0
 CELLS = 60  # of a side of the map
+NOTHING = 1e-4  # density below which nothing is said of a place
 BANDWIDTH = 0.08  # of the kernels that a generator's density is estimated with
 
 
@@ -103,7 +104,7 @@ def compare_with_optimum(model: Gan, mixture: Mixture, *, seed: int) -> tuple[di
 
     def best(points: np.ndarray) -> np.ndarray:
         real, fake = mixture.density(points, blur=BANDWIDTH), estimate(points.T)
-        return real / np.maximum(real + fake, 1e-12)
+        return np.where(real + fake > NOTHING, real / np.maximum(real + fake, NOTHING), np.nan)
 
     def said(points: np.ndarray) -> np.ndarray:
         verdict = model.judge(points.astype(np.float32), training=False)["verdict"]
@@ -113,7 +114,7 @@ def compare_with_optimum(model: Gan, mixture: Mixture, *, seed: int) -> tuple[di
     axis = np.linspace(-EXTENT, EXTENT, CELLS)
     cells = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
     maps = {"D": said(cells).reshape(CELLS, CELLS), "D*": best(cells).reshape(CELLS, CELLS)}
-    return {"optimum_gap": float(np.abs(said(points) - best(points)).mean())}, maps
+    return {"optimum_gap": float(np.nanmean(np.abs(said(points) - best(points))))}, maps
 
 
 def points_figure(points: np.ndarray, mixture: Mixture, maps: dict[str, np.ndarray], *, what: str, name: str) -> Figure:
@@ -123,7 +124,7 @@ def points_figure(points: np.ndarray, mixture: Mixture, maps: dict[str, np.ndarr
     real = mixture.sample(len(points), seed=7)
     axes.scatter(*real.T, s=2, color="#c9ced6", label="real", linewidths=0)
     axes.scatter(*points.T, s=2, color="#2563a8", label="generated", linewidths=0)
-    axes.legend(frameon=False, markerscale=4, fontsize=8, loc="center")
+    axes.legend(frameon=False, markerscale=4, fontsize=8, loc="upper left", ncols=2, borderpad=0)
     axes.set(xlim=(-EXTENT, EXTENT), ylim=(-EXTENT, EXTENT), aspect="equal")
     for i, (title, values) in enumerate(maps.items(), start=2):
         axes = add_axes(figure, 1, 1 + len(maps), i, title=title)
@@ -136,10 +137,8 @@ def points_figure(points: np.ndarray, mixture: Mixture, maps: dict[str, np.ndarr
     caption = f"{what}: {scores['modes']:.0f} of {len(mixture.centres)} modes, "
     caption += f"{scores['good_share']:.0%} of the points in one."
     if maps:
-        caption += (
-            " D is what the discriminator says, D* = p_r / (p_r + p_g) what would be best against this generator;"
-        )
-        caption += " where neither density reaches, nobody has told it."
+        caption += " D is what the discriminator says, D* = p_r / (p_r + p_g) what would be best against this generator, "
+        caption += "blank where neither density reaches: of such places nobody has told it."
     return Figure(name, caption, figure)
 
 

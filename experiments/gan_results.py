@@ -42,7 +42,7 @@ def score_table(scores: Mapping[str, Mapping[str, float]], floor: float) -> Tabl
         "pictures; recall: share of the real pictures among samples. Confident: the judge is at least 90 % sure of a "
         "class."
     )
-    columns = ["generator", "Fréchet distance", "KID", "precision", "recall", "classes", "confident", "diversity"]
+    columns = ["generator", "Fréchet", "KID", "precision", "recall", "classes", "confident", "diversity"]
     return Table("Scores on the test part", columns, rows, caption, digits=3)
 
 
