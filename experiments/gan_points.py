@@ -137,8 +137,8 @@ def points_figure(points: np.ndarray, mixture: Mixture, maps: dict[str, np.ndarr
     caption = f"{what}: {scores['modes']:.0f} of {len(mixture.centres)} modes, "
     caption += f"{scores['good_share']:.0%} of the points in one."
     if maps:
-        caption += " D is what the discriminator says, D* = p_r / (p_r + p_g) what would be best against this generator, "
-        caption += "blank where neither density reaches: of such places nobody has told it."
+        caption += " D is what the discriminator says, D* = p_r / (p_r + p_g) what would be best against this "
+        caption += "generator, blank where neither density reaches: of such places nobody has told it."
     return Figure(name, caption, figure)
 
 

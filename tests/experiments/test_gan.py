@@ -154,10 +154,10 @@ def test_a_discriminator_finds_the_best_verdict():
     point = keras.layers.Identity(name="point")(noise)
     generator = keras.Model({"noise": noise}, {"point": point}, name="generator")
     gan = Gan(generator, build_point_discriminator(units=32))
-    gan.compile(keras.optimizers.Adam(1e-3), keras.optimizers.Adam(3e-3))
+    gan.compile(keras.optimizers.Adam(1e-3), keras.optimizers.Adam(1e-2))
     mixture = Mixture(np.array([[1.0, 0.0]]), 1.0)
     points = mixture.sample(20_000, seed=0)
-    gan.fit({"point": points}, {"mode": np.zeros(len(points))}, batch_size=500, epochs=4, verbose=0)
+    gan.fit({"point": points}, {"mode": np.zeros(len(points))}, batch_size=500, epochs=10, verbose=0)
     seen = np.linspace(-1.5, 2.5, 21)
     said = gan.judge(np.stack([seen, 0 * seen], 1).astype(np.float32), training=False)["verdict"]
     expected = 1 / (1 + np.exp(0.5 - seen))
