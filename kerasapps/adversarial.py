@@ -242,7 +242,8 @@ class Gan(keras.Model):
 
     def _seeds(self) -> Seeds:
         """Returns seeds of this step and replica; Keras' own generators draw the same on every replica."""
-        root = tf.random.fold_in([self.seed, 0], self.optimizer.iterations.value)
+        # The discriminator's count: the optimizer of a generator without weights does not count.
+        root = tf.random.fold_in([self.seed, 0], self.discriminator_optimizer.iterations.value)
         return Seeds(tf.random.fold_in(root, tf.distribute.get_replica_context().replica_id_in_sync_group))
 
     def _blur(self, rows, seeds: Seeds):
@@ -253,7 +254,8 @@ class Gan(keras.Model):
             return rows
         left = 1.0
         if rules.instance_noise_steps:
-            done = tf.cast(self.optimizer.iterations.value, tf.float32) / rules.generator_steps
+            updates = self.discriminator_optimizer.iterations.value
+            done = tf.cast(updates, tf.float32) / rules.discriminator_steps
             left = tf.maximum(0.0, 1 - done / rules.instance_noise_steps)
         return rows + left * rules.instance_noise * tf.random.stateless_normal(tf.shape(rows), seeds.next())
 

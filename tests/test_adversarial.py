@@ -269,10 +269,10 @@ def test_targets_are_drawn_from_their_ranges_and_flipped():
 
 
 def test_instance_noise_fades():
-    gan = make_gan("lectures", rules=Rules(instance_noise=1.0, instance_noise_steps=10, generator_steps=2))
+    gan = make_gan("lectures", rules=Rules(instance_noise=1.0, instance_noise_steps=10, discriminator_steps=2))
     zeros = tf.zeros((1000, 2))
     for steps, expected in ((0, 1.0), (5, 0.5), (10, 0.0), (20, 0.0)):
-        gan.optimizer.iterations.assign(2 * steps)
+        gan.discriminator_optimizer.iterations.assign(2 * steps)
         assert np.std(gan._blur(zeros, gan._seeds())) == pytest.approx(expected, abs=0.05)
 
 

