@@ -30,6 +30,7 @@ bench: setup
 	$(RUN) -m benchmarks.image_classification --out runs/bench-images.json
 	$(RUN) -m benchmarks.profile --out runs/bench-profile.json
 	$(RUN) -m benchmarks.style_transfer --out runs/bench-style.json
+	$(RUN) -m benchmarks.gan --out runs/bench-gan.json
 
 clean:
 	rm -rf $(VENV) *.egg-info .pytest_cache .ruff_cache

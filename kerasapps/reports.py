@@ -11,6 +11,7 @@ import jinja2
 import matplotlib
 import matplotlib.figure
 import numpy as np
+from PIL import Image
 
 STYLE = {
     "axes.spines.top": False,
@@ -50,6 +51,41 @@ class Figure:
     def data_uri(self) -> str:
         """The picture as an address that holds all of it."""
         return "data:image/png;base64," + base64.b64encode(self.png()).decode()
+
+
+@dataclass(frozen=True)
+class Animation:
+    """A moving picture: `name` is its file name, `frames` are pictures uint8 (H, W, C) of one shape.
+
+    Args:
+        name: As for `Figure`.
+        caption: As for `Figure`.
+        frames: The pictures; the last one is shown longer.
+        seconds: How long it takes.
+    """
+
+    name: str
+    caption: str
+    frames: Sequence[np.ndarray]
+    seconds: float = 8.0
+
+    def gif(self) -> bytes:
+        """Returns the pictures as a GIF file."""
+        return self._gif
+
+    @cached_property
+    def _gif(self) -> bytes:
+        pictures = [Image.fromarray(frame[..., 0] if frame.shape[-1] == 1 else frame) for frame in self.frames]
+        each = max(20, int(1000 * self.seconds / len(pictures)))  # milliseconds
+        buffer = io.BytesIO()
+        durations = [each] * (len(pictures) - 1) + [max(each, 2000)]
+        pictures[0].save(buffer, "GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0)
+        return buffer.getvalue()
+
+    @property
+    def data_uri(self) -> str:
+        """The pictures as an address that holds all of them."""
+        return "data:image/gif;base64," + base64.b64encode(self.gif()).decode()
 
 
 @dataclass(frozen=True)
@@ -93,7 +129,7 @@ class Readings:
     readings: Sequence[Reading]
 
 
-Block = Figure | Table | Readings
+Block = Figure | Animation | Table | Readings
 
 
 def new_figure(width: float = 7.0, height: float = 3.6) -> matplotlib.figure.Figure:
@@ -160,7 +196,7 @@ def render_report(
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["number"] = format_number
-    environment.tests["figure"] = lambda block: isinstance(block, Figure)
+    environment.tests["figure"] = lambda block: isinstance(block, Figure | Animation)
     environment.tests["table"] = lambda block: isinstance(block, Table)
     template = environment.get_template("report.html.j2")
     return template.render(config=config, metrics=metrics, summary=summary, headline=headline, blocks=blocks)

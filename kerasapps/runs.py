@@ -5,7 +5,7 @@ history.csv    a row an epoch
 metrics.json   name to number; there once the run is finished
 model.keras    the best model
 checkpoints/   last.npz and best.npz
-figures/       PNG files
+figures/       PNG files, and GIF files of what moves
 report.html    all of it on one page
 tensorboard/   logs for TensorBoard
 """
@@ -29,7 +29,7 @@ import tensorflow as tf
 
 from kerasapps import distribution, runtime
 from kerasapps.errors import UserError
-from kerasapps.reports import Block, Figure, render_report
+from kerasapps.reports import Animation, Block, Figure, render_report
 
 # What may differ between a run and its resumption, whatever the command.
 FREE_ON_RESUME = {"out", "resume"}
@@ -128,6 +128,8 @@ class Run:
         for block in blocks:
             if isinstance(block, Figure):
                 write_atomically(self.path("figures", f"{block.name}.png"), block.png())
+            elif isinstance(block, Animation):
+                write_atomically(self.path("figures", f"{block.name}.gif"), block.gif())
         html = render_report(self.config, metrics, summary=summary, headline=headline, blocks=blocks)
         write_atomically(self.path("report.html"), html)
         # Last: a folder with metrics.json is a finished run.

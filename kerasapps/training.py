@@ -157,9 +157,8 @@ class Checkpoints(keras.callbacks.Callback):
         self.rows.append({name: float(value) for name, value in logs.items()})
         if self.best_epoch() == len(self.rows):
             save_variables(self.run.path("checkpoints", "best.npz"), self.network.variables)
-        variables = [*self.network.variables, *self.network.optimizer.variables]
         state = {"rows": self.rows, "seconds": self.seconds}
-        save_variables(self.run.path("checkpoints", "last.npz"), variables, state=state)
+        save_variables(self.run.path("checkpoints", "last.npz"), self._everything(), state=state)
         write_atomically(self.run.path("history.csv"), _csv(self.rows))
         if self.out_of_patience():
             self.network.stop_training = True
@@ -169,17 +168,28 @@ class Checkpoints(keras.callbacks.Callback):
         path = self.run.path("checkpoints", "last.npz")
         # Before the first step an optimizer has no variables that could be set.
         with self.run.strategy.scope():
-            self.network.optimizer.build(self.network.trainable_variables)
+            for optimizer in optimizers_of(self.network):
+                if not optimizer.built:
+                    optimizer.build(self.network.trainable_variables)
         if path.exists():
-            variables = [*self.network.variables, *self.network.optimizer.variables]
-            state = load_variables(path, variables)
+            state = load_variables(path, self._everything())
             self.rows, self.seconds_before = state["rows"], state["seconds"]
+
+    def _everything(self) -> list:
+        """Returns all variables of the network and of what trains it."""
+        states = [variable for optimizer in optimizers_of(self.network) for variable in optimizer.variables]
+        return [*self.network.variables, *states]
 
     def restore_best(self) -> None:
         """Gives the model the weights of its best epoch; leaves them as they are before the first one."""
         path = self.run.path("checkpoints", "best.npz")
         if path.exists():
             load_variables(path, self.network.variables)
+
+
+def optimizers_of(model: keras.Model) -> list[keras.optimizers.Optimizer]:
+    """Returns what trains a model: its optimizer, or several, built, where it has a list `optimizers` of them."""
+    return getattr(model, "optimizers", [model.optimizer])
 
 
 class StopOnNaN(keras.callbacks.Callback):

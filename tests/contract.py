@@ -10,6 +10,7 @@ import numpy as np
 import kerasapps
 from kerasapps.applications import memory_network as memory
 from kerasapps.applications import question_answering as answering
+from tests.contract_gan import gan_contracts
 from tests.contract_images import image_contracts
 from tests.contract_texts import text_contracts
 
@@ -25,7 +26,7 @@ class Contract:
         outputs: Name to shape of a row.
         parameters: Number of parameters, as arithmetic.
         refused: Arguments that must raise, with what the message must say.
-        search_space: The search space beside the builder, if it has one.
+        search_space: The search space beside the builder; None for one that only joins networks.
         padded: Names of inputs that may be padded further along axis 1 without any change.
         frozen: Whether nothing of it trains, and it therefore answers alike in training.
     """
@@ -141,3 +142,4 @@ CONTRACTS += [memory_network(hops=2, walkers=2), memory_network(hops=1, walkers=
 
 CONTRACTS += image_contracts(Contract)
 CONTRACTS += text_contracts(Contract)
+CONTRACTS += gan_contracts(Contract)

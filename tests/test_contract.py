@@ -110,6 +110,8 @@ def test_bad_arguments_are_refused(contract):
 
 
 def test_the_search_space_starts_at_the_defaults(contract):
+    if contract.search_space is None:
+        pytest.skip("it only joins networks")
     defaults = {name: parameter.default for name, parameter in inspect.signature(contract.builder).parameters.items()}
     space = contract.search_space(keras_tuner.HyperParameters())
     assert space

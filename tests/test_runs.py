@@ -3,11 +3,13 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from kerasapps import runs
 from kerasapps.errors import UserError
-from kerasapps.reports import Figure, Reading, Readings, Table, add_axes, new_figure
+from kerasapps.reports import Animation, Figure, Reading, Readings, Table, add_axes, new_figure
 from kerasapps.runs import Options, start, write_atomically
 
 
@@ -23,6 +25,17 @@ def figure():
 
 def reading(answer="attic", truth="attic"):
     return Reading(["Nora is in the attic.", "<b>&"], "Where is Nora?", truth, [(answer, 0.9)], [[0.8, 0.1]], (0,))
+
+
+def test_a_moving_picture_is_in_the_folder_and_in_the_report(tmp_path):
+    frames = [np.full((4, 6, 1), 100 * i, np.uint8) for i in range(3)]
+    run = begin(tmp_path / "run")
+    run.finish({}, blocks=[Animation("grown", "It grows.", frames)])
+    with Image.open(run.folder / "figures" / "grown.gif") as picture:
+        assert (picture.n_frames, picture.size) == (3, (6, 4))
+    html = (run.folder / "report.html").read_text()
+    assert "data:image/gif;base64," in html
+    assert "It grows." in html
 
 
 def test_a_run_folder_has_everything(tmp_path):

@@ -1,0 +1,290 @@
+"""Generative adversarial networks: the lectures', DCGAN and residual pairs, on any pictures and on points.
+
+python -m experiments.gan train
+python -m experiments.gan train --data mnist --arch lectures --baseline
+python -m experiments.gan train --data gaussians
+python -m experiments.gan train --labels 100 --draws 3
+python -m experiments.gan search --tuner bayesian --max-trials 20
+python -m experiments.gan evaluate --run runs/NAME
+python -m experiments.gan sample --run runs/NAME --n 64 --seed 3 --out grid.png
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from experiments.cli import main, print_table
+from experiments.gan_figures import grid, png
+from experiments.gan_judge import Judge, Watch, alarm, inception_features, load_judge, real_pictures, score, train_judge
+from experiments.gan_labels import run_labels
+from experiments.gan_network import (
+    Arch,
+    Recipe,
+    as_pixels,
+    build_pair,
+    draw,
+    load_pictures,
+    recipe_of,
+    space_of,
+    train_network,
+)
+from experiments.gan_points import run_points
+from experiments.gan_results import headline_of, result_blocks, score_table, train_lectures_loop
+from experiments.image_classification import read_classes, write_classes
+from experiments.params import read_params
+from experiments.searching import options_of, search_and_report, trial_options
+from kerasapps.adversarial import Gan
+from kerasapps.errors import UserError
+from kerasapps.generative_measures import frechet_distance
+from kerasapps.runs import Options, load_model, read_config, start, write_atomically
+from kerasapps.search import TunerName
+
+if TYPE_CHECKING:  # loaded before `experiments.cli`, it would chatter
+    from kerasapps.data.images import ImageSplits
+
+POINTS = "gaussians"
+
+
+def train(
+    *,
+    data: str = "digits",
+    arch: Arch | None = None,
+    params: str | None = None,
+    recipe: Recipe = Recipe(),
+    baseline: bool = False,
+    labels: int | None = None,
+    draws: int = 1,
+    patience: int | None = None,
+    options: Options = Options(),
+) -> None:
+    """Trains a generator and a discriminator on DATA and writes a run folder.
+
+    Args:
+        data: "digits" (1,797 handwritten digits, needs no download), "mnist", "fashion_mnist", "cifar10", "cifar100", a
+            folder with one sub-folder of pictures a class, a tar archive of one, or "gaussians", points in the plane.
+        arch: Which pair of networks; by default dcgan, and with --labels that of the lectures, whose discriminator is
+            not normalised by batches.
+        params: Arguments of the builders: a best.json written by `search`, or JSON such as
+            '{"generator": {"filters": 32}}'.
+        recipe: How they are trained, where that is not to follow from the architecture.
+        baseline: Train the lectures' loop as well, for as many updates of its generator, and show it beside.
+        labels: Learn to classify from so many labelled pictures and all the others, beside a network that has only
+            the labelled ones.
+        draws: With --labels, how many different draws of them.
+        patience: Stop after so many epochs without a better score; by default never.
+        options: Options that every experiment shares.
+    """
+    arch = arch or ("dcgan" if labels is None else "lectures")
+    settings = dict(locals())
+    recipe = recipe_of("points" if data == POINTS else arch, data, settings.pop("recipe"), options=options)
+    if draws < 1:
+        raise UserError(f"--draws must be at least 1. Received: {draws}")
+    network = "matmul" if data == POINTS else "convolution"
+    run = start("GAN", settings | asdict(recipe), network=network)
+    given = read_params(params)
+    if data == POINTS:
+        run_points(run, recipe, given, patience=patience)
+        return
+    splits = load_pictures(data, recipe, options=options)
+    for note in splits.notes:
+        print(note, flush=True)
+    write_classes(run, splits)
+    if labels is not None:
+        run_labels(run, splits, arch, recipe, given, labels=labels, draws=draws)
+        return
+    build_pair(arch, given, **splits.sizes)  # refuses what does not fit before a judge is trained for it
+    judge = train_judge(run, data, side=splits.sizes["image_shape"][0])
+    watch = Watch(run, judge, splits.validation, seed=options.seed)
+    model, history = train_network(
+        run, splits, arch=arch, recipe=recipe, params=given, patience=patience, callbacks=[watch]
+    )
+    if history.interrupted:
+        print("Interrupted: what there is was evaluated and is saved.")
+    metrics, table = evaluate_model(model, judge, splits, options=options)
+    metrics |= {"seconds": history.seconds, "epochs": len(history.rows), "generator_updates": int(updates(model))}
+    blocks, share = result_blocks(run, model, splits, history)
+    metrics["neighbour_distance"] = share
+    if baseline and not history.interrupted:
+        rival, figure = train_lectures_loop(run, splits, judge, updates=int(updates(model)), seed=options.seed)
+        metrics |= {f"{name}_baseline": value for name, value in rival.items()}
+        table = score_table({arch: metrics, "the lectures' loop": rival}, metrics["fid_floor"])
+        blocks.insert(1, figure)
+    summary = (
+        f"{arch} on {data}: {metrics['classes_covered']:.0f} of {len(splits.class_names)} classes, the judge sure "
+    )
+    summary += f"of {metrics['confident_share']:.0%} of the samples; weights of epoch {history.best_epoch}."
+    summary += " Interrupted." if history.interrupted else ""
+    said = alarm(metrics["diversity"])
+    if said:
+        print(said)
+    summary = " ".join([summary, *([said] if said else []), *splits.notes])
+    run.finish(
+        metrics, model=model, summary=summary, headline=headline_of(metrics), blocks=[blocks[0], table, *blocks[1:]]
+    )
+    print_table(table)
+    print(f"Report: {run.folder / 'report.html'}")
+
+
+def search(
+    *,
+    data: str = "digits",
+    arch: Arch = "dcgan",
+    tuner: TunerName = "random",
+    max_trials: int = 20,
+    recipe: Recipe = Recipe(),
+    workers: int = 1,
+    options: Options = Options(),
+) -> None:
+    """Searches both networks' hyperparameters for the lowest Fréchet distance on the validation part.
+
+    Args:
+        data: As for `train`, but for "gaussians".
+        arch: Pair to search in.
+        tuner: How the next configuration is chosen.
+        max_trials: Configurations to try, the default one not counted.
+        recipe: How each is trained, where that is not to follow from the architecture.
+        workers: Trials at a time.
+        options: Options that every experiment shares.
+    """
+    settings = dict(locals())
+    if data == POINTS:
+        raise UserError("`search` is for pictures: --data must be one of them. Received: gaussians")
+    recipe = recipe_of(arch, data, settings.pop("recipe"), options=options)
+    run = start("GAN search", settings | asdict(recipe), network="convolution", free=["workers"])
+    splits = load_pictures(data, recipe, options=options)
+    write_classes(run, splits)
+    judge = train_judge(run, data, side=splits.sizes["image_shape"][0])
+
+    def test(folder: Path):
+        model = load_model(folder)
+        metrics, table = evaluate_model(model, judge, splits, options=options)
+        return model, metrics, [table]
+
+    search_and_report(
+        run,
+        trial,
+        space_of(arch),
+        what=arch,
+        # One judge for all: distances by different ones cannot be compared.
+        arguments={
+            "data": data,
+            "arch": arch,
+            "recipe": asdict(recipe),
+            "judge": str(run.folder),
+            "shared": trial_options(run),
+        },
+        tuner=tuner,
+        max_trials=max_trials,
+        epochs=recipe.epochs,
+        workers=workers,
+        test=test,
+        objective="fid",
+        direction="min",
+    )
+
+
+def evaluate(*, run: Path, inception: bool = False, limit: int | None = None) -> None:
+    """Prints the scores of a trained generator beside the test part.
+
+    Args:
+        run: A run folder.
+        inception: Also the FID with the features of Inception v3, whose weights are downloaded.
+        limit: Pictures at most; by default as many as the run was limited to.
+    """
+    model, settings = load_gan(run), read_config(run)["settings"]
+    recipe = Recipe(**{name: settings[name] for name in asdict(Recipe())})
+    options = Options(seed=settings["seed"], limit=limit or settings["limit"], smoke=settings["smoke"] and not limit)
+    splits = load_pictures(settings["data"], recipe, options=options)
+    metrics, table = evaluate_model(model, load_judge(run), splits, options=options)
+    if inception:
+        features = inception_features()
+        real, _ = real_pictures(splits.test)
+        fake = as_pixels(draw(model, len(real), seed=options.seed + 1))
+        metrics["inception_fid"] = frechet_distance(features(real), features(fake))
+    print_table(table)
+    for name, value in metrics.items():
+        print(f"{name:<18}{value:.4f}")
+
+
+def sample(*, run: Path, n: int = 64, seed: int = 0, label: str | None = None, out: Path = Path("samples.png")) -> None:
+    """Draws new pictures from a trained generator and writes them into one PNG file.
+
+    Args:
+        run: A run folder; nothing else is needed.
+        n: How many pictures.
+        seed: Decides which.
+        label: Name of a class, for networks that were trained with --conditional.
+        out: The file.
+    """
+    model = load_gan(run)
+    if n < 1:
+        raise UserError(f"--n must be at least 1. Received: {n}")
+    if model.sample_name != "image":
+        raise UserError(f"{run} was trained on points, not on pictures: its report shows them.")
+    number = None
+    if label is not None:
+        names = list(read_classes(run)["class_names"])
+        if not model.conditional:
+            raise UserError(f"{run} knows no classes: train with --conditional to choose a --label.")
+        if label not in names:
+            raise UserError(f"--label must be one of {', '.join(names[:20])}. Received: {label}")
+        number = names.index(label)
+    images = as_pixels(draw(model, n, seed=seed, label=number))
+    write_atomically(out, png(grid(images, columns=max(1, round(np.sqrt(n))))))
+    print(out)
+
+
+def trial(
+    *, params: dict, folder: str, epochs: int, data: str, arch: Arch, recipe: dict, judge: str, shared: dict
+) -> dict:
+    """Trains one configuration for the search, in a process of its own; the test part is not touched."""
+    options = options_of(folder, shared)
+    recipe = recipe | {"epochs": epochs}
+    settings = recipe | {"params": params, "data": data, "arch": arch, "options": options}
+    run = start("GAN trial", settings, network="convolution")
+    settled = Recipe(**recipe)
+    splits = load_pictures(data, settled, options=options)
+    watch = Watch(run, load_judge(Path(judge)), splits.validation, seed=options.seed)
+    _, history = train_network(run, splits, arch=arch, recipe=settled, params=params, callbacks=[watch])
+    best = history.rows[history.best_epoch - 1]["val_fid"]
+    run.finish({"val_fid": best})
+    return {"score": best}
+
+
+def load_gan(folder: Path) -> Gan:
+    """Loads both networks of a run folder.
+
+    Raises:
+        UserError: If it holds no generator.
+    """
+    model = load_model(folder)
+    if not isinstance(model, Gan):
+        raise UserError(f"{folder} holds no generator: its model.keras is another network. Train one with `train`.")
+    return model
+
+
+def evaluate_model(model: Gan, judge: Judge, splits: "ImageSplits", *, options: Options):
+    """Returns scores on the test part, and their table.
+
+    `fid_floor` is the distance between training and test pictures, as many as there are test pictures: less cannot be
+    expected of a generator.
+    """
+    real, _ = real_pictures(splits.test)
+    fake = as_pixels(draw(model, max(len(real), options.shrink(2000, 64)), seed=options.seed + 1))
+    metrics = score(judge, real, fake)
+    train_features, _ = judge(real_pictures(splits.train, len(real))[0])
+    real_features, probabilities = judge(real)
+    metrics["fid_floor"] = frechet_distance(real_features, train_features)
+    metrics["judge_accuracy"] = float((probabilities.argmax(1) == splits.test.targets["label"]).mean())
+    return metrics, score_table({"this run": metrics}, metrics["fid_floor"])
+
+
+def updates(model: Gan) -> int:
+    """Returns how often the generator was updated."""
+    return int(model.optimizer.iterations)
+
+
+if __name__ == "__main__":
+    main("experiments.gan", train, search, evaluate, sample)

@@ -1,0 +1,160 @@
+"""What judges generated pictures: a classifier of ours, or Inception v3, and the scores that its features give."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from experiments import image_network
+from experiments.gan_figures import grid, write_frame
+from experiments.gan_network import as_pixels, draw
+from kerasapps import generative_measures as measures
+from kerasapps.data.splits import Split
+from kerasapps.errors import DataError
+from kerasapps.runs import Run, load_model
+from kerasapps.taps import feature_taps
+
+JUDGE = {"depth": 8, "filters": [16, 32, 64]}
+JUDGE_EPOCHS = 12
+NAME = "a residual network of 8 layers, trained on the same training part"
+# The distance between pictures of a collapsed generator, as a share of that between real ones.
+COLLAPSED = 0.2
+SEEN = 64  # pictures in a grid
+SCORED = 512  # pictures that an epoch is judged by
+PUPILS = 10_000  # pictures that the final scores are computed from, at most
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A classifier and its last features: uint8 (n, H, W, C) -> features (n, F), probabilities (n, classes)."""
+
+    taps: keras.Model
+
+    def __call__(self, images: np.ndarray, batch_size: int = 256) -> tuple[np.ndarray, np.ndarray]:
+        """Judges pictures, uint8."""
+        outputs = self.taps.predict({"image": images.astype(np.float32)}, batch_size=batch_size, verbose=0)
+        return np.asarray(outputs["features"], np.float32), np.asarray(outputs["label"], np.float32)
+
+
+def train_judge(run: Run, data: str, *, side: int) -> Judge:
+    """Trains the classifier in the folder judge/ of a run, or takes up the one that is there.
+
+    Args:
+        run: The run folder.
+        data: As for `train`.
+        side: Side of the pictures in pixels.
+    """
+    options = run.options
+    # Targets of 1 and 0: with smoothed ones it would never be sure of anything.
+    given = image_network.Recipe(size=side, epochs=JUDGE_EPOCHS, label_smoothing=0.0, batch_size=64, learning_rate=0.05)
+    recipe = image_network.recipe_of("residual", data, given, options=options)
+    part = run.part("judge", asdict(recipe))
+    splits = image_network.load_pictures(data, recipe, options=options)
+    print("The judge:", flush=True)
+    model, _ = image_network.train_network(part, splits, arch="residual", recipe=recipe, params=JUDGE)
+    return as_judge(model)
+
+
+def load_judge(folder: Path) -> Judge:
+    """Loads the classifier that judged a run."""
+    return as_judge(load_model(folder / "judge"))
+
+
+def as_judge(model: keras.Model) -> Judge:
+    """Returns a judge that is a classifier."""
+    return Judge(feature_taps(model, ["features", "label"]))
+
+
+def real_pictures(split: Split, limit: int = PUPILS) -> tuple[np.ndarray, np.ndarray]:
+    """Returns pictures of a part, all or as many at random, uint8 (n, H, W, C), and their classes, int32 (n,)."""
+    # At random, because folders are read class by class.
+    chosen = np.random.default_rng(0).permutation(len(split))[:limit]
+    rows = split.take(np.sort(chosen))
+    images = [as_pixels(inputs["image"].numpy()) for inputs, _ in rows.batches(256)]
+    return np.concatenate(images), np.asarray(rows.targets["label"])
+
+
+def score(judge: Judge, real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
+    """Returns every score of generated beside real pictures, both uint8 (n, H, W, C)."""
+    real_features, _ = judge(real)
+    fake_features, probabilities = judge(fake)
+    precision, recall = measures.precision_recall(real_features, fake_features)
+    return {
+        "fid": measures.frechet_distance(real_features, fake_features),
+        "kid": measures.kernel_distance(real_features, fake_features),
+        "precision": precision,
+        "recall": recall,
+        "diversity": measures.diversity(real_features, fake_features),
+        **measures.class_coverage(probabilities),
+    }
+
+
+def inception_features() -> Callable[[np.ndarray], np.ndarray]:
+    """Returns Inception v3's pooled features of pictures, with the weights that Keras downloads.
+
+    Its FID is near that of the papers, not equal to it: they use another copy of the weights and another resize.
+
+    Raises:
+        DataError: If the weights cannot be had.
+    """
+    try:
+        network = keras.applications.InceptionV3(include_top=False, weights="imagenet", pooling="avg")
+    except Exception as error:  # Keras raises a bare Exception when a download fails
+        raise DataError(
+            "The weights of Inception v3 are neither in ~/.keras/models nor can they be downloaded: put "
+            "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5 of keras.applications there, or leave "
+            "--inception out."
+        ) from error
+
+    def features(images: np.ndarray) -> np.ndarray:
+        parts = []
+        for start in range(0, len(images), 64):
+            batch = images[start : start + 64].astype(np.float32)
+            batch = np.repeat(batch, 3, -1) if batch.shape[-1] == 1 else batch
+            batch = keras.ops.image.resize(batch, (299, 299), antialias=True)
+            parts.append(keras.ops.convert_to_numpy(network(batch / 127.5 - 1, training=False)))
+        return np.concatenate(parts)
+
+    return features
+
+
+class Watch(keras.callbacks.Callback):
+    """Scores the averaged generator after each epoch, keeps a grid of samples from fixed noise, warns of a collapse."""
+
+    def __init__(self, gan_run: Run, judge: Judge, validation: Split, *, seed: int):
+        super().__init__()
+        self.run = gan_run
+        self.judge = judge
+        self.features, _ = judge(real_pictures(validation)[0])
+        self.seed = seed
+        self.widest = 0.0
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Adds the scores to the logs, of which `val_fid` decides which epoch is best."""
+        images = as_pixels(draw(self.model, self.run.options.shrink(SCORED, SEEN), seed=self.seed))
+        write_frame(self.run, epoch + 1, grid(images[:SEEN]))
+        features, probabilities = self.judge(images)
+        if not np.isfinite(features).all():
+            logs |= dict.fromkeys(("val_fid", "val_diversity", "val_classes_covered"), float("nan"))
+            return
+        logs["val_fid"] = measures.frechet_distance(self.features, features)
+        logs["val_diversity"] = measures.diversity(self.features, features)
+        logs["val_classes_covered"] = measures.class_coverage(probabilities)["classes_covered"]
+        said = alarm(logs["val_diversity"])
+        # At first all pictures are alike; a collapse is when they are so again.
+        if said and self.widest >= COLLAPSED:
+            print(f"Epoch {epoch + 1}: {said}", flush=True)
+            self.widest = 0.0  # said once
+        self.widest = max(self.widest, logs["val_diversity"])
+
+
+def alarm(diversity: float) -> str:
+    """Returns a sentence if pictures are too alike, else nothing."""
+    if not diversity < COLLAPSED:
+        return ""
+    return (
+        f"The generator has collapsed: its pictures are {diversity:.0%} as different from one another as real ones. "
+        "The best epoch so far is kept; try another --seed, --loss hinge, --r1 1 or a lower --learning-rate."
+    )

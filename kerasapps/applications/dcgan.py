@@ -1,0 +1,154 @@
+"""DCGAN: generator and discriminator of convolutions throughout.
+
+Reference: Radford et al., "Unsupervised Representation Learning with Deep Convolutional Generative Adversarial
+Networks", ICLR 2016.
+"""
+
+from typing import Literal
+
+import keras
+from keras import layers
+
+from kerasapps.blocks.arguments import check_gan_arguments
+from kerasapps.blocks.conv import normalize
+from kerasapps.blocks.gan import linear, noise_input, start_size, verdict_block
+
+INITIAL = keras.initializers.RandomNormal(stddev=0.02)
+
+
+def build_dcgan_generator(
+    *,
+    image_shape: tuple[int, int, int],
+    num_classes: int | None = None,
+    noise_dim: int = 64,
+    filters: int = 64,
+    dropout: float = 0.0,
+    name: str = "generator",
+) -> keras.Model:
+    """Builds a generator of transposed convolutions, normalised, each of which doubles the picture.
+
+    Args:
+        image_shape: Height, width and channels in pixels; both sides multiples of 4.
+        num_classes: Number of classes, at least 2, where the class is to be chosen.
+        noise_dim: Numbers of noise behind a picture.
+        filters: Filters before the last layer; each layer before that has twice as many, up to 8 times.
+        dropout: Share of features dropped in training, in [0, 1).
+        name: Name of the model.
+
+    Returns:
+        Uncompiled model. In: "noise" float32 (B, noise_dim), standard normal; with classes "label" int32 (B,).
+        Out: "image" float32 (B, H, W, C), values -1 to 1.
+
+    Train with: `kerasapps.adversarial.Gan`.
+
+    Raises:
+        ValueError: If a side is no multiple of 4, a size is under 1, `num_classes` is under 2, or `dropout` is outside
+            [0, 1).
+    """
+    check_gan_arguments(
+        image_shape=image_shape, num_classes=num_classes, dropout=dropout, noise_dim=noise_dim, filters=filters
+    )
+
+    def finish(x, name: str):
+        x = layers.ReLU(name=f"{name}_relu")(normalize(x, name=f"{name}_bn"))
+        return layers.Dropout(dropout, name=f"{name}_dropout")(x)
+
+    # --- inputs
+    inputs, x = noise_input(noise_dim=noise_dim, num_classes=num_classes)
+
+    # --- trunk
+    height, width, times = start_size(image_shape)
+    widths = [filters * min(2**i, 8) for i in reversed(range(times))]
+    x = layers.Dense(height * width * widths[0], use_bias=False, kernel_initializer=INITIAL, name="start")(
+        x
+    )  # (B, H / 2**times * W / 2**times * F)
+    x = finish(layers.Reshape((height, width, widths[0]), name="reshape")(x), "start")
+    for i, count in enumerate(widths[1:], start=1):
+        # Deviation: the paper's windows are 5 wide, which strides of 2 cover unevenly.
+        x = layers.Conv2DTranspose(
+            count, 4, strides=2, padding="same", use_bias=False, kernel_initializer=INITIAL, name=f"up{i}"
+        )(x)  # (B, 2 H', 2 W', F)
+        x = finish(x, f"up{i}")
+
+    # --- heads
+    x = layers.Conv2DTranspose(
+        image_shape[2], 4, strides=2, padding="same", kernel_initializer=INITIAL, name=f"up{times}"
+    )(x)  # (B, H, W, C)
+    image = layers.Activation("tanh", dtype="float32", name="image")(x)
+    return keras.Model(inputs, {"image": image}, name=name)
+
+
+def build_dcgan_discriminator(
+    *,
+    image_shape: tuple[int, int, int],
+    num_classes: int | None = None,
+    classifies: bool = False,
+    filters: int = 64,
+    normalization: Literal["batch", "spectral", "none"] = "batch",
+    dropout: float = 0.0,
+    name: str = "discriminator",
+) -> keras.Model:
+    """Builds a discriminator of convolutions, each of which halves the picture.
+
+    Args:
+        image_shape: Height, width and channels in pixels; both sides multiples of 4.
+        num_classes: Number of classes, at least 2, where the class is given or to be told.
+        classifies: Whether to tell the class instead of being given it.
+        filters: Filters of the first layer; each further one has twice as many, up to 8 times.
+        normalization: Of all layers but the first by the batch, as in the paper, of all layers by their spectral norm
+            (Miyato et al. 2018), or none.
+        dropout: Share of features dropped in training, in [0, 1).
+        name: Name of the model.
+
+    Returns:
+        Uncompiled model. In: "image" float32 (B, H, W, C), values -1 to 1; with classes "label" int32 (B,), but not
+        with `classifies`. Out: "verdict" float32 (B, 1), the log-odds of being real, without bounds; with `classifies`
+        also "label" float32 (B, num_classes), scores before the softmax, and "features" float32 (B, F).
+
+    Train with: `kerasapps.adversarial.Gan`.
+
+    Raises:
+        ValueError: If a side is no multiple of 4, `filters` is under 1, `num_classes` is under 2 or missing where
+            `classifies` needs it, `normalization` is none of the three, or `dropout` is outside [0, 1).
+    """
+    check_gan_arguments(
+        image_shape=image_shape, num_classes=num_classes, classifies=classifies, dropout=dropout, filters=filters
+    )
+    if normalization not in ("batch", "spectral", "none"):
+        rule = 'must be one of "batch", "spectral", "none"'
+        raise ValueError(f"`normalization` {rule}. Received: normalization={normalization!r}")
+    spectral = normalization == "spectral"
+
+    # --- inputs
+    image = x = keras.Input(image_shape, name="image")  # (B, H, W, C)
+
+    # --- trunk
+    _, _, times = start_size(image_shape)
+    for i in range(times):
+        batch_norm = normalization == "batch" and i > 0
+        convolution = {"strides": 2, "padding": "same", "kernel_initializer": INITIAL, "use_bias": not batch_norm}
+        x = linear(layers.Conv2D, filters * min(2**i, 8), 4, spectral=spectral, name=f"conv{i + 1}", **convolution)(
+            x
+        )  # (B, H' / 2, W' / 2, F)
+        x = normalize(x, name=f"conv{i + 1}_bn") if batch_norm else x
+        x = layers.LeakyReLU(0.2, name=f"conv{i + 1}_relu")(x)
+        x = layers.Dropout(dropout, name=f"conv{i + 1}_dropout")(x)
+    x = layers.Flatten(name="flatten")(x)  # (B, F)
+
+    # --- heads
+    given, outputs = verdict_block(x, num_classes=num_classes, classifies=classifies, spectral=spectral)
+    return keras.Model({"image": image, **given}, outputs, name=name)
+
+
+def search_space_dcgan_generator(hp) -> dict:
+    """Returns arguments for `build_dcgan_generator`; each default equals the builder's."""
+    return {"filters": hp.Int("generator_filters", 16, 96, step=16, default=64)}
+
+
+def search_space_dcgan_discriminator(hp) -> dict:
+    """Returns arguments for `build_dcgan_discriminator`; each default equals the builder's."""
+    return {
+        "filters": hp.Int("discriminator_filters", 16, 96, step=16, default=64),
+        "normalization": hp.Choice("discriminator_normalization", ["batch", "spectral", "none"], default="batch"),
+        "dropout": hp.Float("discriminator_dropout", 0.0, 0.5, step=0.25, default=0.0),
+    }

@@ -1,0 +1,117 @@
+"""GAN of points in the plane, small enough that everything can be drawn and the best discriminator is known.
+
+Reference: Metz et al., "Unrolled Generative Adversarial Networks", ICLR 2017, section 3.1.
+"""
+
+import keras
+from keras import layers
+
+
+def build_point_generator(
+    *,
+    dimensions: int = 2,
+    noise_dim: int = 16,
+    units: int = 128,
+    depth: int = 2,
+    dropout: float = 0.0,
+    name: str = "generator",
+) -> keras.Model:
+    """Builds a perceptron from noise to a point.
+
+    Args:
+        dimensions: Coordinates of a point.
+        noise_dim: Numbers of noise behind a point.
+        units: Width of each hidden layer.
+        depth: Number of hidden layers.
+        dropout: Share of features dropped in training, in [0, 1).
+        name: Name of the model.
+
+    Returns:
+        Uncompiled model. In: "noise" float32 (B, noise_dim), standard normal. Out: "point" float32 (B, dimensions).
+
+    Train with: `kerasapps.adversarial.Gan`.
+
+    Raises:
+        ValueError: If a size is under 1, or `dropout` is outside [0, 1).
+    """
+    _check(dropout, dimensions=dimensions, noise_dim=noise_dim, units=units, depth=depth)
+
+    # --- inputs
+    noise = keras.Input((noise_dim,), name="noise")  # (B, Z)
+
+    # --- trunk
+    x = _hidden_layers(noise, units=units, depth=depth, dropout=dropout)  # (B, units)
+
+    # --- heads
+    point = layers.Dense(dimensions, dtype="float32", name="point")(x)
+    return keras.Model({"noise": noise}, {"point": point}, name=name)
+
+
+def build_point_discriminator(
+    *,
+    dimensions: int = 2,
+    units: int = 128,
+    depth: int = 2,
+    dropout: float = 0.0,
+    name: str = "discriminator",
+) -> keras.Model:
+    """Builds a perceptron from a point to a verdict.
+
+    Args:
+        dimensions: Coordinates of a point.
+        units: Width of each hidden layer.
+        depth: Number of hidden layers.
+        dropout: Share of features dropped in training, in [0, 1).
+        name: Name of the model.
+
+    Returns:
+        Uncompiled model. In: "point" float32 (B, dimensions). Out: "verdict" float32 (B, 1), the log-odds of being
+        real, without bounds.
+
+    Train with: `kerasapps.adversarial.Gan`.
+
+    Raises:
+        ValueError: If a size is under 1, or `dropout` is outside [0, 1).
+    """
+    _check(dropout, dimensions=dimensions, units=units, depth=depth)
+
+    # --- inputs
+    point = keras.Input((dimensions,), name="point")  # (B, dimensions)
+
+    # --- trunk
+    x = _hidden_layers(point, units=units, depth=depth, dropout=dropout)  # (B, units)
+
+    # --- heads
+    verdict = layers.Dense(1, dtype="float32", name="verdict")(x)
+    return keras.Model({"point": point}, {"verdict": verdict}, name=name)
+
+
+def _hidden_layers(x, *, units: int, depth: int, dropout: float):
+    for i in range(1, depth + 1):
+        x = layers.Dense(units, activation="relu", kernel_initializer="he_normal", name=f"dense{i}")(x)
+        x = layers.Dropout(dropout, name=f"dropout{i}")(x)
+    return x
+
+
+def _check(dropout: float, **at_least_one: int) -> None:
+    for name, value in at_least_one.items():
+        if value < 1:
+            raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
+    if not 0 <= dropout < 1:
+        raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout}")
+
+
+def search_space_point_generator(hp) -> dict:
+    """Returns arguments for `build_point_generator`; each default equals the builder's."""
+    return {
+        "units": hp.Int("generator_units", 32, 256, step=32, default=128),
+        "depth": hp.Int("generator_depth", 1, 4, default=2),
+    }
+
+
+def search_space_point_discriminator(hp) -> dict:
+    """Returns arguments for `build_point_discriminator`; each default equals the builder's."""
+    return {
+        "units": hp.Int("discriminator_units", 32, 256, step=32, default=128),
+        "depth": hp.Int("discriminator_depth", 1, 4, default=2),
+    }

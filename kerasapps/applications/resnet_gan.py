@@ -1,0 +1,128 @@
+"""Residual GAN: generator and discriminator of a few residual blocks, the latter spectrally normalised.
+
+Reference: Miyato et al., "Spectral Normalization for Generative Adversarial Networks", ICLR 2018, tables 4 to 6.
+"""
+
+import keras
+from keras import layers
+
+from kerasapps.blocks.arguments import check_gan_arguments
+from kerasapps.blocks.conv import normalize
+from kerasapps.blocks.gan import down_residual_block, noise_input, start_size, up_residual_block, verdict_block
+
+
+def build_resnet_generator(
+    *,
+    image_shape: tuple[int, int, int],
+    num_classes: int | None = None,
+    noise_dim: int = 64,
+    filters: int = 64,
+    dropout: float = 0.0,
+    name: str = "generator",
+) -> keras.Model:
+    """Builds a generator of residual blocks, each of which doubles the picture.
+
+    Args:
+        image_shape: Height, width and channels in pixels; both sides multiples of 4.
+        num_classes: Number of classes, at least 2, where the class is to be chosen.
+        noise_dim: Numbers of noise behind a picture.
+        filters: Filters of every block.
+        dropout: Share of features dropped after each block in training, in [0, 1).
+        name: Name of the model.
+
+    Returns:
+        Uncompiled model. In: "noise" float32 (B, noise_dim), standard normal; with classes "label" int32 (B,).
+        Out: "image" float32 (B, H, W, C), values -1 to 1.
+
+    Train with: `kerasapps.adversarial.Gan`.
+
+    Raises:
+        ValueError: If a side is no multiple of 4, a size is under 1, `num_classes` is under 2, or `dropout` is outside
+            [0, 1).
+    """
+    check_gan_arguments(
+        image_shape=image_shape, num_classes=num_classes, dropout=dropout, noise_dim=noise_dim, filters=filters
+    )
+
+    # --- inputs
+    inputs, x = noise_input(noise_dim=noise_dim, num_classes=num_classes)
+
+    # --- trunk
+    height, width, times = start_size(image_shape)
+    x = layers.Dense(height * width * filters, name="start")(x)
+    x = layers.Reshape((height, width, filters), name="reshape")(x)  # (B, H / 2**times, W / 2**times, F)
+    for i in range(1, times + 1):
+        x = up_residual_block(x, filters=filters, name=f"block{i}")  # (B, 2 H', 2 W', F)
+        x = layers.Dropout(dropout, name=f"block{i}_dropout")(x)
+    x = layers.ReLU(name="top_relu")(normalize(x, name="top_bn"))
+
+    # --- heads
+    x = layers.Conv2D(image_shape[2], 3, padding="same", name="top")(x)  # (B, H, W, C)
+    image = layers.Activation("tanh", dtype="float32", name="image")(x)
+    return keras.Model(inputs, {"image": image}, name=name)
+
+
+def build_resnet_discriminator(
+    *,
+    image_shape: tuple[int, int, int],
+    num_classes: int | None = None,
+    classifies: bool = False,
+    filters: int = 64,
+    spectral: bool = True,
+    dropout: float = 0.0,
+    name: str = "discriminator",
+) -> keras.Model:
+    """Builds a discriminator of residual blocks: some halve the picture, a last one looks at what is left.
+
+    Args:
+        image_shape: Height, width and channels in pixels; both sides multiples of 4.
+        num_classes: Number of classes, at least 2, where the class is given or to be told.
+        classifies: Whether to tell the class instead of being given it.
+        filters: Filters of every block.
+        spectral: Whether to divide each layer by its spectral norm.
+        dropout: Share of features dropped after each block in training, in [0, 1).
+        name: Name of the model.
+
+    Returns:
+        Uncompiled model. In: "image" float32 (B, H, W, C), values -1 to 1; with classes "label" int32 (B,), but not
+        with `classifies`. Out: "verdict" float32 (B, 1), the log-odds of being real, without bounds; with `classifies`
+        also "label" float32 (B, num_classes), scores before the softmax, and "features" float32 (B, filters).
+
+    Train with: `kerasapps.adversarial.Gan`, the hinge loss.
+
+    Raises:
+        ValueError: If a side is no multiple of 4, `filters` is under 1, `num_classes` is under 2 or missing where
+            `classifies` needs it, or `dropout` is outside [0, 1).
+    """
+    check_gan_arguments(
+        image_shape=image_shape, num_classes=num_classes, classifies=classifies, dropout=dropout, filters=filters
+    )
+
+    # --- inputs
+    image = x = keras.Input(image_shape, name="image")  # (B, H, W, C)
+
+    # --- trunk
+    _, _, times = start_size(image_shape)
+    for i in range(1, times + 1):
+        x = down_residual_block(x, filters=filters, spectral=spectral, first=i == 1, name=f"block{i}")  # (B, H', W', F)
+        x = layers.Dropout(dropout, name=f"block{i}_dropout")(x)
+    x = layers.ReLU(name="top_relu")(x)
+    # Deviation: the paper adds up over the picture; the mean does not grow with its size.
+    x = layers.GlobalAveragePooling2D(name="pool")(x)  # (B, F)
+
+    # --- heads
+    given, outputs = verdict_block(x, num_classes=num_classes, classifies=classifies, spectral=spectral)
+    return keras.Model({"image": image, **given}, outputs, name=name)
+
+
+def search_space_resnet_generator(hp) -> dict:
+    """Returns arguments for `build_resnet_generator`; each default equals the builder's."""
+    return {"filters": hp.Int("generator_filters", 16, 128, step=16, default=64)}
+
+
+def search_space_resnet_discriminator(hp) -> dict:
+    """Returns arguments for `build_resnet_discriminator`; each default equals the builder's."""
+    return {
+        "filters": hp.Int("discriminator_filters", 16, 128, step=16, default=64),
+        "dropout": hp.Float("discriminator_dropout", 0.0, 0.5, step=0.25, default=0.0),
+    }

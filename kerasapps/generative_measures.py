@@ -1,0 +1,137 @@
+"""How near generated rows are to real ones: distances between features, precision and recall, coverage of classes.
+
+Features are float arrays (n, F), of any network; a distance says something only beside others from the same network.
+"""
+
+import numpy as np
+from scipy.spatial.distance import cdist
+
+CONFIDENT = 0.9
+CHUNK = 1024  # rows whose distances to all others are held at a time
+
+
+def frechet_distance(real: np.ndarray, fake: np.ndarray) -> float:
+    """Returns the squared Fréchet distance between Gaussians fitted to two sets of features.
+
+    Reference: Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium",
+    NeurIPS 2017. With features of Inception v3 it is the FID. It is biased upwards by few rows: compare equal numbers.
+
+    Raises:
+        ValueError: If a set has fewer than 2 rows, or a feature is not finite.
+    """
+    real, fake = _checked(real, fake)
+    difference = real.mean(0) - fake.mean(0)
+    first, second = (np.atleast_2d(np.cov(rows, rowvar=False)) for rows in (real, fake))
+    # The trace of the root of a product of covariances is that of a symmetric matrix with the same eigenvalues, which
+    # has no complex roots to discard.
+    values, vectors = np.linalg.eigh(first)
+    root = vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T
+    crossed = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ second @ root), 0)).sum()
+    return float(max(0.0, difference @ difference + np.trace(first) + np.trace(second) - 2 * crossed))
+
+
+def kernel_distance(real: np.ndarray, fake: np.ndarray) -> float:
+    """Returns the squared maximum mean discrepancy under the kernel (x y / F + 1)**3, without bias: 0 on average for
+    equal distributions, sometimes below.
+
+    Reference: Bińkowski et al., "Demystifying MMD GANs", ICLR 2018. With features of Inception v3 it is the KID.
+
+    Raises:
+        ValueError: As for `frechet_distance`.
+    """
+    real, fake = _checked(real, fake)
+
+    def kernel_sum(a: np.ndarray, b: np.ndarray) -> float:
+        return sum(((a[i : i + CHUNK] @ b.T / a.shape[1] + 1) ** 3).sum() for i in range(0, len(a), CHUNK))
+
+    def within(rows: np.ndarray) -> float:
+        itself = (((rows**2).sum(1) / rows.shape[1] + 1) ** 3).sum()
+        return (kernel_sum(rows, rows) - itself) / (len(rows) * (len(rows) - 1))
+
+    return float(within(real) + within(fake) - 2 * kernel_sum(real, fake) / (len(real) * len(fake)))
+
+
+def precision_recall(real: np.ndarray, fake: np.ndarray, *, neighbours: int = 3) -> tuple[float, float]:
+    """Returns the share of generated rows among the real ones, and the share of real rows among the generated ones.
+
+    A row is among others if it is no farther from one of them than that one's `neighbours`-th nearest of its own kind.
+    Low precision: samples that are nothing. Low recall: things that are never generated.
+
+    Reference: Kynkäänniemi et al., "Improved Precision and Recall Metric for Assessing Generative Models", NeurIPS
+    2019.
+
+    Raises:
+        ValueError: As for `frechet_distance`, or if a set has no more rows than `neighbours`.
+    """
+    real, fake = _checked(real, fake)
+    if min(len(real), len(fake)) <= neighbours:
+        raise ValueError(
+            f"`real` and `fake` must have more than {neighbours} rows. Received: {len(real)} and {len(fake)}"
+        )
+    return _share_among(fake, real, neighbours), _share_among(real, fake, neighbours)
+
+
+def _share_among(rows: np.ndarray, others: np.ndarray, neighbours: int) -> float:
+    radii = np.concatenate(
+        [
+            # The nearest of all is the row itself.
+            np.partition(cdist(others[i : i + CHUNK], others), neighbours, axis=1)[:, neighbours]
+            for i in range(0, len(others), CHUNK)
+        ]
+    )
+    inside = [(cdist(rows[i : i + CHUNK], others) <= radii).any(1) for i in range(0, len(rows), CHUNK)]
+    return float(np.concatenate(inside).mean())
+
+
+def class_coverage(probabilities: np.ndarray) -> dict[str, float]:
+    """Tells what a classifier finds among generated rows.
+
+    Args:
+        probabilities: Of each class, (n, classes).
+
+    Returns:
+        `classes_covered`: classes that at least a tenth of an even share of the rows belongs to with a probability of
+        at least 0.9. `confident_share`: share of the rows with such a class. `class_balance`: entropy of the classes,
+        1 where all are equally frequent and 0 where there is only one.
+    """
+    probabilities = np.asarray(probabilities, np.float64)
+    count, classes = probabilities.shape
+    found = probabilities.argmax(1)
+    sure = probabilities.max(1) >= CONFIDENT
+    shares = np.bincount(found, minlength=classes) / count
+    some = shares[shares > 0]
+    enough = max(1.0, 0.1 * count / classes)
+    return {
+        "classes_covered": float((np.bincount(found[sure], minlength=classes) >= enough).sum()),
+        "confident_share": float(sure.mean()),
+        "class_balance": float(abs((some * np.log(some)).sum()) / np.log(classes)),
+    }
+
+
+def diversity(real: np.ndarray, fake: np.ndarray) -> float:
+    """Returns how far generated rows lie from one another, as a share of how far real ones do: near 0 after a collapse.
+
+    The distance is the root of the mean square, which is that of the variances.
+
+    Raises:
+        ValueError: As for `frechet_distance`.
+    """
+    real, fake = _checked(real, fake)
+    return float(np.sqrt(fake.var(0).sum() / max(real.var(0).sum(), 1e-12)))
+
+
+def nearest_rows(rows: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns for each row the number of the nearest of the others, and how far it is; any shapes beyond the first."""
+    rows, others = (np.asarray(array, np.float32).reshape(len(array), -1) for array in (rows, others))
+    parts = [cdist(rows, others[i : i + 8 * CHUNK]) for i in range(0, len(others), 8 * CHUNK)]
+    distances = np.concatenate(parts, 1)  # (n, others)
+    return distances.argmin(1), distances.min(1)
+
+
+def _checked(*sets: np.ndarray) -> list[np.ndarray]:
+    for rows in sets:
+        if rows.ndim != 2 or len(rows) < 2:
+            raise ValueError(f"Features must be (n, F) with n at least 2. Received: shape {rows.shape}")
+        if not np.isfinite(rows).all():
+            raise ValueError("Features must be finite. Received: some that are not")
+    return [np.asarray(rows, np.float64) for rows in sets]

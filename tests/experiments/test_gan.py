@@ -1,0 +1,305 @@
+"""The GAN experiment as a person runs it: commands in, run folders and pictures out."""
+
+import csv
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments import gan as experiment
+from experiments.cli import main
+from experiments.gan_figures import between, grid, neighbours_figure, png
+from experiments.gan_judge import alarm
+from experiments.gan_labels import choose_labelled, with_labelled
+from experiments.gan_network import Recipe, as_pixels, load_pictures, recipe_of, repeated
+from experiments.gan_points import compare_with_optimum, mode_scores
+from kerasapps.adversarial import Gan
+from kerasapps.applications.point_gan import build_point_discriminator
+from kerasapps.data.gaussians import Mixture, ring
+from kerasapps.runs import Options
+
+COMMANDS = (experiment.train, experiment.search, experiment.evaluate, experiment.sample)
+TINY = {"generator": {"filters": 4, "noise_dim": 8}, "discriminator": {"filters": 4}}
+SMALL = ("--smoke", "--size", 8, "--epochs", 2, "--params", json.dumps(TINY), "--precision", "float32")
+
+
+def run(*arguments) -> None:
+    main("experiments.gan", *COMMANDS, args=[str(argument) for argument in arguments])
+
+
+def refused(capsys, *arguments) -> str:
+    """Runs a command that must end with status 2 and returns what it said."""
+    with pytest.raises(SystemExit) as left:
+        run(*arguments)
+    assert left.value.code == 2
+    said = capsys.readouterr().err.strip()
+    assert "Traceback" not in said
+    return said
+
+
+def read(folder: Path, name: str):
+    return json.loads((folder / name).read_text())
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """A tiny pair that has seen a few digits, with the lectures' loop beside it."""
+    folder = tmp_path_factory.mktemp("runs") / "digits"
+    run("train", *SMALL, "--conditional", "True", "--baseline", "--out", folder)
+    return folder
+
+
+# --- train
+
+
+def test_train_writes_a_run_folder(trained):
+    for name in ("config.json", "history.csv", "model.keras", "checkpoints/last.npz", "judge/model.keras"):
+        assert (trained / name).is_file()
+    names = {file.name for file in (trained / "figures").iterdir()}
+    assert names == {
+        *("samples.png", "over_time.gif", "interpolation.png", "neighbours.png", "curves.png", "baseline.png"),
+    }
+    metrics = read(trained, "metrics.json")
+    assert metrics.keys() >= {"fid", "kid", "precision", "recall", "classes_covered", "confident_share", "fid_floor"}
+    assert metrics.keys() >= {"fid_baseline", "judge_accuracy", "generator_updates", "seconds", "neighbour_distance"}
+    assert all(np.isfinite(list(metrics.values())))
+    rows = list(csv.DictReader((trained / "history.csv").open()))
+    assert len(rows) == 2
+    assert rows[0].keys() >= {"discriminator_loss", "real_verdict", "val_real_verdict", "val_fid", "val_diversity"}
+    settings = read(trained, "config.json")["settings"]
+    assert settings.items() >= {"arch": "dcgan", "loss": "non_saturating", "size": 8, "flip_pictures": False}.items()
+
+
+def test_the_report_shows_everything(trained):
+    html = (trained / "report.html").read_text()
+    for heading in (
+        "this is not the Inception FID",
+        "none chosen",
+        "through the averaged generator",
+        "Interpolation",
+        "training pictures, pixel by pixel",
+        "where the game would rest",
+        "The lectures&#39; loop after",
+    ):
+        assert heading in html
+    assert html.count("data:image/png;base64,") == 5
+    assert html.count("data:image/gif;base64,") == 1
+
+
+def test_the_moving_picture_has_a_frame_an_epoch(trained):
+    with Image.open(trained / "figures" / "over_time.gif") as picture:
+        assert picture.n_frames == 2
+
+
+def test_train_resumes(tmp_path):
+    options = (
+        "--smoke",
+        "--size",
+        8,
+        "--params",
+        json.dumps(TINY),
+        "--precision",
+        "float32",
+        "--out",
+        tmp_path / "run",
+    )
+    run("train", *options, "--epochs", 1)
+    first = (tmp_path / "run" / "history.csv").read_text().splitlines()
+    run("train", *options, "--epochs", 2, "--resume")
+    both = (tmp_path / "run" / "history.csv").read_text().splitlines()
+    assert both[:2] == first
+    assert len(both) == 3
+
+
+# --- sample and evaluate
+
+
+def test_sample_needs_nothing_but_the_run_folder(trained, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KERASAPPS_DATA", str(tmp_path / "none"))
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        run("sample", "--run", trained, "--n", 9, "--seed", seed, "--out", f"{name}.png")
+    pictures = [np.asarray(Image.open(f"{name}.png")) for name in "abc"]
+    assert min(pictures[0].shape[:2]) >= 480
+    assert np.array_equal(pictures[0], pictures[1])
+    assert not np.array_equal(pictures[0], pictures[2])
+    run("sample", "--run", trained, "--n", 4, "--label", "7", "--out", "seven.png")
+    assert "--label must be one of 0, 1, 2" in refused(capsys, "sample", "--run", trained, "--label", "x")
+
+
+def test_evaluate_says_what_train_said(trained, capsys):
+    capsys.readouterr()
+    run("evaluate", "--run", trained)
+    printed = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["fid", f"{read(trained, 'metrics.json')['fid']:.4f}"] in printed
+
+
+# --- points
+
+
+def test_points_are_reported_with_the_best_discriminator(tmp_path):
+    run("train", "--data", "gaussians", "--smoke", "--out", tmp_path / "run")
+    metrics = read(tmp_path / "run", "metrics.json")
+    assert metrics.keys() >= {"modes", "good_share", "optimum_gap", "modes_minimax", "optimum_gap_minimax"}
+    names = {file.stem for file in (tmp_path / "run" / "figures").iterdir()}
+    assert names >= {"points", "points_minimax", "over_time", "over_time_minimax"}
+
+
+def test_a_discriminator_finds_the_best_verdict():
+    # p_r = N(1, 1), p_g = N(0, 1): D* = sigmoid(x - 1/2) along the first axis.
+    noise = keras.Input((2,), name="noise")
+    point = keras.layers.Identity(name="point")(noise)
+    generator = keras.Model({"noise": noise}, {"point": point}, name="generator")
+    gan = Gan(generator, build_point_discriminator(units=32))
+    gan.compile(keras.optimizers.Adam(1e-3), keras.optimizers.Adam(1e-2))
+    mixture = Mixture(np.array([[1.0, 0.0]]), 1.0)
+    points = mixture.sample(20_000, seed=0)
+    gan.fit({"point": points}, {"mode": np.zeros(len(points))}, batch_size=500, epochs=10, verbose=0)
+    seen = np.linspace(-1.5, 2.5, 21)
+    said = gan.judge(np.stack([seen, 0 * seen], 1).astype(np.float32), training=False)["verdict"]
+    expected = 1 / (1 + np.exp(0.5 - seen))
+    np.testing.assert_allclose(keras.ops.sigmoid(said)[:, 0], expected, atol=0.08)
+    gap, maps = compare_with_optimum(gan, mixture, seed=0)
+    assert gap["optimum_gap"] < 0.1  # of a verdict of 1/2 everywhere it is 0.2
+    assert maps["D"].shape == maps["D*"].shape
+
+
+def test_modes_are_counted():
+    mixture = ring()
+    points = np.repeat(mixture.centres[:3], 10, 0).astype(np.float32)
+    points[0] = 0
+    scores = mode_scores(mixture, points)
+    assert scores["modes"] == 3
+    assert scores["good_share"] == pytest.approx(29 / 30)
+
+
+# --- few labels
+
+
+def test_labelled_pictures_travel_beside_the_others():
+    options = Options(smoke=True)
+    recipe = recipe_of("dcgan", "digits", Recipe(size=8), options=options)
+    splits = load_pictures("digits", recipe, options=options)
+    rows = choose_labelled(splits.train, 20, seed=0)
+    labels = splits.train.targets["label"]
+    assert len(rows) == 20
+    assert set(labels[rows]) == set(range(10))
+    split = with_labelled(splits.train, rows)
+    inputs, targets = next(iter(split.batches(40)))
+    assert inputs["image"].shape == inputs["labelled_image"].shape == (40, 8, 8, 1)
+    np.testing.assert_array_equal(targets["label"], labels[np.resize(rows, 40)])
+    few = next(iter(splits.train.take(rows).batches(20)))[0]["image"]
+    np.testing.assert_array_equal(inputs["labelled_image"][:20], few)
+
+
+def test_few_labels_are_compared_with_a_network_that_has_nothing_else(tmp_path):
+    run("train", *SMALL, "--labels", 20, "--draws", 2, "--out", tmp_path / "run")
+    metrics = read(tmp_path / "run", "metrics.json")
+    assert 0 <= metrics["error_semi_supervised"] <= 100
+    assert 0 <= metrics["error_supervised"] <= 100
+    assert "draw 2" in (tmp_path / "run" / "report.html").read_text()
+
+
+# --- pieces
+
+
+def test_an_epoch_of_a_small_set_is_several_passes():
+    splits = load_pictures("digits", recipe_of("dcgan", "digits", Recipe(size=8), options=Options()), options=Options())
+    once = len(splits.train)
+    assert len(repeated(splits.train, options=Options())) == round(6400 / once) * once
+    assert len(repeated(splits.train, options=Options(smoke=True))) == once
+
+
+def test_pixels_there_and_back():
+    values = np.arange(256, dtype=np.uint8)
+    np.testing.assert_array_equal(as_pixels(values.astype(np.float32) / 127.5 - 1), values)
+
+
+def test_interpolation_stays_on_the_sphere():
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(size=(2, 64))
+    path = between(first, second, 9)
+    np.testing.assert_allclose(path[[0, -1]], [first, second], atol=1e-6)
+    assert np.linalg.norm(path[4]) > 0.9 * min(np.linalg.norm(first), np.linalg.norm(second))
+
+
+def test_grids():
+    images = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 3, 1), np.uint8)
+    sheet = grid(images, columns=3)
+    assert sheet.shape == (2 * 3 + 1, 3 * 4 + 1, 1)
+    assert sheet[4, 5, 0] == 4
+    assert png(sheet).startswith(b"\x89PNG")
+
+
+def test_copies_are_told_from_new_pictures():
+    rng = np.random.default_rng(0)
+    train, test, new = (rng.integers(0, 256, (40, 4, 4, 1)).astype(np.uint8) for _ in range(3))
+    assert neighbours_figure(train[:24], train, test)[1] == 0
+    assert neighbours_figure(new[:24], train, test)[1] > 0.8
+
+
+def test_a_collapse_is_told():
+    assert "has collapsed" in alarm(0.05)
+    assert alarm(0.9) == ""
+
+
+# --- what a person can do wrong
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--size", 10), "--size must be a multiple of 4. Received: 10"),
+        (("--epochs", 0), "--epochs must be above 0. Received: 0"),
+        (("--loss", "wasserstein"), "`loss` 'wasserstein' needs `clip` or `gradient_penalty`"),
+        (("--draws", 0), "--draws must be at least 1. Received: 0"),
+        (("--params", '{"filters": 3}'), "not filters"),
+        (
+            ("--params", '{"generator": {"width": 3}}'),
+            "These parameters are not for the generator of --arch dcgan: width.",
+        ),
+        (("--params", '{"generator": {"filters": 0}}'), "`filters` must be at least 1. Received: filters=0"),
+        (("--labels", 5), "--labels must be from 10, one a class, to under 64. Received: 5"),
+        (("--precision", "mixed_float16"), "--precision must be float32 or mixed_bfloat16 for a GAN"),
+    ],
+)
+def test_options_that_make_no_sense(options, sentence, tmp_path, capsys):
+    said = refused(capsys, "train", "--smoke", *options, "--out", tmp_path / "run")
+    assert sentence in said
+    assert len(said.splitlines()) == 1
+
+
+def test_a_loss_that_is_no_number(tmp_path, capsys):
+    said = refused(capsys, "train", *SMALL, "--learning-rate", 1e30, "--batch-size", 16, "--out", tmp_path / "run")
+    assert "The loss became" in said
+    assert (tmp_path / "run" / "model.keras").is_file()
+
+
+def test_a_folder_without_pictures(tmp_path, capsys):
+    (tmp_path / "data").mkdir()
+    said = refused(capsys, "train", "--data", tmp_path / "data", "--out", tmp_path / "run")
+    assert "holds no picture" in said
+
+
+def test_a_run_folder_without_a_generator(trained, tmp_path, capsys):
+    said = refused(capsys, "sample", "--run", trained / "judge")
+    assert "holds no generator" in said
+    (tmp_path / "empty").mkdir()
+    assert "is not a run folder" in refused(capsys, "sample", "--run", tmp_path / "empty")
+
+
+def test_search_is_for_pictures(tmp_path, capsys):
+    said = refused(capsys, "search", "--data", "gaussians", "--out", tmp_path / "run")
+    assert "`search` is for pictures" in said
+
+
+@pytest.mark.slow
+def test_search_writes_params_that_train_takes(tmp_path):
+    options = ("--smoke", "--size", 8, "--epochs", 1)
+    run("search", *options, "--max-trials", 1, "--out", tmp_path / "search")
+    best = tmp_path / "search" / "best.json"
+    assert read(tmp_path / "search", "best.json").keys() == {"generator", "discriminator"}
+    run("train", *options, "--params", best, "--out", tmp_path / "run")
