@@ -250,11 +250,14 @@ def _residual(row) -> list:
     post = kernels + (1 + 2 + 3) * normalisation(4) + 3 * normalisation(6) + dense(6, 3)
     pre = kernels + (2 + 2 + 1) * normalisation(4) + 2 * normalisation(6) + dense(6, 3)
     biases = kernels + (1 + 2 + 3) * 4 + 3 * 6 + dense(6, 3)
+    # A stem of 5 filters, and a projection in the first block as well.
+    pooled = post + conv(3, 3, 5, bias=False) - conv(3, 3, 4, bias=False) + normalisation(5)
+    pooled += conv(3, 5, 4, bias=False) - conv(3, 4, 4, bias=False) + conv(1, 5, 4, bias=False)
     return [
         row(build, "post", (8, 10, 3), 4, post, refused, **widths),
         row(build, "pre", (8, 10, 3), 4, pre, refused, preactivation=True, **widths),
         row(build, "plain", (8, 10, 3), 4, biases, refused, batch_norm=False, **widths),
-        row(build, "pooled", (8, 10, 3), 4, post, refused, stem_pool=True, **widths),
+        row(build, "pooled", (8, 10, 3), 4, pooled, refused, max_pool=True, stem_filters=5, **widths),
     ]
 
 

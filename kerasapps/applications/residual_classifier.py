@@ -15,7 +15,8 @@ def build_residual_classifier(
     num_classes: int,
     depth: int = 20,
     filters: Sequence[int] = (16, 32, 64),
-    stem_pool: bool = False,
+    stem_filters: int | None = None,
+    max_pool: bool = False,
     preactivation: bool = False,
     batch_norm: bool = True,
     dropout: float = 0.0,
@@ -25,15 +26,16 @@ def build_residual_classifier(
 
     References: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, section 4.2; with `preactivation`
     "Identity Mappings in Deep Residual Networks", ECCV 2016; with wider stages Zagoruyko and Komodakis, "Wide Residual
-    Networks", BMVC 2016.
+    Networks", BMVC 2016; with `max_pool` the places of the pools are those of Page, "How to Train Your ResNet", 2018.
 
     Args:
         image_shape: Height, width and channels in pixels.
         num_classes: Number of classes, at least 2.
         depth: Layers with weights, 6n + 2 with n blocks in each of the three stages: 8, 14, 20, 26 ...
         filters: Filters of the three stages, which see the picture at full, half and quarter size.
-        stem_pool: Whether a max pool follows the first convolution, as in the paper's networks for large pictures: the
-            stages then see a quarter of the pixels and can be twice as wide at the same cost.
+        stem_filters: Filters of the convolution before the stages; by default as many as the first stage has.
+        max_pool: Whether each stage begins with a convolution and a max pool, the first one too: the stages then see
+            the picture at half, quarter and eighth size, and no convolution steps over pixels.
         preactivation: Whether a block normalises and activates before its convolutions, not after them.
         batch_norm: Whether to normalise.
         dropout: Share of the features dropped in training, in [0, 1).
@@ -62,20 +64,19 @@ def build_residual_classifier(
     # Deviation: where shapes differ the paper pads the shortcut with zeros; here it is projected, its option B.
     x = conv_block(
         x,
-        filters=filters[0],
+        filters=filters[0] if stem_filters is None else stem_filters,
         activation=None if preactivation else "relu",
         batch_norm=batch_norm and not preactivation,
         use_bias=not batch_norm,
         name="stem",
     )  # (B, H, W, F)
-    if stem_pool:
-        x = layers.MaxPooling2D(2, name="stem_pool")(x)  # (B, H / 2, W / 2, F)
     for stage, width in enumerate(filters, start=1):
         for block in range(1, (depth - 2) // 6 + 1):
             x = residual_block(
                 x,
                 filters=width,
-                strides=2 if stage > 1 and block == 1 else 1,
+                strides=2 if block == 1 and (stage > 1 or max_pool) else 1,
+                max_pool=max_pool,
                 preactivation=preactivation,
                 batch_norm=batch_norm,
                 name=f"stage{stage}_block{block}",
@@ -95,7 +96,7 @@ def search_space(hp) -> dict:
     """Returns arguments for `build_residual_classifier`; each default equals the builder's."""
     return {
         "depth": hp.Int("depth", 8, 32, step=6, default=20),
-        "stem_pool": hp.Boolean("stem_pool", default=False),
+        "max_pool": hp.Boolean("max_pool", default=False),
         "preactivation": hp.Boolean("preactivation", default=False),
         "dropout": hp.Float("dropout", 0.0, 0.5, step=0.1, default=0.0),
     }
