@@ -20,7 +20,6 @@ import tyro
 from benchmarks.harness import Implementation, compare, has_torch, report, run, write
 
 BATCH, SHAPE, NOISE = 64, (28, 28, 3), 64
-HERE = Path(__file__).parent
 
 
 def main(*, out: Path, rounds: int = 5, steps: int = 30, torch_python: str = sys.executable) -> None:
@@ -37,9 +36,9 @@ def main(*, out: Path, rounds: int = 5, steps: int = 30, torch_python: str = sys
         Implementation(worker, ["-m", "benchmarks.gan", "--worker", worker, str(steps)]) for worker in workers
     ]
     if has_torch(torch_python):
-        script = str(HERE / "gan_torch.py")
+        script = ["-m", "benchmarks.gan_torch"]
         implementations += [
-            Implementation(f"torch, {layout}, {precision}", [script, layout, precision, str(steps)], torch_python)
+            Implementation(f"torch, {layout}, {precision}", [*script, layout, precision, str(steps)], torch_python)
             for layout in ("channels-last", "channels-first")
             for precision in ("bfloat16", "float32")
         ]

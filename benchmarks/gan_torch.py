@@ -1,17 +1,15 @@
 """The PyTorch side of benchmarks/gan.py, for an interpreter that has torch and need not have Keras.
 
-python benchmarks/gan_torch.py LAYOUT PRECISION STEPS
+python -m benchmarks.gan_torch LAYOUT PRECISION STEPS
 """
 
 import sys
 import time
-from pathlib import Path
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks.harness import report
 
 BATCH, NOISE = 64, 64

@@ -9,6 +9,7 @@ network in float32 under scipy's L-BFGS on the host. Without torch the rest is m
 """
 
 import json
+import math
 import platform
 import resource
 import sys
@@ -21,7 +22,6 @@ from benchmarks.harness import Implementation, compare, has_torch, measure_peak,
 
 LAYERS = tuple(f"block{i}_conv1" for i in range(1, 6))
 CONTENT = "block4_conv2"
-HERE = Path(__file__).parent
 MODULE = "benchmarks.style_transfer"
 OURS = ("ours", "ours, float32", "keras", "keras, bfloat16", "lectures")
 
@@ -57,10 +57,11 @@ def main(
         name = str(size)
         cases[name] = [Implementation(worker, ["-m", MODULE, "--worker", worker, name, str(steps)]) for worker in OURS]
         if with_torch:
-            script = str(HERE / "style_transfer_torch.py")
             cases[name] += [
                 Implementation(
-                    f"torch, {layout}, {precision}", [script, name, layout, precision, str(steps)], torch_python
+                    f"torch, {layout}, {precision}",
+                    ["-m", f"{MODULE}_torch", name, layout, precision, str(steps)],
+                    torch_python,
                 )
                 for layout in ("channels-last", "channels-first")
                 for precision in ("bfloat16", "float32")
@@ -136,7 +137,7 @@ def our_loss(size: int):
 
 
 def keras_loss(size: int, *, full: bool):
-    """Returns the loss as a Keras user writes it, and a picture; `full` leaves the network uncut and uncompiled."""
+    """Returns the loss as a Keras user writes it, and a picture; `full` leaves the network uncut."""
     import keras
     import tensorflow as tf
 
@@ -163,7 +164,8 @@ def keras_loss(size: int, *, full: bool):
             loss = tf.reduce_mean(tf.square(tf.cast(features[CONTENT] - wanted, tf.float32))) / 10
             for name in LAYERS:
                 loss += tf.reduce_mean(tf.square(tf.cast(gram(features[name]) - grams[name], tf.float32)))
-        return loss, tape.gradient(loss, x)
+        # Returned too, or TensorFlow would leave out what the loss does not need.
+        return loss, tape.gradient(loss, x), features.get("block5_pool")
 
     return evaluate, picture
 
@@ -187,11 +189,13 @@ def worker(implementation: str, size: int, steps: int) -> None:
     if implementation == "lectures":
 
         def on_host(x):
-            value, gradient = evaluate(np.float32(x.reshape(picture.shape)))
+            value, gradient, _ = evaluate(np.float32(x.reshape(picture.shape)))
             times.append(time.perf_counter())
             return float(value), gradient.numpy().astype(np.float64).ravel()
 
-        minimize(on_host, picture.numpy().ravel(), jac=True, method="L-BFGS-B", options={"maxfun": steps})
+        # Without tolerances, or it ends after a step: gradients of single pixels are small.
+        options = {"maxfun": steps, "ftol": 0, "gtol": 0}
+        minimize(on_host, picture.numpy().ravel(), jac=True, method="L-BFGS-B", options=options)
     else:
         for _ in range(steps):
             evaluate(picture)[1].numpy()
@@ -200,31 +204,27 @@ def worker(implementation: str, size: int, steps: int) -> None:
 
 
 def quality(size: int, steps: int) -> None:
-    """Reports how long the default settings take to the loss that so many Adam steps at one size reach."""
+    """Reports how long the default settings take to the loss that so many Adam steps at one size reach, if they do."""
     import keras
-    from sklearn.datasets import load_sample_image
 
-    from kerasapps import build_style_taps, runtime
-    from kerasapps.data.paintings import draw_painting
-    from kerasapps.styling import Adam, Objective, stylize
+    from experiments.style_network import Painting, prepare
+    from kerasapps import runtime
+    from kerasapps.styling import Adam
 
     runtime.set_precision("auto", network="convolution")
     keras.utils.set_random_seed(0)
-    taps = build_style_taps(layers=Objective().layers)
-    arguments = {"content": load_sample_image("china.jpg"), "styles": [draw_painting()], "taps": taps, "size": size}
-    found = {}
-    for name, changes in {
-        "adam": {"optimizer": Adam(), "smallest": size, "steps": steps},
-        "default": {"steps": steps},
-    }.items():
+    canvas = prepare(Painting(size=size), seed=0)
+    found, wanted = {}, -math.inf
+    for name, changes in {"adam": {"optimizer": Adam(), "smallest": size, "steps": steps}, "default": {}}.items():
         start = time.perf_counter()
-        for step in stylize(**arguments, **changes):
+        for step in canvas.steps(**changes):
             seconds, total = time.perf_counter() - start, step.losses["total"]
-            wanted = found["adam"]["total"] if name == "default" else None
-            if wanted is not None and max(step.scale) == size and total <= wanted:
+            if max(step.scale) == size and total <= wanted:
                 break
         found[name] = {"seconds": seconds, "total": total, "step": step.step}
-    found["share"] = found["default"]["seconds"] / found["adam"]["seconds"]
+        wanted = total
+    reached = found["default"]["total"] <= found["adam"]["total"]
+    found["share"] = found["default"]["seconds"] / found["adam"]["seconds"] if reached else None
     print(json.dumps(found))
 
 

@@ -1,17 +1,15 @@
 """The PyTorch side of benchmarks/style_transfer.py, for an interpreter that has torch and need not have Keras.
 
-python benchmarks/style_transfer_torch.py SIZE LAYOUT PRECISION STEPS
+python -m benchmarks.style_transfer_torch SIZE LAYOUT PRECISION STEPS
 """
 
 import sys
 import time
-from pathlib import Path
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks.harness import report
 
 # Filters of VGG-16 up to block5_conv1; None pools.

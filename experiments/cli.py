@@ -42,7 +42,7 @@ def main(prog: str, *commands: Callable, args: Sequence[str] | None = None) -> N
     """
     try:
         tyro.extras.subcommand_cli_from_dict(
-            {command.__name__: command for command in commands},
+            {command.__name__.replace("_", "-"): command for command in commands},
             prog=f"python -m {prog}",
             args=args,
             config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),

@@ -34,7 +34,7 @@ from experiments.gan_points import run_points
 from experiments.gan_results import headline_of, result_blocks, score_table, train_lectures_loop
 from experiments.image_classification import read_classes, write_classes
 from experiments.params import read_params
-from experiments.searching import options_of, search_and_report, trial_options
+from experiments.searching import finish_trial, options_of, search_and_report, trial_options
 from kerasapps.adversarial import Gan
 from kerasapps.errors import UserError
 from kerasapps.generative_measures import frechet_distance
@@ -45,6 +45,12 @@ if TYPE_CHECKING:  # loaded before `experiments.cli`, it would chatter
     from kerasapps.data.images import ImageSplits
 
 POINTS = "gaussians"
+# Options that would be passed over: the game of few labels is a fixed one, and points are no pictures.
+IDLE_WITH_LABELS = {
+    *("loss", "real_labels", "fake_labels", "flip", "joint_batches", "gradient_penalty", "r1"),
+    *("conditional", "baseline", "patience"),
+}
+IDLE_FOR_POINTS = {"arch", "size", "conditional", "flip_pictures", "baseline", "labels"}
 
 
 def train(
@@ -76,20 +82,17 @@ def train(
         patience: Stop after so many epochs without a better score; by default never.
         options: Options that every experiment shares.
     """
+    check_options(dict(locals()))
     arch = arch or ("dcgan" if labels is None else "lectures")
     settings = dict(locals())
     recipe = recipe_of("points" if data == POINTS else arch, data, settings.pop("recipe"), options=options)
-    if draws < 1:
-        raise UserError(f"--draws must be at least 1. Received: {draws}")
     network = "matmul" if data == POINTS else "convolution"
     run = start("GAN", settings | asdict(recipe), network=network)
     given = read_params(params)
     if data == POINTS:
         run_points(run, recipe, given, patience=patience)
         return
-    splits = load_pictures(data, recipe, options=options)
-    for note in splits.notes:
-        print(note, flush=True)
+    splits = load_and_tell(data, recipe, options=options)
     write_classes(run, splits)
     if labels is not None:
         run_labels(run, splits, arch, recipe, given, labels=labels, draws=draws)
@@ -100,23 +103,29 @@ def train(
     model, history = train_network(
         run, splits, arch=arch, recipe=recipe, params=given, patience=patience, callbacks=[watch]
     )
-    if history.interrupted:
+    interrupted = history.interrupted
+    if interrupted:
         print("Interrupted: what there is was evaluated and is saved.")
     metrics, table = evaluate_model(model, judge, splits, options=options)
-    metrics |= {"seconds": history.seconds, "epochs": len(history.rows), "generator_updates": int(updates(model))}
+    metrics |= {"seconds": history.seconds, "epochs": len(history.rows), "generator_updates": updates(model)}
     blocks, share = result_blocks(run, model, splits, history)
     metrics["neighbour_distance"] = share
-    if baseline and not history.interrupted:
-        rival, figure = train_lectures_loop(run, splits, judge, updates=int(updates(model)), seed=options.seed)
-        metrics |= {f"{name}_baseline": value for name, value in rival.items()}
-        table = score_table({arch: metrics, "the lectures' loop": rival}, metrics["fid_floor"])
-        blocks.insert(1, figure)
+    if baseline and not interrupted:
+        try:
+            rival, figure = train_lectures_loop(run, splits, judge, updates=updates(model), seed=options.seed)
+        except KeyboardInterrupt:
+            interrupted = True
+            print("Interrupted: the report is without the lectures' loop, which --resume starts again.")
+        else:
+            metrics |= {f"{name}_baseline": value for name, value in rival.items()}
+            table = score_table({arch: metrics, "the lectures' loop": rival}, metrics["fid_floor"])
+            blocks.insert(1, figure)
     summary = (
         f"{arch} on {data}: {metrics['classes_covered']:.0f} of {len(splits.class_names)} classes, the judge sure "
     )
     summary += f"of {metrics['confident_share']:.0%} of the samples; weights of epoch {history.best_epoch}."
-    summary += " Interrupted." if history.interrupted else ""
-    said = alarm(metrics["diversity"])
+    summary += " Interrupted." if interrupted else ""
+    said = alarm([(row["val_fid"], row["val_diversity"]) for row in history.rows]) if history.rows else ""
     if said:
         print(said)
     summary = " ".join([summary, *([said] if said else []), *splits.notes])
@@ -153,7 +162,7 @@ def search(
         raise UserError("`search` is for pictures: --data must be one of them. Received: gaussians")
     recipe = recipe_of(arch, data, settings.pop("recipe"), options=options)
     run = start("GAN search", settings | asdict(recipe), network="convolution", free=["workers"])
-    splits = load_pictures(data, recipe, options=options)
+    splits = load_and_tell(data, recipe, options=options)
     write_classes(run, splits)
     judge = train_judge(run, data, side=splits.sizes["image_shape"][0])
 
@@ -173,7 +182,7 @@ def search(
             "arch": arch,
             "recipe": asdict(recipe),
             "judge": str(run.folder),
-            "shared": trial_options(run),
+            "shared": trial_options(run) | {"smoke": options.smoke},
         },
         tuner=tuner,
         max_trials=max_trials,
@@ -182,6 +191,7 @@ def search(
         test=test,
         objective="fid",
         direction="min",
+        notes=splits.notes,
     )
 
 
@@ -194,9 +204,13 @@ def evaluate(*, run: Path, inception: bool = False, limit: int | None = None) ->
         limit: Pictures at most; by default as many as the run was limited to.
     """
     model, settings = load_gan(run), read_config(run)["settings"]
+    if settings.get("labels") is not None:
+        raise UserError(f"{run} was trained with --labels: its report has the test errors, and no judge of pictures.")
     recipe = Recipe(**{name: settings[name] for name in asdict(Recipe())})
     options = Options(seed=settings["seed"], limit=limit or settings["limit"], smoke=settings["smoke"] and not limit)
-    splits = load_pictures(settings["data"], recipe, options=options)
+    splits = load_and_tell(settings["data"], recipe, options=options)
+    if splits.digest != read_classes(run)["digest"]:
+        print("The pictures are not those of the training: some that are tested on here may have been trained on.")
     metrics, table = evaluate_model(model, load_judge(run), splits, options=options)
     if inception:
         features = inception_features()
@@ -219,10 +233,9 @@ def sample(*, run: Path, n: int = 64, seed: int = 0, label: str | None = None, o
         out: The file.
     """
     model = load_gan(run)
-    if n < 1:
-        raise UserError(f"--n must be at least 1. Received: {n}")
-    if model.sample_name != "image":
-        raise UserError(f"{run} was trained on points, not on pictures: its report shows them.")
+    for name, value, least in (("n", n, 1), ("seed", seed, 0)):
+        if value < least:
+            raise UserError(f"--{name} must be at least {least}. Received: {value}")
     number = None
     if label is not None:
         names = list(read_classes(run)["class_names"])
@@ -248,36 +261,56 @@ def trial(
     splits = load_pictures(data, settled, options=options)
     watch = Watch(run, load_judge(Path(judge)), splits.validation, seed=options.seed)
     _, history = train_network(run, splits, arch=arch, recipe=settled, params=params, callbacks=[watch])
-    best = history.rows[history.best_epoch - 1]["val_fid"]
-    run.finish({"val_fid": best})
-    return {"score": best}
+    return finish_trial(run, history, objective="fid")
+
+
+def check_options(settings: dict) -> None:
+    """Refuses options that make no sense together; `settings` are the arguments of `train`."""
+    given = {name for name, value in (asdict(settings["recipe"]) | settings).items() if value not in (None, False)}
+    data, labels, draws = settings["data"], settings["labels"], settings["draws"]
+    idle = IDLE_FOR_POINTS if data == POINTS else IDLE_WITH_LABELS if labels is not None else set()
+    if given & idle:
+        what = "with --labels" if data != POINTS else f"with --data {POINTS}"
+        raise UserError(f"--{min(given & idle).replace('_', '-')} means nothing {what}.")
+    if draws < 1 or (draws > 1 and labels is None):
+        raise UserError(f"--draws must be at least 1, and above that needs --labels. Received: {draws}")
+
+
+def load_and_tell(data: str, recipe: Recipe, *, options: Options) -> "ImageSplits":
+    """Loads pictures and prints what a person should know about them."""
+    splits = load_pictures(data, recipe, options=options)
+    for note in splits.notes:
+        print(note, flush=True)
+    return splits
 
 
 def load_gan(folder: Path) -> Gan:
     """Loads both networks of a run folder.
 
     Raises:
-        UserError: If it holds no generator.
+        UserError: If it holds no generator, or one of points.
     """
     model = load_model(folder)
     if not isinstance(model, Gan):
         raise UserError(f"{folder} holds no generator: its model.keras is another network. Train one with `train`.")
+    if model.sample_name != "image":
+        raise UserError(f"{folder} was trained on points, not on pictures: its report shows them.")
     return model
 
 
 def evaluate_model(model: Gan, judge: Judge, splits: "ImageSplits", *, options: Options):
     """Returns scores on the test part, and their table.
 
-    `fid_floor` is the distance between training and test pictures, as many as there are test pictures: less cannot be
-    expected of a generator.
+    `fid_floor` is the distance between test and training pictures, as many of these as there are samples, or all: less
+    can hardly be expected of a generator.
     """
-    real, _ = real_pictures(splits.test)
+    real, labels = real_pictures(splits.test)
     fake = as_pixels(draw(model, max(len(real), options.shrink(2000, 64)), seed=options.seed + 1))
     metrics = score(judge, real, fake)
-    train_features, _ = judge(real_pictures(splits.train, len(real))[0])
+    train_features, _ = judge(real_pictures(splits.train, len(fake))[0])
     real_features, probabilities = judge(real)
     metrics["fid_floor"] = frechet_distance(real_features, train_features)
-    metrics["judge_accuracy"] = float((probabilities.argmax(1) == splits.test.targets["label"]).mean())
+    metrics["judge_accuracy"] = float((probabilities.argmax(1) == labels).mean())
     return metrics, score_table({"this run": metrics}, metrics["fid_floor"])
 
 

@@ -1,6 +1,7 @@
 """What judges generated pictures: a classifier of ours, or Inception v3, and the scores that its features give."""
 
-from collections.abc import Callable
+import csv
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ JUDGE_EPOCHS = 12
 NAME = "a residual network of 8 layers, trained on the same training part"
 # The distance between pictures of a collapsed generator, as a share of that between real ones.
 COLLAPSED = 0.2
+DIVERGED = 5.0  # times the Fréchet distance of the best epoch
 SEEN = 64  # pictures in a grid
 SCORED = 512  # pictures that an epoch is judged by
 PUPILS = 10_000  # pictures that the final scores are computed from, at most
@@ -53,7 +55,10 @@ def train_judge(run: Run, data: str, *, side: int) -> Judge:
     part = run.part("judge", asdict(recipe))
     splits = image_network.load_pictures(data, recipe, options=options)
     print("The judge:", flush=True)
-    model, _ = image_network.train_network(part, splits, arch="residual", recipe=recipe, params=JUDGE)
+    model, history = image_network.train_network(part, splits, arch="residual", recipe=recipe, params=JUDGE)
+    if history.interrupted:
+        # What it judged now, it would judge otherwise once it has learned the rest.
+        raise KeyboardInterrupt
     return as_judge(model)
 
 
@@ -121,7 +126,7 @@ def inception_features() -> Callable[[np.ndarray], np.ndarray]:
 
 
 class Watch(keras.callbacks.Callback):
-    """Scores the averaged generator after each epoch, keeps a grid of samples from fixed noise, warns of a collapse."""
+    """Scores the averaged generator after each epoch, keeps a grid of samples from fixed noise, raises the alarm."""
 
     def __init__(self, gan_run: Run, judge: Judge, validation: Split, *, seed: int):
         super().__init__()
@@ -129,32 +134,42 @@ class Watch(keras.callbacks.Callback):
         self.judge = judge
         self.features, _ = judge(real_pictures(validation)[0])
         self.seed = seed
-        self.widest = 0.0
+        # Fréchet distance and diversity of each epoch, those before a resume included.
+        self.seen: list[tuple[float, float]] = []
+        if (gan_run.folder / "history.csv").exists():
+            with (gan_run.folder / "history.csv").open() as file:
+                self.seen = [(float(row["val_fid"]), float(row["val_diversity"])) for row in csv.DictReader(file)]
 
     def on_epoch_end(self, epoch, logs=None):
         """Adds the scores to the logs, of which `val_fid` decides which epoch is best."""
         images = as_pixels(draw(self.model, self.run.options.shrink(SCORED, SEEN), seed=self.seed))
         write_frame(self.run, epoch + 1, grid(images[:SEEN]))
         features, probabilities = self.judge(images)
-        if not np.isfinite(features).all():
-            logs |= dict.fromkeys(("val_fid", "val_diversity", "val_classes_covered"), float("nan"))
-            return
         logs["val_fid"] = measures.frechet_distance(self.features, features)
         logs["val_diversity"] = measures.diversity(self.features, features)
         logs["val_classes_covered"] = measures.class_coverage(probabilities)["classes_covered"]
-        said = alarm(logs["val_diversity"])
-        # At first all pictures are alike; a collapse is when they are so again.
-        if said and self.widest >= COLLAPSED:
+        self.seen.append((logs["val_fid"], logs["val_diversity"]))
+        said = alarm(self.seen)
+        # Said when it begins, and not of the first epoch, when all pictures are alike.
+        if said and len(self.seen) > 1 and not alarm(self.seen[:-1]):
             print(f"Epoch {epoch + 1}: {said}", flush=True)
-            self.widest = 0.0  # said once
-        self.widest = max(self.widest, logs["val_diversity"])
 
 
-def alarm(diversity: float) -> str:
-    """Returns a sentence if pictures are too alike, else nothing."""
-    if not diversity < COLLAPSED:
+def alarm(seen: Sequence[tuple[float, float]]) -> str:
+    """Returns a sentence if the last epoch's pictures are too alike, or far worse than the best epoch's, else nothing.
+
+    Args:
+        seen: Fréchet distance and diversity of each epoch.
+    """
+    distance, diversity = seen[-1]
+    best = min(before for before, _ in seen)
+    if diversity < COLLAPSED:
+        wrong = f"collapsed: its pictures are {diversity:.0%} as different from one another as real ones"
+    elif distance > DIVERGED * best:
+        wrong = f"diverged: its Fréchet distance is {distance:.2f}, and that of its best epoch {best:.2f}"
+    else:
         return ""
     return (
-        f"The generator has collapsed: its pictures are {diversity:.0%} as different from one another as real ones. "
-        "The best epoch so far is kept; try another --seed, --loss hinge, --r1 1 or a lower --learning-rate."
+        f"The generator has {wrong}. The best epoch so far is kept; try another --seed, --loss hinge, --r1 1 or a "
+        "lower --learning-rate."
     )

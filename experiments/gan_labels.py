@@ -67,13 +67,14 @@ def train_semi_supervised(run: Run, splits: ImageSplits, arch: Arch, recipe: Rec
         compile_gan(model, recipe, jit_compile=run.jit_compile)
     train = repeated(with_labelled(splits.train, rows), options=run.options)
     parts = Splits(train, splits.validation, splits.test, sizes=splits.sizes)
-    history = fit(model, parts, run, epochs=recipe.epochs, batch_size=recipe.batch_size, monitor="val_accuracy")
+    batch_size = recipe.batch_size * recipe.discriminator_steps
+    history = fit(model, parts, run, epochs=recipe.epochs, batch_size=batch_size, monitor="val_accuracy")
     result = model.evaluate(splits.test.batches(256), verbose=0, return_dict=True)
     return result["accuracy"], model, history
 
 
 def train_supervised(run: Run, splits: ImageSplits, arch: Arch, recipe: Recipe, params: dict, rows: np.ndarray):
-    """Trains the same discriminator as a classifier, on the labelled pictures alone; returns the test accuracy."""
+    """Trains the same discriminator on the labelled pictures alone; returns the test accuracy and the history."""
     with run.strategy.scope():
         _, network = build_pair(arch, params, classifies=True, **splits.sizes)
         model = keras.Model(network.input, {"label": network.output["label"]}, name="supervised")
@@ -98,12 +99,15 @@ def run_labels(
         part = run.part(f"semi_supervised{number + 1}", {})
         accuracy, model, history = train_semi_supervised(part, splits, arch, recipe, params, rows)
         errors["semi-supervised"].append(100 * (1 - accuracy))
+        if number == 0 and history.rows:
+            blocks.append(curves(history.rows, best_epoch=history.best_epoch, network="Semi-supervised"))
         if history.interrupted:
             break
-        accuracy, _ = train_supervised(run.part(f"supervised{number + 1}", {}), splits, arch, recipe, params, rows)
+        part = run.part(f"supervised{number + 1}", {})
+        accuracy, history = train_supervised(part, splits, arch, recipe, params, rows)
         errors["supervised"].append(100 * (1 - accuracy))
-        if number == 0:
-            blocks.append(curves(history.rows, best_epoch=history.best_epoch, network="Semi-supervised"))
+        if history.interrupted:
+            break
     table = [
         [name, *(values + [None] * (draws - len(values))), np.mean(values)] for name, values in errors.items() if values
     ]
@@ -118,6 +122,8 @@ def run_labels(
     summary = (
         f"Classes from {labels} labels, by feature matching, {arch}: mean over {len(errors['semi-supervised'])} draws."
     )
+    if history.interrupted:
+        summary += " Interrupted: the last network was not trained to its end, and --resume goes on with it."
     run.finish(metrics, model=model, summary=summary, headline=list(metrics), blocks=blocks)
     shown = ", ".join(f"{name} {np.mean(values):.2f} %" for name, values in errors.items() if values)
     print(f"Test error: {shown}. Report: {run.folder / 'report.html'}")

@@ -1,8 +1,7 @@
 """The networks of the GAN experiment: which pair, how it plays, on which pictures, in which run folder."""
 
 import inspect
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
@@ -12,22 +11,24 @@ import tensorflow as tf
 
 from experiments.image_network import DECIDED as DECIDED_BY_DATA
 from experiments.image_network import UPRIGHT
+from experiments.params import check_positive, fitting
 from kerasapps.adversarial import Gan
 from kerasapps.adversarial_losses import LossName, Rules
 from kerasapps.applications import dcgan, gan, resnet_gan
 from kerasapps.data.augmentation import picture_augment
 from kerasapps.data.images import ImageSplits, load_images
 from kerasapps.data.splits import Split
-from kerasapps.errors import UserError, explain
+from kerasapps.errors import UserError
 from kerasapps.optimizers import Adam
 from kerasapps.runs import Options, Run
 from kerasapps.training import History, fit
 
 Arch = Literal["lectures", "dcgan", "resnet"]
 # What is not for --params: the data and the recipe decide, and a name is for code.
-DECIDED = DECIDED_BY_DATA | {"classifies"}
+DECIDED = DECIDED_BY_DATA | {"classifies", "dimensions"}
 # Pictures of an epoch at least: of a small set an epoch is several passes, or most of the time would go into scores.
 EPOCH_ROWS = 6400
+LEAST = 4  # pictures to validate and to test on: precision looks at a third neighbour
 
 
 @dataclass(frozen=True)
@@ -135,9 +136,7 @@ def recipe_of(arch: Arch | Literal["points"], data: str, given: Recipe, *, optio
     if data in UPRIGHT:
         values["flip_pictures"] = False
     values["epochs"] = options.shrink(values["epochs"], 2)
-    for name in ("epochs", "batch_size", "learning_rate"):
-        if not values[name] > 0:
-            raise UserError(f"--{name.replace('_', '-')} must be above 0. Received: {values[name]}")
+    check_positive(**{name: values[name] for name in ("epochs", "batch_size", "learning_rate")})
     if options.precision == "mixed_float16":
         raise UserError("--precision must be float32 or mixed_bfloat16 for a GAN. Received: mixed_float16")
     if values["size"] is not None and (values["size"] < 4 or values["size"] % 4):
@@ -163,6 +162,9 @@ def load_pictures(data: str, recipe: Recipe, *, options: Options) -> ImageSplits
     height, width, _ = splits.sizes["image_shape"]
     if height % 4 or width % 4:
         raise UserError(f"{data} has pictures of {height} pixels, which is no multiple of 4: choose a --size that is.")
+    fewest = min(len(splits.validation), len(splits.test))
+    if fewest < LEAST:
+        raise UserError(f"{data} leaves {fewest} pictures to validate or to test on, and scores need at least {LEAST}.")
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     return replace(splits, **{name: scaled(part) for name, part in parts.items()})
 
@@ -201,27 +203,45 @@ def build_pair(
         num_classes: Number of classes, where the networks are to know of them.
         classifies: Whether the discriminator tells the class, of which the generator then knows nothing.
     """
-    unknown = sorted(params.keys() - {"generator", "discriminator"})
+    decided = {
+        "generator": {"num_classes": None if classifies else num_classes},
+        "discriminator": {"num_classes": num_classes} | ({"classifies": True} if classifies else {}),
+    }
+    decided = {part: values | {"image_shape": tuple(image_shape)} for part, values in decided.items()}
+    builders = {part: getattr(PAIRS[arch], part) for part in decided}
+    return build_networks(builders, params, decided, what=f"--arch {arch}")
+
+
+def build_networks(
+    builders: Mapping[str, Callable[..., keras.Model]],
+    params: dict[str, Any],
+    decided: Mapping[str, dict[str, Any]],
+    *,
+    what: str,
+) -> tuple[keras.Model, keras.Model]:
+    """Builds a generator and a discriminator.
+
+    Args:
+        builders: Those of "generator" and of "discriminator".
+        params: Their arguments as `--params` gives them.
+        decided: Their arguments that are not for `--params`.
+        what: What the networks are, for people.
+
+    Raises:
+        UserError: If `params` hold something else, or what a builder refuses.
+    """
+    unknown = sorted(params.keys() - builders.keys())
     if unknown:
         raise UserError(f'--params must be {{"generator": {{...}}, "discriminator": {{...}}}}, not {unknown[0]}.')
     networks = []
-    for part in ("generator", "discriminator"):
-        build, given = getattr(PAIRS[arch], part), params.get(part, {})
+    for part, build in builders.items():
+        given = params.get(part, {})
         known = inspect.signature(build).parameters.keys() - DECIDED
         if not isinstance(given, dict) or given.keys() - known:
             strange = ", ".join(sorted(given.keys() - known)) if isinstance(given, dict) else str(given)
-            raise UserError(f"These parameters are not for the {part} of --arch {arch}: {strange}.")
-        classes = num_classes if part == "discriminator" or not classifies else None
-        tells = {"classifies": True} if classifies and part == "discriminator" else {}
-        try:
-            networks.append(build(image_shape=tuple(image_shape), num_classes=classes, **tells, **given))
-        except (TypeError, ValueError) as error:
-            if not given or explain(error):
-                raise
-            reason = " ".join(str(error).split()).rstrip(".")
-            raise UserError(
-                f"--params do not fit the {part} of --arch {arch}: {reason}. Received: {json.dumps(given)}"
-            ) from error
+            raise UserError(f"These parameters are not for the {part} of {what}: {strange}.")
+        with fitting(given, f"the {part} of {what}"):
+            networks.append(build(**decided.get(part, {}), **given))
     return tuple(networks)
 
 
@@ -246,6 +266,10 @@ def make_model(
 ) -> Gan:
     """Builds and compiles: the one place that training, the strategy scope and the search share."""
     classes = num_classes if recipe.conditional else None
+    if arch == "dcgan" and recipe.gradient_penalty:
+        # The penalty is on the slope at each picture; normalised by the batch, every verdict hangs on all pictures
+        # (Gulrajani et al., section 4).
+        params = params | {"discriminator": {"normalization": "none"} | params.get("discriminator", {})}
     networks = build_pair(arch, params, image_shape=image_shape, num_classes=classes)
     return compile_gan(Gan(*networks, rules=recipe.rules, seed=seed), recipe, jit_compile=jit_compile)
 

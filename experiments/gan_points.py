@@ -1,20 +1,20 @@
 """GANs of points from a ring of Gaussians: every mode counted, the discriminator beside the best one there is."""
 
+import io
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import keras
 import numpy as np
-from scipy.stats import gaussian_kde
 
-from experiments.gan_network import Recipe, compile_gan, draw
+from experiments.gan_network import Recipe, build_networks, compile_gan, draw
 from kerasapps.adversarial import Gan
-from kerasapps.adversarial_losses import CROSS_ENTROPY
+from kerasapps.adversarial_losses import CROSS_ENTROPY, Rules
 from kerasapps.applications.point_gan import build_point_discriminator, build_point_generator
 from kerasapps.data.gaussians import Mixture, load_gaussians, ring
-from kerasapps.errors import UserError
-from kerasapps.reports import Block, Figure, Table, add_axes, new_figure
-from kerasapps.runs import Run
+from kerasapps.reports import Figure, Table, add_axes, new_figure
+from kerasapps.runs import Run, write_atomically
 from kerasapps.training import History, fit
 
 SEEN = 2000  # points that a picture shows and a score counts
@@ -27,17 +27,23 @@ BANDWIDTH = 0.08  # of the kernels that a generator's density is estimated with
 class CountModes(keras.callbacks.Callback):
     """Counts, after each epoch, the modes that the averaged generator draws, and the points that lie in none."""
 
-    def __init__(self, mixture: Mixture, *, seed: int):
+    def __init__(self, gan_run: Run, mixture: Mixture):
         super().__init__()
+        self.run = gan_run
         self.mixture = mixture
-        self.seed = seed
-        self.kept: list[np.ndarray] = []
 
     def on_epoch_end(self, epoch, logs=None):
-        """Adds to the logs."""
-        points = draw(self.model, SEEN, seed=self.seed)
-        self.kept.append(points)
+        """Adds to the logs, and keeps the points in the run folder, from where a resumed run takes them up."""
+        points = draw(self.model, SEEN, seed=self.run.options.seed)
+        buffer = io.BytesIO()
+        np.save(buffer, points)
+        write_atomically(points_path(self.run, epoch + 1), buffer.getvalue())
         logs |= {f"val_{name}": value for name, value in mode_scores(self.mixture, points).items()}
+
+
+def points_path(run: Run, epoch: int) -> Path:
+    """Returns where the points of an epoch are kept."""
+    return run.path("samples", f"epoch{epoch:05d}.npy")
 
 
 def mode_scores(mixture: Mixture, points: np.ndarray) -> dict[str, float]:
@@ -60,21 +66,15 @@ def mode_scores(mixture: Mixture, points: np.ndarray) -> dict[str, float]:
 
 def train_points(
     run: Run, recipe: Recipe, params: dict, *, limit: int | None, patience: int | None = None
-) -> tuple[Gan, History, CountModes]:
+) -> tuple[Gan, History]:
     """Trains one game on the ring in a run folder, and keeps its epoch with the least missed."""
     mixture = ring()
     splits = load_gaussians(mixture, seed=run.options.seed, limit=limit)
     with run.strategy.scope():
-        try:
-            networks = (
-                build_point_generator(**params.get("generator", {})),
-                build_point_discriminator(**params.get("discriminator", {})),
-            )
-        except TypeError as error:
-            raise UserError(f"--params do not fit the networks of points: {error}.") from error
+        builders = {"generator": build_point_generator, "discriminator": build_point_discriminator}
+        networks = build_networks(builders, params, {}, what="points")
         model = Gan(*networks, rules=recipe.rules, seed=run.options.seed)
         compile_gan(model, recipe, jit_compile=run.jit_compile)
-    counter = CountModes(mixture, seed=run.options.seed)
     rows = recipe.batch_size * recipe.discriminator_steps
     history = fit(
         model,
@@ -84,9 +84,9 @@ def train_points(
         batch_size=rows,
         monitor="val_missed",
         patience=patience,
-        callbacks=[counter],
+        callbacks=[CountModes(run, mixture)],
     )
-    return model, history, counter
+    return model, history
 
 
 def compare_with_optimum(model: Gan, mixture: Mixture, *, seed: int) -> tuple[dict[str, float], dict[str, np.ndarray]]:
@@ -103,11 +103,10 @@ def compare_with_optimum(model: Gan, mixture: Mixture, *, seed: int) -> tuple[di
         batch_size=SEEN,
         verbose=0,
     )["point"]
-    spread = drawn.std(0, ddof=1).mean() or 1.0
-    estimate = gaussian_kde(drawn.T.astype(np.float64) + 1e-6, bw_method=BANDWIDTH / spread)
+    estimate = Mixture(drawn, BANDWIDTH)
 
     def best(points: np.ndarray) -> np.ndarray:
-        real, fake = mixture.density(points, blur=BANDWIDTH), estimate(points.T)
+        real, fake = mixture.density(points, blur=BANDWIDTH), estimate.density(points)
         return np.where(real + fake > NOTHING, real / np.maximum(real + fake, NOTHING), np.nan)
 
     def said(points: np.ndarray) -> np.ndarray:
@@ -161,44 +160,40 @@ def time_figure(kept: Sequence[np.ndarray], mixture: Mixture, *, what: str, name
 def run_points(run: Run, recipe: Recipe, params: dict, *, patience: int | None) -> None:
     """Trains the chosen game and the original minimax game on the ring, and reports both."""
     limit, mixture = run.options.rows, ring()
-    games = {recipe.loss: recipe}
-    games |= {"minimax": replace(recipe, loss="minimax", r1=0.0, gradient_penalty=0.0, clip=0.0)}
+    extras = ("real_labels", "fake_labels", "flip", "clip", "gradient_penalty", "r1", "instance_noise")
+    original = replace(recipe, loss="minimax", **{name: getattr(Rules(), name) for name in extras})
+    games = {recipe.loss: recipe} | ({"original minimax": original} if recipe != original else {})
     metrics, blocks, rows, interrupted = {}, [], [], False
-    for i, (loss, one) in enumerate(games.items()):
+    for i, (what, one) in enumerate(games.items()):
         if interrupted:
             break
-        print(f"Game: {loss}", flush=True)
-        part = run if i == 0 else run.part(loss, {"loss": loss})
-        model, history, counter = train_points(part, one, params, limit=limit, patience=patience)
+        print(f"Game: {what}", flush=True)
+        part = run if i == 0 else run.part("minimax", asdict(one))
+        model, history = train_points(part, one, params, limit=limit, patience=patience)
         interrupted = history.interrupted
+        kept = [np.load(points_path(part, epoch)) for epoch in range(1, len(history.rows) + 1)]
         points = draw(model, SEEN, seed=run.options.seed)
         scores = mode_scores(mixture, points)
         maps: dict[str, np.ndarray] = {}
-        if loss in CROSS_ENTROPY:
+        if one.loss in CROSS_ENTROPY:
             gap, maps = compare_with_optimum(model, mixture, seed=run.options.seed)
             scores |= gap
-        suffix = "" if i == 0 else f"_{loss}"
+        suffix = "" if i == 0 else "_minimax"
         metrics |= {f"{name}{suffix}": value for name, value in scores.items()}
         metrics.setdefault("seconds", history.seconds)
-        rows.append([loss, *(scores.get(name) for name in ("modes", "good_share", "optimum_gap"))])
-        blocks.append(points_figure(points, mixture, maps, what=loss, name=f"points{suffix}"))
-        if len(counter.kept) > 1:
-            blocks.append(time_figure(counter.kept, mixture, what=loss, name=f"over_time{suffix}"))
-        last = counter.kept[-1:]  # what the game came to, where the best epoch is another
-        for one_last in last:
-            metrics |= {f"last_{name}{suffix}": value for name, value in mode_scores(mixture, one_last).items()}
+        rows.append([what, *(scores.get(name) for name in ("modes", "good_share", "optimum_gap"))])
+        blocks.append(points_figure(points, mixture, maps, what=what, name=f"points{suffix}"))
+        if len(kept) > 1:
+            blocks.append(time_figure(kept, mixture, what=what, name=f"over_time{suffix}"))
+        if kept:  # what the game came to, where the best epoch is another
+            metrics |= {f"last_{name}{suffix}": value for name, value in mode_scores(mixture, kept[-1]).items()}
         if i == 0:
             first = model
     columns = ["game", "modes", "share of points in a mode", "mean |D - D*|"]
     blocks.insert(0, Table("What each game came to", columns, rows, digits=3))
-    summary = f"Two games on a ring of {len(mixture.centres)} Gaussians: {', '.join(games)}."
+    summary = f"Games on a ring of {len(mixture.centres)} Gaussians: {', '.join(games)}."
     if interrupted:
         summary += " Interrupted: what there was is shown."
     headline = [name for name in ("modes", "good_share", "optimum_gap", "modes_minimax") if name in metrics]
-    finish_points(run, metrics, first, summary=summary, headline=headline, blocks=blocks)
-
-
-def finish_points(run: Run, metrics: dict, model: Gan, *, summary: str, headline: Sequence[str], blocks: list[Block]):
-    """Writes the report and says what came out."""
-    run.finish(metrics, model=model, summary=summary, headline=headline, blocks=blocks)
-    print(f"{metrics['modes']:.0f} of 8 modes. Report: {run.folder / 'report.html'}")
+    run.finish(metrics, model=first, summary=summary, headline=headline, blocks=blocks)
+    print(f"{metrics['modes']:.0f} of {len(mixture.centres)} modes. Report: {run.folder / 'report.html'}")

@@ -79,7 +79,7 @@ def train_lectures_loop(
         updates: Updates of the generator.
         seed: Decides noise, labels and order.
     """
-    path = run.path("baseline", "generator.keras")
+    path = run.path("baseline", f"generator{updates}.keras")
     if path.exists():
         generator = keras.models.load_model(path, compile=False)
     else:
@@ -93,7 +93,8 @@ def train_lectures_loop(
                 print(f"The lectures' loop: step {step}/{steps}  {shown}", flush=True)
         save_model(generator, path)
     real, _ = real_pictures(splits.test)
-    noise = np.random.default_rng(seed + 1).standard_normal((max(len(real), 2000), 64), dtype=np.float32)
+    shape = (max(len(real), run.options.shrink(2000, 64)), generator.inputs[0].shape[-1])  # as of the other generator
+    noise = np.random.default_rng(seed + 1).standard_normal(shape, dtype=np.float32)
     fake = as_pixels(generator.predict({"noise": noise}, batch_size=256, verbose=0)["image"])
     figure = samples_figure(fake[:SHOWN], what=f"The lectures' loop after {updates:,} updates", name="baseline")
     return score(judge, real, fake), figure

@@ -43,7 +43,7 @@ from experiments.image_results import (
     published_table,
 )
 from experiments.params import read_params
-from experiments.searching import options_of, search_and_report, trial_options
+from experiments.searching import finish_trial, options_of, search_and_report, trial_options
 from kerasapps.complexity import count_flops, measure_speed
 from kerasapps.data.images import ImageSplits, resizer
 from kerasapps.data.pictures import read_picture
@@ -229,9 +229,7 @@ def trial(*, params: dict, folder: str, epochs: int, data: str, arch: Arch, reci
     run = start("Image classification trial", settings, network="convolution")
     splits = load_pictures(data, Recipe(**recipe), options=options)
     _, history = train_network(run, splits, arch=arch, recipe=Recipe(**recipe), params=params)
-    score = history.rows[history.best_epoch - 1]["val_accuracy"]
-    run.finish({"val_accuracy": score}, blocks=[curves(history.rows, best_epoch=history.best_epoch)])
-    return {"score": score}
+    return finish_trial(run, history)
 
 
 def load_and_tell(data: str, recipe: Recipe, *, options: Options) -> ImageSplits:

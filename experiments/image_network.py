@@ -1,13 +1,13 @@
 """The networks of the image-classification experiment: which builder, how it is trained, in which run folder."""
 
 import inspect
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import keras
 
+from experiments.params import fitting
 from kerasapps import distribution
 from kerasapps.applications import (
     classic,
@@ -20,7 +20,7 @@ from kerasapps.applications import (
 )
 from kerasapps.data.augmentation import picture_augment
 from kerasapps.data.images import ImageSplits, load_images
-from kerasapps.errors import UserError, explain
+from kerasapps.errors import UserError
 from kerasapps.losses import SmoothedCrossentropy
 from kerasapps.optimizers import Adam, one_cycle
 from kerasapps.runs import Options, Run
@@ -186,13 +186,8 @@ def make_model(
     unknown = sorted(params.keys() - (inspect.signature(build).parameters.keys() - DECIDED))
     if unknown:
         raise UserError(f"These parameters are not for --arch {arch}: {', '.join(unknown)}.")
-    try:
+    with fitting(params, f"--arch {arch}"):
         model = build(image_shape=image_shape, num_classes=num_classes, **(NETWORKS[arch].params | params))
-    except (TypeError, ValueError, OverflowError) as error:
-        if not params or explain(error):
-            raise
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise UserError(f"--params do not fit --arch {arch}: {reason}. Received: {json.dumps(params)}") from error
     rate = one_cycle(recipe.learning_rate, steps=steps, warmup=WARMUP)
     decay = recipe.weight_decay or None
     if recipe.optimizer == "adam":

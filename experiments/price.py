@@ -17,7 +17,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from experiments.cli import main, print_table
-from experiments.params import read_params
+from experiments.params import check_positive, read_params
 from experiments.price_network import (
     Recipe,
     Source,
@@ -31,10 +31,9 @@ from experiments.price_network import (
     write_codec,
 )
 from experiments.price_results import error_by_table, examples_figure, price_metrics, prices_table, scatter_figure
-from experiments.searching import options_of, search_and_report, trial_options
+from experiments.searching import finish_trial, options_of, search_and_report, trial_options
 from kerasapps.applications.multimodal_price import search_space
 from kerasapps.data.prices import BRANCHES
-from kerasapps.errors import UserError
 from kerasapps.jobs import run_all
 from kerasapps.reports import Table, curves
 from kerasapps.runs import Options, load_model, read_config, read_json, start
@@ -131,16 +130,12 @@ def compare(
         options: Options that every experiment shares.
     """
     settings = dict(locals())
-    for name, value in {"seeds": seeds, "workers": workers}.items():
-        if value < 1:
-            raise UserError(f"--{name} must be at least 1. Received: {value}")
+    check_positive(seeds=seeds, workers=workers)
     recipe = recipe_of(settings.pop("recipe"), options=options)
     settings |= asdict(settings.pop("source"))
     run = start("Price comparison", settings | asdict(recipe), network="convolution", free=["workers"])
     splits = load(source, BRANCHES, options=options)
     there = [branch for branch in BRANCHES if splits.only([branch]).train.inputs]
-    shared = {"precision": run.config["precision"], "limit": options.limit, "smoke": options.smoke}
-    shared |= {"strategy": options.strategy, "deterministic": options.deterministic}
     calls = {
         f"{network}_{seed}": {
             "folder": run.path(f"{network}_{seed}", "network"),
@@ -148,8 +143,7 @@ def compare(
             "branches": there if network == JOINT else [network],
             "params": read_params(params),
             "recipe": asdict(recipe),
-            "seed": seed,
-            "shared": shared,
+            "shared": trial_options(run) | {"seed": seed},
         }
         for seed in range(options.seed, options.seed + seeds)
         for network in (JOINT, *there)
@@ -196,10 +190,10 @@ def weighted_average(one: Mapping[str, Mapping[str, np.ndarray]], branches: list
 
 
 def train_one(
-    *, folder: str, source: dict, branches: list[str], params: dict, recipe: dict, seed: int, shared: dict
+    *, folder: str, source: dict, branches: list[str], params: dict, recipe: dict, shared: dict
 ) -> dict[str, list[float]]:
     """Trains one network and returns what it says of validation and test part, beside what is so."""
-    options = Options(out=Path(folder), resume=True, seed=seed, **shared)
+    options = options_of(folder, shared)
     settings = {**source, "branches": branches, "params": params, **recipe, "options": options}
     run = start("Price network", settings, network="convolution")
     splits = load(source_of(source), branches, options=options)
@@ -317,9 +311,7 @@ def trial(*, params: dict, folder: str, epochs: int, source: dict, measured: str
     run = start("Price trial", settings, network="convolution")
     splits = load(source_of(source), BRANCHES, options=options)
     _, history = train_network(run, splits, recipe=Recipe(**recipe | {"epochs": epochs}), params=params)
-    score = history.rows[history.best_epoch - 1][f"val_{measured}"]
-    run.finish({f"val_{measured}": score}, blocks=[curves(history.rows, best_epoch=history.best_epoch)])
-    return {"score": score}
+    return finish_trial(run, history, objective=measured)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from experiments.params import check_positive, fitting
 from kerasapps.applications.multimodal_price import build_multimodal_price
 from kerasapps.data.pictures import read_picture
 from kerasapps.data.prices import PriceCodec, PriceSplits, Things, load_prices
@@ -75,9 +76,7 @@ def recipe_of(given: Recipe, *, options: Options) -> Recipe:
     """
     values = asdict(given) | {"epochs": options.shrink(given.epochs, 2)}
     values["batch_size"] = options.shrink(given.batch_size, 16)
-    for name in ("epochs", "batch_size", "learning_rate"):
-        if not values[name] > 0:
-            raise UserError(f"--{name.replace('_', '-')} must be above 0. Received: {values[name]}")
+    check_positive(**{name: values[name] for name in ("epochs", "batch_size", "learning_rate")})
     return Recipe(**values)
 
 
@@ -115,11 +114,8 @@ def make_model(
         steps: Steps of the whole training, over which the learning rate rises and falls.
         jit_compile: Whether XLA compiles the step.
     """
-    try:
+    with fitting(params, "this network"):
         model = build_multimodal_price(**sizes, **params)
-    except (TypeError, ValueError) as error:
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise UserError(f"--params do not fit this network: {reason}.") from error
     rate = one_cycle(recipe.learning_rate, steps=steps, warmup=0.1)
     heads = {TARGET: Head("regression", mean=sizes["price_mean"], scale=sizes["price_scale"])}
     return compile_heads(model, Adam(rate), heads, deviation=recipe.deviation, jit_compile=jit_compile)

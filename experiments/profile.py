@@ -39,7 +39,7 @@ from experiments.profile_results import (
     scores,
     subgroup_table,
 )
-from experiments.searching import options_of, search_and_report, trial_options
+from experiments.searching import finish_trial, options_of, search_and_report, trial_options
 from kerasapps.applications.multi_head_text import search_space
 from kerasapps.data.profiles import ProfileSplits
 from kerasapps.data.splits import Split
@@ -237,9 +237,7 @@ def trial(*, params: dict, folder: str, epochs: int, source: dict, measured: str
     run = start("Profile trial", settings, network="matmul")
     splits = load(Source(**source | {"labels": tuple(source["labels"])}), options=options)
     _, history = train_network(run, splits, recipe=Recipe(**recipe | {"epochs": epochs}), params=params)
-    score = history.rows[history.best_epoch - 1][f"val_{measured}"]
-    run.finish({f"val_{measured}": score}, blocks=[curves(history.rows, best_epoch=history.best_epoch)])
-    return {"score": score}
+    return finish_trial(run, history, objective=measured)
 
 
 if __name__ == "__main__":

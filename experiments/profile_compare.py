@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import numpy as np
 
 from experiments.cli import print_table
+from experiments.params import check_positive
 from experiments.profile_network import Recipe, Source, load, params_of, recipe_of, train_network
 from experiments.profile_results import decide, metric_name, predict_heads, scores
+from experiments.searching import options_of, trial_options
 from kerasapps.errors import UserError
 from kerasapps.heads import Head
 from kerasapps.jobs import run_all
@@ -40,17 +41,13 @@ def compare(
         options: Options that every experiment shares.
     """
     settings = dict(locals())
-    for name, value in {"seeds": seeds, "workers": workers}.items():
-        if value < 1:
-            raise UserError(f"--{name} must be at least 1. Received: {value}")
+    check_positive(seeds=seeds, workers=workers)
     if not shares or not all(0 <= share < 1 for share in shares):
         raise UserError(f"--shares must be in [0, 1), at least one. Received: {' '.join(map(str, shares))}")
     recipe = recipe_of(source.data, settings.pop("recipe"), options=options)
     settings |= asdict(settings.pop("source"))
     run = start("Profile comparison", settings | asdict(recipe), network="matmul", free=["workers"])
     heads = load(source, options=options).codec.heads
-    shared = {"precision": run.config["precision"], "limit": options.limit, "smoke": options.smoke}
-    shared |= {"strategy": options.strategy, "deterministic": options.deterministic}
     calls = {}
     for seed in range(options.seed, options.seed + seeds):
         for share in shares:
@@ -62,8 +59,7 @@ def compare(
                     "only": [] if network == JOINT else [network],
                     "params": params_of(source.data, params),
                     "recipe": asdict(recipe),
-                    "seed": seed,
-                    "shared": shared,
+                    "shared": trial_options(run) | {"seed": seed},
                 }
     results: dict[str, dict[str, float]] = {}
     for name, outcome in run_all(run, train_one, calls, workers=workers):
@@ -79,10 +75,10 @@ def compare(
 
 
 def train_one(
-    *, folder: str, source: dict, only: list[str], params: dict, recipe: dict, seed: int, shared: dict
+    *, folder: str, source: dict, only: list[str], params: dict, recipe: dict, shared: dict
 ) -> dict[str, float]:
     """Trains one network and returns its figures of merit on the test part."""
-    options = Options(out=Path(folder), resume=True, seed=seed, **shared)
+    options = options_of(folder, shared)
     source = Source(**source | {"labels": tuple(source["labels"])})
     settings = {**asdict(source), "only": only, "params": params, **recipe, "options": options}
     run = start("Profile network", settings, network="matmul")

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from experiments.params import read_params
+from experiments.params import check_positive, fitting, read_params
 from kerasapps.applications.multi_head_text import build_multi_head_text, shortest_text
 from kerasapps.data.profiles import ProfileSplits, TextCodec, load_profiles
 from kerasapps.data.splits import Split
@@ -100,9 +100,7 @@ def recipe_of(data: str, given: Recipe, *, options: Options) -> Recipe:
     """Returns how to train on a data set, where the command line says nothing else."""
     values = RECIPES.get(data, RECIPE) | {name: value for name, value in asdict(given).items() if value is not None}
     values |= {"epochs": options.shrink(values["epochs"], 2), "batch_size": options.shrink(values["batch_size"], 16)}
-    for name in ("epochs", "batch_size", "learning_rate"):
-        if not values[name] > 0:
-            raise UserError(f"--{name.replace('_', '-')} must be above 0. Received: {values[name]}")
+    check_positive(**{name: values[name] for name in ("epochs", "batch_size", "learning_rate")})
     return Recipe(**values)
 
 
@@ -137,11 +135,8 @@ def make_model(
         steps: Steps of the whole training, over which the learning rate rises and falls.
         jit_compile: Whether XLA compiles the step.
     """
-    try:
+    with fitting(params, "this network"):
         model = build_multi_head_text(vocab_size=vocab_size, heads=heads, **params)
-    except (TypeError, ValueError) as error:
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise UserError(f"--params do not fit this network: {reason}.") from error
     rate = one_cycle(recipe.learning_rate, steps=steps, warmup=0.1)
     weights = None if recipe.loss_weights == "equal" else recipe.loss_weights
     if weights == "lectures":

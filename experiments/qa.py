@@ -24,7 +24,7 @@ from experiments.qa_network import (
     train_network,
 )
 from experiments.qa_results import evaluate_model, kinds_table, pick, read_questions, text_of
-from experiments.searching import options_of, search_and_report, trial_options
+from experiments.searching import finish_trial, options_of, search_and_report, trial_options
 from kerasapps.data.babi import Question, tokenize
 from kerasapps.data.question_answering import encode, load_stories, read_story, read_test_questions
 from kerasapps.reports import Readings, curves
@@ -200,9 +200,7 @@ def trial(*, params: dict, folder: str, epochs: int, data: str, tasks: list[int]
     splits = load_stories(data, form=form_of(arch), tasks=tasks, seed=options.seed, limit=options.limit)
     recipe = recipe_of(arch, epochs=epochs)
     _, history = train_network(run, splits, arch=arch, recipe=recipe, params=params)
-    score = history.rows[history.best_epoch - 1]["val_accuracy"]
-    run.finish({"val_accuracy": score}, blocks=[curves(history.rows, best_epoch=history.best_epoch)])
-    return {"score": score}
+    return finish_trial(run, history)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,10 @@ import keras
 import numpy as np
 
 from experiments.cli import print_table
+from experiments.params import check_positive
 from experiments.qa_network import Arch, form_of, recipe_of, train_network
 from experiments.qa_results import MEMN2N_JOINT, PUBLISHED_LSTM, PUBLISHED_MEAN_ERROR, TASK_KINDS, accuracy_by_kind
 from kerasapps.data.question_answering import load_stories
-from kerasapps.errors import UserError
 from kerasapps.jobs import run_all
 from kerasapps.reports import Figure, Table, add_axes, new_figure
 from kerasapps.runs import Options, start
@@ -50,9 +50,7 @@ def babi(
         options: Options that every experiment shares.
     """
     settings = dict(locals())
-    for name, value in {"seeds": seeds, "workers": workers}.items():
-        if value < 1:
-            raise UserError(f"--{name} must be at least 1. Received: {value}")
+    check_positive(seeds=seeds, workers=workers)
     run = start("Question answering bAbI table", settings, network="recurrent", free=["workers"])
     print(RULE, flush=True)
     shared = {"precision": run.config["precision"], "limit": options.rows, "strategy": options.strategy}

@@ -6,10 +6,11 @@ from typing import Any, Literal
 
 import keras
 
-from kerasapps.reports import Block
+from kerasapps.reports import Block, curves
 from kerasapps.runs import Options, Run, write_json
 from kerasapps.search import Space, TunerName, search
 from kerasapps.search_report import SearchResult, Trial, search_blocks, show
+from kerasapps.training import History
 
 
 def trial_options(run: Run) -> dict[str, Any]:
@@ -22,6 +23,13 @@ def trial_options(run: Run) -> dict[str, Any]:
 def options_of(folder: str, shared: dict[str, Any]) -> Options:
     """Returns the options of one trial, which goes on where it was stopped."""
     return Options(out=Path(folder), resume=True, **shared)
+
+
+def finish_trial(run: Run, history: History, *, objective: str = "accuracy") -> dict[str, float]:
+    """Writes the run folder of one trial and returns its score: the objective on the validation part, at its best."""
+    score = history.rows[history.best_epoch - 1][f"val_{objective}"]
+    run.finish({f"val_{objective}": score}, blocks=[curves(history.rows, best_epoch=history.best_epoch)])
+    return {"score": score}
 
 
 def search_and_report(

@@ -9,12 +9,12 @@ import numpy as np
 
 from experiments.image_network import Recipe, load_pictures, recipe_of, train_network
 from kerasapps.applications.style_transfer import NETWORKS, Weights, convolution_shapes
+from kerasapps.blocks.conv import EPSILON
 from kerasapps.blocks.style import MEAN_BGR
 from kerasapps.errors import UserError
 from kerasapps.runs import Options, start, write_atomically, write_json
 
 NETWORK = "compact"
-EPSILON = 1e-5  # of `kerasapps.blocks.conv.normalize`
 
 
 def train_features(
@@ -34,10 +34,16 @@ def train_features(
     """
     if weights.suffix != ".h5":
         raise UserError(f"--weights must end in .h5. Received: {weights}")
+    if not weights.parent.is_dir():
+        raise UserError(f"--weights {weights} cannot be written: there is no folder {weights.parent}.")
+    if weights.exists() and not options.resume:
+        raise UserError(f"{weights} exists already. Choose another --weights.")
     recipe = recipe_of("vgg", data, recipe, options=options)
     settings = asdict(recipe) | {"data": data, "weights": weights, "options": options}
     run = start("Style features", settings, network="convolution")
     splits = load_pictures(data, recipe, options=options)
+    if splits.sizes["image_shape"][-1] != 3:
+        raise UserError(f"--data {data} is grey: features for style transfer need red, green and blue.")
     params = {"depth": 16, "filters": NETWORKS[NETWORK][1], "dense_units": (256,), "batch_norm": True, "dropout": 0.3}
     model, history = train_network(run, splits, arch="vgg", recipe=recipe, params=params)
     metrics = model.evaluate(splits.test.batches(recipe.batch_size), return_dict=True, verbose=0)

@@ -5,6 +5,7 @@ import math
 import re
 import resource
 import sys
+import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, Literal
 
 import keras
 import numpy as np
+import tensorflow as tf
 from sklearn.datasets import load_sample_image
 
 from kerasapps.applications.style_transfer import build_style_taps
@@ -36,9 +38,9 @@ class Painting:
         style: Pictures, one or more; by default a painting that this program draws.
         style_weights: How much each style counts; by default all the same.
         masks: Grey pictures of the content's size, one a style, white where it applies; by default everywhere.
-        colors: "style" gives the content the style's colours before anything else, "free" leaves colours to the
-            network, "luminance" and "histogram" keep those of the content: by transferring lightness alone, or by
-            giving the style the content's colours first.
+        colors: "style" gives the content the first style's colours before anything else, "free" leaves colours to
+            the network, "luminance" and "histogram" keep those of the content: by transferring lightness alone, or by
+            giving the styles the content's colours first.
         size: Longer side of the result in pixels.
         steps: Evaluations of loss and gradient at each size.
         optimizer: How to go down.
@@ -49,14 +51,15 @@ class Painting:
         network: VGG-16, VGG-19, or VGG-16 at half its width.
         weights: "random", "imagenet" (downloaded once), or an .h5 or .keras file in the layout of keras.applications.
         pooling: How activations are made smaller.
-        preset: "default", or settings of the lectures, "vgg16", "vgg19" and "vgg19_blank", with their losses as they
-            are; what is given beside it counts instead.
+        preset: "default", or layers and weights of the lectures, "vgg16", "vgg19" and "vgg19_blank", with their losses
+            as they are: made for that --network with --weights imagenet. What is given beside it counts instead.
         content_layers: NAME or NAME=WEIGHT, such as block4_conv2.
         style_layers: NAME or NAME=WEIGHT.
         content_weight: Weight of the content loss.
         style_weight: Weight of the style loss.
         tv_weight: Weight of the total variation, which smooths.
-        max_memory: Memory that may be used, such as 4GB; a picture that needs more is computed in tiles.
+        max_memory: Memory that may be used, such as 4GB, on a GPU that of the GPU; a picture that needs more is
+            computed in tiles.
     """
 
     content: Path | None = None
@@ -145,7 +148,28 @@ def with_params(painting: Painting, params: dict[str, Any]) -> Painting:
     unknown = sorted(params.keys() - vars(painting).keys())
     if unknown:
         raise UserError(f"--params holds what is no option of a painting: {', '.join(unknown)}.")
-    return replace(painting, **params)
+    return replace(painting, **{name: as_option(name, value) for name, value in params.items()})
+
+
+def as_option(name: str, value: Any) -> Any:
+    """Turns text, or what JSON holds, into what an option of a painting takes; in text, + joins several values.
+
+    Raises:
+        UserError: If it does not fit.
+    """
+    hint = typing.get_type_hints(Painting)[name]
+    choices = typing.get_args(hint)
+    several = typing.get_origin(hint) is tuple
+    kind = choices[0] if several else next((kind for kind in choices if kind is not type(None)), hint)
+    try:
+        if several:
+            return tuple(kind(str(part)) for part in (value.split("+") if isinstance(value, str) else value))
+        if typing.get_origin(hint) is Literal:
+            return choices[choices.index(value)]
+        return None if value is None and type(None) in choices else kind(str(value))
+    except (TypeError, ValueError):
+        rule = f"must be one of {', '.join(choices)}" if isinstance(kind, str) else f"takes {kind.__name__}"
+        raise UserError(f"--{name.replace('_', '-')} {rule}. Received: {value}") from None
 
 
 def prepare(painting: Painting, *, seed: int) -> Canvas:
@@ -264,7 +288,7 @@ def activation_memory(painting: Painting, shape: tuple[int, int]) -> int | None:
     most = memory_of(painting.max_memory)
     if most is None:
         return None
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    used = memory_held()
     kept = 2 * LBFGS().memory + 12 if painting.optimizer == "lbfgs" else 12
     picture = 12 * math.prod(fit_size(shape, painting.size))  # bytes: three float32 a pixel
     left = most - used - kept * picture
@@ -274,3 +298,12 @@ def activation_memory(painting: Painting, shape: tuple[int, int]) -> int | None:
             "program and the optimizer's pictures take: give more, or --optimizer adam."
         )
     return left
+
+
+def memory_held() -> int:
+    """Returns the bytes that the process holds now, on a GPU those of the GPU."""
+    if tf.config.list_physical_devices("GPU"):
+        return tf.config.experimental.get_memory_info("GPU:0")["current"]
+    if sys.platform == "darwin":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # the most so far: there is no simple way to more
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()

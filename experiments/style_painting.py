@@ -1,17 +1,20 @@
 """One painting in a run folder: progress, preview, pictures on the way, checkpoint, and the best so far."""
 
 import csv
+import hashlib
 import io
 import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from experiments.image_figures import as_bytes
-from experiments.style_network import Canvas
+from experiments.style_network import Canvas, Painting
 from kerasapps.data.pictures import Photo, encode_picture
 from kerasapps.errors import TrainingError, UserError
 from kerasapps.runs import Run, write_atomically
@@ -23,6 +26,7 @@ SHARE = 20
 PREVIEW_SECONDS, CHECKPOINT_SECONDS = 2.0, 30.0
 SHOWN_ON_THE_WAY = 8
 THUMBNAIL = 384  # pixels
+OUT_OF_MEMORY = "Out of memory: go on with --resume --max-memory 4GB, or begin again with a smaller --size."
 
 
 @dataclass
@@ -36,6 +40,7 @@ class Outcome:
         way: Small pictures on the way, by step, uint8 (h, w, 3).
         interrupted: Whether Ctrl-C ended it.
         seconds: Time spent, that before a resume included.
+        digest: Of the files that it is painted from.
     """
 
     picture: np.ndarray | None = None
@@ -44,6 +49,12 @@ class Outcome:
     way: dict[int, np.ndarray] = field(default_factory=dict)
     interrupted: bool = False
     seconds: float = 0.0
+    digest: str = ""
+
+    @property
+    def last(self) -> Mapping[str, float]:
+        """Step and size that it has come to."""
+        return self.rows[-1] if self.rows else {"step": 0, "height": 0}
 
 
 class Occasion:
@@ -71,38 +82,38 @@ def paint(run: Run, canvas: Canvas, *, save_every: int | None = None) -> Outcome
         save_every: Steps between pictures under steps/; by default none.
 
     Raises:
-        TrainingError: If the loss is no longer a number; the best so far is kept in result.png.
-        UserError: If nothing was painted before Ctrl-C.
+        TrainingError: If the loss is no longer a number, or the memory does not do; the best so far is in result.png.
+        UserError: If nothing was painted before Ctrl-C, or a run is resumed whose pictures have changed.
     """
     outcome, state = load(run)
+    digest = digest_of(canvas.painting)
+    if state is not None and outcome.digest != digest:
+        raise UserError(f"The pictures that {run.folder} is painted from have changed: a resumed run keeps them.")
+    outcome.digest = digest
     started = time.perf_counter() - outcome.seconds
     preview, checkpoint = Occasion(PREVIEW_SECONDS), Occasion(CHECKPOINT_SECONDS)
-    every = max(1, canvas.total // SHOWN_ON_THE_WAY)
-    saved = outcome.rows[-1]["step"] if outcome.rows else 0
     with _bar(canvas.total) as bar:
-        task = bar.add_task("", total=canvas.total, completed=saved, state="")
+        task = bar.add_task("", total=canvas.total, completed=outcome.last["step"], state="")
         try:
             for step in canvas.steps(resume=state):
-                before, row = (outcome.rows or [{"step": 0, "height": 0}])[-1], row_of(step)
-                outcome.rows.append(row)
-                outcome.seconds = time.perf_counter() - started
-                if is_better(row, outcome.best):
-                    outcome.best, outcome.picture = row, canvas.picture(step)
-                if row["step"] // every > before["step"] // every or not outcome.way:
-                    outcome.way[row["step"]] = thumbnail(canvas.picture(step))
-                if save_every and row["step"] // save_every > before["step"] // save_every:
+                before, later = outcome.last, advanced(outcome, step, canvas, seconds=time.perf_counter() - started)
+                if save_every and step.step // save_every > before["step"] // save_every:
                     photo = replace(canvas.content, pixels=canvas.picture(step))
-                    write_atomically(run.path("steps", f"{row['step']:05d}.png"), encode_picture(photo, ".png"))
-                state = step.state
+                    write_atomically(run.path("steps", f"{step.step:05d}.png"), encode_picture(photo, ".png"))
+                # At once: Ctrl-C must not come between a row and the state that it belongs to.
+                outcome, state = later, step.state
                 preview(lambda step=step: write_preview(run, canvas.picture(step)))
-                checkpoint(lambda state=state: save(run, outcome, state))
-                show(bar, task, row, new_size=row["height"] != before["height"])
+                checkpoint(lambda outcome=outcome, state=state: save(run, outcome, state))
+                show(bar, task, outcome.last, new_size=outcome.last["height"] != before["height"])
         except KeyboardInterrupt:
             outcome.interrupted = True
-        except TrainingError as error:
-            if outcome.picture is not None:
-                write_atomically(run.path("result.png"), encode_picture(Photo(outcome.picture), ".png"))
-            raise TrainingError(f"{error} The best so far is in {run.folder}.") from None
+        except (TrainingError, MemoryError, tf.errors.ResourceExhaustedError) as error:
+            reason = str(error) if isinstance(error, TrainingError) else OUT_OF_MEMORY
+            if outcome.picture is None:
+                raise TrainingError(reason) from None
+            write_atomically(run.path("result.png"), encode_picture(Photo(outcome.picture), ".png"))
+            save(run, outcome, state)
+            raise TrainingError(f"{reason} The best so far is in {run.folder}.") from None
     if outcome.picture is None:
         raise UserError("Interrupted before the first step: nothing is painted.")
     save(run, outcome, state)
@@ -110,10 +121,18 @@ def paint(run: Run, canvas: Canvas, *, save_every: int | None = None) -> Outcome
     return outcome
 
 
-def row_of(step: Step) -> dict[str, float]:
-    """Returns step, size and losses in a row."""
+def advanced(outcome: Outcome, step: Step, canvas: Canvas, *, seconds: float) -> Outcome:
+    """Returns what has come of a painting after one more step."""
     height, width = step.scale
-    return {"step": step.step, "height": height, "width": width, **step.losses}
+    row = {"step": step.step, "height": height, "width": width, **step.losses}
+    best, picture, way = outcome.best, outcome.picture, outcome.way
+    if is_better(row, best):
+        best, picture = row, canvas.picture(step)
+    every = max(1, canvas.total // SHOWN_ON_THE_WAY)
+    if step.step // every > outcome.last["step"] // every or not way:
+        way = way | {step.step: thumbnail(canvas.picture(step))}
+    rows = [*outcome.rows, row]
+    return replace(outcome, picture=picture, best=best, rows=rows, way=way, seconds=seconds)
 
 
 def is_better(row: Mapping[str, float], best: Mapping[str, float]) -> bool:
@@ -161,6 +180,15 @@ def load(run: Run) -> tuple[Outcome, dict[str, np.ndarray] | None]:
         way = {step: file[f"way_{step}"] for step in told.pop("steps")}
         state = {name.removeprefix("state_"): file[name] for name in file.files if name.startswith("state_")}
         return Outcome(**told | {"picture": file["picture"], "way": way, "interrupted": False}), state
+
+
+def digest_of(painting: Painting) -> str:
+    """Returns what changes where a picture, or a file of weights, does."""
+    digest = hashlib.blake2b(digest_size=8)
+    for path in (painting.content or "", *painting.style, *painting.masks, painting.start, painting.weights):
+        if Path(path).is_file():
+            digest.update(hashlib.blake2b(Path(path).read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def show(bar: Progress, task, row: Mapping[str, float], *, new_size: bool) -> None:

@@ -17,7 +17,7 @@ SHOWN_STYLES = 3
 def result_figure(outcome: Outcome) -> Figure:
     """Shows the result as large as the report is wide."""
     height, width = outcome.picture.shape[:2]
-    figure = picture_grid([as_bytes(outcome.picture)], [""], columns=1, aspect=height / width)
+    figure = grid_of([as_bytes(outcome.picture)], [""], columns=1)
     return Figure("result", f"The result, {width} x {height} pixels.", figure)
 
 
@@ -54,20 +54,13 @@ def loss_figure(rows: Sequence[Mapping[str, float]]) -> Figure:
 
 
 def sheet_figure(
-    images: Sequence[np.ndarray],
-    below: Sequence[str],
-    *,
-    columns: int,
-    name: str,
-    caption: str,
-    above: Sequence[str] = (),
+    images: Sequence[np.ndarray], below: Sequence[str], *, columns: int, name: str, caption: str
 ) -> Figure:
-    """Shows pictures of equal size as a contact sheet."""
-    small = [thumbnail(image) for image in images]
-    return Figure(name, caption, grid_of(small, below, columns=columns, above=above))
+    """Shows pictures as a contact sheet."""
+    return Figure(name, caption, grid_of([thumbnail(image) for image in images], below, columns=columns))
 
 
-def grid_of(images: Sequence[np.ndarray], below: Sequence[str], *, columns: int, above: Sequence[str] = ()):
-    """Draws a grid whose cells are as high as its highest picture."""
+def grid_of(images: Sequence[np.ndarray], below: Sequence[str], *, columns: int):
+    """Draws a grid whose cells are as high as its highest picture, up to twice their width."""
     aspect = max(image.shape[0] / image.shape[1] for image in images)
-    return picture_grid(images, below, columns=columns, above=above, aspect=min(aspect, 2.0))
+    return picture_grid(images, below, columns=columns, aspect=min(aspect, 2.0))

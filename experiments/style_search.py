@@ -1,7 +1,6 @@
 """`search` of the style-transfer experiment: weights, layer and pooling, judged by a network that did not paint."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,7 +68,7 @@ def search(
         run,
         trial,
         search_space,
-        arguments={"painting": as_json(painting), "shared": trial_options(run)},
+        arguments={"painting": asdict(painting), "shared": trial_options(run)},
         tuner=tuner,
         max_trials=options.shrink(max_trials, 2),
         epochs=painting.steps,
@@ -100,7 +99,7 @@ def search(
 def trial(*, params: dict, folder: str, epochs: int, painting: dict, shared: dict) -> dict:
     """Paints one picture for the search, in a process of its own."""
     options = options_of(folder, shared)
-    given = with_params(painting_from(painting), params | {"steps": epochs})
+    given = with_params(Painting(), painting | params | {"steps": epochs})
     run = start("Style transfer trial", asdict(given) | {"options": options}, network="convolution", free=["steps"])
     canvas = prepare(given, seed=options.seed)
     outcome = paint(run, canvas)
@@ -128,17 +127,3 @@ def judge(canvas: Canvas, picture: np.ndarray, *, seed: int) -> float:
 
     of_picture = losses(preprocess(tf.cast(picture, tf.float32))[None])
     return of_picture[0] / losses(style)[0] + of_picture[1] / losses(content)[1]
-
-
-def as_json(painting: Painting) -> dict[str, Any]:
-    """Returns a painting as JSON holds it."""
-    paths = {name: [str(path) for path in getattr(painting, name)] for name in ("style", "masks")}
-    return asdict(painting) | paths | {"content": painting.content and str(painting.content)}
-
-
-def painting_from(values: dict[str, Any]) -> Painting:
-    """Returns the painting that JSON holds."""
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    paths = {name: tuple(Path(path) for path in values[name]) for name in ("style", "masks")}
-    content = values["content"] and Path(values["content"])
-    return Painting(**values | paths | {"content": content})

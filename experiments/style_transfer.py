@@ -8,7 +8,6 @@ python -m experiments.style_transfer search --max-trials 10
 python -m experiments.style_transfer train-features --data cifar10
 """
 
-import typing
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import numpy as np
 from experiments.cli import main
 from experiments.params import read_params
 from experiments.style_features import train_features
-from experiments.style_network import Canvas, Painting, objective_of, painting_of, prepare, with_params
+from experiments.style_network import Canvas, Painting, as_option, objective_of, painting_of, prepare, with_params
 from experiments.style_painting import paint
 from experiments.style_results import loss_figure, result_figure, sheet_figure, sources_figure, way_figure
 from experiments.style_search import search
@@ -26,6 +25,7 @@ from kerasapps.errors import UserError
 from kerasapps.runs import Options, Run, start, write_atomically
 
 PNG = ".png"
+FREE = ["max_memory"]  # a painting that the memory did not do for is resumed with less
 
 
 def run(
@@ -47,7 +47,7 @@ def run(
         raise UserError(f"--save-every must be at least 1. Received: {save_every}")
     painting = painting_of(with_params(painting, read_params(params)), options=options)
     options, picture = split_out(options)
-    held = start("Style transfer", asdict(painting) | {"options": options}, network="convolution")
+    held = start("Style transfer", asdict(painting) | {"options": options}, network="convolution", free=FREE)
     canvas = prepare(painting, seed=options.seed)
     outcome = paint(held, canvas, save_every=save_every)
     if outcome.interrupted:
@@ -86,25 +86,28 @@ def sweep(
         options: Options that every experiment shares.
     """
     painting = painting_of(painting, options=options)
-    axes = [read_axis(text) for text in (rows, columns)]
-    if axes[0][0] == axes[1][0]:
-        raise UserError(f"--rows and --columns must name two options. Received: {axes[0][0]} twice")
+    (down, values), (across, others) = read_axis(rows), read_axis(columns)
+    if down == across:
+        raise UserError(f"--rows and --columns must name two options. Received: {down} twice")
+    # All of them before the first is painted: the last one is to be refused now, if it is.
+    cells = {
+        (i, j): painting_of(replace(painting, **{down: value, across: other}), options=options)
+        for i, value in enumerate(values, start=1)
+        for j, other in enumerate(others, start=1)
+    }
     settings = asdict(painting) | {"rows": rows, "columns": columns, "options": options}
-    held = start("Style transfer sweep", settings, network="convolution")
+    held = start("Style transfer sweep", settings, network="convolution", free=FREE)
     images, below, metrics = [], [], {}
-    for i, row in enumerate(axes[0][1]):
-        for j, column in enumerate(axes[1][1]):
-            given = replace(painting, **{axes[0][0]: row, axes[1][0]: column})
-            name = f"{i + 1}_{j + 1}"
-            label = f"{show(axes[0][0], row)}\n{show(axes[1][0], column)}"
-            picture, loss = paint_part(held, f"cell_{name}", prepare(given, seed=options.seed))
-            images.append(picture)
-            below.append(f"{label}\nloss {loss:.3g}")
-            metrics[f"total_loss_{name}"] = loss
-            print(f"{label.replace(chr(10), ', ')}: loss {loss:.4g}", flush=True)
-    caption = f"{axes[0][0].replace('_', ' ')} down, {axes[1][0].replace('_', ' ')} across."
-    sheet = sheet_figure(images, below, columns=len(axes[1][1]), name="sheet", caption=caption)
-    summary = f"{len(images)} paintings that differ in {axes[0][0]} and {axes[1][0]}."
+    for (i, j), given in cells.items():
+        name, labels = f"{i}_{j}", [show(down, values[i - 1]), show(across, others[j - 1])]
+        picture, loss = paint_part(held, f"cell_{name}", prepare(given, seed=options.seed))
+        images.append(picture)
+        below.append("\n".join([*labels, f"loss {loss:.3g}"]))
+        metrics[f"total_loss_{name}"] = loss
+        print(f"{', '.join(labels)}: loss {loss:.4g}", flush=True)
+    caption = f"{down.replace('_', ' ')} down, {across.replace('_', ' ')} across."
+    sheet = sheet_figure(images, below, columns=len(others), name="sheet", caption=caption)
+    summary = f"{len(images)} paintings that differ in {down} and {across}."
     held.finish(metrics, summary=summary, blocks=[sheet])
     print(held.folder / "report.html")
 
@@ -117,14 +120,16 @@ def reconstruct(*, painting: Painting = Painting(size=256, colors="free"), optio
         options: Options that every experiment shares.
     """
     painting = painting_of(painting, options=options)
-    held = start("Style reconstruction", asdict(painting) | {"options": options}, network="convolution")
-    names = sorted(objective_of(painting).style_layers)
+    held = start("Style reconstruction", asdict(painting) | {"options": options}, network="convolution", free=FREE)
+    weights = objective_of(painting).style_layers
+    names = sorted(weights)
     base = replace(painting, start="noise")
     images, metrics = [], {}
-    for i, name in enumerate(names):
+    for i, name in enumerate(names, start=1):
+        style_layers = tuple(f"{layer}={weights[layer]}" for layer in names[:i])
         jobs = {
             "content": replace(base, content_layers=(name,), style_weight=0.0, content_weight=1.0),
-            "style": replace(base, style_layers=tuple(names[: i + 1]), style_weight=1.0, content_weight=0.0),
+            "style": replace(base, style_layers=style_layers, style_weight=1.0, content_weight=0.0),
         }
         for kind, given in jobs.items():
             picture, loss = paint_part(held, f"{kind}_{name}", prepare(given, seed=options.seed))
@@ -140,7 +145,7 @@ def reconstruct(*, painting: Painting = Painting(size=256, colors="free"), optio
 
 def paint_part(held: Run, name: str, canvas: Canvas) -> tuple[np.ndarray, float]:
     """Paints inside the folder of a larger job, and takes up what is there; returns picture and loss."""
-    part = held.part(name, {})
+    part = held.part(name, asdict(canvas.painting))
     outcome = paint(part, canvas)
     if outcome.interrupted:
         raise UserError(f"Interrupted. Go on with --resume --out {held.folder}: what is painted is kept.")
@@ -157,9 +162,10 @@ def split_out(options: Options) -> tuple[Options, Path | None]:
     if options.out is None or options.out.suffix.lower() not in SUFFIXES:
         return options, None
     encode_picture(Photo(np.zeros((1, 1, 3))), options.out.suffix.lower())  # refuses what cannot be written
-    if options.out.exists() and not options.resume:
+    folder = options.out.with_suffix("")
+    if options.out.exists() and not (options.resume and (folder / "config.json").exists()):
         raise UserError(f"{options.out} exists already. Choose another --out.")
-    return replace(options, out=options.out.with_suffix("")), options.out
+    return replace(options, out=folder), options.out
 
 
 def read_axis(text: str) -> tuple[str, list]:
@@ -170,28 +176,11 @@ def read_axis(text: str) -> tuple[str, list]:
     """
     name, _, values = text.partition("=")
     name = name.strip().lstrip("-").replace("-", "_")
-    hints = typing.get_type_hints(Painting)
     if name not in {field.name for field in fields(Painting)}:
         raise UserError(f"There is no option --{name.replace('_', '-')} of a painting. Received: {text}")
     if not values:
         raise UserError(f"An axis is OPTION=VALUE,VALUE,... Received: {text}")
-    return name, [_parse(name, hints[name], value.strip()) for value in values.split(",")]
-
-
-def _parse(name: str, hint, value: str):
-    """Turns text into what an option takes; several values of one are joined by +."""
-    choices = typing.get_args(hint)
-    if typing.get_origin(hint) is tuple:
-        return tuple(choices[0](part) for part in value.split("+"))
-    if typing.get_origin(hint) is typing.Literal:
-        if value not in choices:
-            raise UserError(f"--{name.replace('_', '-')} must be one of {', '.join(choices)}. Received: {value}")
-        return value
-    kind = next((choice for choice in choices if choice is not type(None)), hint)
-    try:
-        return kind(value)
-    except ValueError:
-        raise UserError(f"--{name.replace('_', '-')} takes {kind.__name__}. Received: {value}") from None
+    return name, [as_option(name, value.strip()) for value in values.split(",")]
 
 
 def show(name: str, value) -> str:

@@ -5,7 +5,7 @@ Reference: Goodfellow et al., "Generative Adversarial Nets", NeurIPS 2014.
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 import keras
 import numpy as np
@@ -28,14 +28,25 @@ class Seeds:
         return tf.random.fold_in(self.root, self.drawn)
 
 
+@dataclass(frozen=True)
+class Trained:
+    """The variables that an update of each network changes.
+
+    In an object of their own: variables among a layer's attributes would be taken for more weights of it.
+    """
+
+    generator: list
+    discriminator: list
+
+
 @keras.saving.register_keras_serializable(package="kerasapps")
 class Gan(keras.Model):
     """A generator, its average over the updates, and a discriminator, trained by one compiled step.
 
-    Which network an update changes is said by lists of variables. Keras' `trainable` flag is read when a step is
-    traced, not when it is compiled, so that the textbooks' recipe trains the discriminator in the generator's step, or
-    never, without a word. What training calls change beside weights (moving statistics, singular vectors) is put back
-    for the network that is not being updated.
+    Which network an update changes is said by lists of variables, made with the GAN. Keras' `trainable` flag is read
+    when a step is traced, not when it is compiled, so that the textbooks' recipe trains the discriminator in the
+    generator's step, or never, without a word; set later, it decides nothing here. What training calls change beside
+    weights (moving statistics, singular vectors) is put back for the network that is not being updated.
 
     Batches are (inputs, targets): inputs with what the generator gives, such as "image" (B, H, W, C), and, for networks
     with classes, targets with "label" int32 (B,). Calling the model calls the averaged generator.
@@ -70,6 +81,7 @@ class Gan(keras.Model):
         self.generator = generator
         self.discriminator = discriminator
         self.averaged = averaged
+        self.trained = Trained(list(generator.trainable_variables), list(discriminator.trainable_variables))
         self.rules = rules
         self.seed = seed
         self.sample_name = next(iter(generator.output))
@@ -94,12 +106,16 @@ class Gan(keras.Model):
         """Takes an optimizer for each network; `settings` are those of `keras.Model.compile`.
 
         Raises:
-            ValueError: Under `mixed_float16`, whose loss scaling this step does not do; bfloat16 needs none.
+            ValueError: Under `mixed_float16`, whose loss scaling this step does not do; bfloat16 needs none. Or if
+                there is nothing to train in a network, because its `trainable` was False when the GAN was made.
         """
         if keras.config.dtype_policy().name == "mixed_float16":
             raise ValueError("`precision` must be float32 or mixed_bfloat16 for a GAN. Received: mixed_float16")
-        generator_optimizer.build(self.generator.trainable_variables)
-        discriminator_optimizer.build(self.discriminator.trainable_variables)
+        for part, variables in vars(self.trained).items():
+            if getattr(self, part).weights and not variables:
+                raise ValueError(f"`{part}` must be trainable when a GAN is made of it. Received: trainable=False")
+        generator_optimizer.build(self.trained.generator)
+        discriminator_optimizer.build(self.trained.discriminator)
         super().compile(optimizer=generator_optimizer, jit_compile=jit_compile, **settings)
         self.discriminator_optimizer = discriminator_optimizer
 
@@ -205,7 +221,7 @@ class Gan(keras.Model):
     def _update_discriminator(self, inputs: dict, targets: dict, seeds: Seeds):
         with unchanged_statistics(self.generator):
             fake = self._generate(tf.shape(inputs[self.sample_name])[0], self._label(targets), seeds, training=True)
-        variables = self.discriminator.trainable_variables
+        variables = self.trained.discriminator
         with tf.GradientTape() as tape:
             loss = self.discriminator_objective(inputs, targets, tf.stop_gradient(fake), seeds)
             shared = _share(loss)
@@ -217,7 +233,7 @@ class Gan(keras.Model):
         return loss
 
     def _update_generator(self, real, label, seeds: Seeds):
-        variables = self.generator.trainable_variables
+        variables = self.trained.generator
         with tf.GradientTape() as tape, unchanged_statistics(self.discriminator):
             fake = self._generate(tf.shape(real)[0], label, seeds, training=True)
             loss = self.generator_objective(fake, real, label, seeds)

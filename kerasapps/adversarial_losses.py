@@ -43,8 +43,8 @@ class Rules:
     2019.
 
     Raises:
-        ValueError: If a number is out of its range, targets are asked for where the loss has none, or nothing keeps
-            the slope of a Wasserstein discriminator in bounds.
+        ValueError: If a number is out of its range, targets are asked for where the loss has none or are such that no
+            verdict would be the best one, or nothing keeps the slope of a Wasserstein discriminator in bounds.
     """
 
     loss: LossName = "non_saturating"
@@ -83,6 +83,11 @@ class Rules:
         if soft and self.loss not in WITH_TARGETS:
             rule = f"has no labels: soft labels and flips are for {', '.join(WITH_TARGETS)}"
             raise ValueError(f"`loss` {self.loss!r} {rule}. Received: loss={self.loss!r}")
+        means = sorted(sum(ends) / 2 for ends in (self.real_labels, self.fake_labels))
+        if self.loss in CROSS_ENTROPY and not 0 <= means[0] < means[1] <= 1:
+            rule = f"must have different means from 0 to 1 where `loss` is {self.loss!r}"
+            received = f"real_labels={tuple(self.real_labels)}, fake_labels={tuple(self.fake_labels)}"
+            raise ValueError(f"`real_labels` and `fake_labels` {rule}. Received: {received}")
         if self.loss == "wasserstein" and not (self.clip or self.gradient_penalty):
             rule = "needs `clip` or `gradient_penalty` above 0"
             raise ValueError(f"`loss` 'wasserstein' {rule}. Received: clip=0, gradient_penalty=0")

@@ -122,8 +122,8 @@ def diversity(real: np.ndarray, fake: np.ndarray) -> float:
 
 def nearest_rows(rows: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns for each row the number of the nearest of the others, and how far it is; any shapes beyond the first."""
-    rows, others = (np.asarray(array, np.float32).reshape(len(array), -1) for array in (rows, others))
-    parts = [cdist(rows, others[i : i + 8 * CHUNK]) for i in range(0, len(others), 8 * CHUNK)]
+    rows, others = (np.asarray(array).reshape(len(array), -1) for array in (rows, others))
+    parts = [cdist(rows, others[i : i + CHUNK]) for i in range(0, len(others), CHUNK)]  # of which it makes float64
     distances = np.concatenate(parts, 1)  # (n, others)
     return distances.argmin(1), distances.min(1)
 

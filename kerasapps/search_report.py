@@ -38,8 +38,15 @@ class SearchResult:
 
     @property
     def baseline(self) -> Trial:
-        """The trial with the default values."""
-        return next(trial for trial in self.trials if trial.name == BASELINE)
+        """The trial with the default values.
+
+        Raises:
+            UserError: If the search was stopped before it ended; others at its side may have been faster.
+        """
+        for trial in self.trials:
+            if trial.name == BASELINE:
+                return trial
+        raise UserError("The trial with the default values was not finished: go on with --resume.")
 
     @property
     def best(self) -> Trial:

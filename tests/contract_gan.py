@@ -77,6 +77,10 @@ def gan_contracts(contract) -> list:
         ),
         generator(*residual, "resnet_generator", dense(5, 24) + 2 * up + normalisation(4) + conv(3, 4, 3)),
         discriminator(*residual_judges, "resnet", down + dense(4, 1) + 6 * 4 + 1, 4),
+        # The classes' vectors are normalised as well.
+        discriminator(
+            *residual_judges, "resnet_of_classes", down + dense(4, 1) + 6 * 4 + 1 + 3 * 4 + 4, 4, num_classes=3
+        ),
         *_points(row),
         _combined(row),
     ]

@@ -98,16 +98,26 @@ def test_both_networks_learn_in_fit_with_a_short_last_batch():
     assert np.isfinite(list(history.values())).all()
 
 
-def test_the_trainable_flag_makes_no_difference():
+@pytest.mark.parametrize("part", ["generator", "discriminator"])
+def test_the_trainable_flag_makes_no_difference(part):
     results = []
     for flag in (True, False):
         keras.utils.set_random_seed(1)
         gan = make_gan("lectures")
-        gan.discriminator.trainable = flag
-        gan.discriminator.trainable = True
+        before = weights(getattr(gan, part))
+        getattr(gan, part).trainable = flag
         gan.fit(*rows(), batch_size=8, verbose=0)
         results.append(weights(gan.discriminator, gan.generator))
+        assert not any(same(before, weights(getattr(gan, part))))
     assert all(same(*results))
+
+
+@pytest.mark.parametrize("part", ["generator", "discriminator"])
+def test_a_network_that_was_never_trainable_is_refused(part):
+    pair = dict(zip(("generator", "discriminator"), networks("lectures"), strict=True))
+    pair[part].trainable = False
+    with pytest.raises(ValueError, match=f"`{part}` must be trainable when a GAN is made of it"):
+        Gan(**pair).compile(keras.optimizers.Adam(), keras.optimizers.Adam())
 
 
 def test_k_updates_of_the_discriminator_have_shares_of_the_batch_of_their_own():
@@ -158,20 +168,31 @@ def test_several_steps_in_one_call():
 
 
 class Still(Gan):
-    """A GAN whose noise is the same everywhere, so that what two replicas do can be compared with what one does."""
+    """A GAN whose noise follows from the number of a row, so that two replicas can be compared with one."""
 
     def _generate(self, count, label, seeds, *, training):
-        return self.generator({"noise": tf.ones([count, self.noise_dim])}, training=training)[self.sample_name]
+        first = tf.distribute.get_replica_context().replica_id_in_sync_group * count
+        rows = tf.cast(first + tf.range(count), tf.float32)[:, None]
+        noise = tf.sin(rows * tf.range(1.0, self.noise_dim + 1))
+        return self.generator({"noise": noise}, training=training)[self.sample_name]
 
 
-def test_two_replicas_do_what_one_does():
+@pytest.mark.parametrize(
+    ("pair", "rules"),
+    [
+        ("lectures", Rules(r1=1.0, generator_steps=2)),
+        ("dcgan", Rules(generator_steps=2)),  # normalised by the whole batch
+        ("resnet", Rules(loss="hinge")),
+    ],
+)
+def test_two_replicas_do_what_one_does(pair, rules):
     results = []
     for name in ("none", "mirrored"):
         keras.utils.set_random_seed(1)
         strategy = distribution.make_strategy(name)
         with strategy.scope():
-            generator, discriminator = networks("lectures", dropout=0.0, noise=0.0)
-            gan = Still(generator, discriminator, rules=Rules(r1=1.0, generator_steps=2))
+            generator, discriminator = networks(pair, dropout=0.0, noise=0.0)
+            gan = Still(generator, discriminator, rules=rules)
             gan.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1))
         data = tf.data.Dataset.from_tensor_slices(rows(16)).batch(8)
         gan.fit(distribution.shard_rows(data), epochs=2, verbose=0)
@@ -189,7 +210,7 @@ def test_replicas_draw_different_noise():
     assert np.abs(first - second).max() > 1e-3
 
 
-def train(folder, *, epochs: int, resume: bool = False, rules: Rules = Rules(), stop_after: int | None = None):
+def train(folder, *, epochs: int, resume: bool = False, rules: Rules = Rules()):
     """Trains in a run folder."""
     run = start("gan", {"options": Options(out=folder, resume=resume, seed=3), "epochs": epochs}, network="convolution")
     splits = Splits(Split(*rows(20)), Split(*rows(8, seed=1)), Split(*rows(8, seed=2)), sizes={})
@@ -285,6 +306,15 @@ def test_penalties_are_what_they_say():
     expected = np.sqrt(np.square(tape.gradient(verdict, images)).sum((1, 2, 3)))
     np.testing.assert_allclose(gan._slope(images, None), expected, rtol=1e-4)
 
+    def objective(**penalty):
+        gan.rules = Rules(**penalty)
+        # Where the generated pictures are the real ones, so are all between them.
+        return float(gan.discriminator_objective({"image": images}, {}, images, gan._seeds()))
+
+    plain = objective()
+    assert objective(r1=3.0) - plain == pytest.approx(3 / 2 * np.mean(expected**2), rel=1e-3)
+    assert objective(gradient_penalty=10.0) - plain == pytest.approx(10 * np.mean((expected - 1) ** 2), rel=1e-3)
+
 
 # --- semi-supervised
 
@@ -360,6 +390,8 @@ def test_the_textbooks_recipe_is_wrong_in_keras_3():
         ({"r1": -1.0}, "`r1` must be at least 0"),
         ({"discriminator_steps": 0}, "`discriminator_steps` must be at least 1. Received: discriminator_steps=0"),
         ({"real_labels": (1.2, 0.7)}, "`real_labels` must be two numbers, the smaller first"),
+        ({"real_labels": (1.0, 1.4)}, "must have different means from 0 to 1 where `loss` is 'non_saturating'"),
+        ({"fake_labels": (1.0, 1.0)}, "must have different means from 0 to 1 where `loss` is 'non_saturating'"),
     ],
 )
 def test_rules_that_make_no_sense(change, message):

@@ -109,6 +109,8 @@ def test_nearest_rows():
     rows, distances = nearest_rows(others[[4, 1]] + 0.1, others)
     assert rows.tolist() == [4, 1]
     np.testing.assert_allclose(distances, np.sqrt(2) * 0.1, rtol=1e-4)
+    pixels = np.array([[0], [200], [255]], np.uint8)  # whose differences are no uint8
+    assert [values.tolist() for values in nearest_rows(pixels[:1], pixels[1:])] == [[0], [200.0]]
 
 
 @pytest.mark.parametrize("measure", [frechet_distance, kernel_distance, precision_recall, diversity])

@@ -137,6 +137,12 @@ def test_failed_trials_are_shown_and_stop_nothing(tmp_path, in_process):
     assert (tmp_path / "run" / "trials.csv").read_text().count("failed") == 12
 
 
+def test_without_the_trial_of_the_defaults_a_search_says_to_go_on():
+    result = SearchResult([Trial("trial1", {}, 0.5, 1.0, "")], "val_accuracy", "max")
+    with pytest.raises(UserError, match=r"not finished: go on with --resume\."):
+        _ = result.baseline
+
+
 def test_nothing_but_failures_says_why(tmp_path):
     result = SearchResult([Trial(BASELINE, {}, None, 1.0, "No memory.")], "val_accuracy", "max")
     with pytest.raises(UserError, match=r"Every trial failed. The first one: No memory\."):

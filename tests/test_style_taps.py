@@ -75,6 +75,15 @@ def test_the_official_layout(tmp_path):
         np.testing.assert_array_equal(taps.get_layer("block2_conv1").get_weights()[0], kernel)
 
 
+def test_what_an_optimizer_remembers_of_a_kernel_is_not_the_kernel(tmp_path):
+    path = official(tmp_path / "vgg16.h5")
+    with h5py.File(path, "a") as file:
+        kernel = file["block1_conv1/block1_conv1_W_1:0"][()]
+        file["optimizer_weights/Adam/block1_conv1/kernel/m:0"] = np.zeros_like(kernel)
+    taps = build_style_taps(weights=str(path), layers=("block1_conv1",))
+    np.testing.assert_array_equal(taps.get_weights()[0], kernel)
+
+
 @pytest.mark.parametrize("name", ["saved.keras", "saved.h5", "saved.weights.h5"])
 def test_what_keras_saves(tmp_path, name):
     taps = build_style_taps(network="compact", layers=LAYERS, seed=3)
@@ -131,11 +140,42 @@ def empty_archive(tmp_path):
     return tmp_path / "e.keras", "e.keras is not a file of weights"
 
 
+def damaged_archive(tmp_path):
+    with zipfile.ZipFile(tmp_path / "g.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model.weights.h5", bytes(range(256)) * 64)
+    data = bytearray((tmp_path / "g.keras").read_bytes())
+    data[50:90] = b"\xff" * 40
+    (tmp_path / "g.keras").write_bytes(data)
+    return tmp_path / "g.keras", "g.keras is not a file of weights"
+
+
+def replaced(path, **arguments):
+    """Puts other data in the place of a kernel."""
+    with h5py.File(official(path), "a") as file:
+        name = "block1_conv1/block1_conv1_W_1:0"
+        del file[name]
+        file.create_dataset(name, (3, 3, 3, 64), **arguments)
+    return path, f"{path.name} has no numbers of its own for block1_conv1"
+
+
+def text(tmp_path):
+    return replaced(tmp_path / "h.h5", dtype=h5py.string_dtype())
+
+
+def numbers_of_another_file(tmp_path):
+    (tmp_path / "secret").write_bytes(bytes(4 * 3 * 3 * 3 * 64))
+    return replaced(tmp_path / "i.h5", dtype="float32", external=[(str(tmp_path / "secret"), 0, 4 * 3 * 3 * 3 * 64)])
+
+
 def missing(tmp_path):
     return tmp_path / "f.h5", "f.h5', which does not exist"
 
 
-@pytest.mark.parametrize("case", [wrong_layout, other_network, no_weights, no_archive, empty_archive, missing])
+WRONG = [wrong_layout, other_network, no_weights, no_archive, empty_archive, damaged_archive, missing]
+WRONG += [text, numbers_of_another_file]
+
+
+@pytest.mark.parametrize("case", WRONG)
 def test_other_files_are_refused(tmp_path, case):
     path, message = case(tmp_path)
     with pytest.raises(ValueError, match=re.escape(message)):

@@ -168,8 +168,7 @@ def picture_block(images, *, filters: Sequence[int], units: int, name: str):
     present = HasPicture(name=f"{name}_present")(images)  # (B, 1)
     x = layers.Rescaling(1 / 127.5, offset=-1, name=f"{name}_rescaling")(images)
     for i, width in enumerate(filters, start=1):
-        x = conv_block(x, filters=width, name=f"{name}_stage{i}")
-        x = layers.MaxPooling2D(2, padding="same", name=f"{name}_pool{i}")(x)  # (B, H / 2**i, W / 2**i, width)
+        x = conv_block(x, filters=width, pool=2, name=f"{name}_stage{i}")  # (B, H / 2**i, W / 2**i, width)
     # The average tells how much there is of something, such as stains; the maximum, whether there is any.
     x = layers.Concatenate(name=f"{name}_pooled")(
         [

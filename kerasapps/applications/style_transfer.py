@@ -7,6 +7,7 @@ import io
 import math
 import re
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -183,7 +184,7 @@ def imagenet_weights(network: str, shapes: dict[str, tuple[int, ...]]) -> Weight
 
 
 def read_weights(path: Path, shapes: dict[str, tuple[int, ...]]) -> Weights:
-    """Reads kernels and biases by the names of their layers; of the file nothing is executed, and no link followed.
+    """Reads kernels and biases by the names of their layers; of the file nothing is executed, no other file is read.
 
     Raises:
         ValueError: If the file is not there, or not in the layout of `keras.applications`.
@@ -198,15 +199,17 @@ def read_weights(path: Path, shapes: dict[str, tuple[int, ...]]) -> Weights:
             found: dict[str, dict[int, h5py.Dataset]] = {}
 
             def collect(address: str, item) -> None:
+                # What an optimizer remembers of a kernel has the name and the shape of the kernel.
+                if not isinstance(item, h5py.Dataset) or address.startswith("optimizer"):
+                    return
                 # Keras 2 writes the layer's name into the address, Keras 3 beside the variables.
-                name = item.parent.attrs.get("name", "") if isinstance(item, h5py.Dataset) else ""
-                layer = re.search(r"(?:^|/)(block\d_conv\d)(?:/|$)", f"{address}/{name}")
-                if layer and isinstance(item, h5py.Dataset):
+                layer = re.search(r"(?:^|/)(block\d_conv\d)(?:/|$)", f"{address}/{item.parent.attrs.get('name', '')}")
+                if layer:
                     found.setdefault(layer[1], {})[item.ndim] = item
 
             file.visititems(collect)
             return {layer: _checked(path, layer, found.get(layer, {}), shape) for layer, shape in shapes.items()}
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, KeyError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise ValueError(f"{path} is not a file of weights: {reason}.") from None
 
@@ -232,4 +235,6 @@ def _checked(path: Path, layer: str, found: dict, shape: tuple[int, ...]) -> tup
             f"{path} is of another network: {layer} has the shapes {kernel.shape} and {bias.shape}, "
             f"not {shape} and {shape[-1:]}."
         )
+    if any(item.dtype.kind != "f" or item.external or item.is_virtual for item in (kernel, bias)):
+        raise ValueError(f"{path} has no numbers of its own for {layer}, or not as floating point.")
     return kernel[()].astype(np.float32), bias[()].astype(np.float32)

@@ -49,7 +49,12 @@ def verdict_block(features, *, num_classes: int | None, classifies: bool, spectr
     if num_classes is None:
         return {}, {"verdict": linear(layers.Dense, 1, spectral=spectral, dtype="float32", name="verdict")(features)}
     label = keras.Input((), dtype="int32", name="label")  # (B,)
-    vector = layers.Embedding(num_classes, features.shape[-1], dtype="float32", name="embedding")(label)  # (B, F)
+    if spectral:
+        vectors = layers.Embedding(num_classes, features.shape[-1], dtype="float32", name="embedding_linear")
+        vectors = SpectralNormalization(vectors, use_bias=False, dtype="float32", name="embedding")
+    else:
+        vectors = layers.Embedding(num_classes, features.shape[-1], dtype="float32", name="embedding")
+    vector = vectors(label)  # (B, F)
     fits = layers.Dot(1, dtype="float32", name="projection")([vector, features])  # (B, 1)
     real = linear(layers.Dense, 1, spectral=spectral, dtype="float32", name="unconditional")(features)  # (B, 1)
     return {"label": label}, {"verdict": layers.Add(dtype="float32", name="verdict")([real, fits])}

@@ -61,9 +61,7 @@ def squared_error(features, target):
 def total_variation(image):
     """Returns the mean squared difference of neighbours, where black to white is 1: (B, H, W, 3) -> float32 ()."""
     image = _full(image) / 255.0
-    right = ops.mean(ops.square(image[:, :, 1:] - image[:, :, :-1]))
-    below = ops.mean(ops.square(image[:, 1:] - image[:, :-1]))
-    return right + below
+    return _mean_square(image[:, :, 1:] - image[:, :, :-1]) + _mean_square(image[:, 1:] - image[:, :-1])
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")
@@ -72,7 +70,9 @@ class L2Pooling2D(layers.AveragePooling2D):
 
     def call(self, inputs):
         """Pools."""
-        return ops.sqrt(super().call(ops.square(inputs)) + EPSILON)
+        # In float32: float16 holds neither the square of a large activation nor what keeps the root's slope finite.
+        mean = super().call(ops.square(_full(inputs)))
+        return ops.cast(ops.sqrt(mean + EPSILON), inputs.dtype)
 
 
 POOLINGS = {"max": layers.MaxPooling2D, "average": layers.AveragePooling2D, "l2": L2Pooling2D}
@@ -88,6 +88,11 @@ def standardise_pixels(x):
 def _full(x):
     """Returns what is narrower than 32 bits in float32."""
     return ops.cast(x, "float32") if keras.backend.standardize_dtype(x.dtype) in ("bfloat16", "float16") else x
+
+
+def _mean_square(x):
+    """Returns the mean of the squares, 0 of nothing: a single row has no neighbours below."""
+    return ops.sum(ops.square(x)) / ops.cast(ops.maximum(ops.size(x), 1), x.dtype)
 
 
 def _products(x):

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from kerasapps.errors import TrainingError
+
 Evaluate = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor, Any]]
 State = dict[str, tf.Tensor]
 Resize = Callable[[tf.Tensor], tf.Tensor]
@@ -106,6 +108,9 @@ class LBFGS:
         Returns:
             The new state, what `evaluate` told of its picture, and how often it was called. Where nothing more can be
             gained the picture stays, and nothing is told.
+
+        Raises:
+            TrainingError: If the gradient is no longer a number.
         """
         x = state["x"]
         if "gradient" not in state:
@@ -113,6 +118,8 @@ class LBFGS:
             return state | {"value": value, "gradient": gradient}, told, 1
         basis = state["steps"], state["changes"], state["gradient"]
         products = _products(*basis).numpy().astype(np.float64)
+        if not math.isfinite(products[-1, -1]):
+            raise TrainingError("The gradient is no longer a number. Try --precision float32 or smaller weights.")
         way = _way_down(products)
         slope = float(products[-1] @ way)
         direction = _combine(*basis, tf.constant(way, x.dtype))

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
 import keras
 import numpy as np
@@ -16,7 +16,7 @@ from kerasapps.styling.descent import LBFGS, Adam
 from kerasapps.styling.objective import Objective, StyleLoss
 
 Start = Literal["content", "style", "noise", "blank", "statistics"]
-STARTS = ("content", "style", "noise", "blank", "statistics")
+STARTS = get_args(Start)
 FACTOR = math.sqrt(2)
 GREY = 127.5
 NOISE = 50.0  # standard deviation of noise, of 255
@@ -29,7 +29,8 @@ class Step:
     Args:
         step: Evaluations of loss and gradient so far, over all scales.
         scale: Height and width of the picture.
-        losses: "total" and its terms before their weights: "content", "style", "tv".
+        losses: "total" and its terms before their weights: "content", "style", "tv". Adam's are those of the picture
+            before the step, and before it is averaged.
         state: All that is needed to go on from here; see `stylize`.
         solution: The picture as the network sees it, float32 (1, H, W, 3), wherever it was computed.
     """
@@ -92,6 +93,7 @@ def stylize(
         UserError: If the picture gets too thin for the network.
         ValueError: If an argument makes no sense.
     """
+    _check_pictures(content, styles, start)
     _check(content, styles, style_weights, masks, size=size, steps=steps, smallest=smallest, style_scale=style_scale)
     sizes = scale_sizes(content.shape[:2], size=size, smallest=smallest)
     loss = StyleLoss(taps, objective, style_weights or [1.0] * len(styles), memory=memory)
@@ -186,6 +188,17 @@ def _beginning(start: Start | np.ndarray, content: tf.Tensor, style: tf.Tensor, 
         return tf.constant(noise.numpy() @ root.T + pixels.mean(0), content.dtype)
     grey = preprocess(np.full((1, *shape, 3), GREY, np.float32))
     return grey if start == "blank" else grey + NOISE * noise
+
+
+def _check_pictures(content, styles, start) -> None:
+    named = isinstance(start, str)
+    if named and start not in STARTS:
+        raise ValueError(f"`start` must be one of {', '.join(STARTS)}, or a picture. Received: start={start!r}")
+    pictures = {"content": [content], "styles": styles, "start": [] if named else [start]}
+    for name, values in pictures.items():
+        for value in values:
+            if value.ndim != 3 or value.shape[-1] != 3 or not value.size:
+                raise ValueError(f"`{name}` must be red, green and blue, (H, W, 3). Received: {value.shape}")
 
 
 def _check(content, styles, style_weights, masks, *, size, steps, smallest, style_scale) -> None:

@@ -127,12 +127,18 @@ class StyleLoss:
         memory: Bytes that the activations may take; by default as many as they need.
 
     Raises:
-        ValueError: If `memory` does not do for the smallest tile.
+        ValueError: If `taps` lack a layer of `objective`, or `memory` does not do for the smallest tile.
     """
 
     def __init__(
         self, taps: keras.Model, objective: Objective, style_weights: Sequence[float], *, memory: int | None = None
     ):
+        missing = set(objective.layers) - set(taps.output_names)
+        if missing:
+            raise ValueError(
+                f"`taps` must give every layer of `objective`. Received: {', '.join(taps.output_names)} without "
+                f"{', '.join(sorted(missing))}"
+            )
         self.taps = taps
         self.objective = objective
         self.style_weights = [weight / sum(style_weights) for weight in style_weights]

@@ -28,6 +28,16 @@ def test_the_largest_singular_value_becomes_one(kind):
     np.testing.assert_allclose(layer(x, training=False), inner(x) / largest, rtol=1e-3, atol=1e-5)
 
 
+def test_the_vectors_of_classes_are_normalised():
+    labels = np.array([2, 0])
+    inner = keras.layers.Embedding(3, 4)
+    layer = SpectralNormalization(inner, use_bias=False)
+    for _ in range(60):
+        layer(labels, training=True)
+    largest = np.linalg.svd(inner.embeddings.numpy(), compute_uv=False)[0]
+    np.testing.assert_allclose(layer(labels), inner(labels) / largest, rtol=1e-3)
+
+
 def test_calls_change_the_estimate_and_not_the_weights():
     x = rng.normal(size=(4, 3)).astype(np.float32)
     layer = built(SpectralNormalization(keras.layers.Dense(6, use_bias=False)), x)

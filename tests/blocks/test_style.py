@@ -62,12 +62,29 @@ def test_total_variation_by_hand():
     assert float(total_variation(image)) == pytest.approx(0.5 + 0.5)
 
 
+def test_a_single_row_or_pixel_has_a_total_variation():
+    image = np.zeros((1, 1, 2, 3), "float32")
+    image[0, 0, 0] = 255
+    assert float(total_variation(image)) == pytest.approx(1)
+    assert float(total_variation(image[:, :, :1])) == 0
+
+
 def test_l2_pooling_lies_between_the_others():
     features = np.abs(rng.normal(size=(1, 4, 6, 2))).astype("float32")
     low, middle, high = (np.asarray(POOLINGS[name](2)(features)) for name in ("average", "l2", "max"))
     assert (low <= middle).all()
     assert (middle <= high).all()
     np.testing.assert_allclose(middle[0, 0, 0, 0], np.sqrt(np.mean(features[0, :2, :2, 0] ** 2)), rtol=1e-5)
+
+
+def test_l2_pooling_is_safe_in_half_precision():
+    x = tf.constant(np.stack([np.zeros((4, 4, 2)), np.full((4, 4, 2), 1000.0)]), "float16")
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = POOLINGS["l2"](2, dtype="float16")(x)
+    assert y.dtype == tf.float16
+    np.testing.assert_allclose(y[1], 1000, rtol=1e-3)
+    assert np.isfinite(tape.gradient(y, x)).all()
 
 
 TARGET = rng.normal(size=(1, 3, 4, 2))

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -10,20 +11,23 @@ import pytest
 from PIL import Image
 
 from experiments import gan as experiment
+from experiments import gan_judge, gan_labels
 from experiments.cli import main
 from experiments.gan_figures import between, grid, neighbours_figure, png
 from experiments.gan_judge import alarm
 from experiments.gan_labels import choose_labelled, with_labelled
-from experiments.gan_network import Recipe, as_pixels, load_pictures, recipe_of, repeated
+from experiments.gan_network import Recipe, as_pixels, load_pictures, make_model, recipe_of, repeated
 from experiments.gan_points import compare_with_optimum, mode_scores
 from kerasapps.adversarial import Gan
-from kerasapps.applications.point_gan import build_point_discriminator
+from kerasapps.applications.point_gan import build_point_discriminator, build_point_generator
 from kerasapps.data.gaussians import Mixture, ring
-from kerasapps.runs import Options
+from kerasapps.runs import Options, start
+from kerasapps.training import History
 
+SMOKE = Options(smoke=True)
 COMMANDS = (experiment.train, experiment.search, experiment.evaluate, experiment.sample)
 TINY = {"generator": {"filters": 4, "noise_dim": 8}, "discriminator": {"filters": 4}}
-SMALL = ("--smoke", "--size", 8, "--epochs", 2, "--params", json.dumps(TINY), "--precision", "float32")
+SMALL = ("--smoke", "--size", 8, "--params", json.dumps(TINY), "--precision", "float32")
 
 
 def run(*arguments) -> None:
@@ -94,24 +98,35 @@ def test_the_moving_picture_has_a_frame_an_epoch(trained):
         assert picture.n_frames == 2
 
 
-def test_train_resumes(tmp_path):
-    options = (
-        "--smoke",
-        "--size",
-        8,
-        "--params",
-        json.dumps(TINY),
-        "--precision",
-        "float32",
-        "--out",
-        tmp_path / "run",
-    )
-    run("train", *options, "--epochs", 1)
+def test_train_resumes(tmp_path, monkeypatch, capsys):
+    options = (*SMALL, "--baseline", "--out", tmp_path / "run")
+    with monkeypatch.context() as patch:
+        patch.setattr(experiment, "train_lectures_loop", interrupt)
+        run("train", *options, "--epochs", 1)
+    assert "without the lectures' loop" in capsys.readouterr().out
+    assert "fid" in read(tmp_path / "run", "metrics.json")
     first = (tmp_path / "run" / "history.csv").read_text().splitlines()
-    run("train", *options, "--epochs", 2, "--resume")
+    # With as many updates as the network itself has had, each time.
+    for epochs, updates in ((1, 1), (2, 2)):
+        run("train", *options, "--epochs", epochs, "--resume")
+        assert (tmp_path / "run" / "baseline" / f"generator{updates}.keras").is_file()
+        assert "fid_baseline" in read(tmp_path / "run", "metrics.json")
     both = (tmp_path / "run" / "history.csv").read_text().splitlines()
     assert both[:2] == first
     assert len(both) == 3
+
+
+def interrupt(*arguments, **keywords):
+    raise KeyboardInterrupt
+
+
+def test_a_judge_that_was_interrupted_judges_nothing(tmp_path, monkeypatch):
+    stopped = History([], 0, interrupted=True, seconds=1.0)
+    monkeypatch.setattr(gan_judge.image_network, "train_network", lambda *_, **__: (None, stopped))
+    with pytest.raises(SystemExit) as left:
+        run("train", *SMALL, "--out", tmp_path / "run")
+    assert left.value.code == 130
+    assert not (tmp_path / "run" / "model.keras").exists()
 
 
 # --- sample and evaluate
@@ -120,6 +135,8 @@ def test_train_resumes(tmp_path):
 def test_sample_needs_nothing_but_the_run_folder(trained, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KERASAPPS_DATA", str(tmp_path / "none"))
+    # So few updates give pictures that differ by less than a grey level.
+    monkeypatch.setattr(experiment, "as_pixels", lambda images: as_pixels(images / np.abs(images).max()))
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
         run("sample", "--run", trained, "--n", 9, "--seed", seed, "--out", f"{name}.png")
     pictures = [np.asarray(Image.open(f"{name}.png")) for name in "abc"]
@@ -130,22 +147,42 @@ def test_sample_needs_nothing_but_the_run_folder(trained, tmp_path, monkeypatch,
     assert "--label must be one of 0, 1, 2" in refused(capsys, "sample", "--run", trained, "--label", "x")
 
 
-def test_evaluate_says_what_train_said(trained, capsys):
+def test_evaluate_says_what_train_said(trained, monkeypatch, capsys):
     capsys.readouterr()
     run("evaluate", "--run", trained)
     printed = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["fid", f"{read(trained, 'metrics.json')['fid']:.4f}"] in printed
+    # Of a test part that is larger than what is judged, only as many pictures are.
+    everything = experiment.real_pictures
+    monkeypatch.setattr(experiment, "real_pictures", lambda split, limit=20: everything(split, limit))
+    monkeypatch.setattr(experiment, "read_classes", lambda folder: {"digest": "another"})
+    run("evaluate", "--run", trained)
+    printed = capsys.readouterr().out
+    assert "judge_accuracy" in printed
+    assert "The pictures are not those of the training" in printed
 
 
 # --- points
 
 
-def test_points_are_reported_with_the_best_discriminator(tmp_path):
-    run("train", "--data", "gaussians", "--smoke", "--out", tmp_path / "run")
+def test_points_are_reported_with_the_best_discriminator(tmp_path, capsys):
+    options = ("--data", "gaussians", "--smoke", "--out", tmp_path / "run")
+    run("train", *options, "--epochs", 1)
+    # What was drawn before a resume is shown after it.
+    run("train", *options, "--epochs", 2, "--resume")
     metrics = read(tmp_path / "run", "metrics.json")
     assert metrics.keys() >= {"modes", "good_share", "optimum_gap", "modes_minimax", "optimum_gap_minimax"}
     names = {file.stem for file in (tmp_path / "run" / "figures").iterdir()}
     assert names >= {"points", "points_minimax", "over_time", "over_time_minimax"}
+    for command in ("evaluate", "sample"):
+        assert "was trained on points" in refused(capsys, command, "--run", tmp_path / "run")
+
+
+def test_the_original_game_stands_beside_minimax_with_a_penalty(tmp_path):
+    run("train", "--data", "gaussians", "--loss", "minimax", "--r1", 1, "--smoke", "--out", tmp_path / "run")
+    assert read(tmp_path / "run", "config.json")["settings"]["r1"] == 1
+    assert read(tmp_path / "run" / "minimax", "config.json")["settings"]["r1"] == 0
+    assert "original minimax" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_a_discriminator_finds_the_best_verdict():
@@ -165,6 +202,15 @@ def test_a_discriminator_finds_the_best_verdict():
     gap, maps = compare_with_optimum(gan, mixture, seed=0)
     assert gap["optimum_gap"] < 0.1  # of a verdict of 1/2 everywhere it is 0.2
     assert maps["D"].shape == maps["D*"].shape
+
+
+def test_the_best_discriminator_against_a_generator_that_says_one_thing():
+    generator = build_point_generator()
+    for weight in generator.weights:
+        weight.assign(0 * weight)
+    gap, maps = compare_with_optimum(Gan(generator, build_point_discriminator()), ring(), seed=0)
+    assert 0 < gap["optimum_gap"] < 1
+    assert np.nanmin(maps["D*"]) < 0.01
 
 
 def test_modes_are_counted():
@@ -195,12 +241,23 @@ def test_labelled_pictures_travel_beside_the_others():
     np.testing.assert_array_equal(inputs["labelled_image"][:20], few)
 
 
-def test_few_labels_are_compared_with_a_network_that_has_nothing_else(tmp_path):
+def test_few_labels_are_compared_with_a_network_that_has_nothing_else(tmp_path, capsys):
     run("train", *SMALL, "--labels", 20, "--draws", 2, "--out", tmp_path / "run")
     metrics = read(tmp_path / "run", "metrics.json")
     assert 0 <= metrics["error_semi_supervised"] <= 100
     assert 0 <= metrics["error_supervised"] <= 100
     assert "draw 2" in (tmp_path / "run" / "report.html").read_text()
+    assert "was trained with --labels" in refused(capsys, "evaluate", "--run", tmp_path / "run")
+
+
+def test_ctrl_c_ends_the_draws(tmp_path, monkeypatch):
+    network = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    done, stopped = (History([], 0, interrupted=flag, seconds=1.0) for flag in (False, True))
+    monkeypatch.setattr(gan_labels, "train_semi_supervised", lambda *_: (0.9, network, done))
+    monkeypatch.setattr(gan_labels, "train_supervised", lambda *_: (0.5, stopped))
+    run("train", *SMALL, "--labels", 20, "--draws", 2, "--out", tmp_path / "run")
+    html = (tmp_path / "run" / "report.html").read_text()
+    assert "mean over 1 draws. Interrupted" in html
 
 
 # --- pieces
@@ -241,9 +298,41 @@ def test_copies_are_told_from_new_pictures():
     assert neighbours_figure(new[:24], train, test)[1] > 0.8
 
 
-def test_a_collapse_is_told():
-    assert "has collapsed" in alarm(0.05)
-    assert alarm(0.9) == ""
+def test_what_goes_wrong_is_told():
+    good = [(9.0, 0.01), (1.0, 0.9), (1.5, 1.1)]
+    assert alarm(good) == ""
+    assert "has collapsed: its pictures are 5%" in alarm([*good, (2.0, 0.05)])
+    assert "has diverged: its Fréchet distance is 7.00, and that of its best epoch 1.00" in alarm([*good, (7.0, 0.9)])
+
+
+def test_a_collapse_is_told_when_it_begins(trained, tmp_path, capsys):
+    splits = load_pictures("digits", recipe_of("dcgan", "digits", Recipe(size=8), options=SMOKE), options=SMOKE)
+    begun = start("GAN", {"options": replace(SMOKE, out=tmp_path / "run")}, network="convolution")
+    (begun.folder / "history.csv").write_text("epoch,val_fid,val_diversity\n1,9,0.01\n2,3,0.8\n")
+    watch = gan_judge.Watch(begun, gan_judge.load_judge(trained), splits.validation, seed=0)
+    model = experiment.load_gan(trained)
+    for weight in model.averaged.weights:
+        weight.assign(0 * weight)
+    watch.set_model(model)
+    capsys.readouterr()
+    for epoch in (2, 3):
+        logs = {}
+        watch.on_epoch_end(epoch, logs)
+        assert logs["val_diversity"] < 0.01
+    said = capsys.readouterr().out
+    assert said.startswith("Epoch 3: The generator has collapsed")
+    assert said.count("collapsed") == 1
+    begun.close()
+
+
+def test_a_critic_with_a_gradient_penalty_is_not_normalised_by_the_batch():
+    given = Recipe(size=8, loss="wasserstein", gradient_penalty=10.0)
+    recipe = recipe_of("dcgan", "digits", given, options=SMOKE)
+    model = make_model(
+        arch="dcgan", params=TINY, recipe=recipe, seed=0, jit_compile=False, image_shape=(8, 8, 1), num_classes=10
+    )
+    names = {layer.name for layer in model.discriminator.layers}
+    assert not any(name.endswith("_bn") for name in names)
 
 
 # --- what a person can do wrong
@@ -253,9 +342,20 @@ def test_a_collapse_is_told():
     ("options", "sentence"),
     [
         (("--size", 10), "--size must be a multiple of 4. Received: 10"),
-        (("--epochs", 0), "--epochs must be above 0. Received: 0"),
+        (("--epochs", 0), "--epochs must be at least 1. Received: 0"),
         (("--loss", "wasserstein"), "`loss` 'wasserstein' needs `clip` or `gradient_penalty`"),
-        (("--draws", 0), "--draws must be at least 1. Received: 0"),
+        (("--draws", 0), "--draws must be at least 1, and above that needs --labels. Received: 0"),
+        (("--draws", 2), "--draws must be at least 1, and above that needs --labels. Received: 2"),
+        (("--labels", 20, "--loss", "hinge"), "--loss means nothing with --labels."),
+        (("--labels", 20, "--baseline"), "--baseline means nothing with --labels."),
+        (("--data", "gaussians", "--labels", 20), "--labels means nothing with --data gaussians."),
+        (("--data", "gaussians", "--params", '{"filters": 3}'), "not filters"),
+        (
+            ("--data", "gaussians", "--params", '{"generator": {"dimensions": 3}}'),
+            "These parameters are not for the generator of points: dimensions.",
+        ),
+        (("--real-labels", 1.0, 1.4), "must have different means from 0 to 1"),
+        (("--limit", 3), "digits leaves 3 pictures to validate or to test on, and scores need at least 4."),
         (("--params", '{"filters": 3}'), "not filters"),
         (
             ("--params", '{"generator": {"width": 3}}'),
@@ -287,6 +387,7 @@ def test_a_folder_without_pictures(tmp_path, capsys):
 def test_a_run_folder_without_a_generator(trained, tmp_path, capsys):
     said = refused(capsys, "sample", "--run", trained / "judge")
     assert "holds no generator" in said
+    assert "--seed must be at least 0" in refused(capsys, "sample", "--run", trained, "--seed", -1)
     (tmp_path / "empty").mkdir()
     assert "is not a run folder" in refused(capsys, "sample", "--run", tmp_path / "empty")
 

@@ -178,7 +178,7 @@ def test_adult_beside_gradient_boosting(tmp_path):
     [
         (("search", "--objective", "height"), "--objective must be total or one of age, income, gender"),
         (("train", "--missing", 1.5), "--missing must be in [0, 1)"),
-        (("train", "--epochs", 0), "--epochs must be above 0"),
+        (("train", "--epochs", 0), "--epochs must be at least 1"),
         (("train", "--params", '{"depth": 3}'), "--params do not fit this network"),
         (("train", "--data", "nowhere.csv"), "neither posts, adult nor a file"),
         (("compare", "--seeds", 0), "--seeds must be at least 1"),

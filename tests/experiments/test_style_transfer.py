@@ -1,21 +1,29 @@
 """The style-transfer experiment as a person runs it."""
 
+import gc
 import json
+import resource
+import sys
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image, ImageCms
 
 from experiments import style_painting
 from experiments import style_transfer as experiment
 from experiments.cli import main
 from experiments.style_features import encode, fold
+from experiments.style_network import Painting, activation_memory, memory_held, objective_of, prepare
 from kerasapps import build_style_taps, build_vgg, feature_taps
 from kerasapps.applications.style_transfer import NETWORKS
 from kerasapps.blocks.style import preprocess
 from kerasapps.data.pictures import read_photo
+from kerasapps.styling import PRESETS
+from kerasapps.styling.colors import YIQ
+from kerasapps.styling.loop import resize
 
 COMMANDS = (experiment.run, experiment.sweep, experiment.reconstruct, experiment.search, experiment.train_features)
 QUICK = ("--size", 48, "--smallest", 34, "--steps", 3)
@@ -70,7 +78,7 @@ def test_out_may_name_a_picture(painted):
         assert image.size == (48, 36)
     assert (painted / "c.png").read_bytes() == (folder / "result.png").read_bytes()
     html = (folder / "report.html").read_text()
-    for shown in ("Content, style and result", "The way there", "Losses", "python -m", "color.png"):
+    for shown in ("Content, style and result", "The way there", "Losses", "color.png"):
         assert shown in html
     assert {"total_loss", "content_loss", "style_loss", "tv_loss", "steps"} <= read(folder, "metrics.json").keys()
     assert read(folder, "metrics.json")["steps"] == 6
@@ -90,6 +98,59 @@ def test_a_finished_run_is_not_overwritten_and_resumes_to_the_same(painted, phot
     before = (painted / "c.png").read_bytes()
     run(*arguments, "--save-every", 2, "--resume")
     assert (painted / "c.png").read_bytes() == before
+
+
+def test_a_picture_that_no_run_painted_is_not_overwritten_by_resume(photos, tmp_path, capsys):
+    (tmp_path / "c.png").write_bytes(b"precious")
+    assert "c.png exists already" in refused(capsys, "run", *QUICK, "--resume", "--out", tmp_path / "c.png")
+
+
+def test_a_run_whose_pictures_have_changed_is_not_resumed(photos, tmp_path, capsys):
+    content = tmp_path / "content.png"
+    content.write_bytes((photos / "color.png").read_bytes())
+    arguments = ["run", *QUICK, "--content", content, "--out", tmp_path / "run"]
+    run(*arguments)
+    content.write_bytes((photos / "right.png").read_bytes())
+    assert "have changed: a resumed run keeps them" in refused(capsys, *arguments, "--resume")
+
+
+@pytest.mark.parametrize("end", ["Ctrl-C in the middle of a step", "out of memory", "killed"])
+def test_whatever_ends_it_it_is_resumed_to_where_it_would_have_ended(tmp_path, monkeypatch, capsys, end):
+    arguments = ["run", *QUICK, "--optimizer", "adam"]
+    run(*arguments, "--out", tmp_path / "whole")
+    monkeypatch.setattr(style_painting, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(style_painting, "SHARE", 0)
+    place = "thumbnail" if end.startswith("Ctrl-C") else "show"
+    function, calls = getattr(style_painting, place), []
+
+    def ends(*given, **named):
+        calls.append(None)
+        if len(calls) == 4:
+            errors = {"out of memory": tf.errors.ResourceExhaustedError(None, None, "OOM"), "killed": SystemExit(9)}
+            raise errors.get(end, KeyboardInterrupt())
+        return function(*given, **named)
+
+    monkeypatch.setattr(style_painting, place, ends)
+    if end == "out of memory":
+        assert "Out of memory: go on with --resume" in refused(capsys, *arguments, "--out", tmp_path / "parts")
+        assert (tmp_path / "parts" / "result.png").is_file()
+    elif end == "killed":
+        with pytest.raises(SystemExit):
+            run(*arguments, "--out", tmp_path / "parts")
+    else:
+        run(*arguments, "--out", tmp_path / "parts")
+    monkeypatch.undo()
+    gc.collect()  # the process that was ended lets go of the folder
+    run(*arguments, "--out", tmp_path / "parts", "--resume", "--max-memory", "90GB")
+    for name in ("result.png", "history.csv"):
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_no_number_keeps_the_best_so_far(tmp_path, capsys):
+    said = refused(capsys, "run", *QUICK, "--optimizer", "adam", "--learning-rate", 1e30, "--out", tmp_path / "run")
+    assert "The loss became" in said
+    assert "The best so far is in" in said
+    assert (tmp_path / "run" / "result.png").is_file()
 
 
 def test_interrupted_it_keeps_the_best_and_resumes_to_where_it_would_have_ended(tmp_path, monkeypatch, capsys):
@@ -136,9 +197,48 @@ def test_colours_several_styles_masks_and_a_start(photos, tmp_path, colors):
         "--style-weights", 1, 3, "--style-scale", 0.8, "--masks", photos / "left.png", photos / "right.png",
         "--colors", colors, "--start", photos / "black.png", "--out", tmp_path / "c.jpg")  # fmt: skip
     assert (tmp_path / "c" / "result.jpg").is_file()
+
+
+@pytest.mark.parametrize("colors", ["style", "free", "luminance", "histogram"])
+def test_what_the_network_sees_of_colours(photos, colors):
+    painting = Painting(
+        content=photos / "color.png", style=(photos / "black.png",), colors=colors, smallest=48, size=48
+    )
+    canvas = prepare(painting, seed=0)
+    content, style, seen = canvas.content.pixels, canvas.styles[0], canvas.arguments["styles"][0]
+    wanted = {
+        "style": (style, style),
+        "free": (content, style),
+        "luminance": (content @ YIQ[0][:, None], content @ YIQ[0][:, None]),
+        "histogram": (content, content),
+    }
+    for found, expected in zip((canvas.shown, seen), wanted[colors], strict=True):
+        np.testing.assert_allclose(found.mean((0, 1)), np.ones(3) * expected.mean((0, 1)), atol=2)
     if colors == "luminance":
-        chroma = np.ptp(read_photo(tmp_path / "c.jpg").pixels, -1)
-        assert chroma.max() > 20
+        step = next(canvas.steps(steps=1))
+        chroma, given = (picture @ YIQ.T[:, 1:] for picture in (canvas.picture(step), step.image))
+        resized = resize(content, step.scale).numpy() @ YIQ.T[:, 1:]
+        assert np.median(np.abs(chroma - resized)) < 0.1 < np.median(np.abs(given - resized))
+
+
+def test_a_preset_counts_where_nothing_else_is_given():
+    assert objective_of(Painting(preset="vgg16")) == PRESETS["vgg16"]
+    painting = Painting(preset="vgg16", style_layers=("block1_conv1=2", "block2_conv1"), style_weight=5.0)
+    objective = objective_of(painting)
+    assert objective.style_layers == {"block1_conv1": 2.0, "block2_conv1": 1.0}
+    assert objective.content_layers == {"block5_conv1": 1.0}
+    assert (objective.content_weight, objective.style_weight, objective.normalise) == (0.1, 5.0, False)
+
+
+def test_memory_that_was_given_back_may_be_used_again():
+    if sys.platform == "darwin" or tf.config.list_physical_devices("GPU"):
+        pytest.skip("measured in another way")
+    held = memory_held()
+    np.ones(400_000_000, np.uint8).sum()
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    assert held - 1e8 < memory_held() < most - 2e8
+    left = activation_memory(Painting(max_memory=f"{most // 10**6 + 1000}MB", size=64), (48, 64))
+    assert left > 1.1e9
 
 
 def test_presets_layers_and_weights(tmp_path):
@@ -167,7 +267,9 @@ def test_sweep_shows_every_pair(tmp_path, capsys):
 
 
 def test_reconstruct_shows_every_layer(tmp_path):
-    run("reconstruct", "--smoke", "--style-layers", "block1_conv1", "block2_conv1", "--out", tmp_path / "run")
+    run("reconstruct", "--smoke", "--style-layers", "block1_conv1=2", "block2_conv1", "--out", tmp_path / "run")
+    part = read(tmp_path / "run" / "style_block2_conv1", "config.json")["settings"]
+    assert part["style_layers"] == ["block1_conv1=2.0", "block2_conv1=1.0"]
     metrics = read(tmp_path / "run", "metrics.json")
     assert {"content_loss_block2_conv1", "style_loss_block2_conv1"} <= metrics.keys()
     assert (tmp_path / "run" / "figures" / "reconstructions.png").is_file()
@@ -178,6 +280,39 @@ def test_search_writes_params_that_run_takes(tmp_path):
     metrics = read(tmp_path / "search", "metrics.json")
     assert metrics["distance"] <= metrics["distance_baseline"]
     run("run", "--smoke", "--params", tmp_path / "search" / "best.json", "--out", tmp_path / "run")
+
+
+def test_params_may_name_pictures(photos, tmp_path):
+    params = {"content": str(photos / "color.png"), "style": [str(photos / "grey.jpg")], "style_weight": 3}
+    run("run", "--smoke", "--params", json.dumps(params), "--out", tmp_path / "run")
+    assert "color.png in the style of grey.jpg" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_features_are_trained_written_and_painted_with(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("dark", "light"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for i in range(20):
+            pixels = rng.integers(0, 128, (32, 32, 3), np.uint8) + np.uint8(127 * (name == "light"))
+            Image.fromarray(pixels).save(tmp_path / "data" / name / f"{i}.png")
+    path = tmp_path / "features.h5"
+    run("train-features", "--smoke", "--data", tmp_path / "data", "--weights", path, "--out", tmp_path / "run")
+    card = read(tmp_path, "features.json")
+    assert card["accuracy"] == read(tmp_path / "run", "metrics.json")["accuracy"]
+    assert card["data"] == str(tmp_path / "data")
+    run("run", "--smoke", "--weights", path, "--out", tmp_path / "painted")
+
+
+def test_features_of_grey_pictures_are_refused(tmp_path, capsys):
+    arguments = ("--smoke", "--data", "digits", "--weights", tmp_path / "x.h5", "--out", tmp_path / "run")
+    assert "--data digits is grey" in refused(capsys, "train-features", *arguments)
+
+
+def test_features_are_not_trained_for_a_file_that_cannot_be_written(tmp_path, capsys):
+    (tmp_path / "here.h5").write_bytes(b"precious")
+    for name, said in {"here.h5": "exists already", "no/where.h5": "there is no folder", "x.txt": "end in .h5"}.items():
+        assert said in refused(capsys, "train-features", "--weights", tmp_path / name, "--out", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_folded_features_are_those_of_the_classifier():
@@ -232,6 +367,9 @@ def test_trained_features_are_small_and_can_be_painted_with(tmp_path):
         (("--strategy", "mirrored"), "--strategy mirrored has nothing to share"),
         (("--save-every", 0), "--save-every must be at least 1"),
         (("--params", '{"depth": 3}'), "no option of a painting: depth"),
+        (("--params", '{"size": "big"}'), "--size takes int. Received: big"),
+        (("--params", '{"optimizer": "sgd"}'), "--optimizer must be one of lbfgs, adam. Received: sgd"),
+        (("--params", '{"style": 3}'), "--style takes Path. Received: 3"),
     ],
 )
 def test_one_clear_sentence(photos, tmp_path, capsys, arguments, message):
@@ -247,6 +385,8 @@ def test_one_clear_sentence(photos, tmp_path, capsys, arguments, message):
         ("brush=1,2", "There is no option --brush"),
         ("size", "An axis is OPTION=VALUE"),
         ("size=x", "--size takes int"),
+        ("size=64,0", "--size must be above 0"),
+        ("style_weights=1+x", "--style-weights takes float"),
         ("pooling=min", "--pooling must be one of"),
         ("start=noise", "must name two options"),
     ],

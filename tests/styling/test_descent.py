@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 from scipy.optimize import minimize
 
+from kerasapps.errors import TrainingError
 from kerasapps.styling.descent import LBFGS, Adam
 
 SHAPE = (1, 5, 4, 3)
@@ -89,6 +90,14 @@ def test_lbfgs_backs_out_of_where_there_is_no_number():
     state, lowest, _ = descend(LBFGS(first_move=100.0), 60, wall)
     assert np.isfinite(lowest)
     assert np.isfinite(state["x"]).all()
+
+
+def test_lbfgs_tells_a_gradient_that_is_no_number_from_the_bottom():
+    def broken(x):
+        return tf.reduce_sum(x), x * np.nan, tf.reduce_sum(x)
+
+    with pytest.raises(TrainingError, match="The gradient is no longer a number"):
+        descend(LBFGS(), 5, broken)
 
 
 def test_adam_moves_by_its_learning_rate_first_and_averages_without_bias():

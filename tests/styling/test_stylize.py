@@ -1,6 +1,7 @@
 """The loss, whole and in tiles, and the loop from sizes to sizes."""
 
 import re
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -105,6 +106,31 @@ def test_a_mask_says_where_a_style_applies(taps):
     assert gradient[:, 40:].max() == 0
 
 
+def test_styles_count_by_their_weights(taps):
+    styles = [preprocess(style)[None] for style in (STYLE, CONTENT[::-1, :, ::-1])]
+    losses = []
+    for weights in ([1, 0], [0, 1], [1, 3]):
+        loss = StyleLoss(taps, SMALL, weights)
+        loss.aim(preprocess(CONTENT)[None], styles, None)
+        losses.append(float(loss(noise())[2]["style"]))
+    assert losses[2] == pytest.approx(0.25 * losses[0] + 0.75 * losses[1], rel=1e-4)
+    assert losses[0] != pytest.approx(losses[1], rel=0.01)
+
+
+def test_the_style_is_seen_at_its_scale(taps, monkeypatch):
+    seen, aim = [], StyleLoss.aim
+    monkeypatch.setattr(StyleLoss, "aim", lambda *given: (seen.append(given[2][0].shape[1:3]), aim(*given))[1])
+    paint(taps, steps=1, style_scale=0.5)
+    assert seen == [(17, 24)]
+
+
+def test_total_variation_smooths(taps):
+    rough, smooth = (
+        paint(taps, start="noise", objective=replace(SMALL, tv_weight=weight))[-1].losses["tv"] for weight in (0, 1000)
+    )
+    assert smooth < rough / 2
+
+
 def test_one_weight_means_the_same_at_any_size(taps):
     losses = {}
     for size in (48, 96):
@@ -175,6 +201,15 @@ def test_a_thin_picture_is_refused_in_a_sentence(taps):
         next(stylize(np.zeros((5000, 10, 3)), [STYLE], taps=taps, objective=SMALL, size=48))
 
 
+def test_a_picture_of_one_row_works_where_the_network_lets_it():
+    objective = Objective(content_layers={"block1_conv2": 1.0}, style_layers={"block1_conv1": 1.0})
+    taps = build_style_taps(network="compact", layers=objective.layers)
+    row = np.full((1, 500, 3), 90, "float32")
+    *_, last = stylize(row, [STYLE], taps=taps, objective=objective, size=48, smallest=48, steps=3)
+    assert last.scale == (1, 48)
+    assert np.isfinite(last.losses["total"])
+
+
 def test_no_number_ends_in_a_sentence(taps):
     with pytest.raises(TrainingError, match="The loss became nan in step"):
         paint(taps, start=np.full_like(CONTENT, np.nan))
@@ -226,6 +261,9 @@ def test_bfloat16_paints_the_same_picture(taps):
     ("change", "message"),
     [
         ({"size": 0}, "`size` must be above 0"),
+        ({"start": "contents"}, "`start` must be one of content, style, noise, blank, statistics, or a picture"),
+        ({"start": np.zeros((4, 4))}, "`start` must be red, green and blue, (H, W, 3). Received: (4, 4)"),
+        ({"objective": Objective()}, "`taps` must give every layer of `objective`. Received: "),
         ({"style_weights": (1.0, 2.0)}, "`style_weights` must be as many as styles, 1"),
         ({"style_weights": (-1.0,)}, "`style_weights` must be 0 or more"),
         (
