@@ -12,7 +12,6 @@ from PIL import Image
 
 from experiments import gan as experiment
 from experiments import gan_judge, gan_labels
-from experiments.cli import main
 from experiments.gan_figures import between, grid, neighbours_figure, png
 from experiments.gan_judge import alarm
 from experiments.gan_labels import choose_labelled, with_labelled
@@ -23,29 +22,13 @@ from kerasapps.applications.point_gan import build_point_discriminator, build_po
 from kerasapps.data.gaussians import Mixture, ring
 from kerasapps.runs import Options, start
 from kerasapps.training import History
+from tests.experiments.commands import commands, read
+
+run, refused = commands("experiments.gan", experiment.train, experiment.search, experiment.evaluate, experiment.sample)
 
 SMOKE = Options(smoke=True)
-COMMANDS = (experiment.train, experiment.search, experiment.evaluate, experiment.sample)
 TINY = {"generator": {"filters": 4, "noise_dim": 8}, "discriminator": {"filters": 4}}
 SMALL = ("--smoke", "--size", 8, "--params", json.dumps(TINY), "--precision", "float32")
-
-
-def run(*arguments) -> None:
-    main("experiments.gan", *COMMANDS, args=[str(argument) for argument in arguments])
-
-
-def refused(capsys, *arguments) -> str:
-    """Runs a command that must end with status 2 and returns what it said."""
-    with pytest.raises(SystemExit) as left:
-        run(*arguments)
-    assert left.value.code == 2
-    said = capsys.readouterr().err.strip()
-    assert "Traceback" not in said
-    return said
-
-
-def read(folder: Path, name: str):
-    return json.loads((folder / name).read_text())
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """The image-classification experiment as a person runs it: commands in, run folders and answers out."""
 
 import csv
-import json
 import math
 import os
 import shutil
@@ -18,7 +17,6 @@ from sklearn.datasets import load_digits
 
 from experiments import image_classification as experiment
 from experiments import searching
-from experiments.cli import main
 from experiments.image_network import (
     NETWORKS,
     Recipe,
@@ -33,27 +31,13 @@ from kerasapps.data.pictures import read_picture
 from kerasapps.runs import Options
 from kerasapps.runs import start as start_run
 from kerasapps.search_report import BASELINE, SearchResult, Trial
+from tests.experiments.commands import commands, read
+
+run, refused = commands(
+    "experiments.image_classification", experiment.train, experiment.search, experiment.evaluate, experiment.predict
+)
 
 ROOT = Path(__file__).parent.parent.parent
-COMMANDS = (experiment.train, experiment.search, experiment.evaluate, experiment.predict)
-
-
-def run(*arguments) -> None:
-    main("experiments.image_classification", *COMMANDS, args=[str(argument) for argument in arguments])
-
-
-def refused(capsys, *arguments) -> str:
-    """Runs a command that must end with status 2 and returns what it said."""
-    with pytest.raises(SystemExit) as left:
-        run(*arguments)
-    assert left.value.code == 2
-    said = capsys.readouterr().err.strip()
-    assert "Traceback" not in said
-    return said
-
-
-def read(folder: Path, name: str):
-    return json.loads((folder / name).read_text())
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 from experiments import qa, qa_babi
-from experiments.cli import main
 from experiments.qa_network import recipe_of, train_network
 from experiments.qa_results import evaluate_model
 from kerasapps import build_question_answering
@@ -23,24 +22,11 @@ from kerasapps.data.question_answering import split_stories
 from kerasapps.data.stories import make_questions, write_stories
 from kerasapps.runs import Options
 from kerasapps.runs import start as start_run
+from tests.experiments.commands import commands
+
+run, refused = commands("experiments.qa", qa.train, qa.search, qa.evaluate, qa.predict, qa_babi.babi)
 
 ROOT = Path(__file__).parent.parent.parent
-COMMANDS = (qa.train, qa.search, qa.evaluate, qa.predict, qa_babi.babi)
-
-
-def run(*arguments) -> None:
-    main("experiments.qa", *COMMANDS, args=[str(argument) for argument in arguments])
-
-
-def refused(capsys, *arguments) -> str:
-    """Runs a command that must end with status 2 and returns its one sentence."""
-    with pytest.raises(SystemExit) as left:
-        run(*arguments)
-    assert left.value.code == 2
-    said = capsys.readouterr().err.strip()
-    assert "Traceback" not in said
-    assert len(said.splitlines()) == 1
-    return said
 
 
 @pytest.fixture(scope="module")

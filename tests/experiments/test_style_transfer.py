@@ -14,7 +14,6 @@ from PIL import Image, ImageCms
 
 from experiments import style_painting
 from experiments import style_transfer as experiment
-from experiments.cli import main
 from experiments.style_features import encode, fold
 from experiments.style_network import Painting, activation_memory, memory_held, objective_of, prepare
 from kerasapps import build_style_taps, build_vgg, feature_taps
@@ -24,25 +23,18 @@ from kerasapps.data.pictures import read_photo
 from kerasapps.styling import PRESETS
 from kerasapps.styling.colors import YIQ
 from kerasapps.styling.loop import resize
+from tests.experiments.commands import commands, read
 
-COMMANDS = (experiment.run, experiment.sweep, experiment.reconstruct, experiment.search, experiment.train_features)
+run, refused = commands(
+    "experiments.style_transfer",
+    experiment.run,
+    experiment.sweep,
+    experiment.reconstruct,
+    experiment.search,
+    experiment.train_features,
+)
+
 QUICK = ("--size", 48, "--smallest", 34, "--steps", 3)
-
-
-def run(*arguments) -> None:
-    main("experiments.style_transfer", *COMMANDS, args=[str(argument) for argument in arguments])
-
-
-def refused(capsys, *arguments) -> str:
-    """Runs a command that must end with status 2 and returns what it said."""
-    with pytest.raises(SystemExit) as left:
-        run(*arguments)
-    assert left.value.code == 2
-    return " ".join(capsys.readouterr().err.split())
-
-
-def read(folder: Path, name: str):
-    return json.loads((folder / name).read_text())
 
 
 @pytest.fixture(scope="module")
