@@ -29,6 +29,7 @@ from experiments.image_network import (
     Arch,
     Recipe,
     load_pictures,
+    params_of,
     recipe_of,
     space_of,
     train_network,
@@ -42,7 +43,6 @@ from experiments.image_results import (
     predictions_table,
     published_table,
 )
-from experiments.params import read_params
 from experiments.searching import finish_trial, options_of, search_and_report, trial_options
 from kerasapps.complexity import count_flops, measure_speed
 from kerasapps.data.images import ImageSplits, resizer
@@ -71,7 +71,8 @@ def train(
         data: "digits" (1,797 handwritten digits, needs no download), "mnist", "fashion_mnist", "cifar10", "cifar100", a
             folder with one sub-folder of pictures a class, or a tar archive of one.
         arch: Which network.
-        params: Arguments of its builder: a best.json written by `search`, or JSON such as '{"width": 2.0}'.
+        params: Arguments of its builder in place of those that suit the digits: a best.json written by `search`, or
+            JSON such as '{"width": 2.0}'; '{}' is the network as the builder makes it.
         recipe: How it is trained, where that is not to follow from the architecture.
         patience: Stop after so many passes without a better one; by default never.
         options: Options that every experiment shares.
@@ -86,7 +87,9 @@ def train(
         )
     splits = load_and_tell(data, recipe, options=options)
     write_classes(run, splits)
-    model, history = train_network(run, splits, arch=arch, recipe=recipe, params=read_params(params), patience=patience)
+    model, history = train_network(
+        run, splits, arch=arch, recipe=recipe, params=params_of(arch, data, params), patience=patience
+    )
     if history.interrupted:
         print("Interrupted: what there is was evaluated and is saved.")
     metrics, probabilities = evaluate_model(model, splits, flip=recipe.flip)
@@ -148,7 +151,7 @@ def search(
     search_and_report(
         run,
         trial,
-        space_of(arch, recipe.size),
+        space_of(arch, data, recipe.size),
         what=arch,
         arguments={"data": data, "arch": arch, "recipe": asdict(recipe), "shared": trial_options(run)},
         tuner=tuner,

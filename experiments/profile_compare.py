@@ -70,7 +70,10 @@ def compare(
     summary = f"One network for {', '.join(heads)} against one of the same size for each, from texts of {source.data}."
     headline = [name for name in metrics if name.startswith("loss_of")][:6]
     run.finish(metrics, summary=summary, headline=headline, blocks=[table, figure(results, heads, shares)])
-    print_table(table)
+    # A terminal is too narrow for the ranges.
+    shown = [i for i, name in enumerate(table.columns) if not name.startswith("range")]
+    rows = [[row[i] for i in shown] for row in table.rows]
+    print_table(replace(table, columns=[table.columns[i] for i in shown], rows=rows))
     print(f"\n{run.folder / 'report.html'}")
 
 
@@ -107,7 +110,7 @@ def summarise(
                 for kind, network in (("joint", JOINT), ("separate", name))
             }
             gain = better * (reached["joint"] - reached["separate"])  # (seeds,)
-            cells: list = [f"{name}, {'error' if better < 0 else '% right'}, {share:.0%} of labels removed"]
+            cells: list = [f"{name}, {'error' if better < 0 else '% right'}, {share:.0%} removed"]
             losses: list = []
             for kind, values in reached.items():
                 metrics[f"{merit}_{kind}_{share:g}"] = float(np.median(values))
@@ -116,22 +119,23 @@ def summarise(
                 losses.append(None if share == shares[0] else unit * loss)
                 if share != shares[0]:
                     metrics[f"loss_of_{name}_{kind}_{share:g}"] = loss
-            rows.append([*cells, *losses, unit * float(np.median(gain)), f"{int((gain > 0).sum())} of {len(gain)}"])
+            rows.append([*cells, *losses, unit * float(np.median(gain)), f"{int((gain > 0).sum())}/{len(gain)}"])
     columns = [
         "",
         "joint",
-        "seeds",
+        "range",
         "separate",
-        "seeds",
+        "range of separate",
         "joint loses",
         "separate loses",
-        "joint is better by",
+        "joint better by",
         "seeds",
     ]
     caption = (
         f"Test part, medians over {len(seeds)} seeds and their range. Joint: one network with all heads; separate: one "
-        "of the same size for each label. Both train with the same recipe on the same rows. What a network "
-        "loses is counted from the first share; the last column counts the seeds in which joint is better."
+        "of the same size for each label. Both train with the same recipe on the same rows, of whose labels a share is "
+        "removed. What a network loses is counted from the first share; the last column counts the seeds in which "
+        "joint is better."
     )
     return Table("One network or several", columns, rows, caption, digits=2), metrics
 

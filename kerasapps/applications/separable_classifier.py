@@ -93,13 +93,14 @@ def smallest_side(stages: int, depth: int, padding: str) -> int:
     return side
 
 
-def search_space(hp) -> dict:
-    """Returns arguments for `build_separable_classifier`; each default equals the builder's."""
+def search_space(hp, **start) -> dict:
+    """Returns arguments for `build_separable_classifier`; each default equals the builder's, or what `start` gives."""
+    start = {"padding": "valid", "batch_norm": False} | start
     return {
         "width": hp.Float("width", 0.5, 3.0, step=0.5, default=1.0),
         "depth": hp.Int("depth", 1, 3, default=2),
         "dense_units": hp.Int("dense_units", 32, 256, step=32, default=32),
-        "padding": hp.Choice("padding", ["valid", "same"], default="valid"),
-        "batch_norm": hp.Boolean("batch_norm", default=False),
+        "padding": hp.Choice("padding", ["valid", "same"], default=start["padding"]),
+        "batch_norm": hp.Boolean("batch_norm", default=start["batch_norm"]),
         "dropout": hp.Float("dropout", 0.0, 0.5, step=0.1, default=0.0),
     }

@@ -22,6 +22,7 @@ from experiments.image_network import (
     Recipe,
     load_pictures,
     make_model,
+    params_of,
     recipe_of,
     space_of,
     train_network,
@@ -187,9 +188,18 @@ def test_every_configuration_of_a_search_fits_the_size(size, depth, padding):
     hp = keras_tuner.HyperParameters()
     hp.Fixed("depth", depth)
     hp.Fixed("padding", "valid")
-    params = space_of("separable", size)(hp)
+    params = space_of("separable", "mnist", size)(hp)
     assert params["padding"] == padding
     NETWORKS["separable"].build(image_shape=(size, size, 3), num_classes=2, **params)
+
+
+def test_a_search_begins_with_what_train_would_take():
+    suited = params_of("separable", "digits", None)
+    assert suited == {"padding": "same", "batch_norm": True}
+    assert suited.items() <= space_of("separable", "digits", 32)(keras_tuner.HyperParameters()).items()
+    assert params_of("separable", "digits", "{}") == params_of("separable", "mnist", None) == {}
+    sizes = [recipe_of("separable", data, Recipe(), options=Options()).size for data in ("digits", "cifar10")]
+    assert sizes == [32, 64]
 
 
 def test_what_the_command_line_leaves_open_follows_from_architecture_and_data():

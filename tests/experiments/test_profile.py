@@ -77,7 +77,7 @@ def test_compare_has_one_row_a_head_and_share(tmp_path, capsys):
             for share in ("0", "0.5"):
                 assert f"{name}_{kind}_{share}" in metrics
     assert "loss_of_age_joint_0.5" in metrics
-    assert "joint is better by" in (tmp_path / "run" / "report.html").read_text()
+    assert "joint better by" in (tmp_path / "run" / "report.html").read_text()
     run("compare", "--smoke", "--seeds", 1, "--out", tmp_path / "run", "--resume", "--workers", 1)
     assert read(tmp_path / "run", "metrics.json")["age_mae_joint_0"] == metrics["age_mae_joint_0"]
 
