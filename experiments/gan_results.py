@@ -39,10 +39,10 @@ def score_table(scores: Mapping[str, Mapping[str, float]], floor: float) -> Tabl
     caption = (
         f"Features of {NAME}: this is not the Inception FID, and comparable only under the same judge. Training "
         f"pictures themselves have a Fréchet distance of {floor:.2f}. Precision: share of the samples among real "
-        "pictures; recall: share of the real pictures among samples. Confident: the judge is at least 90 % sure of a "
-        "class."
+        "pictures; recall: share of the real pictures among samples. Sure: share of the samples of whose class the "
+        "judge is at least 90 % sure. Spread: of their features, as a share of that of real pictures."
     )
-    columns = ["generator", "Fréchet", "KID", "precision", "recall", "classes", "confident", "diversity"]
+    columns = ["", "Fréchet", "KID", "precision", "recall", "classes", "sure", "spread"]
     return Table("Scores on the test part", columns, rows, caption, digits=3)
 
 
