@@ -12,11 +12,21 @@ from kerasapps import distribution
 distribution.split_cpu()
 
 
+def start_afresh() -> None:
+    keras.config.set_dtype_policy("float32")
+    keras.utils.set_random_seed(0)
+
+
 @pytest.fixture(autouse=True)
 def _fresh_keras():
     """Starts each test with the same seed and number format, whatever the one before it set."""
-    keras.config.set_dtype_policy("float32")
-    keras.utils.set_random_seed(0)
+    start_afresh()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _fresh_fixtures():
+    """The same for the fixtures of a module, which are made before that."""
+    start_afresh()
 
 
 def pytest_collection_modifyitems(items):
