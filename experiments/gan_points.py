@@ -58,7 +58,7 @@ def mode_scores(mixture: Mixture, points: np.ndarray) -> dict[str, float]:
     counts = np.bincount(modes[modes >= 0], minlength=len(mixture.centres))
     missing = np.maximum(len(points) / len(counts) - counts, 0).sum() / len(points)
     return {
-        "modes": float((counts >= 0.2 * len(points) / len(counts)).sum()),
+        "modes": int((counts >= 0.2 * len(points) / len(counts)).sum()),
         "good_share": float((modes >= 0).mean()),
         "missed": float(missing),
     }

@@ -102,7 +102,7 @@ def class_coverage(probabilities: np.ndarray) -> dict[str, float]:
     some = shares[shares > 0]
     enough = max(1.0, 0.1 * count / classes)
     return {
-        "classes_covered": float((np.bincount(found[sure], minlength=classes) >= enough).sum()),
+        "classes_covered": int((np.bincount(found[sure], minlength=classes) >= enough).sum()),
         "confident_share": float(sure.mean()),
         "class_balance": float(abs((some * np.log(some)).sum()) / np.log(classes)),
     }

@@ -15,12 +15,13 @@ def commands(prog: str, *functions: Callable) -> tuple[Callable, Callable]:
     def run(*arguments) -> None:
         main(prog, *functions, args=[str(argument) for argument in arguments])
 
-    def refused(capsys, *arguments) -> str:
+    def refused(capsys, *arguments, lines: int = 1) -> str:
         with pytest.raises(SystemExit) as left:
             run(*arguments)
         assert left.value.code == 2
         said = capsys.readouterr().err.strip()
-        assert "Traceback" not in said
+        # One sentence, but for what tyro says of options that there are not.
+        assert len([line for line in said.splitlines() if line]) == lines or "full helptext" in said, said
         return " ".join(said.split())
 
     return run, refused

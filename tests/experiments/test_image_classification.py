@@ -300,7 +300,7 @@ def test_predict_goes_on_after_a_corrupt_picture(trained, digits, tmp_path, caps
 def test_predict_without_any_readable_picture(trained, digits, capsys):
     for file in digits:
         file.write_bytes(b"\x89PNG")
-    said = refused(capsys, "predict", "--run", trained, *digits)
+    said = refused(capsys, "predict", "--run", trained, *digits, lines=len(digits) + 1)
     assert said.endswith(" None of the pictures could be read.")
     assert "digit0.png is not a JPEG" in refused(capsys, "predict", "--run", trained, digits[0])
     assert refused(capsys, "predict", "--run", trained).startswith("No picture was given")
