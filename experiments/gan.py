@@ -3,7 +3,7 @@
 python -m experiments.gan train
 python -m experiments.gan train --data mnist --arch lectures --baseline
 python -m experiments.gan train --data gaussians
-python -m experiments.gan train --labels 100 --draws 3
+python -m experiments.gan train --data mnist --labels 100 --draws 3
 python -m experiments.gan search --tuner bayesian --max-trials 20
 python -m experiments.gan evaluate --run runs/NAME
 python -m experiments.gan sample --run runs/NAME --n 64 --seed 3 --out grid.png
@@ -70,8 +70,8 @@ def train(
     Args:
         data: "digits" (1,797 handwritten digits, needs no download), "mnist", "fashion_mnist", "cifar10", "cifar100", a
             folder with one sub-folder of pictures a class, a tar archive of one, or "gaussians", points in the plane.
-        arch: Which pair of networks; by default dcgan, and with --labels that of the lectures, whose discriminator is
-            not normalised by batches.
+        arch: Which pair of networks; by default dcgan, and with --labels mixed, the generator of DCGAN against the
+            lectures' discriminator, which is not normalised by batches.
         params: Arguments of the builders: a best.json written by `search`, or JSON such as
             '{"generator": {"filters": 32}}'.
         recipe: How they are trained, where that is not to follow from the architecture.
@@ -83,7 +83,7 @@ def train(
         options: Options that every experiment shares.
     """
     check_options(dict(locals()))
-    arch = arch or ("dcgan" if labels is None else "lectures")
+    arch = arch or ("dcgan" if labels is None else "mixed")
     settings = dict(locals())
     recipe = recipe_of("points" if data == POINTS else arch, data, settings.pop("recipe"), options=options)
     network = "matmul" if data == POINTS else "convolution"
@@ -160,6 +160,7 @@ def search(
     settings = dict(locals())
     if data == POINTS:
         raise UserError("`search` is for pictures: --data must be one of them. Received: gaussians")
+    space = space_of(arch)
     recipe = recipe_of(arch, data, settings.pop("recipe"), options=options)
     run = start("GAN search", settings | asdict(recipe), network="convolution", free=["workers"])
     splits = load_and_tell(data, recipe, options=options)
@@ -174,7 +175,7 @@ def search(
     search_and_report(
         run,
         trial,
-        space_of(arch),
+        space,
         what=arch,
         # One judge for all: distances by different ones cannot be compared.
         arguments={

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 import keras
@@ -23,7 +23,7 @@ from kerasapps.optimizers import Adam
 from kerasapps.runs import Options, Run
 from kerasapps.training import History, fit
 
-Arch = Literal["lectures", "dcgan", "resnet"]
+Arch = Literal["lectures", "dcgan", "resnet", "mixed"]
 # What is not for --params: the data and the recipe decide, and a name is for code.
 DECIDED = DECIDED_BY_DATA | {"classifies", "dimensions"}
 # Pictures of an epoch at least: of a small set an epoch is several passes, or most of the time would go into scores.
@@ -87,12 +87,13 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Pair:
-    """One architecture: its builders, their search spaces, and how it is trained."""
+    """One architecture: its builders, their search spaces, how it is trained, and arguments that replace defaults."""
 
     generator: Callable[..., keras.Model]
     discriminator: Callable[..., keras.Model]
-    spaces: tuple[Callable[..., dict[str, Any]], Callable[..., dict[str, Any]]]
+    spaces: tuple[Callable[..., dict[str, Any]], Callable[..., dict[str, Any]]] | None
     recipe: dict[str, Any]
+    params: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 PLAIN = asdict(Rules()) | {
@@ -121,6 +122,14 @@ PAIRS = {
         resnet_gan.build_resnet_discriminator,
         (resnet_gan.search_space_resnet_generator, resnet_gan.search_space_resnet_discriminator),
         PLAIN | {"conditional": True, "loss": "hinge", "discriminator_steps": 2},
+    ),
+    # For few labels: a discriminator that is kept from learning its pictures by heart, and a generator that keeps up.
+    "mixed": Pair(
+        dcgan.build_dcgan_generator,
+        gan.build_discriminator,
+        None,
+        PLAIN | {"epochs": 40, "batch_size": 50, "learning_rate": 1e-3},
+        {"generator": {"filters": 32}, "discriminator": {"filters": 32, "units": 128, "noise": 0.5, "dropout": 0.5}},
     ),
 }
 # Without R1 the game of points circles around the modes and ends in one of them.
@@ -151,6 +160,8 @@ def recipe_of(arch: Arch | Literal["points"], data: str, given: Recipe, *, optio
 
 def space_of(arch: Arch) -> Callable[..., dict[str, Any]]:
     """Returns the search space of a pair: arguments of both builders."""
+    if PAIRS[arch].spaces is None:
+        raise UserError(f"--arch {arch} is for `train --labels`, and has no space to search.")
     generator, discriminator = PAIRS[arch].spaces
     return lambda hp: {"generator": generator(hp), "discriminator": discriminator(hp)}
 
@@ -208,8 +219,9 @@ def build_pair(
         "discriminator": {"num_classes": num_classes} | ({"classifies": True} if classifies else {}),
     }
     decided = {part: values | {"image_shape": tuple(image_shape)} for part, values in decided.items()}
-    builders = {part: getattr(PAIRS[arch], part) for part in decided}
-    return build_networks(builders, params, decided, what=f"--arch {arch}")
+    pair = PAIRS[arch]
+    builders = {part: getattr(pair, part) for part in decided}
+    return build_networks(builders, params, decided, usual=pair.params, what=f"--arch {arch}")
 
 
 def build_networks(
@@ -217,6 +229,7 @@ def build_networks(
     params: dict[str, Any],
     decided: Mapping[str, dict[str, Any]],
     *,
+    usual: Mapping[str, dict[str, Any]],
     what: str,
 ) -> tuple[keras.Model, keras.Model]:
     """Builds a generator and a discriminator.
@@ -225,6 +238,7 @@ def build_networks(
         builders: Those of "generator" and of "discriminator".
         params: Their arguments as `--params` gives them.
         decided: Their arguments that are not for `--params`.
+        usual: Their arguments where `params` say nothing, if not the builders' defaults.
         what: What the networks are, for people.
 
     Raises:
@@ -241,7 +255,7 @@ def build_networks(
             strange = ", ".join(sorted(given.keys() - known)) if isinstance(given, dict) else str(given)
             raise UserError(f"These parameters are not for the {part} of {what}: {strange}.")
         with fitting(given, f"the {part} of {what}"):
-            networks.append(build(**decided.get(part, {}), **given))
+            networks.append(build(**decided.get(part, {}), **usual.get(part, {}) | given))
     return tuple(networks)
 
 

@@ -72,7 +72,7 @@ def train_points(
     splits = load_gaussians(mixture, seed=run.options.seed, limit=limit)
     with run.strategy.scope():
         builders = {"generator": build_point_generator, "discriminator": build_point_discriminator}
-        networks = build_networks(builders, params, {}, what="points")
+        networks = build_networks(builders, params, {}, usual={}, what="points")
         model = Gan(*networks, rules=recipe.rules, seed=run.options.seed)
         compile_gan(model, recipe, jit_compile=run.jit_compile)
     rows = recipe.batch_size * recipe.discriminator_steps

@@ -15,11 +15,21 @@ from experiments import gan_judge, gan_labels
 from experiments.gan_figures import between, grid, neighbours_figure, png
 from experiments.gan_judge import alarm
 from experiments.gan_labels import choose_labelled, with_labelled
-from experiments.gan_network import Recipe, as_pixels, load_pictures, make_model, recipe_of, repeated
+from experiments.gan_network import (
+    Recipe,
+    as_pixels,
+    build_pair,
+    load_pictures,
+    make_model,
+    recipe_of,
+    repeated,
+    space_of,
+)
 from experiments.gan_points import compare_with_optimum, mode_scores
 from kerasapps.adversarial import Gan
 from kerasapps.applications.point_gan import build_point_discriminator, build_point_generator
 from kerasapps.data.gaussians import Mixture, ring
+from kerasapps.errors import UserError
 from kerasapps.runs import Options, start
 from kerasapps.training import History
 from tests.experiments.commands import commands, read
@@ -318,6 +328,14 @@ def test_a_critic_with_a_gradient_penalty_is_not_normalised_by_the_batch():
 
 
 # --- what a person can do wrong
+
+
+def test_the_pair_for_few_labels_has_arguments_of_its_own_and_no_space():
+    _, network = build_pair("mixed", {"discriminator": {"units": 16}}, image_shape=(8, 8, 1), num_classes=3)
+    assert network.get_layer("noise").stddev == 0.5
+    assert network.get_layer("dense").units == 16
+    with pytest.raises(UserError, match="--arch mixed is for `train --labels`"):
+        space_of("mixed")
 
 
 @pytest.mark.parametrize(
