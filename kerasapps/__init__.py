@@ -13,6 +13,7 @@ from kerasapps.applications.multi_head_text import build_multi_head_text, build_
 from kerasapps.applications.multimodal_price import build_multimodal_price
 from kerasapps.applications.point_gan import build_point_discriminator, build_point_generator
 from kerasapps.applications.question_answering import build_question_answering
+from kerasapps.applications.quick_residual_classifier import build_quick_residual_classifier
 from kerasapps.applications.residual_classifier import build_residual_classifier
 from kerasapps.applications.resnet_gan import build_resnet_discriminator, build_resnet_generator
 from kerasapps.applications.separable_classifier import build_separable_classifier
@@ -47,6 +48,7 @@ __all__ = [
     "build_point_generator",
     "build_profile",
     "build_question_answering",
+    "build_quick_residual_classifier",
     "build_residual_classifier",
     "build_resnet_discriminator",
     "build_resnet_generator",

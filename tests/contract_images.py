@@ -8,6 +8,7 @@ from kerasapps.applications import (
     classic,
     densenet,
     inception_classifier,
+    quick_residual_classifier,
     residual_classifier,
     separable_classifier,
     style_transfer,
@@ -18,6 +19,7 @@ from kerasapps.applications import (
 SPACES = {
     "build_separable_classifier": separable_classifier.search_space,
     "build_residual_classifier": residual_classifier.search_space,
+    "build_quick_residual_classifier": quick_residual_classifier.search_space,
     "build_inception_classifier": inception_classifier.search_space,
     "build_xception": xception.search_space,
     "build_perceptron": classic.search_space_perceptron,
@@ -111,6 +113,7 @@ def image_contracts(contract) -> list:
         _style_taps(contract),
         *_separable(row),
         *_residual(row),
+        *_quick_residual(row),
         *_inception(row),
         *_xception(row),
         row(classic.build_perceptron, "perceptron", (6, 5, 2), 1, dense(6 * 5 * 2, 8, 6, 3), dense_units=(8, 6)),
@@ -250,15 +253,25 @@ def _residual(row) -> list:
     post = kernels + (1 + 2 + 3) * normalisation(4) + 3 * normalisation(6) + dense(6, 3)
     pre = kernels + (2 + 2 + 1) * normalisation(4) + 2 * normalisation(6) + dense(6, 3)
     biases = kernels + (1 + 2 + 3) * 4 + 3 * 6 + dense(6, 3)
-    # A stem of 5 filters, and a projection in the first block as well.
-    pooled = post + conv(3, 3, 5, bias=False) - conv(3, 3, 4, bias=False) + normalisation(5)
-    pooled += conv(3, 5, 4, bias=False) - conv(3, 4, 4, bias=False) + conv(1, 5, 4, bias=False)
     return [
         row(build, "post", (8, 10, 3), 4, post, refused, **widths),
         row(build, "pre", (8, 10, 3), 4, pre, refused, preactivation=True, **widths),
         row(build, "plain", (8, 10, 3), 4, biases, refused, batch_norm=False, **widths),
-        row(build, "pooled", (8, 10, 3), 4, pooled, refused, max_pool=True, stem_filters=5, **widths),
     ]
+
+
+def _quick_residual(row) -> list:
+    build = quick_residual_classifier.build_quick_residual_classifier
+    widths = "`stem_filters` and `filters` must be at least 1, for one stage or more. Received: stem_filters="
+    refused = [
+        ({"filters": ()}, f"{widths}5, filters=()"),
+        ({"filters": (4, 0)}, f"{widths}5, filters=(4, 0)"),
+        ({"stem_filters": 0}, f"{widths}0, filters=(4, 6)"),
+        ({"score_scale": 0.0}, "`score_scale` must be above 0. Received: score_scale=0.0"),
+    ]
+    kernels = [conv(3, *channels, bias=False) for channels in ((3, 5), (5, 4), (4, 4), (4, 6), (6, 6))]
+    count = sum(kernels) + normalisation(5) + 2 * normalisation(4) + 2 * normalisation(6) + 6 * 3
+    return [row(build, "quick", (8, 10, 3), 1, count, refused, stem_filters=5, filters=(4, 6))]
 
 
 def _inception(row) -> list:

@@ -15,8 +15,6 @@ def build_residual_classifier(
     num_classes: int,
     depth: int = 20,
     filters: Sequence[int] = (16, 32, 64),
-    stem_filters: int | None = None,
-    max_pool: bool = False,
     preactivation: bool = False,
     batch_norm: bool = True,
     dropout: float = 0.0,
@@ -26,16 +24,13 @@ def build_residual_classifier(
 
     References: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, section 4.2; with `preactivation`
     "Identity Mappings in Deep Residual Networks", ECCV 2016; with wider stages Zagoruyko and Komodakis, "Wide Residual
-    Networks", BMVC 2016; with `max_pool` the places of the pools are those of Page, "How to Train Your ResNet", 2018.
+    Networks", BMVC 2016.
 
     Args:
         image_shape: Height, width and channels in pixels.
         num_classes: Number of classes, at least 2.
         depth: Layers with weights, 6n + 2 with n blocks in each of the three stages: 8, 14, 20, 26 ...
         filters: Filters of the three stages, which see the picture at full, half and quarter size.
-        stem_filters: Filters of the convolution before the stages; by default as many as the first stage has.
-        max_pool: Whether each stage begins with a convolution and a max pool, the first one too: the stages then see
-            the picture at half, quarter and eighth size, and no convolution steps over pixels.
         preactivation: Whether a block normalises and activates before its convolutions, not after them.
         batch_norm: Whether to normalise.
         dropout: Share of the features dropped in training, in [0, 1).
@@ -64,7 +59,7 @@ def build_residual_classifier(
     # Deviation: where shapes differ the paper pads the shortcut with zeros; here it is projected, its option B.
     x = conv_block(
         x,
-        filters=filters[0] if stem_filters is None else stem_filters,
+        filters=filters[0],
         activation=None if preactivation else "relu",
         batch_norm=batch_norm and not preactivation,
         use_bias=not batch_norm,
@@ -75,8 +70,7 @@ def build_residual_classifier(
             x = residual_block(
                 x,
                 filters=width,
-                strides=2 if block == 1 and (stage > 1 or max_pool) else 1,
-                max_pool=max_pool,
+                strides=2 if block == 1 and stage > 1 else 1,
                 preactivation=preactivation,
                 batch_norm=batch_norm,
                 name=f"stage{stage}_block{block}",
@@ -96,7 +90,6 @@ def search_space(hp) -> dict:
     """Returns arguments for `build_residual_classifier`; each default equals the builder's."""
     return {
         "depth": hp.Int("depth", 8, 32, step=6, default=20),
-        "max_pool": hp.Boolean("max_pool", default=False),
         "preactivation": hp.Boolean("preactivation", default=False),
         "dropout": hp.Float("dropout", 0.0, 0.5, step=0.1, default=0.0),
     }

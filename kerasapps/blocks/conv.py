@@ -34,6 +34,7 @@ def conv_block(
     activation: str | None = "relu",
     batch_norm: bool = True,
     use_bias: bool | None = None,
+    kernel_initializer: str | keras.initializers.Initializer = "he_normal",
     name: str,
 ):
     """Convolves, pools, normalises and activates: (B, H, W, C) -> (B, H / strides / pool, W / strides / pool, filters).
@@ -46,7 +47,7 @@ def conv_block(
         strides=strides,
         padding=padding,
         use_bias=not batch_norm if use_bias is None else use_bias,
-        kernel_initializer="he_normal",
+        kernel_initializer=kernel_initializer,
         name=f"{name}_conv",
     )(x)
     if pool > 1:
@@ -88,32 +89,27 @@ def residual_block(
     *,
     filters: int,
     strides: int = 1,
-    max_pool: bool = False,
     preactivation: bool = False,
     batch_norm: bool = True,
     name: str,
 ):
     """Adds to a picture what two 3x3 convolutions make of it: (B, H, W, C) -> (B, H / strides, W / strides, filters).
 
-    The picture is added as it is where the shapes agree, else after a linear 1x1 projection. With `max_pool` no
-    convolution steps over pixels: the first one sees them all, and the largest of `strides` x `strides` goes on.
+    The picture is added as it is where the shapes agree, else after a linear 1x1 projection.
 
     References: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016; with `preactivation`, which
     normalises and activates before each convolution, "Identity Mappings in Deep Residual Networks", ECCV 2016.
     """
-    pool, strides = (strides, 1) if max_pool else (1, strides)
     # A normalisation that follows later makes a bias as superfluous as one that follows at once.
     shared = {"batch_norm": batch_norm and not preactivation, "use_bias": not batch_norm, "activation": None}
     entry = activation_block(x, batch_norm=batch_norm, name=f"{name}_pre") if preactivation else x
-    y = conv_block(entry, filters=filters, strides=strides, pool=pool, name=f"{name}_1", **shared)  # (B, H', W', F)
+    y = conv_block(entry, filters=filters, strides=strides, name=f"{name}_1", **shared)  # (B, H', W', F)
     if preactivation:
         y = activation_block(y, batch_norm=batch_norm, name=f"{name}_mid")
     else:
         y = layers.ReLU(name=f"{name}_1_relu")(y)
     y = conv_block(y, filters=filters, name=f"{name}_2", **shared)
-    if pool > 1:
-        entry = layers.MaxPooling2D(pool, padding="same", name=f"{name}_shortcut_pool")(entry)
-    if pool == strides == 1 and x.shape[-1] == filters:
+    if strides == 1 and x.shape[-1] == filters:
         shortcut = x
     else:
         shortcut = conv_block(entry, filters=filters, kernel_size=1, strides=strides, name=f"{name}_shortcut", **shared)

@@ -157,19 +157,6 @@ def test_a_projection_with_stride_takes_every_second_pixel():
     np.testing.assert_array_equal(np.squeeze(model(x)), [[0, 2], [8, 10]])
 
 
-@pytest.mark.parametrize("preactivation", [True, False])
-def test_with_a_max_pool_the_largest_of_four_pixels_goes_on(preactivation):
-    arguments = {"filters": 1, "strides": 2, "max_pool": True, "preactivation": preactivation, "batch_norm": False}
-    model = build(conv.residual_block, (4, 5, 1), **arguments)
-    x = np.arange(20.0).reshape(1, 4, 5, 1)
-    largest = np.array([[6, 8, 9], [16, 18, 19]])
-    # The projection alone, then the convolutions alone, the first of which sees every pixel.
-    fill(model, b_1_conv=(0, 0), b_2_conv=(0, 0), b_shortcut_conv=(1, 0))
-    np.testing.assert_array_equal(np.squeeze(model(x)), largest)
-    fill(model, b_1_conv=(1, 0), b_2_conv=(1, 0), b_shortcut_conv=(0, 0))
-    np.testing.assert_array_equal(np.squeeze(model(x)), largest)
-
-
 # --- inception, dense
 
 

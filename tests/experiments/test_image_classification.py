@@ -147,6 +147,7 @@ TINY = {
     "separable": {"filters": [[4, 4], [4, 4]]},
     "inception": {"filters": [8], "blocks": 0},
     "residual": {"depth": 8, "filters": [4, 4, 4]},
+    "quick_residual": {"stem_filters": 4, "filters": [4, 4]},
     "xception": {"stem": [4, 4], "entry": [4], "middle_blocks": 0, "exit_filters": [4, 4, 4]},
     "perceptron": {},
     "mnist_network": {},
