@@ -85,6 +85,7 @@ def sweep(
         painting: All other options.
         options: Options that every experiment shares.
     """
+    check_folder(options)
     painting = painting_of(painting, options=options)
     (down, values), (across, others) = read_axis(rows), read_axis(columns)
     if down == across:
@@ -119,6 +120,7 @@ def reconstruct(*, painting: Painting = Painting(size=256, colors="free"), optio
         painting: The layers are its --style-layers, from the picture on; everything else but --start counts.
         options: Options that every experiment shares.
     """
+    check_folder(options)
     painting = painting_of(painting, options=options)
     held = start("Style reconstruction", asdict(painting) | {"options": options}, network="convolution", free=FREE)
     weights = objective_of(painting).style_layers
@@ -166,6 +168,16 @@ def split_out(options: Options) -> tuple[Options, Path | None]:
     if options.out.exists() and not (options.resume and (folder / "config.json").exists()):
         raise UserError(f"{options.out} exists already. Choose another --out.")
     return replace(options, out=folder), options.out
+
+
+def check_folder(options: Options) -> None:
+    """Refuses an --out that names a picture, where a folder is written.
+
+    Raises:
+        UserError: So it says.
+    """
+    if options.out is not None and options.out.suffix.lower() in SUFFIXES:
+        raise UserError(f"--out must name a folder here, not a picture. Received: {options.out}")
 
 
 def read_axis(text: str) -> tuple[str, list]:

@@ -269,9 +269,12 @@ def test_reconstruct_shows_every_layer(tmp_path):
 
 def test_search_writes_params_that_run_takes(tmp_path):
     run("search", "--smoke", "--max-trials", 1, "--out", tmp_path / "search")
-    metrics = read(tmp_path / "search", "metrics.json")
-    assert metrics["distance"] <= metrics["distance_baseline"]
+    best = read(tmp_path / "search", "best.json")
     run("run", "--smoke", "--params", tmp_path / "search" / "best.json", "--out", tmp_path / "run")
+    settings = read(tmp_path / "run", "config.json")["settings"]
+    assert {name: settings[name] for name in ("style_weight", "tv_weight", "pooling")} == {
+        name: best[name] for name in ("style_weight", "tv_weight", "pooling")
+    }
 
 
 def test_params_may_name_pictures(photos, tmp_path):
@@ -369,6 +372,12 @@ def test_one_clear_sentence(photos, tmp_path, capsys, arguments, message):
     said = refused(capsys, "run", "--smoke", *arguments, "--out", tmp_path / "run")
     assert message in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("command", ["sweep", "reconstruct"])
+def test_what_makes_many_pictures_writes_a_folder(command, tmp_path, capsys):
+    said = refused(capsys, command, "--smoke", "--out", tmp_path / "many.png")
+    assert said.startswith("--out must name a folder here, not a picture.")
 
 
 @pytest.mark.parametrize(
