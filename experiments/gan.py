@@ -50,7 +50,7 @@ IDLE_WITH_LABELS = {
     *("loss", "real_labels", "fake_labels", "flip", "joint_batches", "gradient_penalty", "r1"),
     *("conditional", "baseline", "patience"),
 }
-IDLE_FOR_POINTS = {"arch", "size", "conditional", "flip_pictures", "baseline", "labels"}
+IDLE_FOR_POINTS = {"arch", "size", "conditional", "flip_pictures", "baseline", "labels", "entropy"}
 
 
 def train(
@@ -273,6 +273,8 @@ def check_options(settings: dict) -> None:
     if given & idle:
         what = "with --labels" if data != POINTS else f"with --data {POINTS}"
         raise UserError(f"--{min(given & idle).replace('_', '-')} means nothing {what}.")
+    if "entropy" in given and labels is None:
+        raise UserError("--entropy needs --labels: only then are there pictures without.")
     if draws < 1 or (draws > 1 and labels is None):
         raise UserError(f"--draws must be at least 1, and above that needs --labels. Received: {draws}")
 

@@ -1,6 +1,8 @@
 """Semi-supervised classification by a GAN: the discriminator tells K classes, and the generator matches its features.
 
-Reference: Salimans et al., "Improved Techniques for Training GANs", NeurIPS 2016, sections 3.1 and 5.
+References: Salimans et al., "Improved Techniques for Training GANs", NeurIPS 2016, sections 3.1 and 5; for the entropy
+Grandvalet and Bengio, "Semi-supervised Learning by Entropy Minimization", NeurIPS 2004, and in a GAN Dai et al., "Good
+Semi-supervised Learning That Requires a Bad GAN", NeurIPS 2017.
 """
 
 import keras
@@ -16,7 +18,8 @@ class SemiSupervisedGan(Gan):
 
     Batches hold "image" (B, H, W, C), whose classes are not looked at, "labelled_image" of the same shape, and the
     target "label" int32 (B,), the classes of the latter. In evaluation "label" is that of "image". The loss of `Rules`
-    is not used: the verdicts' is cross-entropy, and the generator's the distance between the mean features.
+    is not used: the verdicts' is cross-entropy, and the generator's the distance between the mean features. With
+    `entropy` above 0 the discriminator is also to be sure of the class of rows whose class it is not told.
     """
 
     def more_metrics(self) -> tuple[str, ...]:
@@ -25,13 +28,18 @@ class SemiSupervisedGan(Gan):
 
     def discriminator_objective(self, inputs: dict, targets: dict, fake, seeds: Seeds):
         """Returns the cross-entropy of the labelled rows' classes and that of the verdicts on all the others."""
-        real_verdict = self.judge(self._blur(inputs[self.sample_name], seeds), training=True)["verdict"]
+        real = self.judge(self._blur(inputs[self.sample_name], seeds), training=True)
+        real_verdict = real["verdict"]
         fake_verdict = self.judge(self._blur(fake, seeds), training=True)["verdict"]
         scores = self.judge(self._blur(inputs[f"labelled_{self.sample_name}"], seeds), training=True)["label"]
         self._note(real_verdict=real_verdict, fake_verdict=fake_verdict, accuracy=_right(targets["label"], scores))
         labelled = keras.losses.sparse_categorical_crossentropy(targets["label"], scores, from_logits=True)
         verdicts = cross_entropy(1.0, real_verdict) + cross_entropy(0.0, fake_verdict)
-        return tf.reduce_mean(labelled) + tf.reduce_mean(verdicts) / 2
+        loss = tf.reduce_mean(labelled) + tf.reduce_mean(verdicts) / 2
+        if self.rules.entropy:
+            logs = tf.nn.log_softmax(real["label"])  # (B, K)
+            loss += self.rules.entropy * tf.reduce_mean(tf.reduce_sum(-tf.exp(logs) * logs, axis=-1))
+        return loss
 
     def generator_objective(self, fake, real, label, seeds: Seeds):
         """Returns the squared distance between the mean features of generated and of real rows."""

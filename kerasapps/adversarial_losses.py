@@ -36,6 +36,7 @@ class Rules:
         clip: Largest size of a weight of the discriminator; 0 for any.
         gradient_penalty: Weight of the penalty on slopes other than 1 between real and generated rows.
         r1: Weight of the penalty on slopes at real rows.
+        entropy: Weight of the entropy of the classes of rows without labels, which only a `SemiSupervisedGan` has.
         average: How much of the averaged generator stays in an update, in [0, 1).
 
     References: clipping: Arjovsky et al., "Wasserstein GAN", ICML 2017; gradient penalty: Gulrajani et al., NeurIPS
@@ -59,6 +60,7 @@ class Rules:
     clip: float = 0.0
     gradient_penalty: float = 0.0
     r1: float = 0.0
+    entropy: float = 0.0
     average: float = 0.999
 
     def __post_init__(self):
@@ -68,7 +70,7 @@ class Rules:
             **dict.fromkeys(("discriminator_steps", "generator_steps"), ("at least 1", lambda value: value >= 1)),
             **dict.fromkeys(("average", "flip"), ("in [0, 1)", lambda value: 0 <= value < 1)),
             **dict.fromkeys(
-                ("instance_noise", "instance_noise_steps", "clip", "gradient_penalty", "r1"),
+                ("instance_noise", "instance_noise_steps", "clip", "gradient_penalty", "r1", "entropy"),
                 ("at least 0", lambda value: value >= 0),
             ),
             **dict.fromkeys(

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import kerasapps
 from kerasapps import distribution
-from kerasapps.adversarial import Gan, train_alternately
+from kerasapps.adversarial import Gan, Seeds, train_alternately
 from kerasapps.adversarial_classifier import SemiSupervisedGan
 from kerasapps.adversarial_losses import Rules
 from kerasapps.data.splits import Split, Splits
@@ -335,6 +335,25 @@ def test_the_classifier_learns_its_labels():
     gan.fit(inputs, targets, epochs=30, batch_size=8, verbose=0)
     result = gan.evaluate({"image": inputs["labelled_image"]}, targets, verbose=0, return_dict=True, batch_size=8)
     assert result["accuracy"] > 0.9  # a guess is right on a third
+
+
+def test_the_entropy_of_rows_without_labels_by_hand():
+    def objective(entropy: float) -> tuple[float, float]:
+        keras.utils.set_random_seed(0)
+        generator = networks("lectures")[0]
+        discriminator = kerasapps.build_discriminator(
+            image_shape=SHAPE, num_classes=3, classifies=True, units=32, filters=8, dropout=0.0, noise=0.0
+        )
+        gan = SemiSupervisedGan(generator, discriminator, rules=Rules(entropy=entropy))
+        inputs, targets = semi_rows()
+        scores = discriminator({"image": inputs["image"]})["label"]
+        p = keras.ops.convert_to_numpy(keras.ops.softmax(scores))
+        seeds = Seeds(tf.constant([0, 1]))
+        loss = gan.discriminator_objective(inputs, targets, tf.constant(inputs["labelled_image"]), seeds)
+        return float(loss), float(-(p * np.log(p)).sum(-1).mean())
+
+    (plain, _), (loss, expected) = objective(0.0), objective(2.0)
+    assert loss - plain == pytest.approx(2 * expected, rel=1e-4)
 
 
 # --- the lectures' loop

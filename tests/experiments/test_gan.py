@@ -332,7 +332,7 @@ def test_a_critic_with_a_gradient_penalty_is_not_normalised_by_the_batch():
 
 def test_the_pair_for_few_labels_has_arguments_of_its_own_and_no_space():
     _, network = build_pair("mixed", {"discriminator": {"units": 16}}, image_shape=(8, 8, 1), num_classes=3)
-    assert network.get_layer("noise").stddev == 0.5
+    assert network.get_layer("noise").stddev == 0.3
     assert network.get_layer("dense").units == 16
     with pytest.raises(UserError, match="--arch mixed is for `train --labels`"):
         space_of("mixed")
@@ -346,6 +346,7 @@ def test_the_pair_for_few_labels_has_arguments_of_its_own_and_no_space():
         (("--loss", "wasserstein"), "`loss` 'wasserstein' needs `clip` or `gradient_penalty`"),
         (("--draws", 0), "--draws must be at least 1, and above that needs --labels. Received: 0"),
         (("--draws", 2), "--draws must be at least 1, and above that needs --labels. Received: 2"),
+        (("--entropy", 0.3), "--entropy needs --labels"),
         (("--labels", 20, "--loss", "hinge"), "--loss means nothing with --labels."),
         (("--labels", 20, "--baseline"), "--baseline means nothing with --labels."),
         (("--data", "gaussians", "--labels", 20), "--labels means nothing with --data gaussians."),
