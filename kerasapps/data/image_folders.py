@@ -86,8 +86,8 @@ def read_tree(path: Path, *, size: int, memory_mib: int) -> PictureSet:
         memory_mib: Above this size of the decoded pictures a folder is kept as names of files.
 
     Returns:
-        Pictures by part, in the order of their names; 3 channels. Notes name the files that were skipped, and count
-        those whose endings are of no picture.
+        Pictures by part, in the order of their names; 3 channels. Notes name the files that were skipped, count those
+        whose endings are of no picture, and tell of several sizes.
 
     Raises:
         DataError: If there are no pictures, fewer than two classes or fewer than two pictures in one, a folder is named
@@ -103,7 +103,8 @@ def read_tree(path: Path, *, size: int, memory_mib: int) -> PictureSet:
         entries, keep = read_archive(path, around), True
     # What is in an archive twice counts once: the last one, as when it is unpacked.
     found: dict[Place, np.ndarray | bytes | DataError] = {}
-    for place, image in decode(entries, size=size, root=path):
+    sizes: set[tuple[int, int]] = set()
+    for place, image in decode(entries, size=size, root=path, seen=sizes):
         readable = not isinstance(image, DataError)
         found[place] = os.fsencode(path.joinpath(*place)) if readable and not keep else image
         if keep and len(found) > room:
@@ -119,6 +120,8 @@ def read_tree(path: Path, *, size: int, memory_mib: int) -> PictureSet:
     notes = (f"{skipped} and are skipped. {_some(problems)}",) if problems else ()
     if around.others:
         notes += (f"Files with other endings, which are ignored: {around.others}.",)
+    if len(sizes) > 1:
+        notes += (f"The pictures are of {len(sizes):,} sizes: of each the middle square is used, scaled to one size.",)
     pictures = {place: image for place, image in found.items() if not isinstance(image, DataError)}
     if not path.is_dir():
         wrapping = _wrapping(list(found))
@@ -200,15 +203,20 @@ def open_archive(path: Path) -> Iterator[tarfile.TarFile]:
         raise DataError(f"{printable(path)} is not a whole tar archive.") from None
 
 
-def decode(entries: Iterable[Entry], *, size: int, root: Path) -> Iterator[tuple[Place, np.ndarray | DataError]]:
-    """Yields each picture as uint8 (size, size, 3), or the error that says why it cannot be read."""
+def decode(
+    entries: Iterable[Entry], *, size: int, root: Path, seen: set[tuple[int, int]]
+) -> Iterator[tuple[Place, np.ndarray | DataError]]:
+    """Yields each picture as uint8 (size, size, 3), or the error that says why it cannot be read; `seen` gets the sizes
+    that they have in the files.
+    """
 
     def read(entry: Entry) -> np.ndarray | DataError:
         place, contents = entry
         if isinstance(contents, DataError):
             return contents
         try:
-            return read_picture(contents, size=size, channels=CHANNELS, name=printable(root.joinpath(*place)))
+            name = printable(root.joinpath(*place))
+            return read_picture(contents, size=size, channels=CHANNELS, name=name, seen=seen)
         except DataError as error:
             return error
 

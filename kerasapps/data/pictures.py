@@ -32,7 +32,14 @@ TURNS = {
 }
 
 
-def read_picture(source: str | Path | bytes, *, size: int | None, channels: int, name: str | None = None) -> np.ndarray:
+def read_picture(
+    source: str | Path | bytes,
+    *,
+    size: int | None,
+    channels: int,
+    name: str | None = None,
+    seen: set[tuple[int, int]] | None = None,
+) -> np.ndarray:
     """Reads a JPEG, PNG, WebP, BMP, GIF (its first frame) or TIFF picture.
 
     Transparent parts become white, 16 bits of grey are scaled to 8, and the rotation that a camera noted is applied.
@@ -42,6 +49,7 @@ def read_picture(source: str | Path | bytes, *, size: int | None, channels: int,
         size: Side of the square that the middle of the picture is cut and scaled to; None keeps the picture as it is.
         channels: 1 for grey, 3 for red, green and blue.
         name: What messages call the picture, by default the file's path.
+        seen: Gets width and height of the picture as it is in the file.
 
     Returns:
         uint8 (H, W, C).
@@ -55,6 +63,8 @@ def read_picture(source: str | Path | bytes, *, size: int | None, channels: int,
     if size is not None and size < 1:
         raise ValueError(f"`size` must be at least 1. Received: size={size}")
     with _opened(source, name) as image:
+        if seen is not None:
+            seen.add(image.size)
         if size is not None:
             image.draft(None, (2 * size, 2 * size))  # twice the size, so that the last step still smooths
         image = _flat(_upright(image), "L" if channels == 1 else "RGB")

@@ -102,6 +102,13 @@ def test_hidden_and_other_files_are_ignored(tmp_path):
     assert splits.notes == ("Files with other endings, which are ignored: 2.",)
 
 
+def test_pictures_of_several_sizes_are_said_to_be_scaled(tmp_path):
+    fill(tmp_path)
+    Image.new("RGB", (40, 60)).save(tmp_path / "red" / "large.jpg")
+    splits = load_images(str(tmp_path), size=8)
+    assert splits.notes == ("The pictures are of 2 sizes: of each the middle square is used, scaled to one size.",)
+
+
 @pytest.mark.parametrize("ending", ["jfif", "jpe"])
 def test_rare_endings_of_jpeg_files(tmp_path, ending):
     fill(tmp_path)
