@@ -61,7 +61,8 @@ def main(prog: str, *commands: Callable, args: Sequence[str] | None = None) -> N
 def print_table(table: Table) -> None:
     """Prints a report's table to the terminal."""
     text = rich.text.Text  # as it is: in a plain string rich would look for markup, and names may hold any character
-    shown = rich.table.Table(title=text(table.title, "table.title"), box=rich.box.SIMPLE_HEAD)
+    look = {"box": rich.box.SIMPLE_HEAD, "collapse_padding": True, "pad_edge": False}
+    shown = rich.table.Table(title=text(table.title, "table.title"), **look)
     longest = max((len(str(row[0])) for row in table.rows), default=0)
     for i, column in enumerate(table.columns):
         # A name stays on one line; a path may take several, or it would leave no room for what is said of it.

@@ -122,7 +122,7 @@ def curves_figure(rows: Sequence[dict[str, float]], rules: Rules, *, best_epoch:
     epochs = np.arange(1, len(rows) + 1)
     figure = new_figure(WIDTH + 2, 3.6)
 
-    def draw(position: int, title: str, names: dict[str, str], levels: dict[str, float | None]) -> None:
+    def draw(position: int, title: str, names: dict[str, str], levels: dict[str, float | None]) -> matplotlib.axes.Axes:
         axes = add_axes(figure, 1, 3, position, xlabel="epoch", title=title)
         for i, (name, label) in enumerate(names.items()):
             axes.plot(epochs, [row.get(name, np.nan) for row in rows], label=label, color=COLOURS[i])
@@ -132,6 +132,7 @@ def curves_figure(rows: Sequence[dict[str, float]], rules: Rules, *, best_epoch:
                 axes.axhline(level, color=COLOURS[i] if len(levels) > 1 else OPTIMUM, linestyle="--", linewidth=1)
         axes.axvline(best_epoch, color=OPTIMUM, linewidth=1, linestyle=":")
         axes.legend(frameon=False, fontsize=8)
+        return axes
 
     draw(
         1,
@@ -142,7 +143,8 @@ def curves_figure(rows: Sequence[dict[str, float]], rules: Rules, *, best_epoch:
     what = "D(x)" if rules.loss in CROSS_ENTROPY else "verdict"
     names = {"real_verdict": "real", "fake_verdict": "generated", "val_real_verdict": "held out"}
     draw(2, what, names, {"both": optimum.verdict})
-    draw(3, "score", {"val_fid": "Fréchet distance"}, {})
+    # The first epochs are hundreds of times worse than the last ones, which are to be told apart.
+    draw(3, "score", {"val_fid": "Fréchet distance"}, {}).set_yscale("log")
     caption = (
         "Dashed: where the game would rest if the generator drew from the distribution of the data; a trained pair "
         "seldom gets there. Where real pictures that were held out are taken for generated ones more and more, the "
