@@ -56,7 +56,7 @@ class Recipe:
         gradient_penalty: Weight of WGAN-GP's penalty.
         r1: Weight of the penalty on slopes at real pictures.
         entropy: With --labels, weight of the entropy of the classes of pictures without labels.
-        average: How much of the averaged generator stays in an update.
+        average: How much of the averaged generator stays in a step.
     """
 
     size: int | None = None

@@ -41,7 +41,7 @@ class Trained:
 
 @keras.saving.register_keras_serializable(package="kerasapps")
 class Gan(keras.Model):
-    """A generator, its average over the updates, and a discriminator, trained by one compiled step.
+    """A generator, its average over the steps, and a discriminator, trained by one compiled step.
 
     Which network an update changes is said by lists of variables, made with the GAN. Keras' `trainable` flag is read
     when a step is traced, not when it is compiled, so that the textbooks' recipe trains the discriminator in the
@@ -151,6 +151,7 @@ class Gan(keras.Model):
             loss = self._update_discriminator(part, labels, seeds)
         for _ in range(self.rules.generator_steps):
             last = self._update_generator(part[self.sample_name], self._label(labels), seeds)
+        self._average_generator()
         self._note(loss=loss + last)
         return {name: mean.result() for name, mean in self.means.items()}
 
@@ -239,13 +240,15 @@ class Gan(keras.Model):
             loss = self.generator_objective(fake, real, label, seeds)
             shared = _share(loss)
         self.optimizer.apply(tape.gradient(shared, _values(variables)), variables)
-        # While there are few updates to average over, the first ones are forgotten sooner.
-        done = tf.cast(self.optimizer.iterations.value, tf.float32)
+        self._note(generator_loss=loss)
+        return loss
+
+    def _average_generator(self) -> None:
+        # While there are few steps to average over, the first ones are forgotten sooner.
+        done = tf.cast(self.optimizer.iterations.value, tf.float32) / self.rules.generator_steps
         kept = tf.minimum(self.rules.average, done / (done + 9))
         for average, weight in zip(self.averaged.weights, self.generator.weights, strict=True):
             average.assign(average.value * kept + weight.value * (1 - kept))
-        self._note(generator_loss=loss)
-        return loss
 
     def _label(self, targets: dict):
         """Returns the classes where the networks take them."""

@@ -37,7 +37,7 @@ class Rules:
         gradient_penalty: Weight of the penalty on slopes other than 1 between real and generated rows.
         r1: Weight of the penalty on slopes at real rows.
         entropy: Weight of the entropy of the classes of rows without labels, which only a `SemiSupervisedGan` has.
-        average: How much of the averaged generator stays in an update, in [0, 1).
+        average: How much of the averaged generator stays in a step, in [0, 1).
 
     References: clipping: Arjovsky et al., "Wasserstein GAN", ICML 2017; gradient penalty: Gulrajani et al., NeurIPS
     2017; R1: Mescheder et al., ICML 2018; instance noise: Sønderby et al., ICLR 2017; average: Yazıcı et al., ICLR

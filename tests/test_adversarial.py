@@ -72,6 +72,7 @@ def test_an_update_leaves_the_other_network_untouched(pair, classes):
     @tf.function
     def update_generator(inputs, targets):
         gan._update_generator(inputs["image"], gan._label(targets), gan._seeds())
+        gan._average_generator()
 
     # A whole batch, a short one, for which everything is traced again, and a whole one once more.
     for count in (8, 3, 8):

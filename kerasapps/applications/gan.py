@@ -7,6 +7,7 @@ import keras
 from keras import layers
 
 from kerasapps.blocks.arguments import check_gan_arguments
+from kerasapps.blocks.dropout import Dropout
 from kerasapps.blocks.gan import linear, noise_input, verdict_block
 
 
@@ -53,7 +54,7 @@ def build_generator(
 
     def finish(x, name: str):
         x = layers.LeakyReLU(name=f"{name}_relu")(x)
-        drop = layers.Dropout(dropout, name=f"{name}_dropout")
+        drop = Dropout(dropout, name=f"{name}_dropout")
         return drop(x, training=True) if dropout_at_sampling else drop(x)
 
     # --- inputs
@@ -119,7 +120,7 @@ def build_discriminator(
     )
 
     def finish(x, name: str):
-        return layers.Dropout(dropout, name=f"{name}_dropout")(layers.LeakyReLU(name=f"{name}_relu")(x))
+        return Dropout(dropout, name=f"{name}_dropout")(layers.LeakyReLU(name=f"{name}_relu")(x))
 
     # --- inputs
     image = keras.Input(image_shape, name="image")  # (B, H, W, C)
