@@ -30,7 +30,8 @@ class Rules:
         real_labels: Range that targets for real rows are drawn from, anew each time.
         fake_labels: Range that targets for generated rows are drawn from.
         flip: Share of the rows whose target is that of the other side.
-        joint_batches: Whether the discriminator sees real and generated rows in one batch, not apart.
+        joint_batches: Whether the discriminator sees real and generated rows in one batch, not apart. Makes a
+            difference only to one with statistics of batches.
         instance_noise: Standard deviation of noise added to all that the discriminator sees.
         instance_noise_steps: Steps over which that noise fades away; 0 for never.
         clip: Largest size of a weight of the discriminator; 0 for any.

@@ -11,6 +11,7 @@ from keras import layers
 
 from kerasapps.blocks.arguments import check_gan_arguments
 from kerasapps.blocks.conv import normalize
+from kerasapps.blocks.convolution import Conv2D, Conv2DTranspose
 from kerasapps.blocks.gan import linear, noise_input, start_size, verdict_block
 
 INITIAL = keras.initializers.RandomNormal(stddev=0.02)
@@ -65,15 +66,15 @@ def build_dcgan_generator(
     x = finish(layers.Reshape((height, width, widths[0]), name="reshape")(x), "start")
     for i, count in enumerate(widths[1:], start=1):
         # Deviation: the paper's windows are 5 wide, which strides of 2 cover unevenly.
-        x = layers.Conv2DTranspose(
+        x = Conv2DTranspose(
             count, 4, strides=2, padding="same", use_bias=False, kernel_initializer=INITIAL, name=f"up{i}"
         )(x)  # (B, 2 H', 2 W', F)
         x = finish(x, f"up{i}")
 
     # --- heads
-    x = layers.Conv2DTranspose(
-        image_shape[2], 4, strides=2, padding="same", kernel_initializer=INITIAL, name=f"up{times}"
-    )(x)  # (B, H, W, C)
+    x = Conv2DTranspose(image_shape[2], 4, strides=2, padding="same", kernel_initializer=INITIAL, name=f"up{times}")(
+        x
+    )  # (B, H, W, C)
     image = layers.Activation("tanh", dtype="float32", name="image")(x)
     return keras.Model(inputs, {"image": image}, name=name)
 
@@ -127,7 +128,7 @@ def build_dcgan_discriminator(
     for i in range(times):
         batch_norm = normalization == "batch" and i > 0
         convolution = {"strides": 2, "padding": "same", "kernel_initializer": INITIAL, "use_bias": not batch_norm}
-        x = linear(layers.Conv2D, filters * min(2**i, 8), 4, spectral=spectral, name=f"conv{i + 1}", **convolution)(
+        x = linear(Conv2D, filters * min(2**i, 8), 4, spectral=spectral, name=f"conv{i + 1}", **convolution)(
             x
         )  # (B, H' / 2, W' / 2, F)
         x = normalize(x, name=f"conv{i + 1}_bn") if batch_norm else x

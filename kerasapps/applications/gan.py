@@ -7,6 +7,7 @@ import keras
 from keras import layers
 
 from kerasapps.blocks.arguments import check_gan_arguments
+from kerasapps.blocks.convolution import Conv2D, Conv2DTranspose
 from kerasapps.blocks.dropout import Dropout
 from kerasapps.blocks.gan import linear, noise_input, verdict_block
 
@@ -65,13 +66,13 @@ def build_generator(
     x = finish(layers.Dense(units, name="dense1")(x), "dense1")  # (B, units)
     x = finish(layers.Dense(height * width * 2 * filters, name="dense2")(x), "dense2")
     x = layers.Reshape((height, width, 2 * filters), name="reshape")(x)  # (B, H / 4, W / 4, 2 F)
-    x = layers.Conv2DTranspose(filters, kernel_size, strides=2, padding="same", name="up1")(x)  # (B, H / 2, W / 2, F)
+    x = Conv2DTranspose(filters, kernel_size, strides=2, padding="same", name="up1")(x)  # (B, H / 2, W / 2, F)
     x = finish(x, "up1")
 
     # --- heads
     # Deviation: the lectures' last window has a side of 1. With strides of 2 it reaches every fourth pixel, and the
     # others are all of one grey.
-    x = layers.Conv2DTranspose(channels, last_kernel_size, strides=2, padding="same", name="up2")(x)  # (B, H, W, C)
+    x = Conv2DTranspose(channels, last_kernel_size, strides=2, padding="same", name="up2")(x)  # (B, H, W, C)
     image = layers.Activation("tanh", dtype="float32", name="image")(x)
     return keras.Model(inputs, {"image": image}, name=name)
 
@@ -128,8 +129,8 @@ def build_discriminator(
 
     # --- trunk
     convolution = {"kernel_size": kernel_size, "strides": 2, "padding": "same", "spectral": spectral}
-    x = finish(linear(layers.Conv2D, filters, name="conv1", **convolution)(x), "conv1")  # (B, H / 2, W / 2, F)
-    x = finish(linear(layers.Conv2D, 2 * filters, name="conv2", **convolution)(x), "conv2")  # (B, H / 4, W / 4, 2 F)
+    x = finish(linear(Conv2D, filters, name="conv1", **convolution)(x), "conv1")  # (B, H / 2, W / 2, F)
+    x = finish(linear(Conv2D, 2 * filters, name="conv2", **convolution)(x), "conv2")  # (B, H / 4, W / 4, 2 F)
     x = layers.Flatten(name="flatten")(x)
     x = finish(linear(layers.Dense, units, spectral=spectral, name="dense")(x), "dense")  # (B, units)
 

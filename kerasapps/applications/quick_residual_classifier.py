@@ -16,7 +16,7 @@ def build_quick_residual_classifier(
     *,
     image_shape: tuple[int, int, int],
     num_classes: int,
-    stem_filters: int = 24,
+    stem_filters: int = 32,
     filters: Sequence[int] = (64, 256, 256),
     score_scale: float = 1 / 9,
     dropout: float = 0.0,
@@ -79,7 +79,7 @@ def build_quick_residual_classifier(
 def search_space(hp) -> dict:
     """Returns arguments for `build_quick_residual_classifier`; each default equals the builder's."""
     return {
-        "stem_filters": hp.Int("stem_filters", 16, 48, step=8, default=24),
+        "stem_filters": hp.Int("stem_filters", 16, 48, step=8, default=32),
         "score_scale": hp.Choice("score_scale", [1 / 27, 1 / 9, 1 / 3], default=1 / 9),
         "dropout": hp.Float("dropout", 0.0, 0.5, step=0.1, default=0.0),
     }

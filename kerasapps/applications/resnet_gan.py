@@ -8,6 +8,7 @@ from keras import layers
 
 from kerasapps.blocks.arguments import check_gan_arguments
 from kerasapps.blocks.conv import normalize
+from kerasapps.blocks.convolution import Conv2D
 from kerasapps.blocks.gan import down_residual_block, noise_input, start_size, up_residual_block, verdict_block
 
 
@@ -57,7 +58,7 @@ def build_resnet_generator(
     x = layers.ReLU(name="top_relu")(normalize(x, name="top_bn"))
 
     # --- heads
-    x = layers.Conv2D(image_shape[2], 3, padding="same", name="top")(x)  # (B, H, W, C)
+    x = Conv2D(image_shape[2], 3, padding="same", name="top")(x)  # (B, H, W, C)
     image = layers.Activation("tanh", dtype="float32", name="image")(x)
     return keras.Model(inputs, {"image": image}, name=name)
 

@@ -10,6 +10,7 @@ from keras import layers
 
 from kerasapps.blocks.arguments import check_image_arguments, check_length
 from kerasapps.blocks.conv import normalize
+from kerasapps.blocks.convolution import Conv2D
 from kerasapps.blocks.perceptron import perceptron_block
 
 # Convolutions in each block, by number of layers with weights: configurations A, B, D and E of the paper.
@@ -79,7 +80,7 @@ def vgg_block(x, *, convolutions: int, filters: int, batch_norm: bool, name: str
     for i in range(1, convolutions + 1):
         # Deviation: the paper takes the deep networks' first weights from a trained shallow one. With He et al.'s the
         # deep ones train from nothing.
-        x = layers.Conv2D(
+        x = Conv2D(
             filters,
             3,
             padding="same",

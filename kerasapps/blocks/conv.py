@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
+from kerasapps.blocks.convolution import Conv2D
 from kerasapps.blocks.normalization import BatchNormalization
 
 # As in He et al. 2016. Keras' own momentum of 0.99 needs hundreds of steps before a network can be evaluated.
@@ -41,7 +42,7 @@ def conv_block(
 
     There is a bias where nothing is normalised, unless `use_bias` says otherwise.
     """
-    x = layers.Conv2D(
+    x = Conv2D(
         filters,
         kernel_size,
         strides=strides,

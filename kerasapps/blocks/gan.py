@@ -4,6 +4,7 @@ import keras
 from keras import layers, ops
 
 from kerasapps.blocks.conv import normalize
+from kerasapps.blocks.convolution import Conv2D
 from kerasapps.blocks.normalization import SpectralNormalization
 
 SMALLEST = 4  # pixels of the side from which a deep generator starts
@@ -89,11 +90,11 @@ def up_residual_block(x, *, filters: int, name: str):
     """
     y = layers.ReLU(name=f"{name}_1_relu")(normalize(x, name=f"{name}_1_bn"))
     y = layers.UpSampling2D(name=f"{name}_up")(y)  # (B, 2 H, 2 W, C)
-    y = layers.Conv2D(filters, 3, padding="same", use_bias=False, name=f"{name}_1_conv")(y)  # (B, 2 H, 2 W, filters)
+    y = Conv2D(filters, 3, padding="same", use_bias=False, name=f"{name}_1_conv")(y)  # (B, 2 H, 2 W, filters)
     y = layers.ReLU(name=f"{name}_2_relu")(normalize(y, name=f"{name}_2_bn"))
-    y = layers.Conv2D(filters, 3, padding="same", name=f"{name}_2_conv")(y)
+    y = Conv2D(filters, 3, padding="same", name=f"{name}_2_conv")(y)
     # The 1x1 convolution comes first: on a quarter of the pixels it gives the same.
-    shortcut = layers.Conv2D(filters, 1, name=f"{name}_shortcut_conv")(x)
+    shortcut = Conv2D(filters, 1, name=f"{name}_shortcut_conv")(x)
     shortcut = layers.UpSampling2D(name=f"{name}_shortcut_up")(shortcut)
     return layers.Add(name=f"{name}_add")([shortcut, y])
 
@@ -104,11 +105,11 @@ def down_residual_block(x, *, filters: int, spectral: bool, first: bool = False,
     Reference: as for `up_residual_block`.
     """
     y = x if first else layers.ReLU(name=f"{name}_1_relu")(x)
-    y = linear(layers.Conv2D, filters, 3, padding="same", spectral=spectral, name=f"{name}_1_conv")(y)
+    y = linear(Conv2D, filters, 3, padding="same", spectral=spectral, name=f"{name}_1_conv")(y)
     y = layers.ReLU(name=f"{name}_2_relu")(y)
-    y = linear(layers.Conv2D, filters, 3, padding="same", spectral=spectral, name=f"{name}_2_conv")(y)
+    y = linear(Conv2D, filters, 3, padding="same", spectral=spectral, name=f"{name}_2_conv")(y)
     y = layers.AveragePooling2D(2, padding="same", name=f"{name}_down")(y)  # (B, H / 2, W / 2, filters)
     # The 1x1 convolution comes last: on a quarter of the pixels it gives the same.
     shortcut = layers.AveragePooling2D(2, padding="same", name=f"{name}_shortcut_down")(x)
-    shortcut = linear(layers.Conv2D, filters, 1, spectral=spectral, name=f"{name}_shortcut_conv")(shortcut)
+    shortcut = linear(Conv2D, filters, 1, spectral=spectral, name=f"{name}_shortcut_conv")(shortcut)
     return layers.Add(name=f"{name}_add")([shortcut, y])

@@ -1,0 +1,98 @@
+"""Convolutions that train faster in bfloat16 on a CPU.
+
+There oneDNN takes up to five times as long for the gradient of a wide layer's weights as for the layer itself. That
+gradient is a convolution too: of the input by the gradient of the output, with the rows of the batch in the place of
+channels. As such it is computed here, on TensorFlow, where it pays.
+"""
+
+import math
+
+import keras
+
+# What is narrower, or larger, is no faster: benchmarks/convolution.py.
+NARROWEST, LARGEST = 64, 64  # channels, pixels of the smaller picture
+
+
+@keras.saving.register_keras_serializable(package="kerasapps")
+class Conv2D(keras.layers.Conv2D):
+    """Keras' convolution: the same arguments, weights and results; see above."""
+
+    def convolution_op(self, inputs, kernel):
+        """Convolves: (B, H, W, C) -> (B, H', W', filters)."""
+        if not pays(self, inputs, small=self.compute_output_shape(inputs.shape)):
+            return super().convolution_op(inputs, kernel)
+        import tensorflow as tf
+
+        form = (self.strides, self.padding.upper())
+
+        @tf.custom_gradient
+        def convolve(x, kernel):
+            def gradients(g):
+                before = tf.nn.conv2d_transpose(g, kernel, tf.shape(x), *form)
+                return before, kernel_gradient(x, g, kernel.shape, *form)
+
+            return tf.nn.conv2d(x, kernel, *form), gradients
+
+        return convolve(inputs, tf.convert_to_tensor(kernel))
+
+
+@keras.saving.register_keras_serializable(package="kerasapps")
+class Conv2DTranspose(keras.layers.Conv2DTranspose):
+    """Keras' transposed convolution: the same arguments, weights and results; see above."""
+
+    def call(self, inputs):
+        """Convolves: (B, H, W, C) -> (B, H', W', filters)."""
+        if not pays(self, inputs, small=inputs.shape):
+            return super().call(inputs)
+        import tensorflow as tf
+
+        form = (self.strides, self.padding.upper())
+        shape = (tf.shape(inputs)[0], *self.compute_output_shape(inputs.shape)[1:])
+
+        @tf.custom_gradient
+        def convolve(x, kernel):
+            def gradients(g):
+                return tf.nn.conv2d(g, kernel, *form), kernel_gradient(g, x, kernel.shape, *form)
+
+            return tf.nn.conv2d_transpose(x, kernel, shape, *form), gradients
+
+        outputs = convolve(inputs, tf.convert_to_tensor(self.kernel))
+        return self.activation(outputs + self.bias if self.use_bias else outputs)
+
+
+def pays(layer: keras.layers.Layer, inputs, *, small: tuple[int | None, ...]) -> bool:
+    """Tells whether this way is the faster one; `small` is the shape of the smaller of input and output."""
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    plain = (
+        layer.data_format == "channels_last" and set(layer.dilation_rate) == {1} and getattr(layer, "groups", 1) == 1
+    )
+    sides = small[1:3]
+    fits = None not in sides and math.prod(sides) <= LARGEST and min(inputs.shape[-1], layer.filters) >= NARROWEST
+    return plain and fits and inputs.dtype == tf.bfloat16 and not tf.config.list_physical_devices("GPU")
+
+
+def kernel_gradient(x, g, shape: tuple[int, ...], strides: tuple[int, int], padding: str):
+    """Returns the gradient of the weights of a convolution.
+
+    Args:
+        x: Its input (B, H, W, C).
+        g: The gradient of its output (B, H', W', F).
+        shape: Of the weights (K, K', C, F).
+        strides: Its strides.
+        padding: "SAME" or "VALID".
+    """
+    import tensorflow as tf
+
+    pads = [(0, 0)]
+    for side, steps, size, stride in zip(x.shape[1:3], g.shape[1:3], shape, strides, strict=False):
+        missing = max((steps - 1) * stride + size - side, 0) if padding == "SAME" else 0
+        pads.append((missing // 2, missing - missing // 2))
+    pictures = tf.pad(tf.transpose(x, (3, 1, 2, 0)), [*pads, (0, 0)])  # (C, H, W, B)
+    windows = tf.transpose(g, (1, 2, 0, 3))  # (H', W', B, F)
+    # Strides of the layer are gaps between the elements of its gradient.
+    moved = tf.nn.conv2d(pictures, windows, 1, "VALID", dilations=strides)  # (C, K or more, K' or more, F)
+    moved = tf.transpose(moved, (1, 2, 0, 3))[: shape[0], : shape[1]]
+    return tf.ensure_shape(moved, shape)
