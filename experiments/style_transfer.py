@@ -46,7 +46,7 @@ def run(
     if save_every is not None and save_every < 1:
         raise UserError(f"--save-every must be at least 1. Received: {save_every}")
     painting = painting_of(with_params(painting, read_params(params)), options=options)
-    options, picture = split_out(options)
+    options, picture = split_out(options, side=painting.size)
     held = start("Style transfer", asdict(painting) | {"options": options}, network="convolution", free=FREE)
     canvas = prepare(painting, seed=options.seed)
     outcome = paint(held, canvas, save_every=save_every)
@@ -155,15 +155,15 @@ def paint_part(held: Run, name: str, canvas: Canvas) -> tuple[np.ndarray, float]
     return outcome.picture, outcome.best["total"]
 
 
-def split_out(options: Options) -> tuple[Options, Path | None]:
+def split_out(options: Options, *, side: int) -> tuple[Options, Path | None]:
     """Returns the options with a folder as --out, and the picture that it named, if it did.
 
     Raises:
-        UserError: If there is such a picture already.
+        UserError: If there is such a picture already, or it cannot have that longer side in pixels.
     """
     if options.out is None or options.out.suffix.lower() not in SUFFIXES:
         return options, None
-    encode_picture(Photo(np.zeros((1, 1, 3))), options.out.suffix.lower())  # refuses what cannot be written
+    encode_picture(Photo(np.zeros((1, max(side, 1), 3))), options.out.suffix.lower())  # refuses what cannot be written
     folder = options.out.with_suffix("")
     if options.out.exists() and not (options.resume and (folder / "config.json").exists()):
         raise UserError(f"{options.out} exists already. Choose another --out.")

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 import os
 import struct
 import zlib
@@ -20,6 +21,7 @@ SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", "
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 # A quarter of a GiB in RGB. A few kilobytes of a file can claim to be more, and would fill the memory.
 MAX_PIXELS = 89_478_485
+LONGEST = {"WEBP": 16_383, "JPEG": 65_500}  # pixels of a side
 # What brings a picture upright again, by the orientation that a camera noted.
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -114,13 +116,16 @@ def encode_picture(photo: Photo, suffix: str) -> bytes:
         suffix: ".png", ".jpg", ".jpeg", ".webp", ".tif" or ".tiff".
 
     Raises:
-        DataError: If `suffix` is none of these.
+        DataError: If `suffix` is none of these, or a side is longer than the format can have.
     """
     if suffix == ".png" and photo.bits == 16:
         return _deep_png(np.round(np.clip(photo.pixels, 0, 255) * 257).astype(np.uint16), photo.profile)
     formats = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
     if suffix not in formats:
         raise DataError(f"Pictures are written as {', '.join(formats)}. Received: {suffix or 'no suffix'}")
+    longest, limit = max(photo.pixels.shape[:2]), LONGEST.get(formats[suffix], math.inf)
+    if longest > limit:
+        raise DataError(f"{formats[suffix]} pictures have at most {limit} pixels a side. Received: {longest}")
     buffer = io.BytesIO()
     image = Image.fromarray(np.round(np.clip(photo.pixels, 0, 255)).astype(np.uint8))
     options = {"quality": 95} if formats[suffix] in ("JPEG", "WEBP") else {}

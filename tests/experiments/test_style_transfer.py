@@ -92,6 +92,12 @@ def test_a_finished_run_is_not_overwritten_and_resumes_to_the_same(painted, phot
     assert (painted / "c.png").read_bytes() == before
 
 
+def test_a_size_that_the_format_cannot_have_is_refused_before_it_is_painted(tmp_path, capsys):
+    said = refused(capsys, "run", "--size", 16_384, "--out", tmp_path / "c.webp")
+    assert "WEBP pictures have at most 16383 pixels a side" in said
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_picture_that_no_run_painted_is_not_overwritten_by_resume(photos, tmp_path, capsys):
     (tmp_path / "c.png").write_bytes(b"precious")
     assert "c.png exists already" in refused(capsys, "run", *QUICK, "--resume", "--out", tmp_path / "c.png")
