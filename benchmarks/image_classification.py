@@ -2,7 +2,7 @@
 
     python -m benchmarks.image_classification --out runs/bench-images.json --torch-python OTHER/VENV/bin/python
 
-The lectures' separable network at 64 pixels, ResNet-20, and the wide residual network of the README at 32 pixels; batch
+The lectures' separable network at 64 pixels, ResNet-20 and a wide residual network of 8 layers at 32 pixels; batch
 64. Ours has the number format that `--precision auto` settles; plain Keras is compiled with its defaults in float32;
 PyTorch is timed channels first and last, in float32 and under bfloat16 autocast, and its best counts. Without torch the
 rest is measured.

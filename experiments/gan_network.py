@@ -49,7 +49,8 @@ class Recipe:
         real_labels: Range of the discriminator's targets for real pictures; the lectures have 0.7 1.2.
         fake_labels: Range of its targets for generated pictures; the lectures have 0 0.3.
         flip: Share of the targets that are exchanged.
-        joint_batches: Whether the discriminator sees real and generated pictures in one batch.
+        joint_batches: Whether the discriminator sees real and generated pictures in one batch, not apart; by default
+            where it has no moving statistics.
         instance_noise: Standard deviation of noise added to all that the discriminator sees.
         instance_noise_steps: Steps over which it fades away; 0 for never.
         clip: Largest size of a weight of the discriminator; 0 for any.

@@ -163,7 +163,9 @@ def split_out(options: Options, *, side: int) -> tuple[Options, Path | None]:
     """
     if options.out is None or options.out.suffix.lower() not in SUFFIXES:
         return options, None
-    encode_picture(Photo(np.zeros((1, max(side, 1), 3))), options.out.suffix.lower())  # refuses what cannot be written
+    encode_picture(
+        Photo(np.zeros((1, min(side, 2**16), 3))), options.out.suffix.lower()
+    )  # refuses what cannot be written
     folder = options.out.with_suffix("")
     if options.out.exists() and not (options.resume and (folder / "config.json").exists()):
         raise UserError(f"{options.out} exists already. Choose another --out.")

@@ -182,9 +182,10 @@ class Gan(keras.Model):
         label = self._label(targets)
         real, fake = self._blur(inputs[self.sample_name], seeds), self._blur(fake, seeds)
         count = tf.shape(real)[0]
-        # Without statistics of batches the rows do not know of each other, and one call does what two do, faster.
-        without_statistics = len(self.discriminator.weights) == len(self.trained.discriminator)
-        if rules.joint_batches or without_statistics:
+        joint = rules.joint_batches
+        if joint is None:
+            joint = len(self.discriminator.weights) == len(self.trained.discriminator)
+        if joint:
             labels = None if label is None else tf.concat([label, label], 0)
             verdicts = self.judge(tf.concat([real, fake], 0), labels, training=True)["verdict"]
             real_verdict, fake_verdict = verdicts[:count], verdicts[count:]

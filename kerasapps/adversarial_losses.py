@@ -30,8 +30,9 @@ class Rules:
         real_labels: Range that targets for real rows are drawn from, anew each time.
         fake_labels: Range that targets for generated rows are drawn from.
         flip: Share of the rows whose target is that of the other side.
-        joint_batches: Whether the discriminator sees real and generated rows in one batch, not apart. Makes a
-            difference only to one with statistics of batches.
+        joint_batches: Whether the discriminator sees real and generated rows in one batch, which is faster, or apart.
+            By default together where a training call changes nothing in it, no moving statistics or singular vectors.
+            Layers that compare the rows of a batch change nothing either: with them say False.
         instance_noise: Standard deviation of noise added to all that the discriminator sees.
         instance_noise_steps: Steps over which that noise fades away; 0 for never.
         clip: Largest size of a weight of the discriminator; 0 for any.
@@ -55,7 +56,7 @@ class Rules:
     real_labels: tuple[float, float] = (1.0, 1.0)
     fake_labels: tuple[float, float] = (0.0, 0.0)
     flip: float = 0.0
-    joint_batches: bool = False
+    joint_batches: bool | None = None
     instance_noise: float = 0.0
     instance_noise_steps: int = 0
     clip: float = 0.0

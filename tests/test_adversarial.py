@@ -198,6 +198,9 @@ def test_two_replicas_do_what_one_does(pair, rules):
         data = tf.data.Dataset.from_tensor_slices(rows(16)).batch(8)
         gan.fit(distribution.shard_rows(data), epochs=2, verbose=0)
         results.append(weights(gan))
+    for average in gan.averaged.weights:
+        first, second = strategy.experimental_local_results(average.value)
+        np.testing.assert_array_equal(first, second)
     for one, two in zip(*results, strict=True):
         np.testing.assert_allclose(one, two, atol=2e-5)
 
@@ -318,14 +321,30 @@ def test_penalties_are_what_they_say():
 
 
 @pytest.mark.parametrize(
-    ("pair", "joint", "agrees"), [("lectures", False, True), ("dcgan", False, True), ("dcgan", True, False)]
+    ("pair", "more", "joint", "calls", "agrees"),
+    [
+        ("lectures", {}, None, 1, True),
+        ("lectures", {"num_classes": 3}, None, 1, True),
+        ("lectures", {}, False, 2, True),
+        ("lectures", {"spectral": True}, None, 2, True),
+        ("dcgan", {}, None, 2, True),
+        ("dcgan", {}, True, 1, False),
+    ],
 )
-def test_batches_are_joined_only_where_it_makes_no_difference_or_is_asked_for(pair, joint, agrees):
-    gan = make_gan(pair, rules=Rules(joint_batches=joint), dropout=0.0, noise=0.0)
-    real, fake = (tf.constant(rows(6, seed=seed)[0]["image"]) for seed in (0, 1))
-    verdicts = [gan.judge(images * scale, training=True)["verdict"] for images, scale in ((real, 1.0), (fake, 0.1))]
+def test_batches_are_joined_only_where_it_makes_no_difference_or_is_asked_for(pair, more, joint, calls, agrees):
+    gan = make_gan(pair, rules=Rules(joint_batches=joint), dropout=0.0, noise=0.0, **more)
+    inputs, targets = rows(6)
+    real, fake, label = inputs["image"], 0.1 * rows(6, seed=1)[0]["image"], gan._label(targets)
+    before = weights(gan.discriminator)
+    verdicts = [gan.judge(images, label, training=True)["verdict"] for images in (real, fake)]
     apart = float(discriminator_loss("non_saturating", *verdicts))
-    objective = float(gan.discriminator_objective({"image": real}, {}, fake * 0.1, gan._seeds()))
+    gan.discriminator.set_weights(before)
+    judged = []
+    usual = gan.judge
+    gan.judge = lambda *arguments, **keywords: judged.append(1) or usual(*arguments, **keywords)
+    real, fake = tf.constant(real), tf.constant(fake)
+    objective = float(gan.discriminator_objective({"image": real}, targets, fake, gan._seeds()))
+    assert len(judged) == calls
     assert (objective == pytest.approx(apart, rel=1e-5)) is agrees
 
 

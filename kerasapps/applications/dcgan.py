@@ -11,7 +11,7 @@ from keras import layers
 
 from kerasapps.blocks.arguments import check_gan_arguments
 from kerasapps.blocks.conv import normalize
-from kerasapps.blocks.convolution import Conv2D, Conv2DTranspose
+from kerasapps.blocks.fast_conv import Conv2D, Conv2DTranspose
 from kerasapps.blocks.gan import linear, noise_input, start_size, verdict_block
 
 INITIAL = keras.initializers.RandomNormal(stddev=0.02)

@@ -7,8 +7,8 @@ import keras
 from keras import layers
 
 from kerasapps.blocks.arguments import check_gan_arguments
-from kerasapps.blocks.convolution import Conv2D, Conv2DTranspose
 from kerasapps.blocks.dropout import Dropout
+from kerasapps.blocks.fast_conv import Conv2D, Conv2DTranspose
 from kerasapps.blocks.gan import linear, noise_input, verdict_block
 
 

@@ -8,7 +8,7 @@ from keras import layers
 
 from kerasapps.blocks.arguments import check_gan_arguments
 from kerasapps.blocks.conv import normalize
-from kerasapps.blocks.convolution import Conv2D
+from kerasapps.blocks.fast_conv import Conv2D
 from kerasapps.blocks.gan import down_residual_block, noise_input, start_size, up_residual_block, verdict_block
 
 

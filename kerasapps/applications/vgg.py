@@ -10,7 +10,7 @@ from keras import layers
 
 from kerasapps.blocks.arguments import check_image_arguments, check_length
 from kerasapps.blocks.conv import normalize
-from kerasapps.blocks.convolution import Conv2D
+from kerasapps.blocks.fast_conv import Conv2D
 from kerasapps.blocks.perceptron import perceptron_block
 
 # Convolutions in each block, by number of layers with weights: configurations A, B, D and E of the paper.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
-from kerasapps.blocks.convolution import Conv2D
+from kerasapps.blocks.fast_conv import Conv2D
 from kerasapps.blocks.normalization import BatchNormalization
 
 # As in He et al. 2016. Keras' own momentum of 0.99 needs hundreds of steps before a network can be evaluated.

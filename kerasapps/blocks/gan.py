@@ -4,7 +4,7 @@ import keras
 from keras import layers, ops
 
 from kerasapps.blocks.conv import normalize
-from kerasapps.blocks.convolution import Conv2D
+from kerasapps.blocks.fast_conv import Conv2D
 from kerasapps.blocks.normalization import SpectralNormalization
 
 SMALLEST = 4  # pixels of the side from which a deep generator starts

@@ -272,3 +272,10 @@ def test_a_damaged_photo_is_refused(tmp_path):
         read_photo(whole)
     with pytest.raises(DataError, match="Pictures are written as"):
         encode_picture(Photo(np.zeros((2, 2, 3))), ".gif")
+
+
+@pytest.mark.parametrize(("suffix", "longest"), [(".webp", 16_383), (".jpg", 65_500)])
+def test_a_side_longer_than_the_format_can_have_is_refused(suffix, longest):
+    assert encode_picture(Photo(np.zeros((1, longest, 3))), suffix)
+    with pytest.raises(DataError, match=f"at most {longest} pixels a side. Received: {longest + 1}"):
+        encode_picture(Photo(np.zeros((longest + 1, 1, 3))), suffix)
