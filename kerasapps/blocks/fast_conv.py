@@ -2,7 +2,7 @@
 
 There oneDNN takes up to five times as long for the gradient of a wide layer's weights as for the layer itself. That
 gradient is a convolution too: of the input by the gradient of the output, with the rows of the batch in the place of
-channels. As such it is computed here, on TensorFlow, where it pays: measured with batches of 32 rows and more.
+channels. As such it is computed here, on TensorFlow, where it pays: measured with batches of 16 rows and more.
 """
 
 import math
