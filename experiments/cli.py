@@ -28,6 +28,7 @@ if not DEBUG:
     tf.get_logger().setLevel("ERROR")
     warnings.filterwarnings("ignore", module="PIL")  # of odd notes in pictures that it reads all the same
 
+from kerasapps import distribution  # noqa: E402
 from kerasapps.errors import explain  # noqa: E402
 from kerasapps.reports import Table, format_number  # noqa: E402
 
@@ -47,14 +48,19 @@ def main(prog: str, *commands: Callable, args: Sequence[str] | None = None) -> N
             args=args,
             config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
         )
+        distribution.part()
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
+        if distribution.lost_others(error):
+            print("\nAnother worker is gone.", file=sys.stderr)
+            distribution.give_up()
         sentence = explain(error)
         if sentence is None or DEBUG:
             raise
         print(f"\n{sentence}", file=sys.stderr)
+        distribution.leave(2)
         sys.exit(2)
 
 

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import keras
 import numpy as np
 
 from experiments.cli import main, print_table
@@ -319,7 +320,7 @@ def evaluate_model(model: Gan, judge: Judge, splits: "ImageSplits", *, options: 
 
 def updates(model: Gan) -> int:
     """Returns how often the generator was updated."""
-    return int(model.optimizer.iterations)
+    return int(keras.ops.convert_to_numpy(model.optimizer.iterations))
 
 
 if __name__ == "__main__":

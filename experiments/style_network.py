@@ -49,8 +49,10 @@ class Painting:
         smallest: Longer side of the smallest size; that of the result for one size only.
         style_scale: Longer side of the styles as a share of that of the result.
         network: VGG-16, VGG-19, or VGG-16 at half its width.
-        weights: "random", "imagenet" (downloaded once), or an .h5 or .keras file in the layout of keras.applications.
+        weights: "trained" (of the compact network, in this package), "random", "imagenet" (downloaded once), or an .h5
+            or .keras file in the layout of keras.applications; by default trained where there are such, else random.
         pooling: How activations are made smaller.
+        padding: What the network sees beyond the edge: the picture itself, or zeros as in VGG, which leave a frame.
         preset: "default", or layers and weights of the lectures, "vgg16", "vgg19" and "vgg19_blank", with their losses
             as they are: made for that --network with --weights imagenet. What is given beside it counts instead.
         content_layers: NAME or NAME=WEIGHT, such as block4_conv2.
@@ -75,8 +77,9 @@ class Painting:
     smallest: int = 128
     style_scale: float = 1.0
     network: Literal["vgg16", "vgg19", "compact"] = "compact"
-    weights: str = "random"
+    weights: str | None = None
     pooling: Literal["max", "average", "l2"] = "average"
+    padding: Literal["mirror", "zeros"] = "mirror"
     preset: Literal["default", "vgg16", "vgg19", "vgg19_blank"] = "default"
     content_layers: tuple[str, ...] = ()
     style_layers: tuple[str, ...] = ()
@@ -226,11 +229,17 @@ def build_taps(painting: Painting, objective: Objective, *, seed: int) -> keras.
         raise UserError("Nothing is asked of the picture: --content-weight and --style-weight are both 0.")
     return build_style_taps(
         network=painting.network,
-        weights=painting.weights,
+        weights=weights_of(painting),
         pooling=painting.pooling,
+        padding=painting.padding,
         layers=objective.layers,
         seed=seed,
     )
+
+
+def weights_of(painting: Painting) -> str:
+    """Returns the weights that are given, or else the best that need no network."""
+    return painting.weights or ("trained" if painting.network == "compact" else "random")
 
 
 def objective_of(painting: Painting) -> Objective:

@@ -185,7 +185,7 @@ def load(run: Run) -> tuple[Outcome, dict[str, np.ndarray] | None]:
 def digest_of(painting: Painting) -> str:
     """Returns what changes where a picture, or a file of weights, does."""
     digest = hashlib.blake2b(digest_size=8)
-    for path in (painting.content or "", *painting.style, *painting.masks, painting.start, painting.weights):
+    for path in (painting.content or "", *painting.style, *painting.masks, painting.start, painting.weights or ""):
         if Path(path).is_file():
             digest.update(hashlib.blake2b(Path(path).read_bytes()).digest())
     return digest.hexdigest()

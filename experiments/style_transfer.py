@@ -16,7 +16,16 @@ import numpy as np
 from experiments.cli import main
 from experiments.params import read_params
 from experiments.style_features import train_features
-from experiments.style_network import Canvas, Painting, as_option, objective_of, painting_of, prepare, with_params
+from experiments.style_network import (
+    Canvas,
+    Painting,
+    as_option,
+    objective_of,
+    painting_of,
+    prepare,
+    weights_of,
+    with_params,
+)
 from experiments.style_painting import paint
 from experiments.style_results import loss_figure, result_figure, sheet_figure, sources_figure, way_figure
 from experiments.style_search import search
@@ -62,7 +71,7 @@ def run(
     metrics |= {"steps": outcome.rows[-1]["step"], "seconds": outcome.seconds}
     height, width = outcome.picture.shape[:2]
     summary = f"{name_of(painting.content)} in the style of {', '.join(map(name_of, painting.style or (None,)))}, "
-    summary += f"{width} x {height} pixels, by {painting.network} with {painting.weights} weights."
+    summary += f"{width} x {height} pixels, by {painting.network} with {weights_of(painting)} weights."
     if outcome.interrupted:
         summary += " Interrupted: this is the best so far."
     blocks = [sources_figure(canvas, outcome), result_figure(outcome), way_figure(outcome), loss_figure(outcome.rows)]

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from kerasapps.adversarial_losses import WITH_TARGETS, Rules, discriminator_loss, generator_loss, shown_verdict
 from kerasapps.applications.gan import build_gan
+from kerasapps.blocks.noise import own_rows
 
 
 class Seeds:
@@ -201,7 +202,8 @@ class Gan(keras.Model):
             }
         loss = discriminator_loss(rules.loss, real_verdict, fake_verdict, **soft)
         if rules.gradient_penalty:
-            share = tf.random.stateless_uniform([count] + [1] * (len(real.shape) - 1), seeds.next())
+            seed, ones = seeds.next(), [1] * (len(real.shape) - 1)
+            share = own_rows(lambda rows: tf.random.stateless_uniform([rows, *ones], seed), count)
             slope = self._slope(real + share * (fake - real), label)
             loss += rules.gradient_penalty * tf.reduce_mean(tf.square(slope - 1))
         if rules.r1:
@@ -261,15 +263,16 @@ class Gan(keras.Model):
         return targets["label"] if self.conditional else None
 
     def _generate(self, count, label, seeds: Seeds, *, training: bool):
-        noise = tf.random.stateless_normal([count, self.noise_dim], seeds.next())
+        seed = seeds.next()
+        noise = own_rows(lambda rows: tf.random.stateless_normal([rows, self.noise_dim], seed), count)
         inputs = {"noise": noise} | ({"label": label} if self.conditional else {})
         return self.generator(inputs, training=training)[self.sample_name]
 
     def _seeds(self) -> Seeds:
-        """Returns seeds of this step and replica; Keras' own generators draw the same on every replica."""
+        """Returns seeds of this step."""
         # The discriminator's count: the optimizer of a generator without weights does not count.
         root = tf.random.fold_in([self.seed, 0], self.discriminator_optimizer.iterations.value)
-        return Seeds(tf.random.fold_in(root, tf.distribute.get_replica_context().replica_id_in_sync_group))
+        return Seeds(tf.random.fold_in(root, 0))
 
     def _blur(self, rows, seeds: Seeds):
         """Adds instance noise."""
@@ -282,21 +285,23 @@ class Gan(keras.Model):
             updates = self.discriminator_optimizer.iterations.value
             done = tf.cast(updates, tf.float32) / rules.discriminator_steps
             left = tf.maximum(0.0, 1 - done / rules.instance_noise_steps)
-        return rows + left * rules.instance_noise * tf.random.stateless_normal(tf.shape(rows), seeds.next())
+        seed, shape = seeds.next(), tf.shape(rows)
+        noise = own_rows(lambda n: tf.random.stateless_normal(tf.concat([[n], shape[1:]], 0), seed), shape[0])
+        return rows + left * rules.instance_noise * noise
 
     def _targets(self, usual: Sequence[float], flipped: Sequence[float], count, seeds: Seeds):
         """Draws targets (count, 1)."""
 
+        def uniform(low=0.0, high=1.0):
+            seed = seeds.next()
+            return own_rows(lambda rows: tf.random.stateless_uniform([rows, 1], seed, low, high), count)
+
         def draw(ends):
-            return (
-                tf.random.stateless_uniform([count, 1], seeds.next(), ends[0], ends[1])
-                if ends[0] < ends[1]
-                else (tf.fill([count, 1], float(ends[0])))
-            )
+            return uniform(*ends) if ends[0] < ends[1] else tf.fill([count, 1], float(ends[0]))
 
         targets = draw(usual)
         if self.rules.flip and usual != flipped:
-            others = tf.random.stateless_uniform([count, 1], seeds.next()) < self.rules.flip
+            others = uniform() < self.rules.flip
             targets = tf.where(others, draw(flipped), targets)
         return targets
 

@@ -1,14 +1,31 @@
-"""From a flag to a `tf.distribute` strategy; the only place that knows how many devices there are."""
+"""From a flag to a `tf.distribute` strategy; the only place that knows how many devices and workers there are."""
 
 import contextlib
 import functools
+import hashlib
+import os
+import shutil
+import signal
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+import keras
+import numpy as np
 import tensorflow as tf
 
-StrategyName = Literal["none", "mirrored"]
+from kerasapps import watchdog
+from kerasapps.errors import UserError
+
+StrategyName = Literal["none", "mirrored", "multiworker"]
 
 VIRTUAL_CPUS = 2
+# Keras releases with which two workers were seen to end with the weights of one process.
+TESTED_KERAS = ("3.15",)
+MOST_TASKS = 1024  # of Slurm's on one machine without GPUs
 
 
 def make_strategy(name: StrategyName) -> tf.distribute.Strategy:
@@ -16,11 +33,17 @@ def make_strategy(name: StrategyName) -> tf.distribute.Strategy:
 
     Args:
         name: `none`: one device. `mirrored`: a copy of the model on each GPU, or, without a GPU, on two virtual CPU
-            devices, which is slower than one and there to be tried.
+            devices, which is slower than one and there to be tried. `multiworker`: a copy on each GPU of several
+            processes, as `cluster_resolver` finds them; this waits until all have come.
 
     Returns:
         A strategy; for `none` TensorFlow's default one, whose scope changes nothing.
+
+    Raises:
+        UserError: If there is no cluster, or this worker cannot be reached under its address.
     """
+    if name == "multiworker":
+        return _multiworker()
     return tf.distribute.get_strategy() if name == "none" else _mirrored()
 
 
@@ -32,6 +55,22 @@ def _mirrored() -> tf.distribute.Strategy:
     if gpus:
         return tf.distribute.MirroredStrategy([device.name for device in gpus])
     return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(split_cpu())])
+
+
+@functools.cache
+def _multiworker() -> tf.distribute.Strategy:
+    """Returns the strategy over all workers, once they are there."""
+    resolver = cluster_resolver(os.environ)
+    this = place("multiworker")
+    watchdog.start(this.addresses)
+    try:
+        strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # TensorFlow swallows it
+        return strategy
+    except (tf.errors.OpError, RuntimeError) as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        address = this.addresses[this.index]
+        raise UserError(f"Worker {this.index} cannot work at {address}: {lines[0]}") from error
 
 
 def split_cpu(count: int = VIRTUAL_CPUS) -> int:
@@ -53,3 +92,207 @@ def shard_rows(dataset: tf.data.Dataset) -> tf.data.Dataset:
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     return dataset.with_options(options)
+
+
+# --- several workers
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which of several processes this is: the first, number 0, is the chief, who alone writes."""
+
+    index: int
+    addresses: tuple[str, ...]
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes."""
+        return self.index == 0
+
+
+def place(name: StrategyName) -> Place:
+    """Returns the place of this process; the only one unless the strategy is `multiworker`."""
+    if name != "multiworker":
+        return Place(0, ("",))
+    resolver = cluster_resolver(os.environ)
+    jobs = resolver.cluster_spec().as_dict()
+    chiefs, workers = jobs.get("chief", []), jobs.get("worker", [])
+    offset = 0 if resolver.task_type == "chief" else len(chiefs)
+    return Place(offset + resolver.task_id, (*chiefs, *workers))
+
+
+def cluster_resolver(environment: Mapping[str, str]) -> tf.distribute.cluster_resolver.ClusterResolver:
+    """Returns who works together, from TF_CONFIG or from what Slurm says.
+
+    Args:
+        environment: That of this process. TF_CONFIG is set by Kubernetes' TFJob and by `kerasapps.launch`, SLURM_PROCID
+            and more by `srun`.
+
+    Raises:
+        UserError: If it says nothing, or something wrong.
+    """
+    resolvers = tf.distribute.cluster_resolver
+    if "TF_CONFIG" in environment:
+        resolver = resolvers.TFConfigClusterResolver()
+        try:
+            jobs, task, index = resolver.cluster_spec().as_dict(), resolver.task_type, resolver.task_id
+            there = 0 <= index < len(jobs[task])
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise UserError(f"TF_CONFIG cannot be read: {error}. It is {environment['TF_CONFIG']}") from error
+        if task not in ("chief", "worker") or not there:
+            raise UserError(f"TF_CONFIG has no place for this process: {environment['TF_CONFIG']}")
+        return resolver
+    if "SLURM_PROCID" in environment:
+        try:
+            # It asks nvidia-smi for GPUs to share, and fails without it; then there is nothing to share.
+            no_gpus = {"gpus_per_node": MOST_TASKS, "gpus_per_task": 1, "auto_set_gpu": False}
+            resolver = resolvers.SlurmClusterResolver(**{} if shutil.which("nvidia-smi") else no_gpus)
+            # It sorts the machines by name, so that node10 comes before node9, and counts tasks as Slurm does, which
+            # does not: this task is found by the machine it runs on.
+            cluster = resolver.cluster_spec()
+            hosts = [address.rsplit(":", 1)[0] for address in cluster.as_dict()["worker"]]
+            here = [i for i, host in enumerate(hosts) if host == environment["SLURMD_NODENAME"]]
+            task = here[int(environment["SLURM_LOCALID"])]
+            return resolvers.SimpleClusterResolver(cluster, task_type="worker", task_id=task, rpc_layer="grpc")
+        except (RuntimeError, LookupError, ValueError) as error:
+            raise UserError(f"What Slurm says of this job cannot be read: {error}") from error
+    raise UserError(
+        "--strategy multiworker finds no other workers: start it with `python -m kerasapps.launch --workers 2 -- ...`, "
+        "with srun, or with TF_CONFIG set."
+    )
+
+
+class AcrossWorkers:
+    """What Keras 3 lacks to `fit` under `tf.distribute.MultiWorkerMirroredStrategy`: mixed into a model's class.
+
+    Two hooks of `keras.Model` on TensorFlow go wrong there (github.com/keras-team/keras/issues/20585). They are
+    overridden here for the models that need it; nothing of Keras is patched.
+    """
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        # Keras takes a batch and averages it over the replicas, which fails for values of several workers, and would
+        # move a shuffled data set on. What a batch looks like is known without one.
+        if iterator is not None:
+            data_batch = keras.tree.map_structure(_symbol, iterator._distributed_dataset.element_spec)
+        with self.distribute_strategy.scope():
+            self._symbolic_build(data_batch=data_batch)
+
+    def _make_function(self, step_function):
+        # Keras averages what the replicas return over axis 0, which scalars do not have.
+        def step(data):
+            return keras.tree.map_structure(lambda value: tf.reshape(value, [1]), step_function(data))
+
+        return super()._make_function(step)
+
+
+def _symbol(spec) -> keras.KerasTensor:
+    """Returns what stands for a tensor, or for those of all replicas of this worker."""
+    spec = spec._component_specs[0] if hasattr(spec, "_component_specs") else spec
+    return keras.KerasTensor(spec.shape, spec.dtype.name)
+
+
+@functools.cache
+def _across_workers(cls: type) -> type:
+    return type(cls.__name__, (AcrossWorkers, cls), {"__doc__": cls.__doc__})
+
+
+def prepare(model: keras.Model) -> None:
+    """Makes a model that was built in the scope of its strategy ready for `fit` under it."""
+    if is_multiworker(model.distribute_strategy) and not isinstance(model, AcrossWorkers):
+        if not keras.__version__.startswith(tuple(f"{version}." for version in TESTED_KERAS)):
+            warnings.warn(
+                f"Training on several workers was tested with Keras {', '.join(TESTED_KERAS)}, this is "
+                f"{keras.__version__}.",
+                stacklevel=2,
+            )
+        model.__class__ = _across_workers(type(model))
+
+
+@contextlib.contextmanager
+def as_built(model: keras.Model) -> Iterator[None]:
+    """Gives a model the class it was built with, by which it is saved."""
+    cls = type(model)
+    if isinstance(model, AcrossWorkers):
+        model.__class__ = cls.__mro__[2]
+    try:
+        yield
+    finally:
+        model.__class__ = cls
+
+
+def is_multiworker(strategy: tf.distribute.Strategy) -> bool:
+    """Tells whether a step is shared by several processes."""
+    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+
+def gather(strategy: tf.distribute.Strategy, numbers: Sequence[int]) -> np.ndarray:
+    """Returns the numbers that every worker gives, int64 (workers, n); waits until all have come to it."""
+    row = np.array([numbers], np.int64)
+    if not is_multiworker(strategy):
+        return row
+    values = strategy.experimental_distribute_values_from_function(lambda _: tf.constant(row))
+    rows = strategy.gather(values, axis=0).numpy()  # (replicas, n)
+    return rows[:: len(strategy.extended.worker_devices)]
+
+
+def check_alike(strategy: tf.distribute.Strategy, **digests: int) -> None:
+    """Refuses to go on where workers differ in something; waits until all have come to it.
+
+    Args:
+        strategy: That of the run.
+        digests: For a name that people understand, a number that must be the same on all workers.
+
+    Raises:
+        UserError: If one is not, on every worker.
+    """
+    rows = gather(strategy, list(digests.values()))
+    for what, column in zip(digests, rows.T, strict=True):
+        others = [str(i) for i, digest in enumerate(column) if digest != column[0]]
+        if others:
+            raise UserError(f"Worker {', '.join(others)} has not the same {what.replace('_', ' ')} as worker 0.")
+
+
+def digest(*parts: bytes) -> int:
+    """Returns a number of 63 bits that differs where the parts do."""
+    return int.from_bytes(hashlib.blake2b(b"\0".join(parts), digest_size=8).digest(), "big") >> 1
+
+
+def code_digest() -> int:
+    """Returns a digest of this package and of the versions that decide what it computes."""
+    files = sorted(Path(__file__).parent.rglob("*.py"))
+    return digest(*(file.read_bytes() for file in files), keras.__version__.encode(), tf.__version__.encode())
+
+
+def leave(status: int) -> None:
+    """Ends this process at once if it is one of several workers, else does nothing.
+
+    One that ended the ordinary way would wait for others that may be gone.
+    """
+    if _multiworker.cache_info().currsize:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def give_up() -> None:
+    """Ends this worker because another one is gone: all have to start again."""
+    sys.stderr.flush()
+    os.kill(os.getpid(), watchdog.LOST)
+
+
+def part() -> None:
+    """Ends this process if it is one of several workers, as soon as all have come to this."""
+    if _multiworker.cache_info().currsize:
+        gather(_multiworker(), [0])
+        leave(0)
+
+
+def lost_others(error: Exception) -> bool:
+    """Tells whether an error says that another worker is gone."""
+    gone = (
+        tf.errors.UnavailableError,
+        tf.errors.AbortedError,
+        tf.errors.CancelledError,
+        tf.errors.DeadlineExceededError,
+    )
+    return bool(_multiworker.cache_info().currsize) and isinstance(error, gone)

@@ -34,7 +34,7 @@ from kerasapps.reports import Animation, Block, Figure, render_report
 # What may differ between a run and its resumption, whatever the command.
 FREE_ON_RESUME = {"out", "resume"}
 # All that is there when a run ended before its first epoch did: nothing that a new one could destroy.
-UNBEGUN = {"config.json", "vocabulary.json", "classes.json", "tensorboard"}
+UNBEGUN = {"config.json", "vocabulary.json", "classes.json", "tensorboard", "workers"}
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,10 @@ class Options:
     Args:
         out: The run folder itself; a new one under runs/ by default.
         seed: Decides initial weights, order and noise.
-        strategy: Share each step among devices; without a GPU `mirrored` tries it on two virtual CPUs.
+        strategy: Share each step among devices, or among several workers as `python -m kerasapps.launch` starts them;
+            without a GPU `mirrored` tries it on two virtual CPUs.
         precision: Number format; `auto` takes bfloat16 where it is measured to be faster here.
+        scale_lr: Multiply the learning rate by the number of devices that share a step.
         deterministic: Add up in the same order every time on a GPU as well, at some cost of speed.
         resume: Go on with the run in --out from its last whole epoch.
         smoke: Shrink everything to see in seconds whether it runs.
@@ -56,6 +58,7 @@ class Options:
     seed: int = 0
     strategy: distribution.StrategyName = "none"
     precision: runtime.Precision = "auto"
+    scale_lr: bool = False
     deterministic: bool = False
     resume: bool = False
     smoke: bool = False
@@ -73,17 +76,34 @@ class Options:
 
 @dataclass
 class Run:
-    """A run folder that this process holds, and what was decided for it at the start."""
+    """A run folder that this process holds, and what was decided for it at the start.
+
+    Of several workers only the first, the chief, writes to the run folder. The others do all that it does, in a folder
+    that goes when they end, and read its checkpoints.
+    """
 
     title: str
     folder: Path
+    chief_folder: Path  # the same, but for other workers than the chief
     options: Options
     config: dict[str, Any]
     strategy: tf.distribute.Strategy
     jit_compile: bool
     lock: BinaryIO
+    scratch: tempfile.TemporaryDirectory | None = None  # holds `folder` of other workers than the chief
     resumed: dict[str, Any] | None = None  # settings of the run that this one goes on with
     started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether what this process writes stays."""
+        return self.folder == self.chief_folder
+
+    def checkpoint(self, name: str) -> Path:
+        """Returns the path of a checkpoint, which the chief writes and all read."""
+        path = self.chief_folder / "checkpoints" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
 
     def path(self, *parts: str) -> Path:
         """Returns a path in the run folder, its parent made."""
@@ -96,7 +116,7 @@ class Run:
         folder = self.path(name, "config.json").parent
         config = self.config | {"settings": self.config["settings"] | settings}
         write_json(folder / "config.json", config)
-        return replace(self, folder=folder, config=config)
+        return replace(self, folder=folder, chief_folder=self.chief_folder / name, config=config)
 
     def finish(
         self,
@@ -152,26 +172,24 @@ def start(title: str, settings: dict[str, Any], *, network: runtime.Network, fre
         free: Settings that may differ when the run is resumed.
 
     Raises:
-        UserError: If the folder holds another run, is in use or cannot be written, or is resumed with other options.
+        UserError: If the folder holds another run, is in use or cannot be written, or is resumed with other options; if
+            several workers have other options or another version of this package than the first.
     """
     settings = dict(settings)
     options: Options = settings.pop("options")
     settings |= asdict(options)
     if options.limit is not None and options.limit < 1:
         raise UserError(f"--limit must be at least 1. Received: {options.limit}")
+    place = distribution.place(options.strategy)
+    if options.strategy == "multiworker" and options.out is None:
+        raise UserError("--strategy multiworker needs --out, a folder that all workers share.")
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    folder = options.out or Path("runs") / f"{title.lower().replace(' ', '-')}-{stamp}"
+    chief_folder = options.out or Path("runs") / f"{title.lower().replace(' ', '-')}-{stamp}"
+    scratch = None if place.is_chief else tempfile.TemporaryDirectory(prefix="kerasapps-")
+    folder = Path(scratch.name) if scratch else chief_folder
     lock = _claim(folder)
-    config_path = folder / "config.json"
     try:
-        before = read_json(config_path) if config_path.exists() else None
-        if not _has_begun(folder, before):
-            before = None
-        elif not options.resume:
-            state = "a finished run" if (folder / "metrics.json").exists() else "an unfinished run"
-            raise UserError(f"{folder} holds {state}. Add --resume to go on with it, or choose another --out.")
-        else:
-            _check_same_settings(folder, before["settings"], settings, free={*FREE_ON_RESUME, *free})
+        before = _taken_up(chief_folder, settings, resume=options.resume, free={*FREE_ON_RESUME, *free})
     except UserError:
         lock.close()
         raise
@@ -179,21 +197,32 @@ def start(title: str, settings: dict[str, Any], *, network: runtime.Network, fre
     # Threads and devices first: TensorFlow starts with the first computation and keeps both from then on.
     runtime.set_devices(network)
     strategy = distribution.make_strategy(options.strategy)
+    distribution.check_alike(
+        strategy,
+        version_of_kerasapps_keras_and_tensorflow=distribution.code_digest(),
+        options=distribution.digest(json.dumps(settings, default=str, sort_keys=True).encode()),
+        run_folder=distribution.digest(json.dumps(before, sort_keys=True).encode()),
+    )
     runtime.set_seed(options.seed, deterministic=options.deterministic)
     # A resumed run keeps the number format it began with, whatever is measured today.
     precision = before["precision"] if before else options.precision
+    precision = runtime.set_precision(precision, network=network)
+    # Machines may measure differently; the first decides for all.
+    chosen = distribution.gather(strategy, [runtime.PRECISIONS.index(precision)])[0, 0]
     config = {
         "title": title,
         "command": shlex.join(["python", *_command()]),
         "settings": settings,
-        "precision": runtime.set_precision(precision, network=network),
+        "precision": runtime.set_precision(runtime.PRECISIONS[chosen], network=network),
         "replicas": strategy.num_replicas_in_sync,
+        "workers": len(place.addresses),
         "started": time.strftime("%Y-%m-%d %H:%M:%S"),
         "machine": runtime.machine(),
     }
-    write_json(config_path, config)
+    write_json(folder / "config.json", config)
     jit_compile = runtime.use_xla(network=network, distributed=distribution.is_distributed(strategy))
-    return Run(title, folder, options, config, strategy, jit_compile, lock, before and before["settings"])
+    resumed = before and before["settings"]
+    return Run(title, folder, chief_folder, options, config, strategy, jit_compile, lock, scratch, resumed)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -222,7 +251,7 @@ def load_model(folder: Path) -> keras.Model:
 def save_model(model: keras.Model, path: Path) -> None:
     """Saves a model so that a reader finds the old file or the new one, never half of one."""
     # Keras insists on the ending.
-    with _replacing(path, suffix=".keras") as temporary:
+    with _replacing(path, suffix=".keras") as temporary, distribution.as_built(model):
         model.save(temporary)
 
 
@@ -303,9 +332,26 @@ def _has_begun(folder: Path, config: dict | None) -> bool:
         for entry in folder.iterdir()
         if not entry.name.startswith(".") and (entry.is_file() or any(entry.iterdir()))
     }
-    if config is None and content:
+    if config is None and content - {"workers"}:
         raise UserError(f"{folder} is not empty and holds no run. Choose another --out.")
     return bool(content - UNBEGUN)
+
+
+def _taken_up(folder: Path, settings: dict[str, Any], *, resume: bool, free: set[str]) -> dict[str, Any] | None:
+    """Returns the config of the run that a folder holds, None for an empty one.
+
+    Raises:
+        UserError: If there is one that is not to be resumed, or not with these settings.
+    """
+    config_path = folder / "config.json"
+    before = read_json(config_path) if config_path.exists() else None
+    if not folder.is_dir() or not _has_begun(folder, before):
+        return None
+    if not resume:
+        state = "a finished run" if (folder / "metrics.json").exists() else "an unfinished run"
+        raise UserError(f"{folder} holds {state}. Add --resume to go on with it, or choose another --out.")
+    _check_same_settings(folder, before["settings"], settings, free=free)
+    return before
 
 
 def _check_same_settings(folder: Path, before: dict[str, Any], settings: dict[str, Any], *, free: set[str]) -> None:

@@ -6,7 +6,7 @@ import platform
 import statistics
 import time
 from importlib import metadata
-from typing import Literal
+from typing import Literal, get_args
 
 import keras
 import tensorflow as tf
@@ -14,6 +14,7 @@ import tensorflow as tf
 from kerasapps.errors import UserError
 
 Precision = Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
+PRECISIONS = get_args(Precision)
 Network = Literal["convolution", "matmul", "recurrent"]
 
 # bfloat16 must win by this much before `auto` gives up digits for it.

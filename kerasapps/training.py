@@ -1,11 +1,14 @@
 """`fit`: Keras' own loop with keep-best, logs, early stopping, a clear end on NaN, and exact resume."""
 
+import contextlib
 import csv
 import io
 import json
 import math
+import signal
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +16,7 @@ import keras
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from kerasapps import distribution
+from kerasapps import distribution, watchdog
 from kerasapps.data.splits import Splits
 from kerasapps.errors import TrainingError, UserError
 from kerasapps.runs import Run, save_model, write_atomically
@@ -51,7 +54,8 @@ def fit(
 
     After each epoch all variables (weights, moving statistics, the random generators of dropout) and the optimizer's
     go into one file, and the order of the rows depends on seed and epoch alone. A run that is killed and resumed
-    therefore ends where it would have ended.
+    therefore ends where it would have ended. SIGTERM, which comes before a machine is taken away, saves within an epoch
+    and leaves with status 143.
 
     Args:
         model: Built and compiled in the scope of `run.strategy`.
@@ -72,38 +76,63 @@ def fit(
     for name, value in {"epochs": epochs, "batch_size": batch_size}.items():
         if value < 1:
             raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
-    keeper = Checkpoints(model, run, monitor=monitor, patience=patience)
-    keeper.load()
-    done = len(keeper.rows)
+    distribution.prepare(model)
+    if run.options.scale_lr:
+        for optimizer in optimizers_of(model):
+            scale_learning_rate(optimizer, run.strategy.num_replicas_in_sync)
     # Replicas need equal shares, and a short last batch would give some of them none.
     drop_remainder = distribution.is_distributed(run.strategy)
     steps = splits.train.steps(batch_size, drop_remainder=drop_remainder)
     if steps == 0:
         raise UserError(f"--batch-size {batch_size} is more than the {len(splits.train)} rows to train on.")
+    if batch_size % run.strategy.num_replicas_in_sync:
+        replicas = run.strategy.num_replicas_in_sync
+        raise UserError(f"--batch-size {batch_size} cannot be shared equally by {replicas} devices.")
+    if distribution.is_multiworker(run.strategy):
+        last = run.checkpoint("last.npz")
+        distribution.check_alike(
+            run.strategy,
+            data=distribution.digest(splits.train.digest(), splits.validation.digest()),
+            checkpoint=distribution.digest(last.read_bytes() if last.exists() else b""),
+        )
+    keeper = Checkpoints(model, run, monitor=monitor, patience=patience, steps=steps)
+    keeper.load()
     interrupted = False
     bar = ProgressBar(epochs, steps)
-    if done < epochs and not keeper.out_of_patience():
-        batches = splits.train.epochs(
-            batch_size, seed=run.options.seed, first=done, last=epochs, drop_remainder=drop_remainder
-        )
+    # What is left of an epoch that was stopped within, and then whole ones.
+    done, begun = len(keeper.rows), keeper.step
+    spans = [(done, done + 1, begun), (done + 1, epochs, 0)] if begun else [(done, epochs, 0)]
+    with asked_to_stop(keeper):
         try:
-            model.fit(
-                distribution.shard_rows(batches),
-                initial_epoch=done,
-                epochs=epochs,
-                steps_per_epoch=steps,
-                shuffle=False,  # `batches` are, reproducibly
-                validation_data=distribution.shard_rows(splits.validation.batches(batch_size)),
-                verbose=0,
-                callbacks=[
-                    *callbacks,
-                    StopOnNaN(run),
-                    bar,
-                    keras.callbacks.TensorBoard(run.path("tensorboard"), write_graph=False),
-                    keeper,  # last, so that what it saves is what the others have seen
-                ],
-            )
+            for first, last, skip in spans:
+                if first >= last or keeper.out_of_patience():
+                    continue
+                batches = splits.train.epochs(
+                    batch_size,
+                    seed=run.options.seed,
+                    first=first,
+                    last=last,
+                    skip=skip,
+                    drop_remainder=drop_remainder,
+                )
+                model.fit(
+                    distribution.shard_rows(batches),
+                    initial_epoch=first,
+                    epochs=last,
+                    steps_per_epoch=steps - skip,
+                    shuffle=False,  # `batches` are, reproducibly
+                    validation_data=distribution.shard_rows(splits.validation.batches(batch_size)),
+                    verbose=0,
+                    callbacks=[
+                        *callbacks,
+                        StopOnNaN(run),
+                        bar,
+                        keras.callbacks.TensorBoard(run.path("tensorboard"), write_graph=False),
+                        keeper,  # last, so that what it saves is what the others have seen
+                    ],
+                )
         except KeyboardInterrupt:
+            distribution.leave(128 + signal.SIGINT)
             interrupted = True
         except TrainingError:
             keeper.restore_best()
@@ -119,15 +148,20 @@ def fit(
 class Checkpoints(keras.callbacks.Callback):
     """Writes history and checkpoint after each epoch, keeps the best weights, stops when patience runs out.
 
-    Everything it knows follows from the rows of the history, so these are all that a resume needs.
+    Everything it knows follows from the rows of the history and, where an epoch was stopped within, from the number of
+    its steps and what the metrics had added up by then: these are all that a resume needs.
     """
 
-    def __init__(self, model: keras.Model, run: Run, *, monitor: str, patience: int | None):
+    def __init__(self, model: keras.Model, run: Run, *, monitor: str, patience: int | None, steps: int):
         super().__init__()
         self.network = model
         self.run = run
         self.monitor = monitor
         self.patience = patience
+        self.steps = steps
+        self.step = 0  # steps of the current epoch that were done before this process began
+        self.sums: list[np.ndarray] = []  # of its metrics
+        self.stopping = False
         self.rows: list[dict[str, float]] = []
         self.seconds_before = 0.0
         self.started = time.perf_counter()
@@ -150,22 +184,60 @@ class Checkpoints(keras.callbacks.Callback):
         """Tells whether the best epoch lies `patience` epochs back."""
         return self.patience is not None and len(self.rows) - self.best_epoch() >= self.patience > 0
 
+    def on_train_batch_end(self, batch, logs=None):
+        """Saves and leaves if asked to; after the last step of an epoch only once it is evaluated."""
+        watchdog.enter("step")
+        if self.sums:
+            # Metrics add up from 0 in every epoch, and this is the first moment at which they are sure to be there.
+            for variable, before in zip(self.network.metrics_variables, self.sums, strict=True):
+                variable.assign(variable + before)
+            self.sums = []
+        step = self.step + batch + 1
+        # Replicas agree after every step, so the chief can leave alone: the others notice, and end too.
+        if self.stopping and step < self.steps and self.run.is_chief:
+            # Reading metrics would take all workers: theirs cover what comes after.
+            sums = [] if distribution.is_multiworker(self.run.strategy) else self.network.metrics_variables
+            self._save_last(step=step, sums=[keras.ops.convert_to_numpy(one).tolist() for one in sums])
+            self._leave()
+
+    def on_test_batch_end(self, batch, logs=None):
+        """Says that something happens."""
+        watchdog.enter("step")
+
     def on_epoch_end(self, epoch, logs=None):
         """Writes the epoch down."""
         if self.monitor not in (logs or {}):
             raise ValueError(f"`monitor` must be one of {sorted(logs or {})}. Received: monitor={self.monitor!r}")
         self.rows.append({name: float(value) for name, value in logs.items()})
-        if self.best_epoch() == len(self.rows):
-            save_variables(self.run.path("checkpoints", "best.npz"), self.network.variables)
-        state = {"rows": self.rows, "seconds": self.seconds}
-        save_variables(self.run.path("checkpoints", "last.npz"), self._everything(), state=state)
-        write_atomically(self.run.path("history.csv"), _csv(self.rows))
+        self.step = 0
+        if self.run.is_chief:
+            if self.best_epoch() == len(self.rows):
+                save_variables(self.run.checkpoint("best.npz"), self.network.variables)
+            self._save_last()
+            write_atomically(self.run.path("history.csv"), _csv(self.rows))
+            if self.stopping:
+                self._leave()
         if self.out_of_patience():
             self.network.stop_training = True
+        watchdog.enter("step")
+
+    def on_train_end(self, logs=None):
+        """Has nobody wait for further steps."""
+        watchdog.enter(None)
+
+    def _save_last(self, *, step: int = 0, sums: Sequence[list] = ()) -> None:
+        watchdog.enter("save")
+        state = {"rows": self.rows, "seconds": self.seconds, "step": step, "sums": list(sums)}
+        save_variables(self.run.checkpoint("last.npz"), self._everything(), state=state)
+
+    def _leave(self) -> None:
+        print(f"\nAsked to stop: saved in {self.run.folder}. Go on with --resume.", file=sys.stderr, flush=True)
+        distribution.leave(128 + signal.SIGTERM)
+        raise SystemExit(128 + signal.SIGTERM)
 
     def load(self) -> None:
         """Takes up the last checkpoint, if there is one."""
-        path = self.run.path("checkpoints", "last.npz")
+        path = self.run.checkpoint("last.npz")
         # Before the first step an optimizer has no variables that could be set.
         with self.run.strategy.scope():
             for optimizer in optimizers_of(self.network):
@@ -173,7 +245,8 @@ class Checkpoints(keras.callbacks.Callback):
                     optimizer.build(self.network.trainable_variables)
         if path.exists():
             state = load_variables(path, self._everything())
-            self.rows, self.seconds_before = state["rows"], state["seconds"]
+            self.rows, self.seconds_before, self.step = state["rows"], state["seconds"], state["step"]
+            self.sums = [np.array(one, np.float32) for one in state["sums"]]
 
     def _everything(self) -> list:
         """Returns all variables of the network and of what trains it."""
@@ -182,9 +255,59 @@ class Checkpoints(keras.callbacks.Callback):
 
     def restore_best(self) -> None:
         """Gives the model the weights of its best epoch; leaves them as they are before the first one."""
-        path = self.run.path("checkpoints", "best.npz")
+        distribution.gather(self.run.strategy, [0])  # until the chief has written it
+        path = self.run.checkpoint("best.npz")
         if path.exists():
             load_variables(path, self.network.variables)
+
+
+@contextlib.contextmanager
+def asked_to_stop(keeper: Checkpoints) -> Iterator[None]:
+    """Has SIGTERM ask the keeper to save and leave after the next step."""
+
+    def ask(*_):
+        keeper.stopping = True
+
+    try:
+        before = signal.signal(signal.SIGTERM, ask)
+    except ValueError:  # outside the main thread signals are somebody else's
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def scale_learning_rate(optimizer: keras.optimizers.Optimizer, factor: float) -> None:
+    """Multiplies the learning rate, constant or not."""
+    rate = optimizer._learning_rate
+    if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+        optimizer._learning_rate = Scaled(rate, factor)
+    else:
+        rate.assign(rate * factor)
+
+
+@keras.saving.register_keras_serializable(package="kerasapps")
+class Scaled(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule times a factor."""
+
+    def __init__(self, schedule: keras.optimizers.schedules.LearningRateSchedule, factor: float):
+        self.schedule = schedule
+        self.factor = factor
+
+    def __call__(self, step):
+        """Returns the learning rate of a step."""
+        return self.factor * self.schedule(step)
+
+    def get_config(self):
+        """Returns the arguments of the constructor."""
+        return {"schedule": keras.saving.serialize_keras_object(self.schedule), "factor": self.factor}
+
+    @classmethod
+    def from_config(cls, config):
+        """Makes it again."""
+        return cls(keras.saving.deserialize_keras_object(config["schedule"]), config["factor"])
 
 
 def optimizers_of(model: keras.Model) -> list[keras.optimizers.Optimizer]:

@@ -205,17 +205,24 @@ def normalised(size: int, channels: int, filters: int) -> int:
 def _style_taps(contract):
     return contract(
         builder=style_transfer.build_style_taps,
-        arguments={"network": "compact", "pooling": "l2", "layers": ("block2_conv1", "block1_conv1")},
+        arguments={
+            "network": "compact",
+            "pooling": "l2",
+            "padding": "mirror",
+            "layers": ("block2_conv1", "block1_conv1"),
+        },
         inputs={"image": pictures(8, 6, 3) - 128},
         outputs={"block1_conv1": (8, 6, 32), "block2_conv1": (4, 3, 64)},
         parameters=conv(3, 3, 32) + conv(3, 32, 32) + conv(3, 32, 64),
         refused=[
             ({"network": "vgg11"}, "`network` must be one of vgg16, vgg19, compact. Received: network='vgg11'"),
             ({"pooling": "min"}, "`pooling` must be one of"),
+            ({"padding": "valid"}, "`padding` must be one of zeros, mirror. Received: padding='valid'"),
+            ({"network": "vgg16", "weights": "trained"}, '`weights` "trained" are for "compact"'),
             ({"layers": ()}, "`layers` must hold at least one name"),
             ({"layers": ("block1_conv1", "block1_conv1")}, "none twice"),
             ({"layers": ("block1_conv3",)}, "`layers` must be convolutions of compact"),
-            ({"weights": "nowhere.h5"}, '`weights` must be "random", "imagenet", or an '),
+            ({"weights": "nowhere.h5"}, '`weights` must be "random", "trained", "imagenet", or an '),
         ],
         search_space=SPACES["build_style_taps"],
         frozen=True,

@@ -44,6 +44,13 @@ def test_parameters(contract, model):
     assert model.count_params() == contract.parameters
 
 
+def test_no_two_weights_begin_alike(model):
+    # Those of one initializer object would: it draws a seed when it is made, so that --seed would not count either.
+    kernels = [weight.numpy().ravel()[:3] for weight in model.trainable_weights]
+    begins = [tuple(np.round(kernel / kernel[0], 4)) for kernel in kernels if len(set(kernel)) == 3 and kernel[0]]
+    assert len(set(begins)) == len(begins)
+
+
 def test_a_saved_model_answers_the_same(contract, model, tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")

@@ -1,5 +1,6 @@
 """The taps of style transfer: names, weights from every source, and files that are not what they should be."""
 
+import json
 import re
 import zipfile
 
@@ -58,6 +59,26 @@ def test_random_weights_depend_on_the_seed_alone_and_keep_activations_in_size():
     clouds = style_transfer.cloud_noise(64, np.random.default_rng(5))
     for value in first({"image": style_transfer.preprocess(clouds)[None]}).values():
         assert 0.2 < np.std(value) < 2
+
+
+def test_the_weights_in_the_package_are_small_and_described():
+    taps = build_style_taps(network="compact", weights="trained", layers=("block5_conv3",))
+    assert style_transfer.SHIPPED.stat().st_size < 8e6
+    card = json.loads(style_transfer.SHIPPED.with_suffix(".json").read_text())
+    assert card["accuracy"] > 0.8
+    assert f"{sum(weight.size for weight in taps.get_weights()):,} numbers" in card["network"]
+    with h5py.File(style_transfer.SHIPPED) as file:
+        kernel = file["block1_conv1/block1_conv1/kernel:0"]
+        assert kernel.dtype == np.float16
+        np.testing.assert_array_equal(taps.get_weights()[0], kernel[()].astype(np.float32))
+
+
+@pytest.mark.parametrize(("padding", "even"), [("mirror", True), ("zeros", False)])
+def test_before_a_mirror_an_even_picture_has_no_edge(padding, even):
+    taps = build_style_taps(network="compact", weights="trained", padding=padding, layers=("block2_conv2",))
+    seen = np.asarray(taps({"image": np.full((1, 13, 18, 3), 40.0, np.float32)})["block2_conv2"])
+    assert seen.max() > 0
+    assert (np.ptp(seen, axis=(1, 2)).max() < 1e-4) == even
 
 
 def test_frozen_weights_are_held_in_bfloat16():

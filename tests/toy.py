@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kerasapps.blocks.noise import Dropout
 from kerasapps.data.splits import Split, Splits
 from kerasapps.runs import Options, Run, start
 from kerasapps.training import History, fit
@@ -22,12 +23,12 @@ def add_noise(inputs: dict, targets: dict, seed: tf.Tensor) -> tuple[dict, dict]
     return {"x": inputs["x"] + tf.random.stateless_normal(tf.shape(inputs["x"]), seed, stddev=0.1)}, targets
 
 
-def toy_splits() -> Splits:
+def toy_splits(*, points: int = 120) -> Splits:
     """Two classes of points that a line separates."""
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(120, 4)).astype(np.float32)
+    x = rng.normal(size=(points, 4)).astype(np.float32)
     y = (x.sum(1) > 0).astype(np.int32)
-    parts = [slice(0, 80), slice(80, 100), slice(100, 120)]
+    parts = [slice(0, 80), slice(80, points - 20), slice(points - 20, points)]
     train, validation, test = (Split({"x": x[part]}, {"label": y[part]}) for part in parts)
     return Splits(Split(train.inputs, train.targets, augment=add_noise), validation, test, sizes={"num_classes": 2})
 
@@ -36,7 +37,7 @@ def toy_model(*, learning_rate: float = 1e-2) -> keras.Model:
     """A perceptron with dropout."""
     x = keras.Input((4,), name="x")
     hidden = keras.layers.Dense(8, activation="relu", name="hidden")(x)
-    hidden = keras.layers.Dropout(0.3, name="dropout")(hidden)
+    hidden = Dropout(0.3, name="dropout")(hidden)
     label = keras.layers.Dense(2, activation="softmax", dtype="float32", name="label")(hidden)
     model = keras.Model({"x": x}, {"label": label}, name="toy")
     loss = {"label": "sparse_categorical_crossentropy"}
@@ -63,7 +64,8 @@ class DieIn(keras.callbacks.Callback):
 
 def train_toy(out: Path, *, epochs: int, resume: bool = False, callbacks=(), **arguments) -> tuple[History, Run]:
     """Trains the toy model in a run folder."""
-    options = Options(out=out, resume=resume, seed=3, strategy=arguments.pop("strategy", "none"))
+    strategy = arguments.pop("strategy", "none")
+    options = Options(out=out, resume=resume, seed=3, strategy=strategy, precision="float32")
     learning_rate = arguments.pop("learning_rate", 1e-2)
     run = start("toy train", {"options": options, "epochs": epochs}, network="matmul")
     with run.strategy.scope():

@@ -11,6 +11,7 @@ import keras
 from keras import layers
 
 from kerasapps.blocks.arguments import check_image_arguments, check_length
+from kerasapps.blocks.noise import Dropout
 from kerasapps.blocks.perceptron import perceptron_block
 
 
@@ -106,7 +107,7 @@ def build_mnist_network(
     x = layers.Conv2D(filters[0], 5, activation="relu", name="conv1")(x)  # (B, 24, 24, 10)
     x = layers.MaxPooling2D(2, name="pool1")(x)  # (B, 12, 12, 10)
     x = layers.Conv2D(filters[1], 5, activation="relu", name="conv2")(x)  # (B, 8, 8, 20)
-    x = layers.SpatialDropout2D(dropout, name="conv2_dropout")(x)
+    x = Dropout(dropout, noise_shape=(None, 1, 1, None), name="conv2_dropout")(x)
     x = layers.MaxPooling2D(2, name="pool2")(x)  # (B, 4, 4, 20)
     x = layers.Flatten(name="flatten")(x)  # (B, 320)
     x = perceptron_block(x, units=(dense_units,), dropout=dropout, name="dense")  # (B, 50)
@@ -178,7 +179,7 @@ def build_lenet5(
     # Deviation: dense, not 5x5 convolution: the same at 32x32, and pictures of 28x28 work too.
     x = layers.Dense(dense_units[0], activation="tanh", name="c5")(x)  # (B, 120)
     x = layers.Dense(dense_units[1], activation="tanh", name="f6")(x)  # (B, 84)
-    x = layers.Dropout(dropout, name="f6_dropout")(x)
+    x = Dropout(dropout, name="f6_dropout")(x)
 
     # --- heads
     # Deviation: softmax for distances to drawn characters (radial basis functions).

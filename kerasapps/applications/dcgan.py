@@ -13,8 +13,12 @@ from kerasapps.blocks.arguments import check_gan_arguments
 from kerasapps.blocks.conv import normalize
 from kerasapps.blocks.fast_conv import Conv2D, Conv2DTranspose
 from kerasapps.blocks.gan import linear, noise_input, start_size, verdict_block
+from kerasapps.blocks.noise import Dropout
 
-INITIAL = keras.initializers.RandomNormal(stddev=0.02)
+
+def initial() -> keras.initializers.Initializer:
+    """Returns where a kernel begins; one for each kernel, for with its seed it draws the same each time."""
+    return keras.initializers.RandomNormal(stddev=0.02)
 
 
 def build_dcgan_generator(
@@ -52,7 +56,7 @@ def build_dcgan_generator(
 
     def finish(x, name: str):
         x = layers.ReLU(name=f"{name}_relu")(normalize(x, name=f"{name}_bn"))
-        return layers.Dropout(dropout, name=f"{name}_dropout")(x)
+        return Dropout(dropout, name=f"{name}_dropout")(x)
 
     # --- inputs
     inputs, x = noise_input(noise_dim=noise_dim, num_classes=num_classes)
@@ -60,19 +64,19 @@ def build_dcgan_generator(
     # --- trunk
     height, width, times = start_size(image_shape)
     widths = [filters * min(2**i, 8) for i in reversed(range(times))]
-    x = layers.Dense(height * width * widths[0], use_bias=False, kernel_initializer=INITIAL, name="start")(
+    x = layers.Dense(height * width * widths[0], use_bias=False, kernel_initializer=initial(), name="start")(
         x
     )  # (B, H / 2**times * W / 2**times * F)
     x = finish(layers.Reshape((height, width, widths[0]), name="reshape")(x), "start")
     for i, count in enumerate(widths[1:], start=1):
         # Deviation: the paper's windows are 5 wide, which strides of 2 cover unevenly.
         x = Conv2DTranspose(
-            count, 4, strides=2, padding="same", use_bias=False, kernel_initializer=INITIAL, name=f"up{i}"
+            count, 4, strides=2, padding="same", use_bias=False, kernel_initializer=initial(), name=f"up{i}"
         )(x)  # (B, 2 H', 2 W', F)
         x = finish(x, f"up{i}")
 
     # --- heads
-    x = Conv2DTranspose(image_shape[2], 4, strides=2, padding="same", kernel_initializer=INITIAL, name=f"up{times}")(
+    x = Conv2DTranspose(image_shape[2], 4, strides=2, padding="same", kernel_initializer=initial(), name=f"up{times}")(
         x
     )  # (B, H, W, C)
     image = layers.Activation("tanh", dtype="float32", name="image")(x)
@@ -127,13 +131,12 @@ def build_dcgan_discriminator(
     _, _, times = start_size(image_shape)
     for i in range(times):
         batch_norm = normalization == "batch" and i > 0
-        convolution = {"strides": 2, "padding": "same", "kernel_initializer": INITIAL, "use_bias": not batch_norm}
-        x = linear(Conv2D, filters * min(2**i, 8), 4, spectral=spectral, name=f"conv{i + 1}", **convolution)(
-            x
-        )  # (B, H' / 2, W' / 2, F)
+        convolution = {"strides": 2, "padding": "same", "use_bias": not batch_norm}
+        convolution |= {"spectral": spectral, "kernel_initializer": initial(), "name": f"conv{i + 1}"}
+        x = linear(Conv2D, filters * min(2**i, 8), 4, **convolution)(x)  # (B, H' / 2, W' / 2, F)
         x = normalize(x, name=f"conv{i + 1}_bn") if batch_norm else x
         x = layers.LeakyReLU(0.2, name=f"conv{i + 1}_relu")(x)
-        x = layers.Dropout(dropout, name=f"conv{i + 1}_dropout")(x)
+        x = Dropout(dropout, name=f"conv{i + 1}_dropout")(x)
     x = layers.Flatten(name="flatten")(x)  # (B, F)
 
     # --- heads

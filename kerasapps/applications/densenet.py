@@ -11,6 +11,7 @@ from keras import layers
 
 from kerasapps.blocks.arguments import check_image_arguments
 from kerasapps.blocks.conv import activation_block, conv_block, dense_block
+from kerasapps.blocks.noise import Dropout
 
 # Layers in each block, by number of layers with weights: the ImageNet networks of the paper.
 DENSENET_BLOCKS = {121: (6, 12, 24, 16), 169: (6, 12, 32, 32), 201: (6, 12, 48, 32), 264: (6, 12, 64, 48)}
@@ -110,7 +111,7 @@ def transition_block(x, *, filters: int, batch_norm: bool, dropout: float, name:
     x = conv_block(
         x, filters=filters, kernel_size=1, activation=None, batch_norm=False, use_bias=not batch_norm, name=name
     )  # (B, H, W, filters)
-    x = layers.Dropout(dropout, name=f"{name}_dropout")(x)
+    x = Dropout(dropout, name=f"{name}_dropout")(x)
     return layers.AveragePooling2D(2, name=f"{name}_pool")(x)  # (B, H // 2, W // 2, filters)
 
 

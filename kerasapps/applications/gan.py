@@ -7,9 +7,9 @@ import keras
 from keras import layers
 
 from kerasapps.blocks.arguments import check_gan_arguments
-from kerasapps.blocks.dropout import Dropout
 from kerasapps.blocks.fast_conv import Conv2D, Conv2DTranspose
 from kerasapps.blocks.gan import linear, noise_input, verdict_block
+from kerasapps.blocks.noise import ByteDropout, GaussianNoise
 
 
 def build_generator(
@@ -55,7 +55,7 @@ def build_generator(
 
     def finish(x, name: str):
         x = layers.LeakyReLU(name=f"{name}_relu")(x)
-        drop = Dropout(dropout, name=f"{name}_dropout")
+        drop = ByteDropout(dropout, name=f"{name}_dropout")
         return drop(x, training=True) if dropout_at_sampling else drop(x)
 
     # --- inputs
@@ -121,11 +121,11 @@ def build_discriminator(
     )
 
     def finish(x, name: str):
-        return Dropout(dropout, name=f"{name}_dropout")(layers.LeakyReLU(name=f"{name}_relu")(x))
+        return ByteDropout(dropout, name=f"{name}_dropout")(layers.LeakyReLU(name=f"{name}_relu")(x))
 
     # --- inputs
     image = keras.Input(image_shape, name="image")  # (B, H, W, C)
-    x = layers.GaussianNoise(noise, name="noise")(image)
+    x = GaussianNoise(noise, name="noise")(image)
 
     # --- trunk
     convolution = {"kernel_size": kernel_size, "strides": 2, "padding": "same", "spectral": spectral}

@@ -9,6 +9,7 @@ import keras
 from keras import layers
 
 from kerasapps.blocks.memory import ArrivalReader, LogShares, PositionWeightedSum, QueryReduction, SharedWordWalk
+from kerasapps.blocks.noise import Dropout
 
 
 def build_memory_network(
@@ -75,15 +76,15 @@ def build_memory_network(
         )
         shares = walk(story, question)  # (B, S, F)
         read = ArrivalReader(units, name="read")(sentences, shares)  # (B, D)
-        read = layers.Dropout(dropout, name="read_dropout")(read)
+        read = Dropout(dropout, name="read_dropout")(read)
         query = layers.Add(name="query_read")([query, layers.Dense(units, name="read_query")(read)])
         # A sum of logarithms is large only if all are: gates can ask for sentences that lie on two walks.
         arrivals = layers.Dense(units, name="arrivals")(LogShares(name="log_shares")(shares))
         sentences = layers.Add(name="sentences_walked")([sentences, arrivals])
-    sentences = layers.Dropout(dropout, name="sentences_dropout")(sentences)
+    sentences = Dropout(dropout, name="sentences_dropout")(sentences)
     for hop in range(1, hops):
         query, _ = QueryReduction(last=False, name=f"hop{hop}")(sentences, query, story)  # (B, S, D)
-        query = layers.Dropout(dropout, name=f"hop{hop}_dropout")(query)
+        query = Dropout(dropout, name=f"hop{hop}_dropout")(query)
     final, _ = QueryReduction(last=True, name=f"hop{hops}")(sentences, query, story)  # (B, D)
 
     # --- heads

@@ -11,6 +11,7 @@ from keras import layers
 
 from kerasapps.blocks.arguments import check_length
 from kerasapps.blocks.heads import head_block
+from kerasapps.blocks.noise import Dropout
 from kerasapps.blocks.text import MaskedAverage, NotPadding
 from kerasapps.heads import Head
 
@@ -92,7 +93,7 @@ def build_multi_head_text(
     if pooling == "max" and not filters:
         x = layers.ReLU(name="words_relu")(x)
     if word_dropout:
-        x = layers.Dropout(word_dropout, noise_shape=(None, None, 1), name="word_dropout")(x)
+        x = Dropout(word_dropout, noise_shape=(None, None, 1), name="word_dropout")(x)
     for stage, (width, count) in enumerate(zip(filters, convolutions, strict=True), start=1):
         if stage > 1:
             x = pooled_steps(x, pool_size, padding=padding, name=f"stage{stage}_pool")  # (B, T / pool_size, F)
@@ -105,11 +106,11 @@ def build_multi_head_text(
     if layer_norm:
         features = layers.LayerNormalization(name="features_ln")(features)
     for i, units in enumerate(dense_units, start=1):
-        features = layers.Dropout(dropout, name=f"dropout{i}")(features)
+        features = Dropout(dropout, name=f"dropout{i}")(features)
         features = layers.Dense(units, activation="relu", name=f"dense{i}")(features)  # (B, units)
 
     # --- heads
-    features = layers.Dropout(dropout, name="dropout")(features)
+    features = Dropout(dropout, name="dropout")(features)
     outputs = {output: head_block(features, head, name=output) for output, head in heads.items()}
     return keras.Model({"text": text}, outputs, name=name)
 

@@ -10,6 +10,7 @@ from keras import layers, ops
 
 from kerasapps.blocks.conv import conv_block
 from kerasapps.blocks.heads import head_block
+from kerasapps.blocks.noise import Dropout
 from kerasapps.blocks.text import MaskedAverage, NotPadding
 from kerasapps.heads import Head
 
@@ -131,11 +132,11 @@ def build_multimodal_price(
         branches.append(picture_block(inputs["image"], filters=filters, units=units, name="image"))
     x = layers.Concatenate(name="joined")(branches) if len(branches) > 1 else branches[0]  # (B, F)
     for i in range(1, depth + 1):
-        x = layers.Dropout(dropout, name=f"dropout{i}")(x)
+        x = Dropout(dropout, name=f"dropout{i}")(x)
         x = layers.Dense(units, activation="relu", name=f"dense{i}")(x)  # (B, units)
 
     # --- heads
-    x = layers.Dropout(dropout, name="dropout")(x)
+    x = Dropout(dropout, name="dropout")(x)
     log_price = head_block(x, Head("regression", mean=price_mean, scale=price_scale), name="log_price")  # (B, 1)
     return keras.Model(inputs, {"log_price": log_price}, name=name)
 

@@ -6,6 +6,8 @@ Reference: Metz et al., "Unrolled Generative Adversarial Networks", ICLR 2017, s
 import keras
 from keras import layers
 
+from kerasapps.blocks.noise import Dropout
+
 
 def build_point_generator(
     *,
@@ -89,7 +91,7 @@ def build_point_discriminator(
 def _hidden_layers(x, *, units: int, depth: int, dropout: float):
     for i in range(1, depth + 1):
         x = layers.Dense(units, activation="relu", kernel_initializer="he_normal", name=f"dense{i}")(x)
-        x = layers.Dropout(dropout, name=f"dropout{i}")(x)
+        x = Dropout(dropout, name=f"dropout{i}")(x)
     return x
 
 

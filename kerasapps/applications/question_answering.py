@@ -6,6 +6,7 @@ Reference: the two-input network of Chollet, "Deep Learning with Python", Mannin
 import keras
 from keras import layers
 
+from kerasapps.blocks.noise import Dropout
 from kerasapps.blocks.text import Encoder, text_encoder_block
 
 
@@ -74,7 +75,7 @@ def build_question_answering(
         name="question",
     )  # (B, units)
     features = layers.Concatenate(name="features")([told, asked])  # (B, F)
-    features = layers.Dropout(dropout, name="dropout")(features)
+    features = Dropout(dropout, name="dropout")(features)
 
     # --- heads
     answer = layers.Dense(num_answers, activation="softmax", dtype="float32", name="answer")(features)  # (B, A)

@@ -10,6 +10,7 @@ from keras import layers
 from kerasapps.blocks.arguments import check_image_arguments
 from kerasapps.blocks.conv import add, conv_block
 from kerasapps.blocks.initializers import IdentityKernel
+from kerasapps.blocks.noise import Dropout
 
 
 def build_quick_residual_classifier(
@@ -69,7 +70,7 @@ def build_quick_residual_classifier(
     features = layers.GlobalMaxPooling2D(name="features")(x)  # (B, F)
 
     # --- heads
-    features = layers.Dropout(dropout, name="dropout")(features)
+    features = Dropout(dropout, name="dropout")(features)
     scores = layers.Dense(num_classes, use_bias=False, dtype="float32", name="scores")(features)
     scores = layers.Rescaling(score_scale, dtype="float32", name="scaled_scores")(scores)
     label = layers.Softmax(dtype="float32", name="label")(scores)

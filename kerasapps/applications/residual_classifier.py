@@ -7,6 +7,7 @@ from keras import layers
 
 from kerasapps.blocks.arguments import check_image_arguments, check_length
 from kerasapps.blocks.conv import conv_block, normalize, residual_block
+from kerasapps.blocks.noise import Dropout
 
 
 def build_residual_classifier(
@@ -81,7 +82,7 @@ def build_residual_classifier(
     features = layers.GlobalAveragePooling2D(name="features")(x)  # (B, F)
 
     # --- heads
-    features = layers.Dropout(dropout, name="dropout")(features)
+    features = Dropout(dropout, name="dropout")(features)
     label = layers.Dense(num_classes, activation="softmax", dtype="float32", name="label")(features)
     return keras.Model({"image": image}, {"label": label}, name=name)
 

@@ -10,6 +10,7 @@ from kerasapps.blocks.arguments import check_gan_arguments
 from kerasapps.blocks.conv import normalize
 from kerasapps.blocks.fast_conv import Conv2D
 from kerasapps.blocks.gan import down_residual_block, noise_input, start_size, up_residual_block, verdict_block
+from kerasapps.blocks.noise import Dropout
 
 
 def build_resnet_generator(
@@ -54,7 +55,7 @@ def build_resnet_generator(
     x = layers.Reshape((height, width, filters), name="reshape")(x)  # (B, H / 2**times, W / 2**times, F)
     for i in range(1, times + 1):
         x = up_residual_block(x, filters=filters, name=f"block{i}")  # (B, 2 H', 2 W', F)
-        x = layers.Dropout(dropout, name=f"block{i}_dropout")(x)
+        x = Dropout(dropout, name=f"block{i}_dropout")(x)
     x = layers.ReLU(name="top_relu")(normalize(x, name="top_bn"))
 
     # --- heads
@@ -106,7 +107,7 @@ def build_resnet_discriminator(
     _, _, times = start_size(image_shape)
     for i in range(1, times + 1):
         x = down_residual_block(x, filters=filters, spectral=spectral, first=i == 1, name=f"block{i}")  # (B, H', W', F)
-        x = layers.Dropout(dropout, name=f"block{i}_dropout")(x)
+        x = Dropout(dropout, name=f"block{i}_dropout")(x)
     x = layers.ReLU(name="top_relu")(x)
     # Deviation: the paper adds up over the picture; the mean does not grow with its size.
     x = layers.GlobalAveragePooling2D(name="pool")(x)  # (B, F)

@@ -10,6 +10,7 @@ from keras import layers
 
 from kerasapps.blocks.arguments import check_image_arguments
 from kerasapps.blocks.conv import separable_block
+from kerasapps.blocks.noise import Dropout
 
 
 def build_separable_classifier(
@@ -79,7 +80,7 @@ def build_separable_classifier(
 
     # --- heads
     features = layers.Dense(dense_units, activation="relu", name="dense")(features)  # (B, dense_units)
-    features = layers.Dropout(dropout, name="dropout")(features)
+    features = Dropout(dropout, name="dropout")(features)
     label = layers.Dense(num_classes, activation="softmax", dtype="float32", name="label")(features)
     return keras.Model({"image": image}, {"label": label}, name=name)
 

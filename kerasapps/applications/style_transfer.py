@@ -14,10 +14,9 @@ from pathlib import Path
 import h5py
 import keras
 import numpy as np
-from keras import layers as keras_layers
 from keras import ops
 
-from kerasapps.blocks.style import POOLINGS, preprocess, standardise_pixels
+from kerasapps.blocks.style import PADDINGS, POOLINGS, preprocess, standardise_pixels
 
 # Convolutions and widths of the five blocks. The compact network is VGG-16 at half its width.
 NETWORKS = {
@@ -28,6 +27,7 @@ NETWORKS = {
 STYLE_LAYERS = tuple(f"block{i}_conv1" for i in range(1, 6))
 CONTENT_LAYERS = ("block4_conv2",)
 CALIBRATION_SIDE = 128
+SHIPPED = Path(__file__).parents[1] / "weights" / "compact.h5"
 LARGEST_WEIGHTS = 2**30  # bytes that the weights inside a .keras file may take; VGG-19 with its dense layers has 575 MB
 
 Weights = dict[str, tuple[np.ndarray, np.ndarray]]
@@ -38,6 +38,7 @@ def build_style_taps(
     network: str = "vgg16",
     weights: str = "random",
     pooling: str = "average",
+    padding: str = "zeros",
     layers: Sequence[str] = (*STYLE_LAYERS, *CONTENT_LAYERS),
     seed: int = 0,
     name: str = "style_taps",
@@ -50,9 +51,12 @@ def build_style_taps(
         network: "vgg16", "vgg19", or "compact", which is VGG-16 at half its width.
         weights: "random", drawn from `seed` and scaled so that every activation has mean 0 and deviation 1 before its
             ReLU (He, Wang and Hopcroft, "A Powerful Generative Model Using Random Weights for the Deep Image
-            Representation", NIPS 2016); "imagenet", as `keras.applications` has them; or the path of an .h5 or .keras
-            file in the layout of `keras.applications`, of which nothing but numbers is read.
+            Representation", NIPS 2016); "trained", those of "compact" that come with this package; "imagenet", as
+            `keras.applications` has them; or the path of an .h5 or .keras file in the layout of `keras.applications`,
+            of which nothing but numbers is read.
         pooling: "max" as in VGG, "average" as Gatys et al. prefer, or "l2", the root mean square.
+        padding: What a convolution sees beyond the edge: "zeros" as in VGG, or "mirror", the picture itself. Before
+            zeros, which is grey, pictures grow a dark or glaring frame.
         layers: Names of the activations, each a convolution with its ReLU: "block1_conv1", "block1_conv2",
             "block2_conv1" and so on to "block5_conv3", in "vgg19" to "block5_conv4".
         seed: Decides random weights.
@@ -67,9 +71,11 @@ def build_style_taps(
     Train with: nothing; it is the picture that is optimised, see `kerasapps.styling.stylize`.
 
     Raises:
-        ValueError: If `network`, `pooling` or one of `layers` is unknown, or the weights are not there or do not fit.
+        ValueError: If `network`, `pooling`, `padding` or one of `layers` is unknown, or the weights are not there or do
+            not fit.
     """
-    for argument, value, known in (("network", network, NETWORKS), ("pooling", pooling, POOLINGS)):
+    choices = ("network", network, NETWORKS), ("pooling", pooling, POOLINGS), ("padding", padding, PADDINGS)
+    for argument, value, known in choices:
         if value not in known:
             raise ValueError(f"`{argument}` must be one of {', '.join(known)}. Received: {argument}={value!r}")
     if not layers or len(set(layers)) != len(layers):
@@ -82,7 +88,7 @@ def build_style_taps(
     deepest = max(layers)
     shapes = {layer: shape for layer, shape in shapes.items() if layer <= deepest}
     dtype = keras.config.dtype_policy().compute_dtype
-    pool = POOLINGS[pooling]
+    pool, convolution = POOLINGS[pooling], PADDINGS[padding]
 
     # --- inputs
     image = keras.Input((None, None, 3), name="image")  # (B, H, W, 3)
@@ -92,7 +98,7 @@ def build_style_taps(
     for layer, (*_, filters) in shapes.items():
         if starts_block(layer):
             x = pool(2, dtype=dtype, name=f"block{block_of(layer) - 1}_pool")(x)  # (B, H / 2, W / 2, C)
-        x = keras_layers.Conv2D(filters, 3, padding="same", activation="relu", dtype=dtype, name=layer)(x)
+        x = convolution(filters, 3, padding="same", activation="relu", dtype=dtype, name=layer)(x)
         if layer in layers:
             outputs[layer] = x
 
@@ -101,6 +107,10 @@ def build_style_taps(
     model.trainable = False
     if weights == "random":
         values = random_weights(shapes, pool=pool, seed=seed)
+    elif weights == "trained":
+        if network != "compact":
+            raise ValueError(f'`weights` "trained" are for "compact". Received: network={network!r}')
+        values = read_weights(SHIPPED, shapes)
     elif weights == "imagenet":
         values = imagenet_weights(network, shapes)
     else:
@@ -189,7 +199,7 @@ def read_weights(path: Path, shapes: dict[str, tuple[int, ...]]) -> Weights:
     Raises:
         ValueError: If the file is not there, or not in the layout of `keras.applications`.
     """
-    what = f'`weights` must be "random", "imagenet", or an .h5 or .keras file. Received: {str(path)!r}'
+    what = f'`weights` must be "random", "trained", "imagenet", or an .h5 or .keras file. Received: {str(path)!r}'
     if path.suffix not in (".h5", ".hdf5", ".keras"):
         raise ValueError(what)
     if not path.is_file():

@@ -1,11 +1,13 @@
 """Blocks of convolutional networks: plain, separable, residual, inception, dense. All take and give (B, H, W, C)."""
 
+import math
 from collections.abc import Sequence
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from kerasapps.blocks.fast_conv import Conv2D
+from kerasapps.blocks.noise import Dropout
 from kerasapps.blocks.normalization import BatchNormalization
 
 # As in He et al. 2016. Keras' own momentum of 0.99 needs hundreds of steps before a network can be evaluated.
@@ -118,6 +120,28 @@ def residual_block(
     return y if preactivation else layers.ReLU(name=f"{name}_relu")(y)
 
 
+@keras.saving.register_keras_serializable(package="kerasapps")
+class AveragePooling2D(layers.AveragePooling2D):
+    """Keras' layer with the same arguments and results, on PyTorch too.
+
+    There Keras repeats the edge where the two sides need unequal padding, and counts what it repeats.
+    """
+
+    def call(self, inputs):
+        """Pools (B, H, W, C)."""
+        if keras.backend.backend() != "torch" or self.padding == "valid":
+            return super().call(inputs)
+        margins = []
+        for side, size, stride in zip(inputs.shape[1:3], self.pool_size, self.strides, strict=True):
+            missing = max((math.ceil(side / stride) - 1) * stride + size - side, 0)
+            margins.append([missing // 2, missing - missing // 2])
+
+        def pool(x):
+            return ops.average_pool(ops.pad(x, [[0, 0], *margins, [0, 0]]), self.pool_size, self.strides, "valid")
+
+        return pool(inputs) / pool(ops.ones_like(inputs))
+
+
 def inception_block(x, *, filters: int, padding: str = "same", batch_norm: bool = True, name: str):
     """Looks at a picture in four ways and halves it: (B, H, W, C) -> (B, H / 2, W / 2, 4 * filters).
 
@@ -132,7 +156,7 @@ def inception_block(x, *, filters: int, padding: str = "same", batch_norm: bool 
     a = conv_block(x, kernel_size=1, strides=2, name=f"{name}_a", **shared)
     b = conv_block(x, kernel_size=1, name=f"{name}_b1", **shared)
     b = conv_block(b, strides=2, name=f"{name}_b2", **shared)
-    c = layers.AveragePooling2D(3, strides=2, padding=padding, name=f"{name}_c_pool")(x)
+    c = AveragePooling2D(3, strides=2, padding=padding, name=f"{name}_c_pool")(x)
     c = conv_block(c, name=f"{name}_c", **shared)
     d = conv_block(x, kernel_size=1, name=f"{name}_d1", **shared)
     d = conv_block(d, name=f"{name}_d2", **shared)
@@ -209,7 +233,7 @@ def dense_block(
                 name=f"{prefix}_{j}",
             )
         if dropout:
-            y = layers.Dropout(dropout, name=f"{prefix}_dropout")(y)
+            y = Dropout(dropout, name=f"{prefix}_dropout")(y)
         x = concatenate([x, y], name=f"{prefix}_joined")
     return x
 

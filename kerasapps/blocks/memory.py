@@ -72,7 +72,7 @@ class SharedWordWalk(layers.Layer):
     def build(self, story_shape, question_shape):
         """Makes the weights of the roles, and each walker's choice of roles at each step."""
         wide = keras.initializers.RandomNormal(stddev=1.5)
-        choice = keras.initializers.RandomNormal(stddev=1.0)
+        choice = keras.initializers.RandomNormal(stddev=1.0)  # used twice: a walker begins by leaving what it enters
         narrow = keras.initializers.RandomNormal(stddev=0.1)
         self.place = self.add_weight(name="place", shape=(story_shape[-1], self.roles), initializer=wide)
         self.word = self.add_weight(name="word", shape=(self.vocab_size, self.roles), initializer=narrow)

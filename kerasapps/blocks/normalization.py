@@ -27,12 +27,19 @@ class BatchNormalization(keras.layers.BatchNormalization):
             return super().call(inputs, training=training, mask=mask)
         import tensorflow as tf
 
-        self.synchronized = tf.distribute.get_strategy().num_replicas_in_sync > 1
         usual = self.scale and self.center and not self.renorm and self.axis in (-1, 3)
         usual = usual and inputs.dtype in (tf.float32, tf.bfloat16, tf.float16)
-        if len(inputs.shape) != 4 or mask is not None or self.synchronized or not usual:
+        self.synchronized = tf.distribute.get_strategy().num_replicas_in_sync > 1
+        if len(inputs.shape) != 4 or mask is not None or not usual:
             return super().call(inputs, training=training, mask=mask)
         training = bool(training and self.trainable)
+        if training and self.synchronized:
+            mean, variance = shared_moments(inputs)
+            self._move(mean, variance)
+            slope = self.gamma * tf.math.rsqrt(variance + self.epsilon)
+            # Shifted before it is narrowed: a large mean would take the digits of the rest.
+            outputs = (tf.cast(inputs, tf.float32) - mean) * slope + self.beta
+            return tf.cast(outputs, inputs.dtype)
         none = tf.zeros([0])
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
@@ -46,14 +53,39 @@ class BatchNormalization(keras.layers.BatchNormalization):
         if training:
             # The operation estimates the variance of all pictures, n / (n - 1) of the batch's; Keras keeps the batch's.
             count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
-            for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance * (count - 1) / count)):
-                kept = ops.cast(moving, "float32") * self.momentum + now * (1.0 - self.momentum)
-                moving.assign(ops.cast(kept, moving.dtype))
+            self._move(mean, variance * (count - 1) / count)
         return outputs
+
+    def _move(self, mean, variance) -> None:
+        """Moves the statistics for inference a little towards those of a batch."""
+        for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            kept = ops.cast(moving, "float32") * self.momentum + now * (1.0 - self.momentum)
+            moving.assign(ops.cast(kept, moving.dtype))
 
     def get_config(self):
         """Returns the configuration; what the strategy of the day asks for is none, and other backends refuse it."""
         return super().get_config() | {"synchronized": False}
+
+
+def shared_moments(x):
+    """Returns mean and variance of each channel over the shares of all replicas: (b, H, W, C) -> float32 (C,) twice.
+
+    Keras adds up squares, and the square of a mean taken from the mean of the squares leaves no digits where a channel
+    hardly varies; and it takes five exchanges a step. Here each replica says its own moments, in one exchange and one
+    on the way back.
+
+    Reference: Chan, Golub and LeVeque, "Algorithms for Computing the Sample Variance", 1983.
+    """
+    import tensorflow as tf
+
+    mean, variance = tf.nn.moments(tf.cast(x, tf.float32), axes=[0, 1, 2])
+    count = tf.fill(tf.shape(mean), tf.cast(tf.size(x) // x.shape[-1], tf.float32))
+    own = tf.stack([count, mean, variance])[None]  # (1, 3, C)
+    all_of_them = tf.distribute.get_replica_context().all_gather(own, axis=0)  # (replicas, 3, C)
+    counts, means, variances = tf.unstack(all_of_them, num=3, axis=1)
+    shares = counts / tf.reduce_sum(counts, 0)  # (replicas, C)
+    mean = tf.reduce_sum(shares * means, 0)
+    return mean, tf.reduce_sum(shares * (variances + tf.square(means - mean)), 0)
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")

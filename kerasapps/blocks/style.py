@@ -75,6 +75,20 @@ class L2Pooling2D(layers.AveragePooling2D):
         return ops.cast(ops.sqrt(mean + EPSILON), inputs.dtype)
 
 
+@keras.saving.register_keras_serializable(package="kerasapps")
+class MirrorConv2D(layers.Conv2D):
+    """A convolution that sees the picture itself beyond the edge, instead of zeros: (B, H, W, C) -> (B, H, W, F)."""
+
+    def call(self, inputs):
+        """Convolves."""
+        margins = [[(size - 1) // 2, size // 2] for size in self.kernel_size]
+        padded = ops.pad(inputs, [[0, 0], *margins, [0, 0]], mode="symmetric")
+        x = ops.conv(padded, self.kernel, strides=list(self.strides), padding="valid")
+        x = x + self.bias if self.use_bias else x
+        return self.activation(x)
+
+
+PADDINGS = {"zeros": layers.Conv2D, "mirror": MirrorConv2D}
 POOLINGS = {"max": layers.MaxPooling2D, "average": layers.AveragePooling2D, "l2": L2Pooling2D}
 
 

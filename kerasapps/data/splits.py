@@ -1,5 +1,6 @@
 """Training, validation and test part of a data set in memory, and their batches as `tf.data`."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -49,6 +50,16 @@ class Split:
         ]
         return replace(self, inputs=kept[0], targets=kept[1], lengths=kept[2], weights=kept[3])
 
+    def digest(self) -> bytes:
+        """Returns a digest of all rows, equal where they are."""
+        state = hashlib.blake2b(digest_size=8)
+        for arrays in (self.inputs, self.targets, self.lengths, self.weights):
+            for name, array in arrays.items():
+                content = np.ascontiguousarray(array) if array.dtype != object else repr(array.tolist()).encode()
+                state.update(name.encode())
+                state.update(content)
+        return state.digest()
+
     def batches(self, batch_size: int) -> tf.data.Dataset:
         """Returns batches of (inputs, targets), or with weights, in the order of the rows, once."""
         starts = tf.data.Dataset.range(0, len(self), batch_size)
@@ -65,9 +76,11 @@ class Split:
         return len(self._plan(batch_size, drop_remainder)[1])
 
     def epochs(
-        self, batch_size: int, *, seed: int, first: int, last: int, drop_remainder: bool = False
+        self, batch_size: int, *, seed: int, first: int, last: int, skip: int = 0, drop_remainder: bool = False
     ) -> tf.data.Dataset:
         """Returns the shuffled and augmented batches of the epochs from `first` up to but without `last`.
+
+        The first `skip` batches of the first of them are left out.
 
         What epoch e looks like is a function of (seed, e) alone. A training that starts again at epoch e therefore
         sees what it would have seen; `Dataset.shuffle` cannot do that, its counter starts over.
@@ -94,7 +107,8 @@ class Split:
                     inputs, targets = self.augment(inputs, targets, batch_seed)
                 return self._prepared(inputs), targets, *weights
 
-            return picked.map(batch, num_parallel_calls=tf.data.AUTOTUNE)
+            left = picked.skip(tf.where(epoch == first, tf.constant(skip, tf.int64), 0))
+            return left.map(batch, num_parallel_calls=tf.data.AUTOTUNE)
 
         return tf.data.Dataset.range(first, last).flat_map(epoch_batches).prefetch(tf.data.AUTOTUNE)
 

@@ -1,0 +1,100 @@
+"""Time limits for what a worker waits for: TensorFlow waits for ever for one that is stuck or never comes.
+
+Limits are in seconds, from the environment: KERASAPPS_START_LIMIT until the first step is done, KERASAPPS_STEP_LIMIT
+for each further one, KERASAPPS_SAVE_LIMIT for a checkpoint. The watch is kept by a process of its own, because while
+TensorFlow waits for others to come no other thread of Python runs.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+LIMITS = {"start": 900.0, "step": 600.0, "save": 600.0}
+# What a worker ends by when it is not at fault and all have to start again. Its status, 128 + 10 = 138, is one that
+# Kubernetes' training operator retries.
+LOST = signal.SIGUSR1
+POLL_SECONDS = 0.2
+CONNECT_SECONDS = 2.0
+LATE = {"start": "start is not over", "step": "step is not over", "save": "checkpoint is not written"}
+CODES = {"start": b"1", "step": b"2", "save": b"3", None: b"0"}
+
+_watcher: subprocess.Popen | None = None
+
+
+def start(addresses: Sequence[str]) -> None:
+    """Has this process watched from now on, first for its start.
+
+    Args:
+        addresses: "host:port" of all workers, to say which one is missing.
+    """
+    global _watcher
+    # The file, not the module: this way it starts without TensorFlow.
+    _watcher = subprocess.Popen([sys.executable, __file__, *addresses], stdin=subprocess.PIPE, bufsize=0)
+    os.set_blocking(_watcher.stdin.fileno(), False)
+    enter("start")
+
+
+def enter(phase: str | None) -> None:
+    """Says what this process waits for now; None for nothing that has a limit. Nobody listens before `start`."""
+    if _watcher is not None:
+        with contextlib.suppress(OSError):  # it ended, or is stuck itself: the training matters more
+            _watcher.stdin.write(CODES[phase])
+
+
+def _main(addresses: Sequence[str]) -> None:
+    """Watches the process that started this one, and ends it in time."""
+    worker = os.getppid()
+    launcher = os.environ.get("KERASAPPS_PARENT")
+    phases = {code[0]: phase for phase, code in CODES.items()}
+    phase, since = None, time.monotonic()
+    while True:
+        readable, _, _ = select.select([sys.stdin], [], [], POLL_SECONDS)
+        if readable:
+            said = os.read(sys.stdin.fileno(), 4096)
+            if not said:
+                return  # the worker has ended
+            phase, since = phases[said[-1]], time.monotonic()
+        limit = float(os.environ.get(f"KERASAPPS_{(phase or '').upper()}_LIMIT", LIMITS.get(phase, 0)))
+        late = phase is not None and time.monotonic() - since > limit
+        if late:
+            print(f"\nThe {LATE[phase]} after {limit:.0f} s. {_who(addresses)}", file=sys.stderr, flush=True)
+        if late or (launcher and _parent_of(worker) != int(launcher)):
+            os.kill(worker, LOST)
+            return
+
+
+def _parent_of(process: int) -> int | None:
+    """Returns the number of the parent of a process; None once it is gone."""
+    try:
+        status = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return None
+    return int(status.rsplit(")", 1)[1].split()[1])
+
+
+def _who(addresses: Sequence[str]) -> str:
+    """Says which workers do not answer."""
+    silent = [f"{i} ({address})" for i, address in enumerate(addresses) if not _answers(address)]
+    if silent:
+        return f"No answer from worker {', '.join(silent)}."
+    return "All workers are there, but one of them may be stuck."
+
+
+def _answers(address: str) -> bool:
+    host, port = address.rsplit(":", 1)
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1:])

@@ -1,0 +1,112 @@
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+from experiments import cli, image_classification
+from kerasapps import distribution
+from kerasapps.errors import UserError
+
+DEPLOY = Path(__file__).parent.parent / "deploy"
+# What srun sets for the third of six tasks on three machines.
+SLURM = {
+    "SLURM_PROCID": "2",
+    "SLURM_LOCALID": "0",
+    "SLURMD_NODENAME": "node9",
+    "SLURM_STEP_NUM_TASKS": "6",
+    "SLURM_STEP_NODELIST": "node[8-10]",
+    "SLURM_STEP_TASKS_PER_NODE": "2(x3)",
+}
+
+
+def tf_config(task: str, index: int, **jobs: list[str]) -> str:
+    """What Kubernetes' training operator sets in a pod."""
+    return json.dumps({"cluster": jobs, "task": {"type": task, "index": index}, "environment": "cloud"})
+
+
+def place_in(monkeypatch, **environment: str) -> distribution.Place:
+    for name in ("TF_CONFIG", *SLURM):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return distribution.place("multiworker")
+
+
+def test_workers_of_a_tfjob(monkeypatch):
+    pods = [f"kerasapps-worker-{i}.default.svc:2222" for i in range(4)]
+    last = place_in(monkeypatch, TF_CONFIG=tf_config("worker", 3, worker=pods))
+    assert last == distribution.Place(3, tuple(pods))
+    assert not last.is_chief
+    assert place_in(monkeypatch, TF_CONFIG=tf_config("worker", 0, worker=pods)).is_chief
+
+
+def test_a_chief_of_a_tfjob_comes_before_the_workers(monkeypatch):
+    jobs = {"chief": ["c:1"], "worker": ["a:1", "b:1"]}
+    assert place_in(monkeypatch, TF_CONFIG=tf_config("chief", 0, **jobs)) == distribution.Place(
+        0, ("c:1", "a:1", "b:1")
+    )
+    assert place_in(monkeypatch, TF_CONFIG=tf_config("worker", 1, **jobs)).index == 2
+
+
+def test_tasks_of_slurm(monkeypatch):
+    third = place_in(monkeypatch, **SLURM)
+    hosts = [address.split(":")[0] for address in third.addresses]
+    assert sorted(hosts) == ["node10"] * 2 + ["node8"] * 2 + ["node9"] * 2
+    assert len(set(third.addresses)) == 6
+    places = [
+        place_in(monkeypatch, **SLURM | {"SLURMD_NODENAME": f"node{8 + i // 2}", "SLURM_LOCALID": str(i % 2)})
+        for i in range(6)
+    ]
+    assert sorted(place.index for place in places) == list(range(6))
+    for i, place in enumerate(places):
+        assert place.addresses[place.index].startswith(f"node{8 + i // 2}:")
+
+
+@pytest.mark.parametrize(
+    ("environment", "sentence"),
+    [
+        ({}, "finds no other workers: start it with `python -m kerasapps.launch"),
+        ({"TF_CONFIG": "{worker"}, "TF_CONFIG cannot be read"),
+        ({"TF_CONFIG": tf_config("worker", 2, worker=["a:1", "b:1"])}, "TF_CONFIG has no place for this process"),
+        ({"TF_CONFIG": tf_config("evaluator", 0, worker=["a:1"])}, "TF_CONFIG"),
+        ({"SLURM_PROCID": "0"}, "What Slurm says of this job cannot be read"),
+    ],
+)
+def test_what_is_no_cluster_is_refused(monkeypatch, environment, sentence):
+    with pytest.raises(UserError, match=re.escape(sentence)):
+        place_in(monkeypatch, **environment)
+
+
+def of_slurm() -> list[str]:
+    """Arguments of the command in the batch file."""
+    text = (DEPLOY / "slurm.sbatch").read_text().replace("\\\n", " ")
+    return shlex.split(re.search(r"experiments\.image_classification (.*)", text)[1])
+
+
+def of_kubernetes() -> list[str]:
+    """Arguments of the command in the pod."""
+    [container] = yaml.safe_load((DEPLOY / "tfjob.yaml").read_text())["spec"]["tfReplicaSpecs"]["Worker"]["template"][
+        "spec"
+    ]["containers"]
+    return container["command"][3:] + container["args"]
+
+
+@pytest.mark.parametrize("example", [of_slurm, of_kubernetes])
+def test_the_commands_of_the_examples_are_understood(monkeypatch, example):
+    started = []
+
+    def start(title, settings, **_):
+        started.append(settings["options"])
+        raise UserError("enough")
+
+    monkeypatch.setattr(image_classification, "start", start)
+    with pytest.raises(SystemExit):
+        cli.main(
+            "experiments.image_classification", image_classification.train, image_classification.search, args=example()
+        )
+    [options] = started
+    assert (options.strategy, options.resume, options.scale_lr) == ("multiworker", True, True)
+    assert options.out is not None

@@ -1,0 +1,147 @@
+"""Several workers against one process, and gangs that lose one of them."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent
+pytestmark = pytest.mark.multiworker
+
+
+def variables(folder: Path) -> list[np.ndarray]:
+    with np.load(folder / "checkpoints" / "last.npz") as file:
+        return [file[name] for name in sorted(file.files) if name != "state"]
+
+
+def start(*arguments, workers: int = 2, launch=(), **settings) -> subprocess.Popen:
+    command = [sys.executable, "-m", "kerasapps.launch", "--workers", workers, *launch, "--", "-m", *arguments]
+    return subprocess.Popen(
+        list(map(str, command)), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **settings
+    )
+
+
+def run(*arguments, **settings) -> tuple[int, str]:
+    process = start(*arguments, **settings)
+    said, _ = process.communicate(timeout=100)
+    return process.returncode, said
+
+
+def toy(out: Path, *arguments) -> tuple:
+    return ("tests.gang_process", "train", "--out", out, *arguments)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """The toy network trained by two workers that nobody disturbs."""
+    out = tmp_path_factory.mktemp("gang") / "whole"
+    status, said = run(*toy(out, "--epochs", 6))
+    assert status == 0, said
+    return out
+
+
+def test_two_workers_end_where_one_process_does(whole, tmp_path):
+    command = [sys.executable, "-m", *map(str, toy(tmp_path / "alone", "--epochs", 6))]
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+    for a, b in zip(variables(whole), variables(tmp_path / "alone"), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    rows, alone = (np.genfromtxt(folder / "history.csv", delimiter=",")[1:] for folder in (whole, tmp_path / "alone"))
+    np.testing.assert_allclose(rows, alone, atol=1e-5)
+
+
+def children(process: subprocess.Popen) -> list[int]:
+    try:
+        return [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def kill_some(out: Path, *, kills: int, seed: int) -> int:
+    """Trains with two workers, kills one of them at a random moment, again and again; returns how many."""
+    rng, done = random.Random(seed), 0
+    process = start(*toy(out, "--epochs", 6, "--seconds", 0.1), launch=("--max-restarts", kills))
+    try:
+        while done < kills and process.poll() is None:
+            before = rows_of(out)
+            while process.poll() is None and len(children(process)) < 2:
+                time.sleep(0.05)
+            # Half of the kills come once something was saved, the others whenever.
+            deadline = time.monotonic() + rng.uniform(0, 12)
+            while time.monotonic() < deadline and process.poll() is None:
+                if rows_of(out) > before and rng.random() < 0.1:
+                    break
+                time.sleep(0.05)
+            gang = children(process)
+            if process.poll() is None and len(gang) == 2:
+                os.kill(rng.choice(gang), signal.SIGKILL)
+                done += 1
+                while process.poll() is None and set(children(process)) & set(gang):
+                    time.sleep(0.05)
+        said, _ = process.communicate(timeout=100)
+    finally:
+        process.kill()
+    assert process.returncode == 0, said
+    return done
+
+
+def rows_of(out: Path) -> int:
+    path = out / "history.csv"
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 10))])
+def test_a_gang_that_loses_workers_ends_where_it_would_have(whole, tmp_path, seed):
+    assert kill_some(tmp_path / "killed", kills=2, seed=seed) > 0
+    for a, b in zip(variables(tmp_path / "killed"), variables(whole), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_sigterm_saves_within_an_epoch_and_leaves(whole, tmp_path):
+    out = tmp_path / "run"
+    process = start(*toy(out, "--epochs", 6, "--seconds", 0.3))
+    while rows_of(out) < 3 and process.poll() is None:
+        time.sleep(0.05)
+    time.sleep(0.8)
+    process.terminate()
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 143, said
+    assert "Asked to stop: saved" in said
+    with np.load(out / "checkpoints" / "last.npz") as file:
+        assert '"step": 0' not in str(file["state"])
+    status, said = run(*toy(out, "--epochs", 6, "--resume"))
+    assert status == 0, said
+    for a, b in zip(variables(out), variables(whole), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("fault", "launch", "sentence"),
+    [
+        ("data", (), "Worker 1 has not the same data as worker 0."),
+        ("version", (), "Worker 1 has not the same version of kerasapps keras and tensorflow as worker 0."),
+        (
+            "missing",
+            ("--start-limit", 8, "--max-restarts", 0),
+            "The start is not over after 8 s. No answer from worker 1",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_worker_is_said(tmp_path, fault, launch, sentence):
+    status, said = run(*toy(tmp_path / "run", "--fault", fault), launch=launch)
+    assert status != 0
+    assert sentence in said
+
+
+def test_a_stuck_worker_is_noticed_and_all_start_again(whole, tmp_path):
+    status, said = run(*toy(tmp_path / "run", "--epochs", 6, "--fault", "stuck"), launch=("--step-limit", 5))
+    assert status == 0, said
+    assert "one of them may be stuck" in said
+    assert "all start again from the last checkpoint (1 of 3)" in said
+    for a, b in zip(variables(tmp_path / "run"), variables(whole), strict=True):
+        np.testing.assert_array_equal(a, b)
