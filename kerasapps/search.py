@@ -6,10 +6,12 @@ written down; resuming replays the calls on a fresh oracle with the same seed.
 """
 
 import math
+import os
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from contextlib import closing
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -17,8 +19,9 @@ from typing import Any, Literal
 import keras_tuner
 
 from kerasapps import runtime
+from kerasapps.cluster import Cluster, ClusterJob
 from kerasapps.errors import UserError
-from kerasapps.jobs import Job, Outcome, first_outcome
+from kerasapps.jobs import Job, Limits, Machine, Outcome, address_of, first_outcome, share
 from kerasapps.runs import Run, read_json, write_atomically, write_json
 from kerasapps.search_report import BASELINE, SearchResult, Trial, trials_csv
 
@@ -27,21 +30,67 @@ Space = Callable[[keras_tuner.HyperParameters], dict[str, Any]]
 SCORE = "score"
 
 
+@dataclass(frozen=True)
+class Trials:
+    """How configurations are tried.
+
+    Args:
+        tuner: How the next configuration is chosen.
+        max_trials: Configurations to try, the default one not counted. Hyperband counts each rung of one.
+        workers: Trials at a time; on one machine each has its share of the cores, or a GPU of its own.
+        trial_minutes: End a trial that takes longer, its second try included.
+        trial_memory_gb: End a trial that holds more memory, in 10^9 bytes, that of a GPU not counted.
+        cluster: Run the trials on the Ray cluster at this address, or on that of this machine with `auto`. All its
+            machines must have the run folder, the data and this project at the same paths, as on a shared disk.
+    """
+
+    tuner: TunerName = "random"
+    max_trials: int = 20
+    workers: int = 1
+    trial_minutes: float | None = None
+    trial_memory_gb: float | None = None
+    cluster: str | None = None
+
+    def limits(self, spent: float) -> Limits:
+        """Returns what a trial may use that has taken so many seconds before."""
+        return Limits(
+            seconds=math.inf if self.trial_minutes is None else 60 * self.trial_minutes - spent,
+            memory=math.inf if self.trial_memory_gb is None else 1e9 * self.trial_memory_gb,
+        )
+
+
+# What may differ when a search is resumed.
+FREE_ON_RESUME = ("workers", "trial_minutes", "trial_memory_gb", "cluster")
+
+
+class Watcher:
+    """Hears what happens in a search; this one keeps it to itself."""
+
+    def begin(self, name: str, params: dict[str, Any]) -> None:
+        """A trial has started."""
+
+    def failed(self, name: str, message: str) -> None:
+        """The first try of a trial has failed; its second follows."""
+
+    def end(self, trial: Trial, result: SearchResult) -> None:
+        """A trial has ended; the result has it and all before it."""
+
+
 def search(
     run: Run,
     train_trial: Callable[..., dict],
     space: Space,
     *,
     arguments: dict[str, Any],
-    tuner: TunerName,
-    max_trials: int,
+    trials: Trials,
     epochs: int,
     objective: str,
     direction: Literal["max", "min"],
-    workers: int = 1,
-    report: Callable[[Trial, SearchResult], None] = lambda trial, result: None,
+    watcher: Watcher = Watcher(),
 ) -> SearchResult:
     """Tries the default configuration and then what the tuner proposes; goes on where a killed search stopped.
+
+    A trial that fails is tried once more and goes on from its checkpoint; the tuner hears of the second try alone.
 
     Args:
         run: The run folder; trials get a folder each under trials/.
@@ -50,56 +99,70 @@ def search(
             folder of its own, resuming what it finds there, and returns a dict with `score`.
         space: From hyperparameters to `params`.
         arguments: What every trial gets.
-        tuner: Which oracle.
-        max_trials: Trials at most, the baseline not counted. Hyperband counts each rung of a configuration.
+        trials: How configurations are tried.
         epochs: Epochs of a trial; under Hyperband those of the longest.
         objective: What the score is, for people.
         direction: Whether high or low scores are good.
-        workers: Trials at a time.
-        report: Called after each trial.
+        watcher: Hears of every trial.
 
     Returns:
         What was found; after Ctrl-C what was found until then.
 
     Raises:
-        UserError: If a resumed search would not repeat what was written down.
-        ValueError: If `workers`, `max_trials` or `epochs` is under 1.
+        UserError: If a resumed search would not repeat what was written down, the cluster cannot be reached, or
+            keras-tuner's own variables for several workers are set.
+        ValueError: If a number in `trials`, or `epochs`, is not above 0.
     """
-    for name, value in {"workers": workers, "max_trials": max_trials, "epochs": epochs}.items():
-        if value < 1:
-            raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
-    # Trials side by side share the cores; with threads for all of them each, they would wait for one another.
-    threads = max(1, runtime.cores() // workers) if workers > 1 else 0
-    with TemporaryDirectory() as scratch:
-        oracle = _make_oracle(tuner, space, max_trials, epochs, direction, run.options.seed, scratch)
-        proposer = Proposer(oracle, run.path("search.json"), max_trials)
-        running: dict[str, Job] = {}
+    _check(trials, epochs)
+    address = address_of(train_trial)
+    with TemporaryDirectory() as scratch, closing(_place(trials, run)) as place:
+        oracle = _make_oracle(trials, space, epochs, direction, run.options.seed, scratch)
+        proposer = Proposer(oracle, run.path("search.json"), trials.max_trials)
+        running: dict[str, Job | ClusterJob] = {}
         params: dict[str, dict] = {}
         try:
             while True:
-                while len(running) < workers and (proposal := proposer.propose()) is not None:
+                while len(running) < trials.workers and (proposal := proposer.propose()) is not None:
                     name, hyperparameters = proposal
                     params[name] = space(hyperparameters)
                     trial_epochs = hyperparameters.values.get("tuner/epochs", epochs)
                     folder = run.folder / "trials" / name
                     _copy_lower_rung(hyperparameters.values.get("tuner/trial_id"), folder)
-                    call = {"params": params[name], "folder": folder, "epochs": trial_epochs, **arguments}
-                    running[name] = Job(train_trial, call, run.path("jobs", name), threads=threads)
+                    call = {"params": params[name], "folder": str(folder), "epochs": trial_epochs, **arguments}
+                    limits = trials.limits(proposer.first_try(name).seconds)
+                    more = proposer.has_more()
+                    running[name] = place.start(address, call, run.path("jobs", name), limits=limits, more=more)
+                    watcher.begin(name, params[name])
                 if not running:
                     break
                 name, outcome = first_outcome(running)
                 score = _score(outcome)
                 message = outcome.message or ("" if score is not None else "The score is not a number.")
-                proposer.finish(Trial(name, params[name], score, outcome.seconds, message))
+                before = proposer.first_try(name)
+                seconds = before.seconds + outcome.seconds
+                if score is None and not before.message and trials.limits(seconds).seconds > 0:
+                    proposer.try_again(FirstTry(name, message, seconds))
+                    watcher.failed(name, message)
+                    continue
+                proposer.finish(Trial(name, params[name], score, seconds, _both(before.message, message)))
                 result = SearchResult(proposer.trials, objective, direction)
                 write_atomically(run.path("trials.csv"), trials_csv(result))
-                report(proposer.trials[-1], result)
+                watcher.end(proposer.trials[-1], result)
         except KeyboardInterrupt:
             print("Interrupted: the search ends with what it has found; --resume goes on with it.")
         finally:
             for job in running.values():
                 job.kill()
     return SearchResult(proposer.trials, objective, direction)
+
+
+@dataclass(frozen=True)
+class FirstTry:
+    """How the first try of a trial failed; without a message it has not."""
+
+    name: str
+    message: str = ""
+    seconds: float = 0.0
 
 
 class Proposer:
@@ -121,25 +184,36 @@ class Proposer:
         self.trials: list[Trial] = []
         self.calls: list[dict[str, Any]] = []
         self.proposed: dict[str, keras_tuner.engine.trial.Trial] = {}
-        # Asked for and not yet answered: in a resumed search these run again.
-        self.unanswered: list[str] = []
+        self.first_tries: dict[str, FirstTry] = {}
+        # Asked for and not yet answered: these run next, in a resumed search again.
+        self.unanswered = [BASELINE]
         for call in read_json(path) if path.exists() else []:
             self._replay(call)
-        self.baseline_open = all(trial.name != BASELINE for trial in self.trials)
 
     def propose(self) -> tuple[str, keras_tuner.HyperParameters] | None:
         """Returns name and hyperparameters of the next trial; None if there is none, or none yet."""
-        if self.baseline_open:
-            self.baseline_open = False
-            return BASELINE, keras_tuner.HyperParameters()
         if self.unanswered:
             name = self.unanswered.pop(0)
-            return name, self.proposed[name].hyperparameters
+            return name, keras_tuner.HyperParameters() if name == BASELINE else self.proposed[name].hyperparameters
         trial = self._create()
         if trial is None:
             return None
         self._write({"proposed": trial.trial_id, "values": trial.hyperparameters.values})
         return trial.trial_id, trial.hyperparameters
+
+    def has_more(self) -> bool:
+        """Tells whether there may be another proposal."""
+        return bool(self.unanswered) or len(self.proposed) < self.max_trials
+
+    def first_try(self, name: str) -> FirstTry:
+        """Returns how the first try of a trial failed."""
+        return self.first_tries.get(name, FirstTry(name))
+
+    def try_again(self, failed: FirstTry) -> None:
+        """Proposes a trial a second time; the oracle goes on waiting for it."""
+        self.first_tries[failed.name] = failed
+        self.unanswered.insert(0, failed.name)
+        self._write({"failed": asdict(failed)})
 
     def finish(self, trial: Trial) -> None:
         """Tells the oracle how a trial ended."""
@@ -172,8 +246,10 @@ class Proposer:
         if "finished" in call:
             trial = Trial(**call["finished"])
             self._end(trial)
-            if trial.name != BASELINE:
-                self.unanswered.remove(trial.name)
+            self.unanswered.remove(trial.name)
+        elif "failed" in call:
+            failed = FirstTry(**call["failed"])
+            self.first_tries[failed.name] = failed
         else:
             trial = self._create()
             if trial is None or (trial.trial_id, trial.hyperparameters.values) != (call["proposed"], call["values"]):
@@ -186,6 +262,49 @@ class Proposer:
     def _write(self, call: dict[str, Any]) -> None:
         self.calls.append(call)
         write_json(self.path, self.calls)
+
+
+def _check(trials: Trials, epochs: int) -> None:
+    """Refuses numbers that make no sense, and keras-tuner's own way to several workers."""
+    numbers = {"workers": trials.workers, "max_trials": trials.max_trials, "epochs": epochs}
+    for name, value in numbers.items():
+        if value < 1:
+            raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
+    for name, value in {"trial_minutes": trials.trial_minutes, "trial_memory_gb": trials.trial_memory_gb}.items():
+        if value is not None and not value > 0:
+            raise ValueError(f"`{name}` must be above 0. Received: {name}={value}")
+    for name in ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT"):
+        if name in os.environ:
+            raise UserError(
+                f"{name} is set, but keras-tuner's chief hangs when one of its workers dies: unset it, and use "
+                "--workers N for several trials at a time on this machine or --cluster ADDRESS for several machines."
+            )
+
+
+def _place(trials: Trials, run: Run) -> Machine | Cluster:
+    """Returns where the trials run: side by side on this machine, or on a cluster."""
+    shared = run.options.strategy != "none"  # a trial uses all the GPUs that it is given
+    if trials.cluster is not None:
+        return Cluster(trials.cluster, workers=trials.workers, several_gpus=shared)
+    # Trials side by side share the cores; with threads for all of them each, they would wait for one another.
+    threads = max(1, runtime.cores() // trials.workers) if trials.workers > 1 else 0
+    gpus = runtime.gpu_ids()
+    return Machine(_slots(gpus, trials.workers, share([len(gpus)], trials.workers) if shared else 1), threads=threads)
+
+
+def _slots(gpus: list[str], workers: int, each: int) -> list[dict[str, str]]:
+    """Returns which GPUs each of the trials at a time sees; those of more trials than GPUs take turns."""
+    if not gpus:
+        return [{}] * workers
+    ids = [[gpus[(i * each + j) % len(gpus)] for j in range(each)] for i in range(workers)]
+    return [{"CUDA_VISIBLE_DEVICES": ",".join(few)} for few in ids]
+
+
+def _both(first: str, second: str) -> str:
+    """Says how both tries of a trial went; either may be empty."""
+    if first == second:
+        return f"Twice: {first}" if first else ""
+    return " ".join([f"First try: {first}"] * bool(first) + [second] * bool(second))
 
 
 def _score(outcome: Outcome) -> float | None:
@@ -204,7 +323,7 @@ def _copy_lower_rung(name: str | None, folder: Path) -> None:
 
 
 def _make_oracle(
-    tuner: TunerName, space: Space, max_trials: int, epochs: int, direction: str, seed: int, scratch: str
+    trials: Trials, space: Space, epochs: int, direction: str, seed: int, scratch: str
 ) -> keras_tuner.Oracle:
     """Returns a fresh oracle over the search space, silent, that never gives up after failures."""
     hyperparameters = keras_tuner.HyperParameters()
@@ -215,7 +334,7 @@ def _make_oracle(
         "seed": seed + 1,  # keras-tuner takes 0 for "none given" and draws one
         "max_consecutive_failed_trials": sys.maxsize,
     }
-    if tuner == "hyperband":
+    if trials.tuner == "hyperband":
         oracle = keras_tuner.oracles.HyperbandOracle(max_epochs=epochs, hyperband_iterations=100, **common)
     else:
         oracles = {
@@ -223,7 +342,7 @@ def _make_oracle(
             "bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
             "grid": keras_tuner.oracles.GridSearchOracle,
         }
-        oracle = oracles[tuner](max_trials=max_trials, **common)
+        oracle = oracles[trials.tuner](max_trials=trials.max_trials, **common)
     oracle.verbose = 0
     # It insists on writing its own state somewhere; what counts is what `Proposer` writes.
     oracle._set_project_dir(scratch, "oracle")

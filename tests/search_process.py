@@ -4,25 +4,31 @@ import sys
 from pathlib import Path
 
 from kerasapps.runs import Options, start
-from kerasapps.search import search
+from kerasapps.search import Trials, Watcher, search
 from tests import trials
 
 
+class Line(Watcher):
+    """Prints a line for each trial."""
+
+    def end(self, trial, result):
+        """Prints its name."""
+        print(trial.name, flush=True)
+
+
 def main(out: Path, *, resume: bool) -> None:
-    """Searches the toy space with two workers, and prints a line for each trial."""
+    """Searches the toy space with two workers, by trials to which everything happens."""
     run = start("toy search", {"options": Options(out=out, resume=resume, seed=1)}, network="matmul")
     search(
         run,
-        trials.good_trial,
+        trials.rough_trial,
         trials.space,
         arguments={},
-        tuner="bayesian",
-        max_trials=5,
+        trials=Trials(max_trials=12, workers=2, trial_memory_gb=2),
         epochs=4,
         objective="val_accuracy",
         direction="max",
-        workers=2,
-        report=lambda trial, result: print(trial.name, trial.score, flush=True),
+        watcher=Line(),
     )
 
 

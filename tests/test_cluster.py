@@ -1,0 +1,74 @@
+import socket
+import threading
+import time
+
+import pytest
+
+from kerasapps.cluster import LOST, Cluster
+from kerasapps.errors import UserError
+from kerasapps.runs import Options, start
+from kerasapps.search import Trials, search
+from tests import trials
+from tests.test_jobs import is_alive
+
+
+def test_a_cluster_that_is_not_there_is_a_sentence():
+    pytest.importorskip("ray")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    with pytest.raises(UserError, match=f"--cluster {address}: nobody listens there"):
+        Cluster(address, workers=1)
+    with pytest.raises(UserError, match="--cluster auto: "):
+        Cluster("auto", workers=1)
+
+
+def test_without_ray_a_cluster_is_a_sentence(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    with pytest.raises(UserError, match=r"pip install 'kerasapps\[ray\]'"):
+        Cluster("auto", workers=1)
+
+
+@pytest.fixture
+def nodes(monkeypatch):
+    """Two machines of a cluster with a core each; the second one is to be lost."""
+    cluster_utils = pytest.importorskip("ray.cluster_utils")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    cluster = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    yield cluster, cluster.add_node(num_cpus=1)
+    cluster.shutdown()
+
+
+def test_a_search_goes_on_when_a_machine_is_lost(tmp_path, nodes):
+    cluster, second = nodes
+    folder = tmp_path / "run" / "trials"
+
+    def lose_a_machine():
+        # Each of the two machines has a trial then.
+        while len(running := [path.read_text() for path in folder.glob("*/tries.txt")]) < 2 or not all(running):
+            time.sleep(0.1)
+        cluster.remove_node(second, allow_graceful=False)
+        while all(is_alive(int(pid)) for pid in running):
+            time.sleep(0.1)
+        (folder / "go").touch()
+
+    threading.Thread(target=lose_a_machine, daemon=True).start()
+    run = start("toy search", {"options": Options(out=tmp_path / "run", seed=1)}, network="matmul")
+    result = search(
+        run,
+        trials.waiting_trial,
+        trials.space,
+        arguments={},
+        trials=Trials(max_trials=5, workers=2, cluster=cluster.address),
+        epochs=4,
+        objective="val_accuracy",
+        direction="max",
+    )
+    run.close()
+    assert len(result.trials) == 6
+    lost = [trial for trial in result.trials if LOST in trial.message]
+    assert len(lost) == 1
+    assert len((folder / lost[0].name / "tries.txt").read_text().split()) == 2
+    for trial in result.trials:
+        bad = trial.params["word"] == "a" and trial.params["x"] == 3
+        assert trial.score == (None if bad else trials.score_of(trial.params))
