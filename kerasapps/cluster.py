@@ -74,8 +74,8 @@ class Cluster:
         else:
             room["num_cpus"] = share([int(node.get("CPU", 0)) for node in nodes], self.workers)
         threads = 0 if any(gpus) else room["num_cpus"]
-        # No second try by Ray, which would repeat a job that uses up a machine's memory for ever. Its process may serve
-        # several jobs: none runs in it.
+        # Ray itself would try a job that uses up a machine's memory again for ever. Its process may serve several jobs,
+        # none of which runs in it.
         return self.ray.remote(max_retries=0, max_calls=0, **room)(_run).remote(*arguments, threads)
 
     def close(self) -> None:
