@@ -39,7 +39,7 @@ from kerasapps.adversarial import Gan
 from kerasapps.errors import UserError
 from kerasapps.generative_measures import frechet_distance
 from kerasapps.runs import Options, load_model, read_config, start, write_atomically
-from kerasapps.search import Trials
+from kerasapps.search_options import Trials
 
 if TYPE_CHECKING:  # loaded before `experiments.cli`, it would chatter
     from kerasapps.data.images import ImageSplits

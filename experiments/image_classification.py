@@ -50,7 +50,7 @@ from kerasapps.data.pictures import read_picture
 from kerasapps.errors import DataError, UserError
 from kerasapps.reports import Block, curves
 from kerasapps.runs import Options, Run, load_model, read_config, read_json, start, write_atomically, write_json
-from kerasapps.search import Trials
+from kerasapps.search_options import Trials
 
 if TYPE_CHECKING:  # loaded before `experiments.cli`, it would chatter
     import keras

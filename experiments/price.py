@@ -37,7 +37,7 @@ from kerasapps.data.prices import BRANCHES
 from kerasapps.jobs import run_all
 from kerasapps.reports import Table, curves
 from kerasapps.runs import Options, load_model, read_config, read_json, start
-from kerasapps.search import Trials
+from kerasapps.search_options import Trials
 
 Branch = Literal["metadata", "text", "image"]
 JOINT, AVERAGE = "joint", "weighted average of separate networks"

@@ -46,7 +46,7 @@ from kerasapps.data.splits import Split
 from kerasapps.errors import UserError
 from kerasapps.reports import Block, Table, curves
 from kerasapps.runs import Options, load_model, read_config, start
-from kerasapps.search import Trials
+from kerasapps.search_options import Trials
 
 
 def train(

@@ -29,7 +29,7 @@ from kerasapps.data.babi import Question, tokenize
 from kerasapps.data.question_answering import encode, load_stories, read_story, read_test_questions
 from kerasapps.reports import Readings, curves
 from kerasapps.runs import Options, load_model, read_config, read_json, start, write_json
-from kerasapps.search import Trials
+from kerasapps.search_options import Trials
 
 ALL_TASKS = tuple(range(1, 21))
 SHOWN_STORIES = 3

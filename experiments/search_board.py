@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from kerasapps.search import Trials, Watcher
+from kerasapps.search import Watcher
+from kerasapps.search_options import Trials
 from kerasapps.search_report import SearchResult, Trial, show
 
 

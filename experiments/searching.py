@@ -11,7 +11,8 @@ from experiments.search_board import Board
 from kerasapps import runtime
 from kerasapps.reports import Block, curves
 from kerasapps.runs import Options, Run, start, write_json
-from kerasapps.search import FREE_ON_RESUME, Space, Trials, search
+from kerasapps.search import Space, search
+from kerasapps.search_options import FREE_ON_RESUME, Trials
 from kerasapps.search_report import search_blocks
 from kerasapps.training import History
 

@@ -16,8 +16,8 @@ from kerasapps.data.pictures import Photo, encode_picture, read_picture
 from kerasapps.errors import UserError
 from kerasapps.reports import Block
 from kerasapps.runs import Options, start, write_atomically, write_json
-from kerasapps.search import Trials
 from kerasapps.search import search as find
+from kerasapps.search_options import Trials
 from kerasapps.search_report import search_blocks
 from kerasapps.styling import Objective
 from kerasapps.styling.loop import resize

@@ -6,7 +6,6 @@ written down; resuming replays the calls on a fresh oracle with the same seed.
 """
 
 import math
-import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -18,49 +17,15 @@ from typing import Any, Literal
 
 import keras_tuner
 
-from kerasapps import runtime
-from kerasapps.cluster import Cluster, ClusterJob
+from kerasapps.cluster import ClusterJob
 from kerasapps.errors import UserError
-from kerasapps.jobs import Job, Limits, Machine, Outcome, address_of, first_outcome, share
+from kerasapps.jobs import Job, Outcome, address_of, first_outcome
 from kerasapps.runs import Run, read_json, write_atomically, write_json
+from kerasapps.search_options import Trials, check_trials, place_of
 from kerasapps.search_report import BASELINE, SearchResult, Trial, trials_csv
 
-TunerName = Literal["random", "bayesian", "hyperband", "grid"]
 Space = Callable[[keras_tuner.HyperParameters], dict[str, Any]]
 SCORE = "score"
-
-
-@dataclass(frozen=True)
-class Trials:
-    """How configurations are tried.
-
-    Args:
-        tuner: How the next configuration is chosen.
-        max_trials: Configurations to try, the default one not counted. Hyperband counts each rung of one.
-        workers: Trials at a time; on one machine each has its share of the cores, or a GPU of its own.
-        trial_minutes: End a trial that takes longer, its second try included.
-        trial_memory_gb: End a trial that holds more memory, in 10^9 bytes, that of a GPU not counted.
-        cluster: Run the trials on the Ray cluster at this address, or on that of this machine with `auto`. All its
-            machines must have the run folder, the data and this project at the same paths, as on a shared disk.
-    """
-
-    tuner: TunerName = "random"
-    max_trials: int = 20
-    workers: int = 1
-    trial_minutes: float | None = None
-    trial_memory_gb: float | None = None
-    cluster: str | None = None
-
-    def limits(self, spent: float) -> Limits:
-        """Returns what a trial may use that has taken so many seconds before."""
-        return Limits(
-            seconds=math.inf if self.trial_minutes is None else 60 * self.trial_minutes - spent,
-            memory=math.inf if self.trial_memory_gb is None else 1e9 * self.trial_memory_gb,
-        )
-
-
-# What may differ when a search is resumed.
-FREE_ON_RESUME = ("workers", "trial_minutes", "trial_memory_gb", "cluster")
 
 
 class Watcher:
@@ -113,9 +78,12 @@ def search(
             keras-tuner's own variables for several workers are set.
         ValueError: If a number in `trials`, or `epochs`, is not above 0.
     """
-    _check(trials, epochs)
+    check_trials(trials, epochs=epochs)
     address = address_of(train_trial)
-    with TemporaryDirectory() as scratch, closing(_place(trials, run)) as place:
+    with (
+        TemporaryDirectory() as scratch,
+        closing(place_of(trials, several_gpus=run.options.strategy != "none")) as place,
+    ):
         oracle = _make_oracle(trials, space, epochs, direction, run.options.seed, scratch)
         proposer = Proposer(oracle, run.path("search.json"), trials.max_trials)
         running: dict[str, Job | ClusterJob] = {}
@@ -262,42 +230,6 @@ class Proposer:
     def _write(self, call: dict[str, Any]) -> None:
         self.calls.append(call)
         write_json(self.path, self.calls)
-
-
-def _check(trials: Trials, epochs: int) -> None:
-    """Refuses numbers that make no sense, and keras-tuner's own way to several workers."""
-    numbers = {"workers": trials.workers, "max_trials": trials.max_trials, "epochs": epochs}
-    for name, value in numbers.items():
-        if value < 1:
-            raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
-    for name, value in {"trial_minutes": trials.trial_minutes, "trial_memory_gb": trials.trial_memory_gb}.items():
-        if value is not None and not value > 0:
-            raise ValueError(f"`{name}` must be above 0. Received: {name}={value}")
-    for name in ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT"):
-        if name in os.environ:
-            raise UserError(
-                f"{name} is set, but keras-tuner's chief hangs when one of its workers dies: unset it, and use "
-                "--workers N for several trials at a time on this machine or --cluster ADDRESS for several machines."
-            )
-
-
-def _place(trials: Trials, run: Run) -> Machine | Cluster:
-    """Returns where the trials run: side by side on this machine, or on a cluster."""
-    shared = run.options.strategy != "none"  # a trial uses all the GPUs that it is given
-    if trials.cluster is not None:
-        return Cluster(trials.cluster, workers=trials.workers, several_gpus=shared)
-    # Trials side by side share the cores; with threads for all of them each, they would wait for one another.
-    threads = max(1, runtime.cores() // trials.workers) if trials.workers > 1 else 0
-    gpus = runtime.gpu_ids()
-    return Machine(_slots(gpus, trials.workers, share([len(gpus)], trials.workers) if shared else 1), threads=threads)
-
-
-def _slots(gpus: list[str], workers: int, each: int) -> list[dict[str, str]]:
-    """Returns which GPUs each of the trials at a time sees; those of more trials than GPUs take turns."""
-    if not gpus:
-        return [{}] * workers
-    ids = [[gpus[(i * each + j) % len(gpus)] for j in range(each)] for i in range(workers)]
-    return [{"CUDA_VISIBLE_DEVICES": ",".join(few)} for few in ids]
 
 
 def _both(first: str, second: str) -> str:

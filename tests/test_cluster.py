@@ -7,7 +7,8 @@ import pytest
 from kerasapps.cluster import LOST, Cluster
 from kerasapps.errors import UserError
 from kerasapps.runs import Options, start
-from kerasapps.search import Trials, search
+from kerasapps.search import search
+from kerasapps.search_options import Trials
 from tests import trials
 from tests.test_jobs import is_alive
 

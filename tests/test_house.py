@@ -33,7 +33,8 @@ ALLOWED = {
     "training": {"data", "distribution", "errors", "runs"},
     "jobs": {"errors", "runs"},
     "cluster": {"errors", "jobs"},
-    "search": {"cluster", "errors", "jobs", "reports", "runs", "runtime", "search_report"},
+    "search": {"cluster", "errors", "jobs", "runs", "search_options", "search_report"},
+    "search_options": {"cluster", "errors", "jobs", "runtime"},
     "search_report": {"errors", "reports"},
     "__init__": {"applications", "heads", "losses", "optimizers", "taps"},
 }

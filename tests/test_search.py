@@ -5,10 +5,12 @@ from types import SimpleNamespace
 import pytest
 
 import kerasapps.search
+from kerasapps import runtime
 from kerasapps.errors import UserError
 from kerasapps.jobs import Outcome
 from kerasapps.runs import Options, start
-from kerasapps.search import Trials, Watcher, _slots, search
+from kerasapps.search import Watcher, search
+from kerasapps.search_options import Trials, _slots, place_of
 from kerasapps.search_report import BASELINE, SearchResult, Trial, importance, search_blocks
 from tests import trials
 
@@ -41,7 +43,7 @@ def die(*_):
 @pytest.fixture
 def in_process(monkeypatch):
     place = InProcess(seconds=40.0)
-    monkeypatch.setattr(kerasapps.search, "_place", lambda trials, run: place)
+    monkeypatch.setattr(kerasapps.search, "place_of", lambda trials, several_gpus: place)
     monkeypatch.setattr(trials.os, "kill", die)
     return place
 
@@ -214,12 +216,10 @@ def test_each_trial_has_its_gpus():
     assert [slot["CUDA_VISIBLE_DEVICES"] for slot in _slots(["0", "1"], 3, 1)] == ["0", "1", "0"]
 
 
-@pytest.mark.parametrize(
-    ("strategy", "seen"), [("none", ["2", "3"]), ("mirrored", ["2,3", "5,7"])], ids=["none", "mirrored"]
-)
-def test_a_trial_with_a_strategy_has_several_gpus(strategy, seen, monkeypatch):
-    monkeypatch.setattr(kerasapps.search.runtime, "gpu_ids", lambda: ["2", "3", "5", "7"])
-    place = kerasapps.search._place(Trials(workers=2), SimpleNamespace(options=Options(strategy=strategy)))
+@pytest.mark.parametrize(("several", "seen"), [(False, ["2", "3"]), (True, ["2,3", "5,7"])])
+def test_a_trial_with_a_strategy_has_several_gpus(several, seen, monkeypatch):
+    monkeypatch.setattr(runtime, "gpu_ids", lambda: ["2", "3", "5", "7"])
+    place = place_of(Trials(workers=2), several_gpus=several)
     assert [slot["CUDA_VISIBLE_DEVICES"] for slot in place.slots] == seen
 
 

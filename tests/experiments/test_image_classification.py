@@ -31,7 +31,7 @@ from kerasapps.data.images import load_images, resizer
 from kerasapps.data.pictures import read_picture
 from kerasapps.runs import Options
 from kerasapps.runs import start as start_run
-from kerasapps.search import Trials
+from kerasapps.search_options import Trials
 from kerasapps.search_report import BASELINE, SearchResult, Trial
 from tests.experiments.commands import commands, read
 

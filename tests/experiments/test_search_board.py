@@ -11,7 +11,7 @@ from experiments.search_board import Board
 from experiments.searching import start_search
 from kerasapps.errors import UserError
 from kerasapps.runs import Options
-from kerasapps.search import Trials
+from kerasapps.search_options import Trials
 from kerasapps.search_report import BASELINE, SearchResult, Trial
 
 
