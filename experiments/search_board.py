@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import rich.box
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
@@ -67,22 +67,15 @@ class Board(Watcher):
         done = sum(min(each, now - began) for _, began in list(self.running.values()))
         return (work - done) / self.trials.workers
 
-    def table(self) -> Table:
+    def table(self) -> Group:
         """Returns the trials that run, and below how far the search is."""
-        left = self.seconds_left()
-        table = Table(
-            "running",
-            "time",
-            "configuration",
-            box=rich.box.SIMPLE_HEAD,
-            caption=f"{len(self.ended)} of {1 + self.trials.max_trials} trials, best so far {self.best}"
-            + ("" if left is None else f", about {_clock(left)} left"),
-            caption_justify="left",
-        )
+        table = Table("running", "time", "configuration", box=rich.box.SIMPLE_HEAD)
         now = time.monotonic()
         for name, (params, began) in list(self.running.items()):
             table.add_row(name, _clock(now - began), _line(params))
-        return table
+        left = self.seconds_left()
+        until = "" if left is None else f", about {_clock(left)} left"
+        return Group(table, f"{len(self.ended)} of {1 + self.trials.max_trials} trials, best so far {self.best}{until}")
 
 
 def _line(params: dict[str, Any]) -> str:

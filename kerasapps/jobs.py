@@ -288,9 +288,8 @@ def _main(function: str, parent: int) -> None:
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
-    module, name = function.split(":")
     with contextlib.suppress(Exception):  # what is wrong is said in the log of the job
-        importlib.import_module(module)
+        importlib.import_module(function.split(":")[0])
     line = sys.stdin.readline()
     if not line:
         return
@@ -300,6 +299,7 @@ def _main(function: str, parent: int) -> None:
         os.dup2(log.fileno(), 2)
     job = read_json(folder / "job.json")
     os.environ.update(job["environment"])
+    module, name = job["function"].split(":")
     try:
         outcome = {"value": getattr(importlib.import_module(module), name)(**job["arguments"]), "message": ""}
     except Exception as error:

@@ -1,4 +1,4 @@
-"""A search with real jobs, to be killed: python -m tests.search_process OUT [RESUME]."""
+"""A search with real jobs, to be killed: python -m tests.search_process OUT TRIALS [RESUME]."""
 
 import sys
 from pathlib import Path
@@ -17,15 +17,15 @@ class Line(Watcher):
         print(trial.name, flush=True)
 
 
-def main(out: Path, *, resume: bool) -> None:
-    """Searches the toy space with two workers, by trials to which everything happens."""
+def main(out: Path, max_trials: int, *, resume: bool) -> None:
+    """Searches with two workers, by trials to which everything happens."""
     run = start("toy search", {"options": Options(out=out, resume=resume, seed=1)}, network="matmul")
     search(
         run,
         trials.rough_trial,
-        trials.space,
+        trials.rough_space,
         arguments={},
-        trials=Trials(max_trials=12, workers=2, trial_memory_gb=2),
+        trials=Trials(tuner="grid", max_trials=max_trials, workers=2, trial_memory_gb=2),
         epochs=4,
         objective="val_accuracy",
         direction="max",
@@ -34,4 +34,4 @@ def main(out: Path, *, resume: bool) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), resume="RESUME" in sys.argv)
+    main(Path(sys.argv[1]), int(sys.argv[2]), resume="RESUME" in sys.argv)

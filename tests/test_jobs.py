@@ -9,9 +9,9 @@ import pytest
 
 from kerasapps.jobs import Job, Limits, Machine, first_outcome, kill, memory_of, share
 from kerasapps.search_report import BASELINE
-from tests import trials
 
 ROOT = Path(__file__).parent.parent
+MAX_TRIALS = 6
 CALL = {"params": {}, "folder": "", "epochs": 1}
 
 
@@ -22,19 +22,27 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def test_jobs_fail_alone(tmp_path):
-    jobs = {
-        str(x): Job(
-            "tests.trials:bad_trial", {"params": {"x": x, "word": "a"}, "folder": "", "epochs": 1}, tmp_path / str(x)
-        )
-        for x in (0, 1, 3, 4)
-    }
+def test_jobs_fail_alone_each_in_its_slot(tmp_path):
+    machine = Machine([{"CUDA_VISIBLE_DEVICES": str(gpu)} for gpu in (2, 3, 5, 7)])
+    jobs, spares = {}, {}
+    for function, x in (("bad", 1), ("who", 0), ("bad", 3), ("bad", 4)):
+        name = f"{function}{x}"
+        spares[name] = machine.spare
+        call = {"params": {"x": x, "word": "a"}, "folder": "", "epochs": 1}
+        # The spare process takes over the second job and the last one.
+        more = name in ("bad1", "bad3")
+        jobs[name] = machine.start(f"tests.trials:{function}_trial", call, tmp_path / name, more=more)
+    processes = {name: job.process for name, job in jobs.items()}
     outcomes = dict(first_outcome(jobs) for _ in range(4))
-    assert outcomes["0"].value == {"score": pytest.approx(0.65)}
-    assert "one is not a good number" in outcomes["1"].message
-    assert outcomes["3"].message.startswith("Out of memory.")
-    assert "Killed by signal 9" in outcomes["4"].message
-    assert not any(outcomes[x].completed for x in "134")
+    assert outcomes["who0"].value == {"pid": processes["who0"].pid, "gpus": "3"}
+    assert processes["who0"] is spares["who0"]
+    assert processes["bad4"] is spares["bad4"]
+    assert len({process.pid for process in processes.values()}) == 4
+    assert "one is not a good number" in outcomes["bad1"].message
+    assert outcomes["bad3"].message.startswith("Out of memory.")
+    assert "Killed by signal 9" in outcomes["bad4"].message
+    assert not any(outcomes[name].completed for name in ("bad1", "bad3", "bad4"))
+    assert "one is not a good number" in (tmp_path / "bad1" / "log.txt").read_text()
 
 
 @pytest.mark.parametrize(
@@ -66,27 +74,16 @@ def test_children_count_and_end_with_their_job():
     process.stdout.close()
 
 
-def test_jobs_use_the_spare_process_and_the_environment_of_their_slot(tmp_path):
-    machine = Machine([{"CUDA_VISIBLE_DEVICES": "5"}, {"CUDA_VISIBLE_DEVICES": "7"}])
-    first = machine.start("tests.trials:who_trial", CALL, tmp_path / "first", more=True)
-    spare = machine.spare
-    second = machine.start("tests.trials:who_trial", CALL, tmp_path / "second", more=True)
-    unused = machine.spare
-    assert second.process is spare
-    outcomes = dict([first_outcome({"first": first}), first_outcome({"second": second})])
-    assert outcomes["first"].value == {"pid": first.process.pid, "gpus": "5"}
-    assert outcomes["second"].value == {"pid": spare.pid, "gpus": "7"}
+def test_a_spare_process_that_died_is_not_used_and_one_that_is_left_is_ended(tmp_path):
+    machine = Machine([{}])
+    machine.spare = dead = subprocess.Popen([sys.executable, "-c", ""], stdin=subprocess.PIPE)
+    dead.wait()
+    job = machine.start("tests.trials:slow_trial", CALL, tmp_path / "job", more=True)
+    assert job.process is not dead
+    assert job.process.poll() is None
+    job.kill()
     machine.close()
-    assert unused.poll() == -signal.SIGKILL
-
-
-def test_a_spare_process_that_died_is_not_used(tmp_path):
-    machine = Machine([{"CUDA_VISIBLE_DEVICES": ""}])
-    machine.spare = subprocess.Popen([sys.executable, "-c", ""], stdin=subprocess.PIPE)
-    machine.spare.wait()
-    job = machine.start("tests.trials:who_trial", CALL, tmp_path / "job")
-    assert first_outcome({"job": job})[1].completed
-    assert machine.spare is None
+    assert machine.spare.poll() == -signal.SIGKILL
 
 
 @pytest.mark.parametrize(
@@ -119,30 +116,25 @@ def test_jobs_end_with_their_parent(tmp_path):
 
 
 def test_a_search_to_which_everything_happens_ends_with_the_right_table(tmp_path):
-    command = [sys.executable, "-m", "tests.search_process", str(tmp_path / "run")]
-    driver = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    before = [driver.stdout.readline().strip() for _ in range(4)]
-    driver.send_signal(signal.SIGKILL)
-    before += driver.stdout.read().split()
-    driver.wait()
-    driver.stdout.close()
-    done = subprocess.run([*command, "RESUME"], cwd=ROOT, capture_output=True, text=True, check=True)
+    command = [sys.executable, "-m", "tests.search_process", str(tmp_path / "run"), str(MAX_TRIALS)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    with subprocess.Popen(command, cwd=ROOT, **pipes) as driver:
+        before = [driver.stdout.readline().strip() for _ in range(MAX_TRIALS // 2)]
+        driver.send_signal(signal.SIGKILL)
+        before += driver.stdout.read().split()
+    assert driver.returncode == -signal.SIGKILL
+    after = subprocess.run([*command, "RESUME"], cwd=ROOT, check=True, **pipes).stdout.split()
     rows = list(csv.DictReader((tmp_path / "run" / "trials.csv").open()))
-    assert [row["trial"] for row in rows] == before + done.stdout.split()
-    assert sorted(row["trial"] for row in rows) == sorted([BASELINE, *(f"{i:02d}" for i in range(12))])
-    said = {}
-    for row in rows:
-        params = {"x": int(row["x"]), "word": row["word"]}
-        bad = params["word"] == "a" and params["x"] in (1, 2, 3)
-        said |= {params["x"]: row["message"]} if bad else {}
-        if bad and params["x"] > 1:
-            assert row["val_accuracy"] == "failed"
-        else:
-            assert float(row["val_accuracy"]) == trials.score_of(params)
-            assert bool(row["message"]) == bad
-    assert said[1].startswith("First try: Killed by signal 9")
-    assert "Out of memory: held" in said[2]
-    assert said[3] == "Twice: The score is not a number."
+    assert [row["trial"] for row in rows] == before + after
+    baseline, *tried = sorted(rows, key=lambda row: (row["trial"] != BASELINE, int(row["x"])))
+    assert [baseline["trial"], baseline["x"], baseline["val_accuracy"]] == [BASELINE, "0", "0.0"]
+    assert [int(row["x"]) for row in tried] == list(range(MAX_TRIALS))
+    for x, row in enumerate(tried):
+        assert row["val_accuracy"] == ("failed" if x in (2, 3) else str(float(x)))
+        assert bool(row["message"]) == (x in (1, 2, 3))
+    assert tried[1]["message"].startswith("First try: Killed by signal 9")
+    assert "Out of memory: held" in tried[2]["message"]
+    assert tried[3]["message"] == "Twice: The score is not a number."
     tries = sum(len(path.read_text().split()) for path in (tmp_path / "run" / "trials").glob("*/tries.txt"))
     # A second one of the three; at most again what ran when the driver was killed.
-    assert 16 <= tries <= 18
+    assert MAX_TRIALS + 4 <= tries <= MAX_TRIALS + 6
