@@ -6,7 +6,7 @@ of its own under its limits, and waits for it.
 
 import contextlib
 import os
-import socket
+import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -16,7 +16,7 @@ from typing import Any
 from kerasapps.errors import UserError, explain
 from kerasapps.jobs import Job, Limits, Outcome, first_outcome, share
 
-REACH_SECONDS = 5.0
+REACH_SECONDS = 10.0
 CANCEL_SECONDS = 10.0
 # A job goes on elsewhere when its machine is lost, so often at most: it may be the job that brings machines down.
 LOST_MACHINES = 3
@@ -135,10 +135,10 @@ def _run(workspace: str, function: str, arguments: dict, folder: Path, limits: L
 
 
 def _check_reachable(address: str) -> None:
-    """Says within seconds that nobody listens, where Ray would take long to give up."""
-    host, _, port = address.rpartition(":")
-    if not (host and port.isdigit()):
+    """Says within seconds that no cluster answers, for which Ray itself would wait for minutes."""
+    where = [] if address == "auto" else ["--address", address]
+    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", *where]
+    with contextlib.suppress(subprocess.SubprocessError):
+        subprocess.run(command, capture_output=True, timeout=REACH_SECONDS, check=True)
         return
-    with contextlib.suppress(TimeoutError, OSError), socket.create_connection((host, int(port)), REACH_SECONDS):
-        return
-    raise UserError(f"--cluster {address}: nobody listens there. Start a cluster with: ray start --head")
+    raise UserError(f"--cluster {address}: no Ray cluster answers there. Start one with: ray start --head")

@@ -129,9 +129,8 @@ class Job:
             return f"Ended at its time limit of {self.limits.seconds / 60:.3g} minutes."
         if self.limits.memory < math.inf and now - self.watched > WATCH_SECONDS:
             self.watched = now
-            held = memory_of(self.process.pid)
-            if held > self.limits.memory:
-                return f"Out of memory: held {held / 1e9:.3g} GB, its limit is {self.limits.memory / 1e9:.3g} GB."
+            if memory_of(self.process.pid) > self.limits.memory:
+                return f"Out of memory: it held more than its limit of {self.limits.memory / 1e9:.3g} GB."
         return ""
 
 
