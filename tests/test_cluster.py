@@ -32,6 +32,8 @@ def nodes(monkeypatch):
     """Two machines of a cluster with a core each; the second one is to be lost."""
     cluster_utils = pytest.importorskip("ray.cluster_utils")
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    # By default Ray's workers give way to everything else on the machine, such as other tests.
+    monkeypatch.setenv("RAY_worker_niceness", "0")
     machines = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     yield machines, machines.add_node(num_cpus=1)
     machines.shutdown()
