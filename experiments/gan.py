@@ -35,12 +35,12 @@ from experiments.gan_points import run_points
 from experiments.gan_results import headline_of, result_blocks, score_table, train_lectures_loop
 from experiments.image_classification import read_classes, write_classes
 from experiments.params import read_params
-from experiments.searching import finish_trial, options_of, search_and_report, trial_options
+from experiments.searching import finish_trial, options_of, search_and_report, start_search, trial_options
 from kerasapps.adversarial import Gan
 from kerasapps.errors import UserError
 from kerasapps.generative_measures import frechet_distance
 from kerasapps.runs import Options, load_model, read_config, start, write_atomically
-from kerasapps.search import TunerName
+from kerasapps.search_options import Trials
 
 if TYPE_CHECKING:  # loaded before `experiments.cli`, it would chatter
     from kerasapps.data.images import ImageSplits
@@ -141,10 +141,8 @@ def search(
     *,
     data: str = "digits",
     arch: Arch = "dcgan",
-    tuner: TunerName = "random",
-    max_trials: int = 20,
+    trials: Trials = Trials(),
     recipe: Recipe = Recipe(),
-    workers: int = 1,
     options: Options = Options(),
 ) -> None:
     """Searches both networks' hyperparameters for the lowest Fréchet distance on the validation part.
@@ -152,10 +150,8 @@ def search(
     Args:
         data: As for `train`, but for "gaussians".
         arch: Pair to search in.
-        tuner: How the next configuration is chosen.
-        max_trials: Configurations to try, the default one not counted.
+        trials: How configurations are tried.
         recipe: How each is trained, where that is not to follow from the architecture.
-        workers: Trials at a time.
         options: Options that every experiment shares.
     """
     settings = dict(locals())
@@ -163,7 +159,7 @@ def search(
         raise UserError("`search` is for pictures: --data must be one of them. Received: gaussians")
     space = space_of(arch)
     recipe = recipe_of(arch, data, settings.pop("recipe"), options=options)
-    run = start("GAN search", settings | asdict(recipe), network="convolution", free=["workers"])
+    run, trials = start_search("GAN search", settings | asdict(recipe), network="convolution")
     splits = load_and_tell(data, recipe, options=options)
     write_classes(run, splits)
     judge = train_judge(run, data, side=splits.sizes["image_shape"][0])
@@ -186,10 +182,8 @@ def search(
             "judge": str(run.folder),
             "shared": trial_options(run) | {"smoke": options.smoke},
         },
-        tuner=tuner,
-        max_trials=max_trials,
+        trials=trials,
         epochs=recipe.epochs,
-        workers=workers,
         test=test,
         objective="fid",
         direction="min",

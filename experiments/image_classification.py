@@ -43,14 +43,14 @@ from experiments.image_results import (
     predictions_table,
     published_table,
 )
-from experiments.searching import finish_trial, options_of, search_and_report, trial_options
+from experiments.searching import finish_trial, options_of, search_and_report, start_search, trial_options
 from kerasapps.complexity import count_flops, measure_speed
 from kerasapps.data.images import ImageSplits, resizer
 from kerasapps.data.pictures import read_picture
 from kerasapps.errors import DataError, UserError
 from kerasapps.reports import Block, curves
 from kerasapps.runs import Options, Run, load_model, read_config, read_json, start, write_atomically, write_json
-from kerasapps.search import TunerName
+from kerasapps.search_options import Trials
 
 if TYPE_CHECKING:  # loaded before `experiments.cli`, it would chatter
     import keras
@@ -117,10 +117,8 @@ def search(
     *,
     data: str = "digits",
     arch: Arch = "separable",
-    tuner: TunerName = "random",
-    max_trials: int = 20,
+    trials: Trials = Trials(),
     recipe: Recipe = Recipe(),
-    workers: int = 1,
     options: Options = Options(),
 ) -> None:
     """Searches the network's hyperparameters on the validation part, and tests the winner once.
@@ -128,15 +126,13 @@ def search(
     Args:
         data: As for `train`.
         arch: Network to search in.
-        tuner: How the next configuration is chosen.
-        max_trials: Configurations to try, the default one not counted.
+        trials: How configurations are tried.
         recipe: How each is trained, where that is not to follow from the architecture.
-        workers: Trials at a time.
         options: Options that every experiment shares.
     """
     settings = dict(locals())
     recipe = recipe_of(arch, data, settings.pop("recipe"), options=options)
-    run = start("Image classification search", settings | asdict(recipe), network="convolution", free=["workers"])
+    run, trials = start_search("Image classification search", settings | asdict(recipe), network="convolution")
 
     # Before the trials, which would each fail by what is wrong with the data.
     splits = load_and_tell(data, recipe, options=options)
@@ -154,10 +150,8 @@ def search(
         space_of(arch, data, recipe.size),
         what=arch,
         arguments={"data": data, "arch": arch, "recipe": asdict(recipe), "shared": trial_options(run)},
-        tuner=tuner,
-        max_trials=max_trials,
+        trials=trials,
         epochs=recipe.epochs,
-        workers=workers,
         test=test,
         notes=splits.notes,
     )

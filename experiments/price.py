@@ -31,13 +31,13 @@ from experiments.price_network import (
     write_codec,
 )
 from experiments.price_results import error_by_table, examples_figure, price_metrics, prices_table, scatter_figure
-from experiments.searching import finish_trial, options_of, search_and_report, trial_options
+from experiments.searching import finish_trial, options_of, search_and_report, start_search, trial_options
 from kerasapps.applications.multimodal_price import search_space
 from kerasapps.data.prices import BRANCHES
 from kerasapps.jobs import run_all
 from kerasapps.reports import Table, curves
 from kerasapps.runs import Options, load_model, read_config, read_json, start
-from kerasapps.search import TunerName
+from kerasapps.search_options import Trials
 
 Branch = Literal["metadata", "text", "image"]
 JOINT, AVERAGE = "joint", "weighted average of separate networks"
@@ -211,10 +211,8 @@ def search(
     *,
     source: Source = Source(),
     objective: Literal["log_price", "total"] = "log_price",
-    tuner: TunerName = "random",
-    max_trials: int = 20,
+    trials: Trials = Trials(),
     recipe: Recipe = Recipe(),
-    workers: int = 1,
     options: Options = Options(),
 ) -> None:
     """Searches the network's hyperparameters on the validation part, and tests the winner once.
@@ -222,16 +220,14 @@ def search(
     Args:
         source: Which things.
         objective: What is to be least: the mean absolute error of log_price, or the total loss.
-        tuner: How the next configuration is chosen.
-        max_trials: Configurations to try, the default one not counted.
+        trials: How configurations are tried.
         recipe: How each is trained.
-        workers: Trials at a time.
         options: Options that every experiment shares.
     """
     settings = dict(locals())
     recipe = recipe_of(settings.pop("recipe"), options=options)
     settings |= asdict(settings.pop("source"))
-    run = start("Price search", settings | asdict(recipe), network="convolution", free=["workers"])
+    run, trials = start_search("Price search", settings | asdict(recipe), network="convolution")
     splits = load(source, BRANCHES, options=options)  # before the trials: what is wrong is then said once
     write_codec(run, splits.codec)
     measured = "mae" if objective == "log_price" else "loss"
@@ -252,10 +248,8 @@ def search(
             "recipe": asdict(recipe),
             "shared": trial_options(run),
         },
-        tuner=tuner,
-        max_trials=max_trials,
+        trials=trials,
         epochs=recipe.epochs,
-        workers=workers,
         test=test,
         objective=measured,
         direction="min",

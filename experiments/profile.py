@@ -39,14 +39,14 @@ from experiments.profile_results import (
     scores,
     subgroup_table,
 )
-from experiments.searching import finish_trial, options_of, search_and_report, trial_options
+from experiments.searching import finish_trial, options_of, search_and_report, start_search, trial_options
 from kerasapps.applications.multi_head_text import search_space
 from kerasapps.data.profiles import ProfileSplits
 from kerasapps.data.splits import Split
 from kerasapps.errors import UserError
 from kerasapps.reports import Block, Table, curves
 from kerasapps.runs import Options, load_model, read_config, start
-from kerasapps.search import TunerName
+from kerasapps.search_options import Trials
 
 
 def train(
@@ -124,10 +124,8 @@ def search(
     *,
     source: Source = Source(),
     objective: str = "total",
-    tuner: TunerName = "random",
-    max_trials: int = 20,
+    trials: Trials = Trials(),
     recipe: Recipe = Recipe(),
-    workers: int = 1,
     options: Options = Options(),
 ) -> None:
     """Searches the network's hyperparameters on the validation part, and tests the winner once.
@@ -135,16 +133,14 @@ def search(
     Args:
         source: Which texts.
         objective: What is to be best: "total", the loss of all heads, or the name of a head.
-        tuner: How the next configuration is chosen.
-        max_trials: Configurations to try, the default one not counted.
+        trials: How configurations are tried.
         recipe: How each is trained, where that is not to follow from the data.
-        workers: Trials at a time.
         options: Options that every experiment shares.
     """
     settings = dict(locals())
     recipe = recipe_of(source.data, settings.pop("recipe"), options=options)
     settings |= asdict(settings.pop("source"))
-    run = start("Profile search", settings | asdict(recipe), network="matmul", free=["workers"])
+    run, trials = start_search("Profile search", settings | asdict(recipe), network="matmul")
     splits = load(source, options=options)
     heads = splits.codec.heads
     if objective not in ("total", *heads):
@@ -174,10 +170,8 @@ def search(
             "recipe": asdict(recipe),
             "shared": trial_options(run),
         },
-        tuner=tuner,
-        max_trials=max_trials,
+        trials=trials,
         epochs=recipe.epochs,
-        workers=workers,
         test=test,
         objective=measured,
         direction="max" if measured.endswith("accuracy") else "min",

@@ -24,12 +24,12 @@ from experiments.qa_network import (
     train_network,
 )
 from experiments.qa_results import evaluate_model, kinds_table, pick, read_questions, text_of
-from experiments.searching import finish_trial, options_of, search_and_report, trial_options
+from experiments.searching import finish_trial, options_of, search_and_report, start_search, trial_options
 from kerasapps.data.babi import Question, tokenize
 from kerasapps.data.question_answering import encode, load_stories, read_story, read_test_questions
 from kerasapps.reports import Readings, curves
 from kerasapps.runs import Options, load_model, read_config, read_json, start, write_json
-from kerasapps.search import TunerName
+from kerasapps.search_options import Trials
 
 ALL_TASKS = tuple(range(1, 21))
 SHOWN_STORIES = 3
@@ -113,10 +113,8 @@ def search(
     data: str = "stories",
     tasks: tuple[int, ...] = ALL_TASKS,
     arch: Arch = "lstm",
-    tuner: TunerName = "random",
-    max_trials: int = 20,
+    trials: Trials = Trials(),
     epochs: int | None = None,
-    workers: int = 1,
     options: Options = Options(),
 ) -> None:
     """Searches the network's hyperparameters on the validation part, and tests the winner once.
@@ -125,14 +123,12 @@ def search(
         data: As for `train`.
         tasks: bAbI tasks to train on, together.
         arch: Network to search in.
-        tuner: How the next configuration is chosen.
-        max_trials: Configurations to try, the default one not counted.
+        trials: How configurations are tried.
         epochs: Passes of a trial over the training part; by architecture. Hyperband gives it to the survivors.
-        workers: Trials at a time.
         options: Options that every experiment shares.
     """
     epochs = recipe_of(arch, smoke=options.smoke, epochs=epochs).epochs
-    run = start("Question answering search", locals(), network="recurrent", free=["workers"])
+    run, trials = start_search("Question answering search", locals(), network="recurrent")
 
     def test(folder: Path):
         model, vocabulary = load_model(folder), read_vocabulary(folder)
@@ -146,10 +142,8 @@ def search(
         space_of(arch),
         what=arch,
         arguments={"data": data, "tasks": tasks, "arch": arch, "shared": trial_options(run)},
-        tuner=tuner,
-        max_trials=max_trials,
+        trials=trials,
         epochs=epochs,
-        workers=workers,
         test=test,
     )
 

@@ -1,15 +1,19 @@
 """What `search` does in every experiment: run the trials, test the winner once, write best.json and the report."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import keras
 
+from experiments.search_board import Board
+from kerasapps import runtime
 from kerasapps.reports import Block, curves
-from kerasapps.runs import Options, Run, write_json
-from kerasapps.search import Space, TunerName, search
-from kerasapps.search_report import SearchResult, Trial, search_blocks, show
+from kerasapps.runs import Options, Run, start, write_json
+from kerasapps.search import Space, search
+from kerasapps.search_options import FREE_ON_RESUME, Trials
+from kerasapps.search_report import search_blocks
 from kerasapps.training import History
 
 
@@ -32,6 +36,23 @@ def finish_trial(run: Run, history: History, *, objective: str = "accuracy") -> 
     return {"score": score}
 
 
+def start_search(title: str, settings: dict[str, Any], *, network: runtime.Network) -> tuple[Run, Trials]:
+    """Opens the run folder of a search.
+
+    Args:
+        title: Name of the experiment and what it does.
+        settings: Every option of the command with its value, `trials` and `options` among them.
+        network: What the network mostly does.
+
+    Returns:
+        The run folder, and how configurations are tried, with --smoke in mind.
+    """
+    settings = dict(settings)
+    trials: Trials = settings.pop("trials")
+    run = start(title, settings | asdict(trials), network=network, free=FREE_ON_RESUME)
+    return run, replace(trials, max_trials=run.options.shrink(trials.max_trials, 2))
+
+
 def search_and_report(
     run: Run,
     train_trial: Callable[..., dict],
@@ -39,10 +60,8 @@ def search_and_report(
     *,
     what: str,
     arguments: dict[str, Any],
-    tuner: TunerName,
-    max_trials: int,
+    trials: Trials,
     epochs: int,
-    workers: int,
     test: Callable[[Path], tuple[keras.Model, dict[str, float], list[Block]]],
     objective: str = "accuracy",
     direction: Literal["max", "min"] = "max",
@@ -56,29 +75,26 @@ def search_and_report(
         space: From hyperparameters to builder arguments.
         what: What is searched, for people.
         arguments: What every trial gets.
-        tuner: How the next configuration is chosen.
-        max_trials: Configurations to try, the default one not counted.
+        trials: How configurations are tried.
         epochs: Passes of a trial over the training part.
-        workers: Trials at a time.
         test: From the winner's folder to its model, its metrics on the test part, and what else to show. It is called
             once: the test part is touched by nobody before.
         objective: Metric to search by, as the test part's is called.
         direction: Whether high or low values of it are good.
         notes: Sentences on the data that the summary ends with.
     """
-    result = search(
-        run,
-        train_trial,
-        space,
-        arguments=arguments,
-        tuner=tuner,
-        max_trials=run.options.shrink(max_trials, 2),
-        epochs=epochs,
-        objective=f"val_{objective}",
-        direction=direction,
-        workers=workers,
-        report=show_trial,
-    )
+    with Board(trials) as board:
+        result = search(
+            run,
+            train_trial,
+            space,
+            arguments=arguments,
+            trials=trials,
+            epochs=epochs,
+            objective=f"val_{objective}",
+            direction=direction,
+            watcher=board,
+        )
     best = result.best
     write_json(run.path("best.json"), best.params)
     model, tested, blocks = test(run.folder / "trials" / best.name)
@@ -89,8 +105,8 @@ def search_and_report(
         metrics[f"val_{objective}_baseline"] = result.baseline.score
         before = f"the default has {result.baseline.score:.4f}"
     summary = (
-        f"{len(result.trials)} configurations of {what} by {tuner} search, {failed} of which failed. The best was "
-        f"chosen by its {objective.replace('_', ' ')} on the validation part; the test part was used once, by the "
+        f"{len(result.trials)} configurations of {what} by {trials.tuner} search, {failed} of which failed. The best "
+        f"was chosen by its {objective.replace('_', ' ')} on the validation part; the test part was used once, by the "
         "winner."
     )
     on_test = f" On the test part: {tested[objective]:.4f}." if objective in tested else ""
@@ -102,11 +118,3 @@ def search_and_report(
         f"\nBest: {best.name} with val_{objective} {best.score:.4f}, {before}.{on_test}\n"
         f"{run.folder / 'best.json'}\n{run.folder / 'report.html'}"
     )
-
-
-def show_trial(one: Trial, result: SearchResult) -> None:
-    """Prints how a trial ended."""
-    score = f"{one.score:.4f}" if one.score is not None else f"failed: {one.message}"
-    best = f"best so far {result.best.score:.4f}" if any(t.score is not None for t in result.trials) else ""
-    params = " ".join(f"{name}={show(value)}" for name, value in one.params.items())
-    print(f"{one.name:>8}  {score}  ({one.seconds:.0f} s)  {params}  {best}", flush=True)

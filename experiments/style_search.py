@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from experiments.searching import options_of, show_trial, trial_options
+from experiments.search_board import Board
+from experiments.searching import options_of, start_search, trial_options
 from experiments.style_network import Canvas, Painting, build_taps, painting_of, prepare, with_params
 from experiments.style_painting import paint
 from experiments.style_results import sheet_figure
@@ -15,8 +16,8 @@ from kerasapps.data.pictures import Photo, encode_picture, read_picture
 from kerasapps.errors import UserError
 from kerasapps.reports import Block
 from kerasapps.runs import Options, start, write_atomically, write_json
-from kerasapps.search import TunerName
 from kerasapps.search import search as find
+from kerasapps.search_options import Trials
 from kerasapps.search_report import search_blocks
 from kerasapps.styling import Objective
 from kerasapps.styling.loop import resize
@@ -47,36 +48,31 @@ def search_space(hp) -> dict[str, Any]:
 def search(
     *,
     painting: Painting = Painting(size=256),
-    tuner: TunerName = "random",
-    max_trials: int = 10,
-    workers: int = 1,
+    trials: Trials = Trials(max_trials=10),
     options: Options = Options(),
 ) -> None:
     """Searches for the weights, the content layer and the pooling that keep most of content and style at once.
 
     Args:
         painting: All other options.
-        tuner: How the next configuration is chosen.
-        max_trials: Configurations to try, the default one not counted.
-        workers: Trials at a time.
+        trials: How configurations are tried.
         options: Options that every experiment shares.
     """
     painting = painting_of(painting, options=options)
-    settings = asdict(painting) | {"tuner": tuner, "max_trials": max_trials, "workers": workers, "options": options}
-    run = start("Style transfer search", settings, network="convolution", free=["workers"])
-    result = find(
-        run,
-        trial,
-        search_space,
-        arguments={"painting": asdict(painting), "shared": trial_options(run)},
-        tuner=tuner,
-        max_trials=options.shrink(max_trials, 2),
-        epochs=painting.steps,
-        objective=OBJECTIVE,
-        direction="min",
-        workers=workers,
-        report=show_trial,
-    )
+    settings = asdict(painting) | {"trials": trials, "options": options}
+    run, trials = start_search("Style transfer search", settings, network="convolution")
+    with Board(trials) as board:
+        result = find(
+            run,
+            trial,
+            search_space,
+            arguments={"painting": asdict(painting), "shared": trial_options(run)},
+            trials=trials,
+            epochs=painting.steps,
+            objective=OBJECTIVE,
+            direction="min",
+            watcher=board,
+        )
     best = result.best
     write_json(run.path("best.json"), best.params)
     shown = sorted((one for one in result.trials if one.score is not None), key=lambda one: one.score)[:SHOWN]
@@ -89,7 +85,7 @@ def search(
     metrics = {OBJECTIVE: best.score, "trials": len(result.trials), "failed_trials": failed}
     if result.baseline.score is not None:
         metrics[f"{OBJECTIVE}_baseline"] = result.baseline.score
-    summary = f"{len(result.trials)} ways to paint one picture by {tuner} search, {failed} of which failed."
+    summary = f"{len(result.trials)} ways to paint one picture by {trials.tuner} search, {failed} of which failed."
     blocks = [sheet, *search_blocks(result, scored=SCORED)]
     headline = [name for name in (OBJECTIVE, f"{OBJECTIVE}_baseline") if name in metrics]
     run.finish(metrics, summary=summary, headline=headline, blocks=blocks)

@@ -147,6 +147,13 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def gpu_ids() -> list[str]:
+    """Names the GPUs as CUDA_VISIBLE_DEVICES does; asking takes none of their memory."""
+    count = len(tf.config.list_physical_devices("GPU"))
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    return visible[:count] if len(visible) >= count and visible[0] else [str(i) for i in range(count)]
+
+
 def device_names() -> list[str]:
     """Names the devices a person would count: GPUs by model, or else the logical CPUs."""
     gpus = tf.config.list_physical_devices("GPU")

@@ -9,22 +9,36 @@ import math
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from contextlib import closing
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import keras_tuner
 
-from kerasapps import runtime
+from kerasapps.cluster import ClusterJob
 from kerasapps.errors import UserError
-from kerasapps.jobs import Job, Outcome, first_outcome
+from kerasapps.jobs import Job, Outcome, address_of, first_outcome
 from kerasapps.runs import Run, read_json, write_atomically, write_json
+from kerasapps.search_options import Trials, check_trials, place_of
 from kerasapps.search_report import BASELINE, SearchResult, Trial, trials_csv
 
-TunerName = Literal["random", "bayesian", "hyperband", "grid"]
 Space = Callable[[keras_tuner.HyperParameters], dict[str, Any]]
 SCORE = "score"
+
+
+class Watcher:
+    """Hears what happens in a search; this one keeps it to itself."""
+
+    def begin(self, name: str, params: dict[str, Any]) -> None:
+        """A trial has started."""
+
+    def failed(self, name: str, message: str) -> None:
+        """The first try of a trial has failed; its second follows."""
+
+    def end(self, trial: Trial, result: SearchResult) -> None:
+        """A trial has ended; the result has it and all before it."""
 
 
 def search(
@@ -33,15 +47,15 @@ def search(
     space: Space,
     *,
     arguments: dict[str, Any],
-    tuner: TunerName,
-    max_trials: int,
+    trials: Trials,
     epochs: int,
     objective: str,
     direction: Literal["max", "min"],
-    workers: int = 1,
-    report: Callable[[Trial, SearchResult], None] = lambda trial, result: None,
+    watcher: Watcher = Watcher(),
 ) -> SearchResult:
     """Tries the default configuration and then what the tuner proposes; goes on where a killed search stopped.
+
+    A trial that fails is tried once more and goes on from its checkpoint; the tuner hears of the second try alone.
 
     Args:
         run: The run folder; trials get a folder each under trials/.
@@ -50,56 +64,73 @@ def search(
             folder of its own, resuming what it finds there, and returns a dict with `score`.
         space: From hyperparameters to `params`.
         arguments: What every trial gets.
-        tuner: Which oracle.
-        max_trials: Trials at most, the baseline not counted. Hyperband counts each rung of a configuration.
+        trials: How configurations are tried.
         epochs: Epochs of a trial; under Hyperband those of the longest.
         objective: What the score is, for people.
         direction: Whether high or low scores are good.
-        workers: Trials at a time.
-        report: Called after each trial.
+        watcher: Hears of every trial.
 
     Returns:
         What was found; after Ctrl-C what was found until then.
 
     Raises:
-        UserError: If a resumed search would not repeat what was written down.
-        ValueError: If `workers`, `max_trials` or `epochs` is under 1.
+        UserError: If a resumed search would not repeat what was written down, the cluster cannot be reached, or
+            keras-tuner's own variables for several workers are set.
+        ValueError: If a number in `trials`, or `epochs`, is not above 0.
     """
-    for name, value in {"workers": workers, "max_trials": max_trials, "epochs": epochs}.items():
-        if value < 1:
-            raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
-    # Trials side by side share the cores; with threads for all of them each, they would wait for one another.
-    threads = max(1, runtime.cores() // workers) if workers > 1 else 0
-    with TemporaryDirectory() as scratch:
-        oracle = _make_oracle(tuner, space, max_trials, epochs, direction, run.options.seed, scratch)
-        proposer = Proposer(oracle, run.path("search.json"), max_trials)
-        running: dict[str, Job] = {}
+    check_trials(trials, epochs=epochs)
+    address = address_of(train_trial)
+    with (
+        TemporaryDirectory() as scratch,
+        closing(place_of(trials, several_gpus=run.options.strategy != "none")) as place,
+    ):
+        oracle = _make_oracle(trials, space, epochs, direction, run.options.seed, scratch)
+        proposer = Proposer(oracle, run.path("search.json"), trials.max_trials)
+        running: dict[str, Job | ClusterJob] = {}
         params: dict[str, dict] = {}
         try:
             while True:
-                while len(running) < workers and (proposal := proposer.propose()) is not None:
+                while len(running) < trials.workers and (proposal := proposer.propose()) is not None:
                     name, hyperparameters = proposal
                     params[name] = space(hyperparameters)
                     trial_epochs = hyperparameters.values.get("tuner/epochs", epochs)
                     folder = run.folder / "trials" / name
                     _copy_lower_rung(hyperparameters.values.get("tuner/trial_id"), folder)
-                    call = {"params": params[name], "folder": folder, "epochs": trial_epochs, **arguments}
-                    running[name] = Job(train_trial, call, run.path("jobs", name), threads=threads)
+                    call = {"params": params[name], "folder": str(folder), "epochs": trial_epochs, **arguments}
+                    limits = trials.limits(proposer.first_try(name).seconds)
+                    more = proposer.has_more()
+                    running[name] = place.start(address, call, run.path("jobs", name), limits=limits, more=more)
+                    watcher.begin(name, params[name])
                 if not running:
                     break
                 name, outcome = first_outcome(running)
                 score = _score(outcome)
                 message = outcome.message or ("" if score is not None else "The score is not a number.")
-                proposer.finish(Trial(name, params[name], score, outcome.seconds, message))
+                before = proposer.first_try(name)
+                seconds = before.seconds + outcome.seconds
+                if score is None and not before.message and trials.limits(seconds).seconds > 0:
+                    proposer.try_again(FirstTry(name, message, seconds))
+                    watcher.failed(name, message)
+                    continue
+                proposer.finish(Trial(name, params[name], score, seconds, _both(before.message, message)))
                 result = SearchResult(proposer.trials, objective, direction)
                 write_atomically(run.path("trials.csv"), trials_csv(result))
-                report(proposer.trials[-1], result)
+                watcher.end(proposer.trials[-1], result)
         except KeyboardInterrupt:
             print("Interrupted: the search ends with what it has found; --resume goes on with it.")
         finally:
             for job in running.values():
                 job.kill()
     return SearchResult(proposer.trials, objective, direction)
+
+
+@dataclass(frozen=True)
+class FirstTry:
+    """How the first try of a trial failed; without a message it has not."""
+
+    name: str
+    message: str = ""
+    seconds: float = 0.0
 
 
 class Proposer:
@@ -121,25 +152,36 @@ class Proposer:
         self.trials: list[Trial] = []
         self.calls: list[dict[str, Any]] = []
         self.proposed: dict[str, keras_tuner.engine.trial.Trial] = {}
-        # Asked for and not yet answered: in a resumed search these run again.
-        self.unanswered: list[str] = []
+        self.first_tries: dict[str, FirstTry] = {}
+        # Asked for and not yet answered: these run next, in a resumed search again.
+        self.unanswered = [BASELINE]
         for call in read_json(path) if path.exists() else []:
             self._replay(call)
-        self.baseline_open = all(trial.name != BASELINE for trial in self.trials)
 
     def propose(self) -> tuple[str, keras_tuner.HyperParameters] | None:
         """Returns name and hyperparameters of the next trial; None if there is none, or none yet."""
-        if self.baseline_open:
-            self.baseline_open = False
-            return BASELINE, keras_tuner.HyperParameters()
         if self.unanswered:
             name = self.unanswered.pop(0)
-            return name, self.proposed[name].hyperparameters
+            return name, keras_tuner.HyperParameters() if name == BASELINE else self.proposed[name].hyperparameters
         trial = self._create()
         if trial is None:
             return None
         self._write({"proposed": trial.trial_id, "values": trial.hyperparameters.values})
         return trial.trial_id, trial.hyperparameters
+
+    def has_more(self) -> bool:
+        """Tells whether there may be another proposal."""
+        return bool(self.unanswered) or len(self.proposed) < self.max_trials
+
+    def first_try(self, name: str) -> FirstTry:
+        """Returns how the first try of a trial failed."""
+        return self.first_tries.get(name, FirstTry(name))
+
+    def try_again(self, failed: FirstTry) -> None:
+        """Proposes a trial a second time; the oracle goes on waiting for it."""
+        self.first_tries[failed.name] = failed
+        self.unanswered.insert(0, failed.name)
+        self._write({"failed": asdict(failed)})
 
     def finish(self, trial: Trial) -> None:
         """Tells the oracle how a trial ended."""
@@ -172,8 +214,10 @@ class Proposer:
         if "finished" in call:
             trial = Trial(**call["finished"])
             self._end(trial)
-            if trial.name != BASELINE:
-                self.unanswered.remove(trial.name)
+            self.unanswered.remove(trial.name)
+        elif "failed" in call:
+            failed = FirstTry(**call["failed"])
+            self.first_tries[failed.name] = failed
         else:
             trial = self._create()
             if trial is None or (trial.trial_id, trial.hyperparameters.values) != (call["proposed"], call["values"]):
@@ -186,6 +230,13 @@ class Proposer:
     def _write(self, call: dict[str, Any]) -> None:
         self.calls.append(call)
         write_json(self.path, self.calls)
+
+
+def _both(first: str, second: str) -> str:
+    """Says how both tries of a trial went; either may be empty."""
+    if first == second:
+        return f"Twice: {first}" if first else ""
+    return " ".join([f"First try: {first}"] * bool(first) + [second] * bool(second))
 
 
 def _score(outcome: Outcome) -> float | None:
@@ -204,7 +255,7 @@ def _copy_lower_rung(name: str | None, folder: Path) -> None:
 
 
 def _make_oracle(
-    tuner: TunerName, space: Space, max_trials: int, epochs: int, direction: str, seed: int, scratch: str
+    trials: Trials, space: Space, epochs: int, direction: str, seed: int, scratch: str
 ) -> keras_tuner.Oracle:
     """Returns a fresh oracle over the search space, silent, that never gives up after failures."""
     hyperparameters = keras_tuner.HyperParameters()
@@ -215,7 +266,7 @@ def _make_oracle(
         "seed": seed + 1,  # keras-tuner takes 0 for "none given" and draws one
         "max_consecutive_failed_trials": sys.maxsize,
     }
-    if tuner == "hyperband":
+    if trials.tuner == "hyperband":
         oracle = keras_tuner.oracles.HyperbandOracle(max_epochs=epochs, hyperband_iterations=100, **common)
     else:
         oracles = {
@@ -223,7 +274,7 @@ def _make_oracle(
             "bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
             "grid": keras_tuner.oracles.GridSearchOracle,
         }
-        oracle = oracles[tuner](max_trials=max_trials, **common)
+        oracle = oracles[trials.tuner](max_trials=trials.max_trials, **common)
     oracle.verbose = 0
     # It insists on writing its own state somewhere; what counts is what `Proposer` writes.
     oracle._set_project_dir(scratch, "oracle")

@@ -1,30 +1,37 @@
-"""A search with real jobs, to be killed: python -m tests.search_process OUT [RESUME]."""
+"""A search with real jobs, to be killed: python -m tests.search_process OUT TRIALS [RESUME]."""
 
 import sys
 from pathlib import Path
 
 from kerasapps.runs import Options, start
-from kerasapps.search import search
+from kerasapps.search import Watcher, search
+from kerasapps.search_options import Trials
 from tests import trials
 
 
-def main(out: Path, *, resume: bool) -> None:
-    """Searches the toy space with two workers, and prints a line for each trial."""
+class Line(Watcher):
+    """Prints a line for each trial."""
+
+    def end(self, trial, result):
+        """Prints its name."""
+        print(trial.name, flush=True)
+
+
+def main(out: Path, max_trials: int, *, resume: bool) -> None:
+    """Searches with two workers, by trials to which everything happens."""
     run = start("toy search", {"options": Options(out=out, resume=resume, seed=1)}, network="matmul")
     search(
         run,
-        trials.good_trial,
-        trials.space,
+        trials.rough_trial,
+        trials.rough_space,
         arguments={},
-        tuner="bayesian",
-        max_trials=5,
+        trials=Trials(tuner="grid", max_trials=max_trials, workers=2, trial_memory_gb=2),
         epochs=4,
         objective="val_accuracy",
         direction="max",
-        workers=2,
-        report=lambda trial, result: print(trial.name, trial.score, flush=True),
+        watcher=Line(),
     )
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), resume="RESUME" in sys.argv)
+    main(Path(sys.argv[1]), int(sys.argv[2]), resume="RESUME" in sys.argv)

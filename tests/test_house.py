@@ -32,13 +32,15 @@ ALLOWED = {
     "runs": {"distribution", "errors", "reports", "runtime"},
     "training": {"data", "distribution", "errors", "runs"},
     "jobs": {"errors", "runs"},
-    "search": {"errors", "jobs", "reports", "runs", "runtime", "search_report"},
+    "cluster": {"errors", "jobs"},
+    "search": {"cluster", "errors", "jobs", "runs", "search_options", "search_report"},
+    "search_options": {"cluster", "errors", "jobs", "runtime"},
     "search_report": {"errors", "reports"},
     "__init__": {"applications", "heads", "losses", "optimizers", "taps"},
 }
 # A builder that only joins networks has no hyperparameters beside theirs.
 JOINS = {"build_gan": {"search_space_generator"}}
-ONLY_IN = {"keras_tuner": {"search"}, "matplotlib": {"reports", "search_report"}, "tyro": set()}
+ONLY_IN = {"keras_tuner": {"search"}, "matplotlib": {"reports", "search_report"}, "ray": {"cluster"}, "tyro": set()}
 
 
 def imports(path: Path) -> set[str]:

@@ -1,38 +1,38 @@
 import csv
 import json
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import kerasapps.search
+from kerasapps import runtime
 from kerasapps.errors import UserError
-from kerasapps.jobs import Job, Outcome, first_outcome
+from kerasapps.jobs import Outcome
 from kerasapps.runs import Options, start
-from kerasapps.search import search
+from kerasapps.search import Watcher, search
+from kerasapps.search_options import Trials, _slots, place_of
 from kerasapps.search_report import BASELINE, SearchResult, Trial, importance, search_blocks
 from tests import trials
 
-ROOT = Path(__file__).parent.parent
 TUNERS = ["random", "bayesian", "hyperband", "grid"]
 
 
 class InProcess:
-    """Stands in for a job: the same outcome without a process, which would take seconds to import TensorFlow."""
+    """Stands in for a place to run jobs: the same outcomes without a process, which takes seconds to start."""
 
-    def __init__(self, function, arguments, folder, *, threads):
+    def __init__(self, seconds):
+        self.seconds = seconds
+        self.limits = []
+
+    def start(self, function, arguments, folder, *, limits, more):
+        self.limits.append(limits)
         try:
-            self.result = Outcome(function(**arguments), "", 0.0)
+            outcome = Outcome(getattr(trials, function.split(":")[1])(**arguments), "", self.seconds)
         except Exception as error:
-            self.result = Outcome(None, str(error), 0.0)
+            outcome = Outcome(None, str(error), self.seconds)
+        return SimpleNamespace(outcome=lambda: outcome, kill=lambda: None)
 
-    def outcome(self):
-        return self.result
-
-    def kill(self):
+    def close(self):
         pass
 
 
@@ -42,11 +42,13 @@ def die(*_):
 
 @pytest.fixture
 def in_process(monkeypatch):
-    monkeypatch.setattr(kerasapps.search, "Job", InProcess)
+    place = InProcess(seconds=40.0)
+    monkeypatch.setattr(kerasapps.search, "place_of", lambda trials, several_gpus: place)
     monkeypatch.setattr(trials.os, "kill", die)
+    return place
 
 
-def run_search(folder, *, tuner="random", trial=trials.good_trial, max_trials=8, resume=False, **arguments):
+def run_search(folder, *, trial=trials.good_trial, resume=False, watcher=Watcher(), **options):
     run = start("toy search", {"options": Options(out=folder, resume=resume, seed=1)}, network="matmul")
     try:
         return search(
@@ -54,15 +56,33 @@ def run_search(folder, *, tuner="random", trial=trials.good_trial, max_trials=8,
             trial,
             trials.space,
             arguments={},
-            tuner=tuner,
-            max_trials=max_trials,
+            trials=Trials(**{"max_trials": 8} | options),
             epochs=4,
             objective="val_accuracy",
             direction="max",
-            **arguments,
+            watcher=watcher,
         )
     finally:
         run.close()
+
+
+class CutError(Exception):
+    pass
+
+
+class Cut(Watcher):
+    """Ends a search after so many trials, or in the first try that fails."""
+
+    def __init__(self, *, after=None):
+        self.after = after
+
+    def end(self, trial, result):
+        if len(result.trials) == self.after:
+            raise CutError
+
+    def failed(self, name, message):
+        if self.after is None:
+            raise CutError
 
 
 def without_time(result: SearchResult) -> list:
@@ -83,16 +103,9 @@ def test_every_tuner_ends_and_beats_the_default(tuner, tmp_path, in_process):
 
 @pytest.mark.parametrize("tuner", TUNERS)
 def test_a_search_that_is_cut_off_resumes_as_if_it_had_not_been(tuner, tmp_path, in_process):
-    class CutError(Exception):
-        pass
-
-    def cut(trial, result):
-        if len(result.trials) == 4:
-            raise CutError
-
     whole = run_search(tmp_path / "whole", tuner=tuner)
     with pytest.raises(CutError):
-        run_search(tmp_path / "cut", tuner=tuner, report=cut)
+        run_search(tmp_path / "cut", tuner=tuner, watcher=Cut(after=4))
     resumed = run_search(tmp_path / "cut", tuner=tuner, resume=True)
     assert without_time(resumed) == without_time(whole)
 
@@ -130,11 +143,84 @@ def test_failed_trials_are_shown_and_stop_nothing(tmp_path, in_process):
     result = run_search(tmp_path / "run", tuner="grid", trial=trials.bad_trial, max_trials=15)
     assert len(result.trials) == 16
     messages = {trial.params["x"]: trial.message for trial in result.trials if trial.score is None}
-    assert messages[1] == "one is not a good number"
-    assert messages[2] == "The score is not a number."
+    assert messages[1] == "Twice: one is not a good number"
+    assert messages[2] == "Twice: The score is not a number."
     assert sorted(messages) == [1, 2, 3, 4]
     assert result.best.params["x"] == 0
     assert (tmp_path / "run" / "trials.csv").read_text().count("failed") == 12
+
+
+@pytest.mark.parametrize("tuner", TUNERS)
+def test_a_trial_that_failed_once_goes_on_and_counts(tuner, tmp_path, in_process):
+    whole = run_search(tmp_path / "whole", tuner=tuner, trial=trials.once_bad_trial)
+    assert all(trial.score == trials.score_of(trial.params) for trial in whole.trials)
+    odd = [trial for trial in whole.trials if trial.params["x"] % 2 and trial.message]
+    assert odd
+    assert {trial.message for trial in odd} == {"First try: odd"}
+    assert {trial.seconds for trial in odd} == {80.0}
+    assert (tmp_path / "whole" / "trials" / odd[0].name / "epochs.txt").read_text().split()[-2:] != []
+    # Cut off between two tries, the search knows that the first one is used up.
+    with pytest.raises(CutError):
+        run_search(tmp_path / "cut", tuner=tuner, trial=trials.once_bad_trial, watcher=Cut())
+    resumed = run_search(tmp_path / "cut", tuner=tuner, trial=trials.once_bad_trial, resume=True)
+    assert resumed.trials == whole.trials
+
+
+def test_a_search_cut_off_between_two_tries_makes_no_third(tmp_path, in_process):
+    with pytest.raises(CutError):
+        run_search(tmp_path / "run", tuner="grid", trial=trials.bad_trial, max_trials=15, watcher=Cut())
+    before = len(in_process.limits)
+    resumed = run_search(tmp_path / "run", tuner="grid", trial=trials.bad_trial, max_trials=15, resume=True)
+    failed = sum(trial.score is None for trial in resumed.trials)
+    assert failed == 12
+    assert len(in_process.limits) == 16 + failed
+    assert before > 0
+
+
+def test_a_second_try_has_the_time_that_the_first_one_left(tmp_path, in_process):
+    run_search(tmp_path / "run", trial=trials.once_bad_trial, trial_minutes=1, trial_memory_gb=3)
+    assert {limits.seconds for limits in in_process.limits} == {60.0, 20.0}
+    assert {limits.memory for limits in in_process.limits} == {3e9}
+
+
+def test_a_trial_without_time_left_is_not_tried_again(tmp_path, in_process):
+    result = run_search(tmp_path / "run", trial=trials.once_bad_trial, trial_minutes=0.5)
+    assert {trial.message for trial in result.trials if trial.params["x"] % 2} == {"odd"}
+    assert len(in_process.limits) == len(result.trials)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"workers": 0}, "`workers` must be at least 1"),
+        ({"trial_minutes": 0}, "`trial_minutes` must be above 0"),
+        ({"trial_memory_gb": -1.0}, "`trial_memory_gb` must be above 0"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused(options, said, tmp_path, in_process):
+    with pytest.raises(ValueError, match=said):
+        run_search(tmp_path / "run", **options)
+
+
+@pytest.mark.parametrize("name", ["KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT"])
+def test_the_chief_of_keras_tuner_is_refused(name, tmp_path, in_process, monkeypatch):
+    monkeypatch.setenv(name, "chief")
+    with pytest.raises(UserError, match=rf"{name} is set.* --workers N .*--cluster ADDRESS"):
+        run_search(tmp_path / "run")
+
+
+def test_each_trial_has_its_gpus():
+    assert _slots([], 2, 1) == [{}, {}]
+    assert _slots(["0", "1", "2"], 2, 1) == [{"CUDA_VISIBLE_DEVICES": "0"}, {"CUDA_VISIBLE_DEVICES": "1"}]
+    assert _slots(["4", "5", "6", "7"], 2, 2) == [{"CUDA_VISIBLE_DEVICES": "4,5"}, {"CUDA_VISIBLE_DEVICES": "6,7"}]
+    assert [slot["CUDA_VISIBLE_DEVICES"] for slot in _slots(["0", "1"], 3, 1)] == ["0", "1", "0"]
+
+
+@pytest.mark.parametrize(("several", "seen"), [(False, ["2", "3"]), (True, ["2,3", "5,7"])])
+def test_a_trial_with_a_strategy_has_several_gpus(several, seen, monkeypatch):
+    monkeypatch.setattr(runtime, "gpu_ids", lambda: ["2", "3", "5", "7"])
+    place = place_of(Trials(workers=2), several_gpus=several)
+    assert [slot["CUDA_VISIBLE_DEVICES"] for slot in place.slots] == seen
 
 
 def test_without_the_trial_of_the_defaults_a_search_says_to_go_on():
@@ -163,54 +249,3 @@ def test_the_report_shows_all_of_it(tmp_path, in_process):
     scores = [row[1] for row in table.rows if row[1] is not None]
     assert scores == sorted(scores, reverse=True)
     assert all(figure.png() for figure in figures)
-
-
-def test_jobs_fail_alone(tmp_path):
-    jobs = {
-        str(x): Job(trials.bad_trial, {"params": {"x": x, "word": "a"}, "folder": "", "epochs": 1}, tmp_path / str(x))
-        for x in (0, 1, 3, 4)
-    }
-    outcomes = dict(first_outcome(jobs) for _ in range(4))
-    assert outcomes["0"].value == {"score": pytest.approx(0.65)}
-    assert "one is not a good number" in outcomes["1"].message
-    assert outcomes["3"].message.startswith("Out of memory.")
-    assert "Killed by signal 9" in outcomes["4"].message
-    assert not any(outcomes[x].completed for x in "134")
-
-
-def test_jobs_end_with_their_parent(tmp_path):
-    code = (
-        "import sys; from pathlib import Path\n"
-        "from kerasapps.jobs import Job, first_outcome; from tests import trials\n"
-        "folder = Path(sys.argv[1])\n"
-        "job = Job(trials.slow_trial, {'params': {}, 'folder': str(folder), 'epochs': 1}, folder / 'job')\n"
-        "first_outcome({'job': job})"
-    )
-    parent = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT)
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    child = int((tmp_path / "pid").read_text())
-    parent.send_signal(signal.SIGKILL)
-    parent.wait()
-    while Path(f"/proc/{child}").exists() and "Z" not in Path(f"/proc/{child}/stat").read_text().split()[2]:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
-def test_a_search_that_is_killed_resumes_with_real_processes(tmp_path):
-    command = [sys.executable, "-m", "tests.search_process", str(tmp_path / "run")]
-    search_process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    before = [search_process.stdout.readline().split() for _ in range(2)]
-    search_process.send_signal(signal.SIGKILL)
-    search_process.wait()
-    search_process.stdout.close()
-    written = json.loads((tmp_path / "run" / "search.json").read_text())
-    assert len(written) >= 2
-    done = subprocess.run([*command, "RESUME"], cwd=ROOT, capture_output=True, text=True, check=True)
-    after = [line.split() for line in done.stdout.splitlines()]
-    names = [name for name, _ in before + after]
-    assert sorted(names) == ["0", "1", "2", "3", "4", BASELINE]
-    rows = list(csv.DictReader((tmp_path / "run" / "trials.csv").open()))
-    assert [row["trial"] for row in rows] == names

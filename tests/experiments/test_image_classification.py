@@ -31,6 +31,7 @@ from kerasapps.data.images import load_images, resizer
 from kerasapps.data.pictures import read_picture
 from kerasapps.runs import Options
 from kerasapps.runs import start as start_run
+from kerasapps.search_options import Trials
 from kerasapps.search_report import BASELINE, SearchResult, Trial
 from tests.experiments.commands import commands, read
 
@@ -393,10 +394,8 @@ def test_a_summary_of_a_search_ends_with_the_notes(tmp_path, monkeypatch):
         None,
         what="toy",
         arguments={},
-        tuner="random",
-        max_trials=1,
+        trials=Trials(max_trials=1),
         epochs=1,
-        workers=1,
         test=lambda folder: (model, {"accuracy": 0.5}, []),
         notes=("3 pictures are upside down.",),
     )
