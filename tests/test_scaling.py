@@ -7,9 +7,10 @@ import pytest
 
 from benchmarks import scaling_model as paper
 from benchmarks.scaling_model import Cluster, Network, Policy
-from benchmarks.scaling_networks import count_traffic
+from benchmarks.scaling_networks import count_step_flops, count_traffic
 from kerasapps import build_lenet5
 from kerasapps.blocks.normalization import BatchNormalization
+from kerasapps.blocks.recurrent import LSTM
 
 NETWORK = Network(
     name="toy",
@@ -148,3 +149,33 @@ def test_rows_of_embeddings_and_statistics_are_counted_apart():
     assert traffic["reduced"] == 4 * (8 + 8 + 40 + 1)
     assert traffic["statistics"] >= 4 * (8 + 8 + 1)
     assert traffic["barriers"] >= 3
+
+
+def compiled(inputs, answer):
+    model = keras.Model(inputs, {"answer": answer})
+    model.compile(keras.optimizers.SGD(), {"answer": "mse"})
+    return model
+
+
+def test_flops_of_dense_layers_and_an_lstm_there_and_back():
+    x = keras.Input((4,), name="x")
+    model = compiled({"x": x}, keras.layers.Dense(2)(keras.layers.Dense(8)(x)))
+    batch = {"x": keras.ops.zeros((5, 4))}, {"answer": keras.ops.zeros((5, 2))}
+    # There, back to the weights, and back to the inputs but for those of the network.
+    assert count_step_flops(model, batch) == 2 * 5 * (2 * (4 * 8 + 8 * 2) + 8 * 2)
+
+    words = keras.Input((7, 4), name="words")
+    model = compiled({"words": words}, LSTM(3)(words))
+    batch = {"words": keras.ops.zeros((5, 7, 4))}, {"answer": keras.ops.zeros((5, 3))}
+    assert count_step_flops(model, batch) == 3 * 2 * 5 * 7 * (4 + 3) * (4 * 3)
+
+
+def test_flops_of_convolutions_there_and_back():
+    image = keras.Input((6, 6, 3), name="image")
+    x = keras.layers.Conv2D(4, 3, padding="same")(image)  # (B, 6, 6, 4)
+    x = keras.layers.SeparableConv2D(5, 3, padding="same")(x)  # (B, 6, 6, 5)
+    model = compiled({"image": image}, keras.layers.Conv2DTranspose(2, 2, strides=2)(x))  # (B, 12, 12, 2)
+    batch = {"image": keras.ops.zeros((2, 6, 6, 3))}, {"answer": keras.ops.zeros((2, 12, 12, 2))}
+    first = 2 * 2 * 36 * 9 * 3 * 4
+    others = 2 * 2 * 36 * (9 * 4 + 4 * 5 + 4 * 5 * 2)
+    assert count_step_flops(model, batch) == 2 * first + 3 * others
