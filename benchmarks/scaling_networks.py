@@ -215,14 +215,15 @@ def count_traffic(make: Callable[[], keras.Model], batch: tuple) -> dict[str, fl
 def count_step_flops(model: keras.Model, batch: tuple) -> int:
     """Runs a step operation by operation and adds up its products: matrices, convolutions, LSTMs, there and back.
 
-    A multiplication and an addition are two. What has no products (normalisation, activations, updates) is left out.
+    A multiplication and an addition are two. What has no products (normalisation, activations, updates) is left out. The
+    gradient of what a convolution takes counts, also where that is the picture.
     """
     total = 0
 
     def listen(kind, inputs, attributes, outputs, op_name=None, graph=None):
         nonlocal total
         settings = dict(zip(attributes[::2], attributes[1::2], strict=True))
-        total += products(kind, [x.shape for x in inputs], [x.shape for x in outputs], settings)
+        total += products(tf.compat.as_str(kind), [x.shape for x in inputs], [x.shape for x in outputs], settings)
 
     eager = tf.config.functions_run_eagerly()
     tf.config.run_functions_eagerly(True)
