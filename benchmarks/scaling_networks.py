@@ -195,7 +195,8 @@ def count_traffic(make: Callable[[], keras.Model], batch: tuple) -> dict[str, fl
                 looked_up = table.indices.shape.num_elements()
                 size = table.values.shape[-1] * table.values.dtype.size + table.indices.dtype.size
                 traffic["gathered"] += looked_up * size / rows
-                traffic["tables"] += math.prod(tf.get_static_value(table.dense_shape)) * table.values.dtype.size
+                whole_table = math.prod(tf.get_static_value(table.dense_shape).tolist())
+                traffic["tables"] += whole_table * table.values.dtype.size
                 traffic["gathers"] += 3  # how many, vectors, numbers
         return all_reduce(context, operation, value, options)
 
@@ -204,6 +205,7 @@ def count_traffic(make: Callable[[], keras.Model], batch: tuple) -> dict[str, fl
         for optimizer in optimizers_of(model):
             if not optimizer.built:
                 optimizer.build(model.trainable_variables)
+        model._symbolic_build(data_batch=batch)  # metrics, as `fit` does: a traced step may make no variables
     step = tf.function(lambda: strategy.run(model.train_step, args=(batch,)))
     with mock.patch.object(tf.distribute.ReplicaContext, "all_reduce", listen):
         step.get_concrete_function()
@@ -215,8 +217,8 @@ def count_traffic(make: Callable[[], keras.Model], batch: tuple) -> dict[str, fl
 def count_step_flops(model: keras.Model, batch: tuple) -> int:
     """Runs a step operation by operation and adds up its products: matrices, convolutions, LSTMs, there and back.
 
-    A multiplication and an addition are two. What has no products (normalisation, activations, updates) is left out. The
-    gradient of what a convolution takes counts, also where that is the picture.
+    A multiplication and an addition are two. What has no products (normalisation, activations, updates) is left out.
+    The gradient of what a convolution takes counts, also where that is the picture.
     """
     total = 0
 
