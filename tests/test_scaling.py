@@ -5,9 +5,10 @@ from dataclasses import replace
 import keras
 import pytest
 
+from benchmarks import scaling
 from benchmarks import scaling_model as paper
 from benchmarks.scaling_model import Cluster, Network, Policy
-from benchmarks.scaling_networks import count_step_flops, count_traffic
+from benchmarks.scaling_networks import LEAST, count_step_flops, count_traffic
 from kerasapps import build_lenet5
 from kerasapps.blocks.normalization import BatchNormalization
 from kerasapps.blocks.recurrent import LSTM
@@ -179,3 +180,11 @@ def test_flops_of_convolutions_there_and_back():
     first = 2 * 2 * 36 * 9 * 3 * 4
     others = 2 * 2 * 36 * (9 * 4 + 4 * 5 + 4 * 5 * 2)
     assert count_step_flops(model, batch) == 3 * (first + others)
+
+
+def test_the_fixed_part_of_a_step_follows_from_two_batches():
+    traffic = {name: 0 for name in Network.__dataclass_fields__ if name not in ("name", "fixed", "per_row")}
+    toy = traffic | {"rows": 64, "smaller_rows": 8, "step": [0.074] * 3, "smaller": [0.018] * 3}
+    least = traffic | {"rows": 8, "smaller_rows": 1, "step": [0.002] * 3, "smaller": [0.002] * 3}
+    (network,), loop = scaling.networks_of({"networks": {"toy": toy, LEAST: least}})
+    assert (network.fixed, network.per_row, loop) == pytest.approx((0.01, 0.001, 0.002))
