@@ -32,6 +32,7 @@ from benchmarks.scaling_model import (
     Policy,
     Scaling,
     efficiency,
+    exchange_seconds,
     gather_bytes,
     least_rows,
     ring_bytes,
@@ -49,6 +50,7 @@ COUNTS = (1, 2, 4, 8, 16, 32, 64)
 SHOWN: list[tuple[Scaling, int]] = [("weak", 2), ("weak", 8), ("weak", 64), ("strong", 8), ("strong", 64)]
 FEW = 8  # workers that most of the document speaks of
 TARGET = 0.9
+BEST, LARGE = 3, 2048  # networks named as the best; rows a worker that a GPU may well hold
 TRIALS, EPOCHS, SEARCH_WORKERS, RATE, AWAY = 1000, 20, 16, 0.01, 8.0
 HOURS, REPETITIONS = (1.0, 24.0), 20
 POLICIES = [
@@ -173,24 +175,41 @@ def document(
 def answer(networks: Sequence[Network], clusters: dict[float, list[Cluster]], speed_up: float) -> str:
     """Returns the first paragraph: the predictions in a few sentences."""
 
-    def good(cluster: Cluster, scaling: Scaling) -> list[str]:
-        readings = {network.name: efficiency(network, FEW, cluster, scaling) for network in networks}
-        return [name for name, both in readings.items() if both and both[0] >= TARGET]
-
     total, target = len(networks), f"{100 * TARGET:g} %"
     fast = dict(zip(BANDWIDTHS, clusters[speed_up], strict=True))
-    weak = {gigabits: good(cluster, "weak") for gigabits, cluster in fast.items()}
-    counts = ", ".join(f"{len(names)} on {gigabits} Gbit/s" for gigabits, names in weak.items())
-    strong = good(fast[MIDDLE], "strong")
+
+    def good(cluster: Cluster, scaling: Scaling) -> int:
+        readings = [efficiency(network, FEW, cluster, scaling) for network in networks]
+        return sum(both is not None and both[0] >= TARGET for both in readings)
+
+    def reached(network: Network) -> float:
+        return efficiency(network, FEW, fast[MIDDLE], "weak")[0]
+
+    counts = ", ".join(f"{good(cluster, 'weak')} on {gigabits} Gbit/s" for gigabits, cluster in fast.items())
+    best = ", ".join(
+        f"{one.name} ({100 * reached(one):.0f} %)" for one in sorted(networks, key=reached)[: -BEST - 1 : -1]
+    )
+    least = {network.name: least_rows(network, FEW, fast[MIDDLE], target=TARGET) for network in networks}
+    larger = [
+        f"{name} ({float(f'{rows:.2g}'):,.0f})" for name, rows in least.items() if rows is not None and rows <= LARGE
+    ]
+    waits = []
+    for network in networks:
+        gradients, statistics = exchange_seconds(network, network.rows, FEW, fast[MIDDLE])
+        waits += [network.name] if statistics > gradients else []
     return " ".join(
         [
             "**First for the trials of a search and the seeds of a comparison, which exchange nothing "
             f"(`search --workers {FEW}`); for one training only where this says that it pays.**",
             f"If each of {FEW} GPUs is {speed_up:g} times as fast as the machine measured here and keeps the default "
-            f"batch, the predicted efficiency is at least {target} for {counts}, of {total} networks.",
-            f"On {MIDDLE} Gbit/s these are: {', '.join(weak[MIDDLE]) or 'none'}.",
-            f"If the {FEW} share the default batch, so that the training stays the same, {len(strong) or 'none'} of "
-            f"{total} reach {target} on {MIDDLE} Gbit/s{': ' if strong else ''}{', '.join(strong)}.",
+            f"batch, the predicted efficiency is {target} or more for {counts}, of {total} networks; the best on "
+            f"{MIDDLE} Gbit/s are {best}.",
+            f"With larger batches it pays for {len(larger)} of them from at most {LARGE:,} rows a GPU: "
+            f"{', '.join(larger) or 'none'}.",
+            f"If the {FEW} share the default batch, so that the training stays the same, "
+            f"{good(fast[MIDDLE], 'strong')} of {total} reach {target}.",
+            f"In {len(waits)} of {total} the statistics of batch normalisation take longer than the gradients, for "
+            "they are many small exchanges: there a faster link hardly helps.",
         ]
     )
 
@@ -248,7 +267,7 @@ def efficiency_table(networks: Sequence[Network], clusters: Sequence[Cluster]) -
 
     def least(network: Network, cluster: Cluster) -> str:
         rows = least_rows(network, FEW, cluster, target=TARGET)
-        return "never" if rows is None else digits(rows)
+        return "never" if rows is None else f"{float(f'{rows:.2g}'):,.0f}"
 
     rows = [
         [
