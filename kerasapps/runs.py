@@ -199,7 +199,7 @@ def start(title: str, settings: dict[str, Any], *, network: runtime.Network, fre
     strategy = distribution.make_strategy(options.strategy)
     distribution.check_alike(
         strategy,
-        version_of_kerasapps_keras_and_tensorflow=distribution.code_digest(),
+        version_of_kerasapps_Keras_and_TensorFlow=distribution.code_digest(),
         options=distribution.digest(json.dumps(settings, default=str, sort_keys=True).encode()),
         run_folder=distribution.digest(json.dumps(before, sort_keys=True).encode()),
     )

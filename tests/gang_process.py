@@ -45,7 +45,7 @@ def train(
     seconds: float = 0.0,
     strategy: StrategyName = "none",
     resume: bool = False,
-    fault: Literal["none", "stuck", "data", "version", "missing"] = "none",
+    fault: Literal["none", "stuck", "data", "missing"] = "none",
 ) -> None:
     """Trains the toy network.
 
@@ -63,8 +63,6 @@ def train(
     splits = toy.toy_splits
     if fault == "data" and faulty:
         toy.toy_splits = lambda: splits(points=121)
-    if fault == "version" and faulty:
-        distribution.code_digest = lambda: 1
     if fault == "missing" and faulty:
         time.sleep(3600)
     callbacks = [Slowly(seconds, fault, out)] if seconds or fault == "stuck" else []

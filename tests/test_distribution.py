@@ -3,6 +3,7 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -110,3 +111,11 @@ def test_the_commands_of_the_examples_are_understood(monkeypatch, example):
     [options] = started
     assert (options.strategy, options.resume, options.scale_lr) == ("multiworker", True, True)
     assert options.out is not None
+
+
+def test_workers_that_differ_are_refused_by_name(monkeypatch):
+    monkeypatch.setattr(distribution, "gather", lambda strategy, numbers: np.array([[1, 5], [1, 5], [1, 6]]))
+    with pytest.raises(UserError, match=r"^Worker 2 has not the same version of Keras as worker 0\.$"):
+        distribution.check_alike(None, data=1, version_of_Keras=5)
+    monkeypatch.setattr(distribution, "gather", lambda strategy, numbers: np.array([[1, 5], [1, 5]]))
+    distribution.check_alike(None, data=1, version_of_Keras=5)

@@ -1,5 +1,6 @@
 """Several workers against one process, and gangs that lose one of them."""
 
+import importlib
 import os
 import random
 import signal
@@ -10,6 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from experiments import cli
+from kerasapps import distribution
+from kerasapps.runs import write_json
 
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.multiworker
@@ -41,18 +46,44 @@ def toy(out: Path, *arguments) -> tuple:
 def whole(tmp_path_factory) -> Path:
     """The toy network trained by two workers that nobody disturbs."""
     out = tmp_path_factory.mktemp("gang") / "whole"
-    status, said = run(*toy(out, "--epochs", 6))
+    status, said = run(*toy(out, "--epochs", 4))
     assert status == 0, said
     return out
 
 
 def test_two_workers_end_where_one_process_does(whole, tmp_path):
-    command = [sys.executable, "-m", *map(str, toy(tmp_path / "alone", "--epochs", 6))]
+    command = [sys.executable, "-m", *map(str, toy(tmp_path / "alone", "--epochs", 4))]
     assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0
     for a, b in zip(variables(whole), variables(tmp_path / "alone"), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
     rows, alone = (np.genfromtxt(folder / "history.csv", delimiter=",")[1:] for folder in (whole, tmp_path / "alone"))
     np.testing.assert_allclose(rows, alone, atol=1e-5)
+
+
+# A network that normalises amplifies rounding with each step, ten times at a learning rate of 0.01.
+PICTURES = ("--arch", "separable", "--optimizer", "sgd", "--learning-rate", "1e-4")
+EXPERIMENTS = {"qa": ("--arch", "lstm"), "image_classification": PICTURES, "profile": (), "gan": ()}
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_ends_alike_however_it_is_shared(name, tmp_path, monkeypatch):
+    arguments = ["train", "--smoke", "--batch-size", 16, "--precision", "float32", *EXPERIMENTS[name]]
+    if name == "image_classification":
+        write_json(tmp_path / "params.json", {"batch_norm": True, "dropout": 0.3})
+        arguments += ["--params", tmp_path / "params.json"]
+    module = importlib.import_module(f"experiments.{name}")
+    # With several replicas a short last batch is left out; alone it is here too.
+    monkeypatch.setattr(distribution, "is_distributed", lambda strategy: True)
+    for strategy in ("none", "mirrored"):
+        shared = ["--strategy", strategy, "--out", tmp_path / strategy]
+        cli.main(f"experiments.{name}", module.train, module.search, args=list(map(str, [*arguments, *shared])))
+    status, said = run(f"experiments.{name}", *arguments, "--out", tmp_path / "workers")
+    assert status == 0, said
+    assert (tmp_path / "workers" / "report.html").exists()
+    alone = variables(tmp_path / "none")
+    for shared in ("mirrored", "workers"):
+        for a, b in zip(variables(tmp_path / shared), alone, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
 
 def children(process: subprocess.Popen) -> list[int]:
@@ -65,14 +96,14 @@ def children(process: subprocess.Popen) -> list[int]:
 def kill_some(out: Path, *, kills: int, seed: int) -> int:
     """Trains with two workers, kills one of them at a random moment, again and again; returns how many."""
     rng, done = random.Random(seed), 0
-    process = start(*toy(out, "--epochs", 6, "--seconds", 0.1), launch=("--max-restarts", kills))
+    process = start(*toy(out, "--epochs", 4, "--seconds", 0.1), launch=("--max-restarts", kills))
     try:
         while done < kills and process.poll() is None:
             before = rows_of(out)
             while process.poll() is None and len(children(process)) < 2:
                 time.sleep(0.05)
             # Half of the kills come once something was saved, the others whenever.
-            deadline = time.monotonic() + rng.uniform(0, 12)
+            deadline = time.monotonic() + rng.uniform(0, 9)
             while time.monotonic() < deadline and process.poll() is None:
                 if rows_of(out) > before and rng.random() < 0.1:
                     break
@@ -104,7 +135,7 @@ def test_a_gang_that_loses_workers_ends_where_it_would_have(whole, tmp_path, see
 
 def test_sigterm_saves_within_an_epoch_and_leaves(whole, tmp_path):
     out = tmp_path / "run"
-    process = start(*toy(out, "--epochs", 6, "--seconds", 0.3))
+    process = start(*toy(out, "--epochs", 4, "--seconds", 0.3))
     while rows_of(out) < 3 and process.poll() is None:
         time.sleep(0.05)
     time.sleep(0.8)
@@ -114,7 +145,7 @@ def test_sigterm_saves_within_an_epoch_and_leaves(whole, tmp_path):
     assert "Asked to stop: saved" in said
     with np.load(out / "checkpoints" / "last.npz") as file:
         assert '"step": 0' not in str(file["state"])
-    status, said = run(*toy(out, "--epochs", 6, "--resume"))
+    status, said = run(*toy(out, "--epochs", 4, "--resume"))
     assert status == 0, said
     for a, b in zip(variables(out), variables(whole), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -124,7 +155,6 @@ def test_sigterm_saves_within_an_epoch_and_leaves(whole, tmp_path):
     ("fault", "launch", "sentence"),
     [
         ("data", (), "Worker 1 has not the same data as worker 0."),
-        ("version", (), "Worker 1 has not the same version of kerasapps keras and tensorflow as worker 0."),
         (
             "missing",
             ("--start-limit", 8, "--max-restarts", 0),
@@ -139,7 +169,7 @@ def test_what_is_wrong_with_a_worker_is_said(tmp_path, fault, launch, sentence):
 
 
 def test_a_stuck_worker_is_noticed_and_all_start_again(whole, tmp_path):
-    status, said = run(*toy(tmp_path / "run", "--epochs", 6, "--fault", "stuck"), launch=("--step-limit", 5))
+    status, said = run(*toy(tmp_path / "run", "--epochs", 4, "--fault", "stuck"), launch=("--step-limit", 5))
     assert status == 0, said
     assert "one of them may be stuck" in said
     assert "all start again from the last checkpoint (1 of 3)" in said
