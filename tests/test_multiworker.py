@@ -62,7 +62,12 @@ def test_two_workers_end_where_one_process_does(whole, tmp_path):
 
 # A network that normalises amplifies rounding with each step, ten times at a learning rate of 0.01.
 PICTURES = ("--arch", "separable", "--optimizer", "sgd", "--learning-rate", "1e-4")
-EXPERIMENTS = {"qa": ("--arch", "lstm"), "image_classification": PICTURES, "profile": (), "gan": ()}
+EXPERIMENTS = {
+    "qa": ("--arch", "lstm"),
+    "image_classification": PICTURES,
+    "profile": (),
+    "gan": ("--data", "gaussians"),
+}
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -83,7 +88,8 @@ def test_an_experiment_ends_alike_however_it_is_shared(name, tmp_path, monkeypat
     alone = variables(tmp_path / "none")
     for shared in ("mirrored", "workers"):
         for a, b in zip(variables(tmp_path / shared), alone, strict=True):
-            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+            # A variance of 14,400 numbers in float32 depends on the order in which they are added up.
+            np.testing.assert_allclose(a, b, rtol=5e-5, atol=1e-5)
 
 
 def children(process: subprocess.Popen) -> list[int]:
