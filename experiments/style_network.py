@@ -131,7 +131,7 @@ def painting_of(given: Painting, *, options: Options) -> Painting:
         UserError: If an option makes no sense.
     """
     if options.strategy != "none":
-        raise UserError("--strategy mirrored has nothing to share here: one picture is painted on one device.")
+        raise UserError(f"--strategy {options.strategy} has nothing to share here: a picture is painted on one device.")
     for name in ("size", "steps", "smallest", "style_scale", "learning_rate"):
         if not getattr(given, name) > 0:
             raise UserError(f"--{name.replace('_', '-')} must be above 0. Received: {getattr(given, name)}")

@@ -199,13 +199,35 @@ def _across_workers(cls: type) -> type:
 def prepare(model: keras.Model) -> None:
     """Makes a model that was built in the scope of its strategy ready for `fit` under it."""
     if is_multiworker(model.distribute_strategy) and not isinstance(model, AcrossWorkers):
-        if not keras.__version__.startswith(tuple(f"{version}." for version in TESTED_KERAS)):
-            warnings.warn(
-                f"Training on several workers was tested with Keras {', '.join(TESTED_KERAS)}, this is "
-                f"{keras.__version__}.",
-                stacklevel=2,
-            )
         model.__class__ = _across_workers(type(model))
+
+
+def check_keras(strategy: tf.distribute.Strategy) -> None:
+    """Has a release of Keras that was not tested show that several workers train as one does, in two tiny steps.
+
+    Raises:
+        UserError: If they do not.
+    """
+    if keras.__version__.startswith(tuple(f"{version}." for version in TESTED_KERAS)):
+        return
+    tested = f"Several workers were tested with Keras {', '.join(TESTED_KERAS)}, this is {keras.__version__}"
+    warnings.warn(f"{tested}: two steps are compared with those of one process.", stacklevel=2)
+    rows = 8 * strategy.num_replicas_in_sync
+    x = np.linspace(-1, 1, 2 * rows, dtype=np.float32)[:, None]
+    batches = tf.data.Dataset.from_tensor_slices((x, x**2)).batch(rows)  # two
+
+    def weights(scope: tf.distribute.Strategy, data: tf.data.Dataset) -> np.ndarray:
+        with scope.scope():
+            model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, kernel_initializer="ones")])
+            model.compile(keras.optimizers.SGD(0.1), "mse", jit_compile=False)
+        prepare(model)
+        model.fit(data, epochs=1, verbose=0)
+        return np.concatenate([keras.ops.convert_to_numpy(weight).ravel() for weight in model.weights])
+
+    if not np.allclose(
+        weights(strategy, shard_rows(batches)), weights(tf.distribute.get_strategy(), batches), atol=1e-5
+    ):
+        raise UserError(f"{tested}, with which they do not train as one process does.")
 
 
 @contextlib.contextmanager

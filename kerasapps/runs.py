@@ -203,6 +203,8 @@ def start(title: str, settings: dict[str, Any], *, network: runtime.Network, fre
         options=distribution.digest(json.dumps(settings, default=str, sort_keys=True).encode()),
         run_folder=distribution.digest(json.dumps(before, sort_keys=True).encode()),
     )
+    if distribution.is_multiworker(strategy):
+        distribution.check_keras(strategy)
     runtime.set_seed(options.seed, deterministic=options.deterministic)
     # A resumed run keeps the number format it began with, whatever is measured today.
     precision = before["precision"] if before else options.precision

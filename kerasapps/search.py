@@ -74,11 +74,15 @@ def search(
         What was found; after Ctrl-C what was found until then.
 
     Raises:
-        UserError: If a resumed search would not repeat what was written down, the cluster cannot be reached, or
-            keras-tuner's own variables for several workers are set.
+        UserError: If a resumed search would not repeat what was written down, the cluster cannot be reached,
+            keras-tuner's own variables for several workers are set, or the strategy is that of several workers.
         ValueError: If a number in `trials`, or `epochs`, is not above 0.
     """
     check_trials(trials, epochs=epochs)
+    if run.options.strategy == "multiworker":
+        raise UserError(
+            "A search shares trials among workers, not steps: use --workers or --cluster, not --strategy multiworker."
+        )
     address = address_of(train_trial)
     with (
         TemporaryDirectory() as scratch,

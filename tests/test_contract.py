@@ -46,7 +46,8 @@ def test_parameters(contract, model):
 
 def test_no_two_weights_begin_alike(model):
     # Those of one initializer object would: it draws a seed when it is made, so that --seed would not count either.
-    kernels = [weight.numpy().ravel()[:3] for weight in model.trainable_weights]
+    # A walker of the memory network begins by leaving what it enters.
+    kernels = [weight.numpy().ravel()[:3] for weight in model.trainable_weights if weight.name != "leave"]
     begins = [tuple(np.round(kernel / kernel[0], 4)) for kernel in kernels if len(set(kernel)) == 3 and kernel[0]]
     assert len(set(begins)) == len(begins)
 

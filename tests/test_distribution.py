@@ -113,6 +113,17 @@ def test_the_commands_of_the_examples_are_understood(monkeypatch, example):
     assert options.out is not None
 
 
+def test_a_release_of_keras_that_was_not_tested_is_tried(monkeypatch):
+    strategy = distribution.make_strategy("mirrored")
+    monkeypatch.setattr(distribution, "TESTED_KERAS", ("2.0",))
+    with pytest.warns(UserWarning, match=r"tested with Keras 2\.0, this is 3"):
+        distribution.check_keras(strategy)
+    # As if each worker saw other rows than those of its share.
+    monkeypatch.setattr(distribution, "shard_rows", lambda data: data.map(lambda x, y: (x, y + 1)))
+    with pytest.warns(UserWarning, match="tested"), pytest.raises(UserError, match="do not train as one process does"):
+        distribution.check_keras(strategy)
+
+
 def test_workers_that_differ_are_refused_by_name(monkeypatch):
     monkeypatch.setattr(distribution, "gather", lambda strategy, numbers: np.array([[1, 5], [1, 5], [1, 6]]))
     with pytest.raises(UserError, match=r"^Worker 2 has not the same version of Keras as worker 0\.$"):

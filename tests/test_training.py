@@ -41,6 +41,19 @@ def test_a_killed_run_resumes_exactly(tmp_path):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
+def test_sigterm_saves_within_an_epoch_and_the_run_resumes_exactly(tmp_path):
+    assert run_toy(tmp_path / "whole", 3, -1) == 0
+    assert run_toy(tmp_path / "stopped", 3, 1, "TERM") == 143
+    with np.load(tmp_path / "stopped" / "checkpoints" / "last.npz") as file:
+        state = json.loads(str(file["state"]))
+    assert (len(state["rows"]), state["step"]) == (1, 3)
+    assert run_toy(tmp_path / "stopped", 3, -1, "RESUME") == 0
+    for a, b in zip(variables(tmp_path / "stopped"), variables(tmp_path / "whole"), strict=True):
+        np.testing.assert_array_equal(a, b)
+    whole, stopped = ((tmp_path / name / "history.csv").read_text() for name in ("whole", "stopped"))
+    assert stopped == whole
+
+
 def test_a_finished_run_goes_on_with_more_epochs(tmp_path):
     whole, _ = train_toy(tmp_path / "whole", epochs=4)
     train_toy(tmp_path / "longer", epochs=2)

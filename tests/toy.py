@@ -1,6 +1,6 @@
 """A toy problem with all that makes resuming hard: dropout, shuffling, noise, an optimizer with state.
 
-python -m tests.toy OUT EPOCHS DIE_IN_EPOCH [RESUME]
+python -m tests.toy OUT EPOCHS DIE_IN_EPOCH [RESUME] [TERM]
 """
 
 import os
@@ -78,5 +78,6 @@ def train_toy(out: Path, *, epochs: int, resume: bool = False, callbacks=(), **a
 
 if __name__ == "__main__":
     out, epochs, die = sys.argv[1:4]
-    killer = DieIn(int(die), lambda: os.kill(os.getpid(), signal.SIGKILL))
+    how = signal.SIGTERM if "TERM" in sys.argv else signal.SIGKILL
+    killer = DieIn(int(die), lambda: os.kill(os.getpid(), how))
     train_toy(Path(out), epochs=int(epochs), resume="RESUME" in sys.argv, callbacks=[killer])
