@@ -181,10 +181,17 @@ def count_traffic(make: Callable[[], keras.Model], batch: tuple) -> dict[str, fl
     strategy = distribution.make_strategy("mirrored")
     traffic = dict.fromkeys(("reduced", "gathered", "tables", "statistics", "reductions", "gathers", "barriers"), 0)
     all_reduce = tf.distribute.ReplicaContext.all_reduce
+    all_gather = tf.distribute.ReplicaContext.all_gather
+
+    def listen_to_statistics(context, value, axis, options=None):
+        if tf.get_static_value(context.replica_id_in_sync_group) == 0:
+            traffic["statistics"] += value.shape.num_elements() * value.dtype.size
+            traffic["barriers"] += 1
+        return all_gather(context, value, axis, options)
 
     def listen(context, operation, value, options=None):
         if tf.get_static_value(context.replica_id_in_sync_group) == 0:
-            # Optimizers give a list; batch normalisation one array at a time, in its gradient as a tuple.
+            # Optimizers give a list; the gradient of what batch normalisation gathers is a tuple.
             kind = ("reduced", "reductions") if isinstance(value, list) else ("statistics", "barriers")
             arrays = tf.nest.flatten(value)
             tables = [array for array in arrays if isinstance(array, tf.IndexedSlices)]
@@ -207,7 +214,9 @@ def count_traffic(make: Callable[[], keras.Model], batch: tuple) -> dict[str, fl
                 optimizer.build(model.trainable_variables)
         model._symbolic_build(data_batch=batch)  # metrics, as `fit` does: a traced step may make no variables
     step = tf.function(lambda: strategy.run(model.train_step, args=(batch,)))
-    with mock.patch.object(tf.distribute.ReplicaContext, "all_reduce", listen):
+    context = tf.distribute.ReplicaContext
+    gathers = mock.patch.object(context, "all_gather", listen_to_statistics)
+    with mock.patch.object(context, "all_reduce", listen), gathers:
         step.get_concrete_function()
     trained = [model.trained.generator, model.trained.discriminator] if isinstance(model, Gan) else []
     variables = [variable for part in trained for variable in part] or model.trainable_variables

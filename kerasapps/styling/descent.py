@@ -157,8 +157,10 @@ class LBFGS:
 
     def resize(self, state: State, resize: Resize) -> State:
         """Carries the state over to another size: the picture and all that is remembered; the gradient is new there."""
-        kept = {name: resize(state[name]) if len(state[name]) else state[name] for name in ("steps", "changes")}
-        return {"x": resize(state["x"]), **kept}
+        x = resize(state["x"])
+        none = tf.zeros((0, *x.shape[1:]), x.dtype)
+        kept = {name: resize(state[name]) if len(state[name]) else none for name in ("steps", "changes")}
+        return {"x": x, **kept}
 
 
 @dataclass(frozen=True)
