@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Sequence
 
@@ -51,6 +52,7 @@ def main(prog: str, *commands: Callable, args: Sequence[str] | None = None) -> N
         distribution.part()
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
+        distribution.leave(130)
         sys.exit(130)
     except Exception as error:
         if distribution.lost_others(error):
@@ -58,6 +60,9 @@ def main(prog: str, *commands: Callable, args: Sequence[str] | None = None) -> N
             distribution.give_up()
         sentence = explain(error)
         if sentence is None or DEBUG:
+            if distribution.joined():
+                traceback.print_exc()
+            distribution.leave(1)
             raise
         print(f"\n{sentence}", file=sys.stderr)
         distribution.leave(2)

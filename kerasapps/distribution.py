@@ -7,8 +7,9 @@ import os
 import shutil
 import signal
 import sys
+import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -25,6 +26,7 @@ StrategyName = Literal["none", "mirrored", "multiworker"]
 VIRTUAL_CPUS = 2
 # Keras releases with which two workers were seen to end with the weights of one process.
 TESTED_KERAS = ("3.15",)
+PARTING_SECONDS = 0.5
 MOST_TASKS = 1024  # of Slurm's on one machine without GPUs
 
 
@@ -40,7 +42,7 @@ def make_strategy(name: StrategyName) -> tf.distribute.Strategy:
         A strategy; for `none` TensorFlow's default one, whose scope changes nothing.
 
     Raises:
-        UserError: If there is no cluster, or this worker cannot be reached under its address.
+        UserError: If there is no cluster.
     """
     if name == "multiworker":
         return _multiworker()
@@ -69,8 +71,9 @@ def _multiworker() -> tf.distribute.Strategy:
         return strategy
     except (tf.errors.OpError, RuntimeError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        address = this.addresses[this.index]
-        raise UserError(f"Worker {this.index} cannot work at {address}: {lines[0]}") from error
+        print(f"\nWorker {this.index} cannot work at {this.addresses[this.index]}: {lines[0]}", file=sys.stderr)
+        give_up()  # another one may have died, or the port was taken: a new start may help
+        raise
 
 
 def split_cpu(count: int = VIRTUAL_CPUS) -> int:
@@ -285,12 +288,18 @@ def code_digest() -> int:
     return digest(*(file.read_bytes() for file in files), keras.__version__.encode(), tf.__version__.encode())
 
 
+def joined() -> bool:
+    """Tells whether this process is one of several workers."""
+    return bool(_multiworker.cache_info().currsize)
+
+
 def leave(status: int) -> None:
     """Ends this process at once if it is one of several workers, else does nothing.
 
     One that ended the ordinary way would wait for others that may be gone.
     """
-    if _multiworker.cache_info().currsize:
+    if joined():
+        _tidy_up()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
@@ -298,14 +307,29 @@ def leave(status: int) -> None:
 
 def give_up() -> None:
     """Ends this worker because another one is gone: all have to start again."""
+    _tidy_up()
+    sys.stdout.flush()
     sys.stderr.flush()
     os.kill(os.getpid(), watchdog.LOST)
 
 
+# What is called before a worker ends, for it ends without Python's own end.
+at_end: list[Callable[[], None]] = []
+
+
+def _tidy_up() -> None:
+    for call in at_end:
+        call()
+
+
 def part() -> None:
     """Ends this process if it is one of several workers, as soon as all have come to this."""
-    if _multiworker.cache_info().currsize:
-        gather(_multiworker(), [0])
+    if joined():
+        # The work is done: whoever is gone by now has done it too.
+        with contextlib.suppress(tf.errors.OpError):
+            gather(_multiworker(), [0])
+        if place("multiworker").is_chief:
+            time.sleep(PARTING_SECONDS)  # it holds what the others still talk to
         leave(0)
 
 
@@ -317,4 +341,4 @@ def lost_others(error: Exception) -> bool:
         tf.errors.CancelledError,
         tf.errors.DeadlineExceededError,
     )
-    return bool(_multiworker.cache_info().currsize) and isinstance(error, gone)
+    return joined() and isinstance(error, gone)

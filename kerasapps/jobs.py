@@ -247,6 +247,8 @@ def run_all(
         TrainingError: If a job fails; those that run are ended, and --resume goes on.
         UserError: After Ctrl-C.
     """
+    if run.options.strategy == "multiworker":
+        raise UserError("These networks train side by side, each in one process: leave out --strategy multiworker.")
     todo = dict(calls)
     running: dict[str, Job] = {}
     address = address_of(function)

@@ -64,14 +64,17 @@ class Gang:
     def wait(self) -> tuple[int, int] | None:
         """Waits until all have ended well, and returns None, or until one has not: its number and exit status."""
         while True:
-            statuses = [process.poll() for process in self.processes]
-            bad = [(i, status) for i, status in enumerate(statuses) if status not in (None, 0)]
-            if bad:
-                # A worker that says it lost another is not the one that was lost.
-                return min(bad, key=lambda one: one[1] == -LOST)
-            if all(status == 0 for status in statuses):
-                return None
+            culprit = self.culprit()
+            if culprit or all(process.poll() == 0 for process in self.processes):
+                return culprit
             time.sleep(POLL_SECONDS)
+
+    def culprit(self) -> tuple[int, int] | None:
+        """Returns number and exit status of a worker that has not ended well; None if there is none."""
+        statuses = [process.poll() for process in self.processes]
+        bad = [(i, status) for i, status in enumerate(statuses) if status not in (None, 0)]
+        # A mistake explains all that follows from it; a worker that says it lost another is not the one that was lost.
+        return min(bad, key=lambda one: (one[1] != WRONG, one[1] == -LOST), default=None)
 
     def ask_to_stop(self) -> None:
         """Asks all to save and to leave."""
@@ -86,7 +89,8 @@ class Gang:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.0, deadline - time.monotonic()))
         for process in self.processes:
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # with what it has started itself
             process.wait()
 
 
@@ -97,16 +101,18 @@ def launch(command: Sequence[str], *, workers: int, max_restarts: int, limits: d
         command: What stands behind `python`, with the --out that a restart goes on with.
         workers: How many processes.
         max_restarts: How often all start again after one of them died.
-        limits: Seconds for "start", "step" and "save"; see `kerasapps.watchdog`.
+        limits: Seconds for "start", "step", "save" and "end"; see `kerasapps.watchdog`.
     """
-    folder = Path(command[command.index("--out") + 1])
+    folder = Path(_folder_of(command))
     environment = {f"KERASAPPS_{name.upper()}_LIMIT": str(seconds) for name, seconds in limits.items()}
     signal.signal(signal.SIGTERM, _raise_exit)
     for restart in range(max_restarts + 1):
         gang = Gang(command, workers=workers, logs=folder / "workers", environment=environment)
         try:
             lost = gang.wait()
-            gang.end(PARTING_SECONDS)
+            if lost:
+                time.sleep(PARTING_SECONDS)
+                lost = gang.culprit()
         except (KeyboardInterrupt, SystemExit) as reason:
             gang.ask_to_stop()
             gang.end(limits["save"])
@@ -145,10 +151,24 @@ def _shares(workers: int) -> list[dict[str, str]]:
     """Returns for each worker the variables that give it its share of the GPUs, or else of the cores."""
     gpus = _gpus()
     if gpus:
-        return [{"CUDA_VISIBLE_DEVICES": ",".join(gpus[i::workers])} for i in range(workers)]
-    threads = str(max(1, len(os.sched_getaffinity(0)) // workers))
+        count = len(gpus) // workers
+        if not count:
+            sys.exit(f"--workers {workers} are more than the GPUs of this machine, {len(gpus)}.")
+        return [{"CUDA_VISIBLE_DEVICES": ",".join(gpus[i * count : (i + 1) * count])} for i in range(workers)]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = str(max(1, cores // workers))
     names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
     return [dict.fromkeys(names, threads)] * workers
+
+
+def _folder_of(command: Sequence[str]) -> str:
+    """Returns what --out names; nothing without it."""
+    for i, word in enumerate(command):
+        if word == "--out":
+            return "".join(command[i + 1 : i + 2])
+        if word.startswith("--out="):
+            return word.removeprefix("--out=")
+    return ""
 
 
 def _gpus() -> list[str]:
@@ -178,6 +198,7 @@ def main(
     start_limit: float = LIMITS["start"],
     step_limit: float = LIMITS["step"],
     save_limit: float = LIMITS["save"],
+    end_limit: float = LIMITS["end"],
 ) -> None:
     """Runs `python COMMAND` in several workers on this machine: `... --workers 2 -- COMMAND`.
 
@@ -187,9 +208,10 @@ def main(
         start_limit: Seconds that the start may take, to the end of the first step.
         step_limit: Seconds that any further step may take.
         save_limit: Seconds that a checkpoint may take.
+        end_limit: Seconds that evaluation and report may take.
     """
     command = sys.argv[sys.argv.index("--") + 1 :]
-    if "--out" not in command[:-1]:
+    if not _folder_of(command):
         sys.exit(
             "The command needs --out FOLDER: all workers read their checkpoints there, and a restart goes on there."
         )
@@ -197,7 +219,7 @@ def main(
         sys.exit("--workers must be at least 1 and --max-restarts at least 0.")
     if "--strategy" not in command:
         command += ["--strategy", "multiworker"]
-    limits = {"start": start_limit, "step": step_limit, "save": save_limit}
+    limits = {"start": start_limit, "step": step_limit, "save": save_limit, "end": end_limit}
     sys.exit(launch(command, workers=workers, max_restarts=max_restarts, limits=limits))
 
 

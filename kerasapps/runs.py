@@ -49,7 +49,7 @@ class Options:
         precision: Number format; `auto` takes bfloat16 where it is measured to be faster here.
         scale_lr: Multiply the learning rate by the number of devices that share a step.
         deterministic: Add up in the same order every time on a GPU as well, at some cost of speed.
-        resume: Go on with the run in --out from its last whole epoch.
+        resume: Go on with the run in --out from its last checkpoint.
         smoke: Shrink everything to see in seconds whether it runs.
         limit: Use at most this many rows of each part of the data.
     """
@@ -186,6 +186,8 @@ def start(title: str, settings: dict[str, Any], *, network: runtime.Network, fre
     stamp = time.strftime("%Y%m%d-%H%M%S")
     chief_folder = options.out or Path("runs") / f"{title.lower().replace(' ', '-')}-{stamp}"
     scratch = None if place.is_chief else tempfile.TemporaryDirectory(prefix="kerasapps-")
+    if scratch:
+        distribution.at_end.append(scratch.cleanup)
     folder = Path(scratch.name) if scratch else chief_folder
     lock = _claim(folder)
     try:

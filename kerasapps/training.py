@@ -21,6 +21,8 @@ from kerasapps.data.splits import Splits
 from kerasapps.errors import TrainingError, UserError
 from kerasapps.runs import Run, save_model, write_atomically
 
+AGREE_STEPS = 4  # after which several workers tell one another whether one was asked to stop
+
 
 @dataclass(frozen=True)
 class History:
@@ -92,7 +94,7 @@ def fit(
         last = run.checkpoint("last.npz")
         distribution.check_alike(
             run.strategy,
-            data=distribution.digest(splits.train.digest(), splits.validation.digest()),
+            data=distribution.digest(*(part.digest() for part in (splits.train, splits.validation, splits.test))),
             checkpoint=distribution.digest(last.read_bytes() if last.exists() else b""),
         )
     keeper = Checkpoints(model, run, monitor=monitor, patience=patience, steps=steps)
@@ -101,11 +103,13 @@ def fit(
     bar = ProgressBar(epochs, steps)
     # What is left of an epoch that was stopped within, and then whole ones.
     done, begun = len(keeper.rows), keeper.step
-    spans = [(done, done + 1, begun), (done + 1, epochs, 0)] if begun else [(done, epochs, 0)]
+    if begun >= steps:
+        raise UserError(f"{run.folder} was stopped after step {begun} of an epoch, and now an epoch has only {steps}.")
+    spans = [(done, min(done + 1, epochs), begun), (done + 1, epochs, 0)] if begun else [(done, epochs, 0)]
     with asked_to_stop(keeper):
         try:
             for first, last, skip in spans:
-                if first >= last or keeper.out_of_patience():
+                if first >= last or keeper.out_of_patience() or (first > done and model.stop_training):
                     continue
                 batches = splits.train.epochs(
                     batch_size,
@@ -140,6 +144,9 @@ def fit(
             raise
         finally:
             bar.progress.stop()  # Keras calls no callback on the way out of an exception
+    if keeper.stopping:
+        keeper.leave()
+    watchdog.enter("end")
     keeper.restore_best()
     save_model(model, run.path("model.keras"))
     return History(keeper.rows, keeper.best_epoch(), interrupted, keeper.seconds)
@@ -193,12 +200,12 @@ class Checkpoints(keras.callbacks.Callback):
                 variable.assign(variable + before)
             self.sums = []
         step = self.step + batch + 1
-        # Replicas agree after every step, so the chief can leave alone: the others notice, and end too.
-        if self.stopping and step < self.steps and self.run.is_chief:
-            # Reading metrics would take all workers: theirs cover what comes after.
-            sums = [] if distribution.is_multiworker(self.run.strategy) else self.network.metrics_variables
-            self._save_last(step=step, sums=[keras.ops.convert_to_numpy(one).tolist() for one in sums])
-            self._leave()
+        if step < self.steps and self._asked(step):
+            sums = [keras.ops.convert_to_numpy(one).tolist() for one in self.network.metrics_variables]
+            if self.run.is_chief:
+                self._save_last(step=step, sums=sums)
+            distribution.gather(self.run.strategy, [0])  # until the chief has written it
+            self.leave()
 
     def on_test_batch_end(self, batch, logs=None):
         """Says that something happens."""
@@ -215,23 +222,32 @@ class Checkpoints(keras.callbacks.Callback):
                 save_variables(self.run.checkpoint("best.npz"), self.network.variables)
             self._save_last()
             write_atomically(self.run.path("history.csv"), _csv(self.rows))
-            if self.stopping:
-                self._leave()
+        if self._asked(0):
+            distribution.gather(self.run.strategy, [0])
+            self.leave()
         if self.out_of_patience():
             self.network.stop_training = True
-        watchdog.enter("step")
+        # The others wait in their next step for the chief, who writes.
+        watchdog.enter("step" if self.run.is_chief else "save")
 
-    def on_train_end(self, logs=None):
-        """Has nobody wait for further steps."""
-        watchdog.enter(None)
+    def on_train_begin(self, logs=None):
+        """Says that a network starts, perhaps not the first one."""
+        watchdog.enter("start")
+
+    def _asked(self, step: int) -> bool:
+        """Tells whether this worker, or another one, was asked to stop; they agree now and then, and all at once."""
+        if not distribution.is_multiworker(self.run.strategy):
+            return self.stopping
+        return step % AGREE_STEPS == 0 and bool(distribution.gather(self.run.strategy, [self.stopping]).any())
 
     def _save_last(self, *, step: int = 0, sums: Sequence[list] = ()) -> None:
         watchdog.enter("save")
         state = {"rows": self.rows, "seconds": self.seconds, "step": step, "sums": list(sums)}
         save_variables(self.run.checkpoint("last.npz"), self._everything(), state=state)
 
-    def _leave(self) -> None:
-        print(f"\nAsked to stop: saved in {self.run.folder}. Go on with --resume.", file=sys.stderr, flush=True)
+    def leave(self) -> None:
+        """Ends this process, as it was asked to."""
+        print(f"\nAsked to stop: saved in {self.run.chief_folder}. Go on with --resume.", file=sys.stderr, flush=True)
         distribution.leave(128 + signal.SIGTERM)
         raise SystemExit(128 + signal.SIGTERM)
 
@@ -257,6 +273,9 @@ class Checkpoints(keras.callbacks.Callback):
         """Gives the model the weights of its best epoch; leaves them as they are before the first one."""
         distribution.gather(self.run.strategy, [0])  # until the chief has written it
         path = self.run.checkpoint("best.npz")
+        if distribution.is_multiworker(self.run.strategy):
+            weights = distribution.digest(path.read_bytes() if path.exists() else b"")
+            distribution.check_alike(self.run.strategy, best_weights=weights)
         if path.exists():
             load_variables(path, self.network.variables)
 
@@ -276,11 +295,12 @@ def asked_to_stop(keeper: Checkpoints) -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def scale_learning_rate(optimizer: keras.optimizers.Optimizer, factor: float) -> None:
     """Multiplies the learning rate, constant or not."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # where the loss is scaled
     rate = optimizer._learning_rate
     if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
         optimizer._learning_rate = Scaled(rate, factor)

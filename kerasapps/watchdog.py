@@ -1,8 +1,8 @@
 """Time limits for what a worker waits for: TensorFlow waits for ever for one that is stuck or never comes.
 
 Limits are in seconds, from the environment: KERASAPPS_START_LIMIT until the first step is done, KERASAPPS_STEP_LIMIT
-for each further one, KERASAPPS_SAVE_LIMIT for a checkpoint. The watch is kept by a process of its own, because while
-TensorFlow waits for others to come no other thread of Python runs.
+for each further one, KERASAPPS_SAVE_LIMIT for a checkpoint, KERASAPPS_END_LIMIT for what follows the training. It
+takes a process of its own, because while TensorFlow waits for others to come no other thread of Python runs.
 """
 
 import contextlib
@@ -16,14 +16,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-LIMITS = {"start": 900.0, "step": 600.0, "save": 600.0}
+LIMITS = {"start": 900.0, "step": 600.0, "save": 600.0, "end": 3600.0}
 # What a worker ends by when it is not at fault and all have to start again. Its status, 128 + 10 = 138, is one that
 # Kubernetes' training operator retries.
 LOST = signal.SIGUSR1
 POLL_SECONDS = 0.2
 CONNECT_SECONDS = 2.0
 LATE = {"start": "start is not over", "step": "step is not over", "save": "checkpoint is not written"}
-CODES = {"start": b"1", "step": b"2", "save": b"3", None: b"0"}
+LATE |= {"end": "evaluation is not over"}
+CODES = {"start": b"1", "step": b"2", "save": b"3", "end": b"4"}
 
 _watcher: subprocess.Popen | None = None
 
@@ -36,24 +37,25 @@ def start(addresses: Sequence[str]) -> None:
     """
     global _watcher
     # The file, not the module: this way it starts without TensorFlow.
-    _watcher = subprocess.Popen([sys.executable, __file__, *addresses], stdin=subprocess.PIPE, bufsize=0)
+    command = [sys.executable, __file__, str(os.getpid()), *addresses]
+    # Out of reach of a Ctrl-C or SIGTERM that is sent to all of a group.
+    _watcher = subprocess.Popen(command, stdin=subprocess.PIPE, bufsize=0, start_new_session=True)
     os.set_blocking(_watcher.stdin.fileno(), False)
     enter("start")
 
 
-def enter(phase: str | None) -> None:
-    """Says what this process waits for now; None for nothing that has a limit. Nobody listens before `start`."""
+def enter(phase: str) -> None:
+    """Says what this process waits for now. Nobody listens before `start`."""
     if _watcher is not None:
         with contextlib.suppress(OSError):  # it ended, or is stuck itself: the training matters more
             _watcher.stdin.write(CODES[phase])
 
 
-def _main(addresses: Sequence[str]) -> None:
-    """Watches the process that started this one, and ends it in time."""
-    worker = os.getppid()
+def _main(worker: int, addresses: Sequence[str]) -> None:
+    """Watches a process, and ends it in time."""
     launcher = os.environ.get("KERASAPPS_PARENT")
     phases = {code[0]: phase for phase, code in CODES.items()}
-    phase, since = None, time.monotonic()
+    phase, since = "start", time.monotonic()
     while True:
         readable, _, _ = select.select([sys.stdin], [], [], POLL_SECONDS)
         if readable:
@@ -61,17 +63,17 @@ def _main(addresses: Sequence[str]) -> None:
             if not said:
                 return  # the worker has ended
             phase, since = phases[said[-1]], time.monotonic()
-        limit = float(os.environ.get(f"KERASAPPS_{(phase or '').upper()}_LIMIT", LIMITS.get(phase, 0)))
-        late = phase is not None and time.monotonic() - since > limit
+        limit = float(os.environ.get(f"KERASAPPS_{phase.upper()}_LIMIT", LIMITS[phase]))
+        late = time.monotonic() - since > limit
         if late:
             print(f"\nThe {LATE[phase]} after {limit:.0f} s. {_who(addresses)}", file=sys.stderr, flush=True)
-        if late or (launcher and _parent_of(worker) != int(launcher)):
+        if late or (launcher and _parent_of(worker) not in (int(launcher), None)):
             os.kill(worker, LOST)
             return
 
 
 def _parent_of(process: int) -> int | None:
-    """Returns the number of the parent of a process; None once it is gone."""
+    """Returns the number of the parent of a process; None once it is gone, and where the system does not tell."""
     try:
         status = Path(f"/proc/{process}/stat").read_text()
     except OSError:
@@ -97,4 +99,4 @@ def _answers(address: str) -> bool:
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1:])
+    _main(int(sys.argv[1]), sys.argv[2:])
