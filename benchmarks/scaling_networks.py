@@ -185,19 +185,19 @@ def count_traffic(make: Callable[[], keras.Model], batch: tuple) -> dict[str, fl
 
     def listen_to_statistics(context, value, axis, options=None):
         if tf.get_static_value(context.replica_id_in_sync_group) == 0:
-            traffic["statistics"] += value.shape.num_elements() * value.dtype.size
-            traffic["barriers"] += 1
+            # Its gradient is an exchange too, whose shape is not known while a step is traced.
+            traffic["statistics"] += 2 * value.shape.num_elements() * value.dtype.size
+            traffic["barriers"] += 2
         return all_gather(context, value, axis, options)
 
     def listen(context, operation, value, options=None):
-        if tf.get_static_value(context.replica_id_in_sync_group) == 0:
-            # Optimizers give a list; the gradient of what batch normalisation gathers is a tuple.
-            kind = ("reduced", "reductions") if isinstance(value, list) else ("statistics", "barriers")
+        # Optimizers give a list; the gradient of what batch normalisation gathers is a tuple.
+        if tf.get_static_value(context.replica_id_in_sync_group) == 0 and isinstance(value, list):
             arrays = tf.nest.flatten(value)
             tables = [array for array in arrays if isinstance(array, tf.IndexedSlices)]
             whole = [array for array in arrays if not isinstance(array, tf.IndexedSlices)]
-            traffic[kind[0]] += sum(array.shape.num_elements() * array.dtype.size for array in whole)
-            traffic[kind[1]] += bool(whole)  # TensorFlow packs them into one
+            traffic["reduced"] += sum(array.shape.num_elements() * array.dtype.size for array in whole)
+            traffic["reductions"] += bool(whole)  # TensorFlow packs them into one
             for table in tables:
                 looked_up = table.indices.shape.num_elements()
                 size = table.values.shape[-1] * table.values.dtype.size + table.indices.dtype.size
