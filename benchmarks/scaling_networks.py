@@ -185,7 +185,7 @@ def count_traffic(make: Callable[[], keras.Model], batch: tuple) -> dict[str, fl
 
     def listen_to_statistics(context, value, axis, options=None):
         if tf.get_static_value(context.replica_id_in_sync_group) == 0:
-            # Its gradient is an exchange too, whose shape is not known while a step is traced.
+            # Its gradient is an exchange too, whose shape is not always known while a step is traced.
             traffic["statistics"] += 2 * value.shape.num_elements() * value.dtype.size
             traffic["barriers"] += 2
         return all_gather(context, value, axis, options)

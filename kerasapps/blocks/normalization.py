@@ -81,8 +81,18 @@ def shared_moments(x):
     mean, variance = tf.nn.moments(tf.cast(x, tf.float32), axes=[0, 1, 2])
     count = tf.fill(tf.shape(mean), tf.cast(tf.size(x) // x.shape[-1], tf.float32))
     own = tf.stack([count, mean, variance])[None]  # (1, 3, C)
-    all_of_them = tf.distribute.get_replica_context().all_gather(own, axis=0)  # (replicas, 3, C)
-    counts, means, variances = tf.unstack(all_of_them, num=3, axis=1)
+    context = tf.distribute.get_replica_context()
+
+    @tf.custom_gradient
+    def gather(own):
+        # TensorFlow's own gradient asks once more how many rows each replica gave: one.
+        def share(slopes):
+            first = context.replica_id_in_sync_group
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, slopes)[first : first + 1]
+
+        return context.all_gather(own, axis=0), share
+
+    counts, means, variances = tf.unstack(gather(own), num=3, axis=1)  # each (replicas, C)
     shares = counts / tf.reduce_sum(counts, 0)  # (replicas, C)
     mean = tf.reduce_sum(shares * means, 0)
     return mean, tf.reduce_sum(shares * (variances + tf.square(means - mean)), 0)
