@@ -272,7 +272,7 @@ class Gan(keras.Model):
         """Returns seeds of this step."""
         # The discriminator's count: the optimizer of a generator without weights does not count.
         root = tf.random.fold_in([self.seed, 0], self.discriminator_optimizer.iterations.value)
-        return Seeds(tf.random.fold_in(root, 0))
+        return Seeds(tf.random.fold_in(root, 0))  # as the first replica once drew, so that a seed still means the same
 
     def _blur(self, rows, seeds: Seeds):
         """Adds instance noise."""

@@ -199,13 +199,13 @@ def start(title: str, settings: dict[str, Any], *, network: runtime.Network, fre
     # Threads and devices first: TensorFlow starts with the first computation and keeps both from then on.
     runtime.set_devices(network)
     strategy = distribution.make_strategy(options.strategy)
-    distribution.check_alike(
-        strategy,
-        version_of_kerasapps_Keras_and_TensorFlow=distribution.code_digest(),
-        options=distribution.digest(json.dumps(settings, default=str, sort_keys=True).encode()),
-        run_folder=distribution.digest(json.dumps(before, sort_keys=True).encode()),
-    )
     if distribution.is_multiworker(strategy):
+        distribution.check_alike(
+            strategy,
+            version_of_kerasapps_Keras_and_TensorFlow=distribution.code_digest(),
+            options=distribution.digest(json.dumps(settings, default=str, sort_keys=True).encode()),
+            run_folder=distribution.digest(json.dumps(before, sort_keys=True).encode()),
+        )
         distribution.check_keras(strategy)
     runtime.set_seed(options.seed, deterministic=options.deterministic)
     # A resumed run keeps the number format it began with, whatever is measured today.

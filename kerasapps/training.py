@@ -282,7 +282,7 @@ class Checkpoints(keras.callbacks.Callback):
 
 @contextlib.contextmanager
 def asked_to_stop(keeper: Checkpoints) -> Iterator[None]:
-    """Has SIGTERM ask the keeper to save and leave after the next step."""
+    """Has SIGTERM ask the keeper to save and leave after the next step, or the next at which several workers agree."""
 
     def ask(*_):
         keeper.stopping = True

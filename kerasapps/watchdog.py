@@ -1,8 +1,8 @@
 """Time limits for what a worker waits for: TensorFlow waits for ever for one that is stuck or never comes.
 
 Limits are in seconds, from the environment: KERASAPPS_START_LIMIT until the first step is done, KERASAPPS_STEP_LIMIT
-for each further one, KERASAPPS_SAVE_LIMIT for a checkpoint, KERASAPPS_END_LIMIT for what follows the training. It
-takes a process of its own, because while TensorFlow waits for others to come no other thread of Python runs.
+for each further one, KERASAPPS_SAVE_LIMIT for a checkpoint, KERASAPPS_END_LIMIT for what follows the training.
+The watch is kept by a process of its own: while TensorFlow waits for others to come, no other thread of Python runs.
 """
 
 import contextlib
