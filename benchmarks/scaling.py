@@ -41,7 +41,7 @@ from benchmarks.scaling_model import (
     spread,
 )
 from benchmarks.scaling_networks import CASES, LEAST, ROUNDS
-from kerasapps import runtime
+from kerasapps import hardware, runtime
 
 HERE = Path(__file__).parent
 BANDWIDTHS = (10, 100, 400)  # Gbit/s
@@ -110,7 +110,7 @@ def measure(seconds: float) -> dict[str, Any]:
         result["networks"][name] = timed = run(Implementation(name, [*script, "measure", name, str(seconds)]))
         print(f"{name}: {milliseconds(timed['step'])} ms a step", flush=True)
     result["collectives"] = [record for workers in CHECKED for record in check(workers)]
-    with ThreadPoolExecutor(runtime.cores()) as pool:
+    with ThreadPoolExecutor(hardware.cores()) as pool:
         for name, counted in zip(CASES, pool.map(count, CASES), strict=True):
             result["networks"][name] |= counted
             print(f"{name}: {counted['flops'] / 1e9:.3g} GFLOP", flush=True)

@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 
 from experiments.image_network import Recipe, load_pictures, recipe_of, train_network
+from experiments.style_network import check_folder
 from kerasapps.applications.style_transfer import NETWORKS, Weights, convolution_shapes
 from kerasapps.blocks.conv import EPSILON
 from kerasapps.blocks.style import MEAN_BGR
@@ -32,6 +33,7 @@ def train_features(
         weights: The .h5 file to write, in half precision; a .json beside it says where it comes from.
         options: Options that every experiment shares.
     """
+    check_folder(options)
     if weights.suffix != ".h5":
         raise UserError(f"--weights must end in .h5. Received: {weights}")
     if not weights.parent.is_dir():
@@ -49,7 +51,6 @@ def train_features(
     metrics = model.evaluate(splits.test.batches(recipe.batch_size), return_dict=True, verbose=0)
     metrics |= {"seconds": history.seconds, "epochs": len(history.rows)}
     folded = fold(model)
-    write_atomically(weights, encode(folded))
     numbers = sum(kernel.size + bias.size for kernel, bias in folded.values())
     card = {
         "network": f"VGG-16 at half its width, {numbers:,} numbers",
@@ -58,7 +59,9 @@ def train_features(
         "command": run.config["command"],
         "precision": "float16",
     }
-    write_json(weights.with_suffix(".json"), card)
+    if run.is_chief:
+        write_atomically(weights, encode(folded))
+        write_json(weights.with_suffix(".json"), card)
     run.finish(metrics, summary=f"Features for style transfer from {data}.", headline=["accuracy", "seconds"])
     print(f"Right on {metrics['accuracy']:.2%} of the test pictures.\n{weights}\n{run.folder / 'report.html'}")
 

@@ -18,7 +18,7 @@ from sklearn.datasets import load_sample_image
 
 from kerasapps.applications.style_transfer import build_style_taps
 from kerasapps.data.paintings import draw_painting
-from kerasapps.data.pictures import Photo, read_photo, read_picture
+from kerasapps.data.pictures import SUFFIXES, Photo, read_photo, read_picture
 from kerasapps.errors import UserError
 from kerasapps.runs import Options
 from kerasapps.styling import LBFGS, PRESETS, Adam, Objective, Step, stylize
@@ -137,6 +137,16 @@ def painting_of(given: Painting, *, options: Options) -> Painting:
             raise UserError(f"--{name.replace('_', '-')} must be above 0. Received: {getattr(given, name)}")
     memory_of(given.max_memory)
     return replace(given, size=options.shrink(given.size, 64), steps=options.shrink(given.steps, 3))
+
+
+def check_folder(options: Options) -> None:
+    """Refuses an --out that names a picture, where a folder is written.
+
+    Raises:
+        UserError: So it says.
+    """
+    if options.out is not None and options.out.suffix.lower() in SUFFIXES:
+        raise UserError(f"--out must name a folder here, not a picture. Received: {options.out}")
 
 
 def with_params(painting: Painting, params: dict[str, Any]) -> Painting:

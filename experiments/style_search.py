@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from experiments.search_board import Board
 from experiments.searching import options_of, start_search, trial_options
-from experiments.style_network import Canvas, Painting, build_taps, painting_of, prepare, with_params
+from experiments.style_network import Canvas, Painting, build_taps, check_folder, painting_of, prepare, with_params
 from experiments.style_painting import paint
 from experiments.style_results import sheet_figure
 from kerasapps.blocks.style import preprocess
@@ -27,7 +27,7 @@ OBJECTIVE = "distance"
 JUDGE = 1_000_003  # added to the seed: the judge must not be the painter
 SCORED = (
     "The score is how far the picture is from content and style in the eyes of a random network of another seed: the "
-    "content loss as a share of that of the style picture itself, plus the style loss as a share of that of the "
+    "content loss as a share of that of the styles themselves, plus the style loss as a share of that of the "
     "content itself. Either picture unchanged scores 1; lower is better."
 )
 SHOWN = 8
@@ -58,6 +58,7 @@ def search(
         trials: How configurations are tried.
         options: Options that every experiment shares.
     """
+    check_folder(options)
     painting = painting_of(painting, options=options)
     settings = asdict(painting) | {"trials": trials, "options": options}
     run, trials = start_search("Style transfer search", settings, network="convolution")
@@ -112,14 +113,16 @@ def judge(canvas: Canvas, picture: np.ndarray, *, seed: int) -> float:
     objective = Objective(tv_weight=0.0)
     taps = build_taps(Painting(), objective, seed=seed)
     shape = picture.shape[:2]
-    loss = StyleLoss(taps, objective, [1.0])
+    styles = [preprocess(resize(style, shape))[None] for style in canvas.arguments["styles"]]
+    weights = canvas.arguments["style_weights"] or [1.0] * len(styles)
+    loss = StyleLoss(taps, objective, weights)
     content = preprocess(resize(canvas.shown, shape))[None]
-    style = preprocess(resize(canvas.arguments["styles"][0], shape))[None]
-    loss.aim(content, [style], None)
+    loss.aim(content, styles, None)
 
     def losses(image: tf.Tensor) -> tuple[float, float]:
         found = loss(image)[2]
         return float(found["content"]), float(found["style"])
 
     of_picture = losses(preprocess(tf.cast(picture, tf.float32))[None])
-    return of_picture[0] / losses(style)[0] + of_picture[1] / losses(content)[1]
+    of_styles = np.average([losses(style)[0] for style in styles], weights=weights)
+    return float(of_picture[0] / of_styles + of_picture[1] / losses(content)[1])

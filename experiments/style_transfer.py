@@ -20,6 +20,7 @@ from experiments.style_network import (
     Canvas,
     Painting,
     as_option,
+    check_folder,
     objective_of,
     painting_of,
     prepare,
@@ -179,16 +180,6 @@ def split_out(options: Options, *, side: int) -> tuple[Options, Path | None]:
     if options.out.exists() and not (options.resume and (folder / "config.json").exists()):
         raise UserError(f"{options.out} exists already. Choose another --out.")
     return replace(options, out=folder), options.out
-
-
-def check_folder(options: Options) -> None:
-    """Refuses an --out that names a picture, where a folder is written.
-
-    Raises:
-        UserError: So it says.
-    """
-    if options.out is not None and options.out.suffix.lower() in SUFFIXES:
-        raise UserError(f"--out must name a folder here, not a picture. Received: {options.out}")
 
 
 def read_axis(text: str) -> tuple[str, list]:

@@ -167,7 +167,8 @@ class Gan(keras.Model):
             "discriminator_loss": discriminator_loss(self.rules.loss, real_verdict, fake_verdict),
             "generator_loss": generator_loss(self.rules.loss, fake_verdict),
         }
-        self._note(real_verdict=real_verdict, fake_verdict=fake_verdict, loss=sum(losses.values()), **losses)
+        rows = tf.shape(real)[0]
+        self._note(rows, real_verdict=real_verdict, fake_verdict=fake_verdict, loss=sum(losses.values()), **losses)
         return {name: mean.result() for name, mean in self.means.items()}
 
     def discriminator_objective(self, inputs: dict, targets: dict, fake, seeds: Seeds):
@@ -314,11 +315,12 @@ class Gan(keras.Model):
         # The root has no gradient at 0.
         return tf.sqrt(tf.reduce_sum(tf.square(gradient), axis=range(1, len(rows.shape))) + 1e-12)
 
-    def _note(self, **values) -> None:
-        """Takes values of this step into the means over the epoch."""
+    def _note(self, rows=1, /, **values) -> None:
+        """Takes values of this step into the means over the epoch, by number of rows."""
         for name, value in values.items():
             value = shown_verdict(self.rules.loss, value) if name.endswith("verdict") else value
-            self.means[name].update_state(tf.reduce_mean(value))
+            # A replica may have no row of a short last batch, and the mean of nothing is not a number.
+            self.means[name].update_state(tf.where(rows > 0, tf.reduce_mean(value), 0.0), rows)
 
     def get_config(self):
         """Returns the networks and the rules."""

@@ -283,8 +283,10 @@ def digest(*parts: bytes) -> int:
 
 
 def code_digest() -> int:
-    """Returns a digest of this package and of the versions that decide what it computes."""
+    """Returns a digest of this package, of the script and its neighbours, and of the versions of what computes."""
     files = sorted(Path(__file__).parent.rglob("*.py"))
+    script = getattr(sys.modules["__main__"], "__file__", None)
+    files += sorted(Path(script).parent.glob("*.py")) if script else []
     return digest(*(file.read_bytes() for file in files), keras.__version__.encode(), tf.__version__.encode())
 
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from kerasapps import hardware
 from kerasapps.errors import TrainingError, UserError, explain
 from kerasapps.runs import Run, read_json, write_json
 
@@ -178,8 +179,7 @@ def launch(function: str, *, threads: int = 0, log: BinaryIO | int = subprocess.
     """Starts a process that imports the module of a function and waits for the folder of a job on standard input."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
     if threads:
-        names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
-        environment |= dict.fromkeys(names, str(threads))
+        environment |= hardware.threads(threads)
     # A session of its own, so that Ctrl-C reaches the parent alone, which decides what becomes of the job.
     return subprocess.Popen(
         [sys.executable, "-m", "kerasapps.jobs", function, str(os.getpid())],

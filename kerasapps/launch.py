@@ -16,9 +16,11 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import tyro
 
+from kerasapps import hardware
 from kerasapps.watchdog import LIMITS, LOST
 
 POLL_SECONDS = 0.1
@@ -115,7 +117,8 @@ def launch(command: Sequence[str], *, workers: int, max_restarts: int, limits: d
                 lost = gang.culprit()
         except (KeyboardInterrupt, SystemExit) as reason:
             gang.ask_to_stop()
-            gang.end(limits["save"])
+            with contextlib.suppress(KeyboardInterrupt):  # who asks twice does not want to wait
+                gang.end(limits["save"])
             print(f"\nStopped. Go on with --resume: what is in {folder} is kept.", file=sys.stderr)
             return STOPPED if isinstance(reason, KeyboardInterrupt) else PREEMPTED
         finally:
@@ -153,12 +156,9 @@ def _shares(workers: int) -> list[dict[str, str]]:
     if gpus:
         count = len(gpus) // workers
         if not count:
-            sys.exit(f"--workers {workers} are more than the GPUs of this machine, {len(gpus)}.")
+            _refuse(f"--workers {workers} are more than the GPUs of this machine, {len(gpus)}.")
         return [{"CUDA_VISIBLE_DEVICES": ",".join(gpus[i * count : (i + 1) * count])} for i in range(workers)]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = str(max(1, cores // workers))
-    names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
-    return [dict.fromkeys(names, threads)] * workers
+    return [hardware.threads(max(1, hardware.cores() // workers))] * workers
 
 
 def _folder_of(command: Sequence[str]) -> str:
@@ -187,6 +187,11 @@ def _how(status: int) -> str:
     return f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
 
 
+def _refuse(sentence: str) -> NoReturn:
+    print(sentence, file=sys.stderr)
+    sys.exit(WRONG)
+
+
 def _raise_exit(*_) -> None:
     raise SystemExit(PREEMPTED)
 
@@ -212,11 +217,9 @@ def main(
     """
     command = sys.argv[sys.argv.index("--") + 1 :]
     if not _folder_of(command):
-        sys.exit(
-            "The command needs --out FOLDER: all workers read their checkpoints there, and a restart goes on there."
-        )
+        _refuse("The command needs --out FOLDER: all workers read checkpoints there, and a restart goes on there.")
     if workers < 1 or max_restarts < 0:
-        sys.exit("--workers must be at least 1 and --max-restarts at least 0.")
+        _refuse("--workers must be at least 1 and --max-restarts at least 0.")
     if "--strategy" not in command:
         command += ["--strategy", "multiworker"]
     limits = {"start": start_limit, "step": step_limit, "save": save_limit, "end": end_limit}

@@ -202,7 +202,7 @@ def start(title: str, settings: dict[str, Any], *, network: runtime.Network, fre
     if distribution.is_multiworker(strategy):
         distribution.check_alike(
             strategy,
-            version_of_kerasapps_Keras_and_TensorFlow=distribution.code_digest(),
+            code_and_versions_of_Keras_and_TensorFlow=distribution.code_digest(),
             options=distribution.digest(json.dumps(settings, default=str, sort_keys=True).encode()),
             run_folder=distribution.digest(json.dumps(before, sort_keys=True).encode()),
         )

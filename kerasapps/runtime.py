@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from kerasapps.errors import UserError
+from kerasapps.hardware import cores
 
 Precision = Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
 PRECISIONS = get_args(Precision)
@@ -140,11 +141,6 @@ def machine() -> dict[str, str | int]:
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in packages},
     }
-
-
-def cores() -> int:
-    """Returns how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def gpu_ids() -> list[str]:

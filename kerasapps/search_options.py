@@ -5,7 +5,7 @@ import os
 from dataclasses import dataclass
 from typing import Literal
 
-from kerasapps import runtime
+from kerasapps import hardware, runtime
 from kerasapps.cluster import Cluster
 from kerasapps.errors import UserError
 from kerasapps.jobs import Limits, Machine, share
@@ -76,7 +76,7 @@ def place_of(trials: Trials, *, several_gpus: bool) -> Machine | Cluster:
     if trials.cluster is not None:
         return Cluster(trials.cluster, workers=trials.workers, several_gpus=several_gpus)
     # Trials side by side share the cores; with threads for all of them each, they would wait for one another.
-    threads = max(1, runtime.cores() // trials.workers) if trials.workers > 1 else 0
+    threads = max(1, hardware.cores() // trials.workers) if trials.workers > 1 else 0
     gpus = runtime.gpu_ids()
     each = share([len(gpus)], trials.workers) if several_gpus else 1
     return Machine(_slots(gpus, trials.workers, each), threads=threads)

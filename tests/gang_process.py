@@ -54,7 +54,7 @@ def train(
     seconds: float = 0.0,
     strategy: StrategyName = "none",
     resume: bool = False,
-    fault: Literal["none", "stuck", "data", "missing"] = "none",
+    fault: Literal["none", "stuck", "data", "code", "missing"] = "none",
 ) -> None:
     """Trains the toy network.
 
@@ -72,6 +72,8 @@ def train(
     splits = toy.toy_splits
     if fault == "data" and faulty:
         toy.toy_splits = lambda: splits(points=121)
+    if fault == "code" and faulty:
+        keras.__version__ = "3.15.77"
     if fault == "missing" and faulty:
         time.sleep(3600)
     callbacks = [Slowly(seconds, fault, out)] if seconds or fault == "stuck" else []

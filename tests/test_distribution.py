@@ -1,6 +1,10 @@
 import json
+import os
 import re
 import shlex
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -84,7 +88,7 @@ def test_what_is_no_cluster_is_refused(monkeypatch, environment, sentence):
 def of_slurm() -> list[str]:
     """Arguments of the command in the batch file."""
     text = (DEPLOY / "slurm.sbatch").read_text().replace("\\\n", " ")
-    return shlex.split(re.search(r"experiments\.image_classification (.*)", text)[1])
+    return shlex.split(re.search(r"experiments\.image_classification (.*) &", text)[1])
 
 
 def of_kubernetes() -> list[str]:
@@ -93,6 +97,40 @@ def of_kubernetes() -> list[str]:
         "spec"
     ]["containers"]
     return container["command"][3:] + container["args"]
+
+
+def slurm_job(folder: Path, srun: str) -> subprocess.Popen:
+    """The batch file with a script in place of srun, which may count its calls in the file `calls`."""
+    (folder / "srun").write_text(f"#!/bin/bash\necho >> {folder}/calls\ncalls=$(wc -l < {folder}/calls)\n{srun}\n")
+    (folder / "srun").chmod(0o755)
+    environment = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}", "SLURM_JOB_ID": "7"}
+    return subprocess.Popen(["bash", DEPLOY / "slurm.sbatch"], env=environment)
+
+
+@pytest.mark.parametrize(
+    ("srun", "status", "calls"),
+    [
+        ("[ $calls = 3 ]", 0, 3),  # two workers died
+        ("exit 2", 2, 1),
+        ("[ $calls = 2 ] || exit 143", 0, 2),  # srun ended the others by SIGTERM; nobody asked the job to stop
+        ("exit 1", 1, 4),
+    ],
+)
+def test_a_slurm_job_starts_again_unless_the_mistake_is_the_users(tmp_path, srun, status, calls):
+    assert slurm_job(tmp_path, srun).wait(20) == status
+    assert len((tmp_path / "calls").read_text()) == calls
+
+
+def test_a_slurm_job_passes_the_end_of_its_time_on_and_waits(tmp_path):
+    job = slurm_job(
+        tmp_path, f"trap 'sleep 0.5; touch {tmp_path}/saved; exit 143' TERM; while true; do sleep 0.1; done"
+    )
+    while not (tmp_path / "calls").exists():
+        time.sleep(0.05)
+    time.sleep(0.3)
+    job.terminate()
+    assert job.wait(20) == 143
+    assert (tmp_path / "saved").exists()
 
 
 @pytest.mark.parametrize("example", [of_slurm, of_kubernetes])
@@ -122,6 +160,16 @@ def test_a_release_of_keras_that_was_not_tested_is_tried(monkeypatch):
     monkeypatch.setattr(distribution, "shard_rows", lambda data: data.map(lambda x, y: (x, y + 1)))
     with pytest.warns(UserWarning, match="tested"), pytest.raises(UserError, match="do not train as one process does"):
         distribution.check_keras(strategy)
+
+
+def test_the_code_is_that_of_the_script_too(monkeypatch, tmp_path):
+    script = tmp_path / "script.py"
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(script))
+    digests = []
+    for text in ("x = 1", "x = 1", "x = 2"):
+        (tmp_path / "beside_it.py").write_text(text)
+        digests.append(distribution.code_digest())
+    assert digests[0] == digests[1] != digests[2]
 
 
 def test_workers_that_differ_are_refused_by_name(monkeypatch):

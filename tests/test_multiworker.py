@@ -165,6 +165,7 @@ def test_sigterm_saves_within_an_epoch_and_leaves(whole, tmp_path):
     ("fault", "launch", "sentence"),
     [
         ("data", (), "Worker 1 has not the same data as worker 0."),
+        ("code", (), "Worker 1 has not the same code and versions of Keras and TensorFlow as worker 0."),
         (
             "missing",
             ("--start-limit", 8, "--max-restarts", 0),
@@ -176,6 +177,53 @@ def test_what_is_wrong_with_a_worker_is_said(tmp_path, fault, launch, sentence):
     status, said = run(*toy(tmp_path / "run", "--fault", fault), launch=launch)
     assert status != 0
     assert sentence in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--workers", "2", "--", "-m", "tests.gang_process"], "The command needs --out FOLDER"),
+        (["--workers", "0", "--", "x.py", "--out", "x"], "--workers must be at least 1"),
+    ],
+)
+def test_a_mistake_in_starting_workers_is_said(arguments, sentence):
+    process = subprocess.run(
+        [sys.executable, "-m", "kerasapps.launch", *arguments], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert process.returncode == 2
+    assert process.stderr.startswith(sentence)
+    assert process.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("asked", [1, 2])
+def test_ctrl_c_ends_a_gang_and_nothing_of_it_stays(tmp_path, asked):
+    process = start(*toy(tmp_path / "run", "--epochs", 4, "--seconds", 0.3))
+    while rows_of(tmp_path / "run") < 2 and process.poll() is None:
+        time.sleep(0.05)
+    gang = children(process)
+    assert len(gang) == 2
+    for _ in range(asked):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert "Stopped. Go on with --resume" in said
+    assert not any(Path(f"/proc/{pid}").exists() for pid in gang)
+
+
+def test_a_gang_ends_when_its_launcher_is_killed(tmp_path):
+    process = start(*toy(tmp_path / "run", "--epochs", 4, "--seconds", 0.3))
+    while rows_of(tmp_path / "run") < 2 and process.poll() is None:
+        time.sleep(0.05)
+    gang = children(process)
+    assert len(gang) == 2
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and any(Path(f"/proc/{pid}").exists() for pid in gang):
+        time.sleep(0.1)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in gang)
 
 
 def test_a_stuck_worker_is_noticed_and_all_start_again(whole, tmp_path):
