@@ -28,8 +28,8 @@ from kerasapps.data.gaussians import load_gaussians, ring
 from kerasapps.data.prices import BRANCHES
 from kerasapps.data.question_answering import load_stories
 from kerasapps.data.splits import Split
+from kerasapps.optimizers import optimizers_of
 from kerasapps.runs import Options
-from kerasapps.training import optimizers_of
 
 STEPS = 1000  # of a training on paper, over which its learning rate changes
 CLASSES = 10

@@ -91,3 +91,40 @@ class LazyAdam(Adam):
         change = tf.cast(learning_rate, dtype) * corrected * first / (tf.sqrt(second) + self.epsilon)
         for table, values in ((m, first), (v, second), (variable, tf.gather(variable, rows) - change)):
             tf.raw_ops.ResourceScatterUpdate(resource=table.handle, indices=rows, updates=values)
+
+
+def optimizers_of(model: keras.Model) -> list[keras.optimizers.Optimizer]:
+    """Returns what trains a model: its optimizer, or several, built, where it has a list `optimizers` of them."""
+    return getattr(model, "optimizers", [model.optimizer])
+
+
+def scale_learning_rate(optimizer: keras.optimizers.Optimizer, factor: float) -> None:
+    """Multiplies the learning rate, constant or not."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # where the loss is scaled
+    rate = optimizer._learning_rate
+    if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+        optimizer._learning_rate = Scaled(rate, factor)
+    else:
+        rate.assign(rate * factor)
+
+
+@keras.saving.register_keras_serializable(package="kerasapps")
+class Scaled(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule times a factor."""
+
+    def __init__(self, schedule: keras.optimizers.schedules.LearningRateSchedule, factor: float):
+        self.schedule = schedule
+        self.factor = factor
+
+    def __call__(self, step):
+        """Returns the learning rate of a step."""
+        return self.factor * self.schedule(step)
+
+    def get_config(self):
+        """Returns the arguments of the constructor."""
+        return {"schedule": keras.saving.serialize_keras_object(self.schedule), "factor": self.factor}
+
+    @classmethod
+    def from_config(cls, config):
+        """Makes it again."""
+        return cls(keras.saving.deserialize_keras_object(config["schedule"]), config["factor"])
