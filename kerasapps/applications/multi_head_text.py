@@ -10,9 +10,10 @@ import keras
 from keras import layers
 
 from kerasapps.blocks.arguments import check_length
+from kerasapps.blocks.distinct_words import DistinctWords, WordConv1D
 from kerasapps.blocks.heads import head_block
 from kerasapps.blocks.noise import Dropout
-from kerasapps.blocks.text import MaskedAverage, NotPadding
+from kerasapps.blocks.text import MaskedAverage, NotPadding, ZeroPadded
 from kerasapps.heads import Head
 
 Pooling = Literal["max", "average"]
@@ -87,9 +88,16 @@ def build_multi_head_text(
     text = keras.Input((None,), dtype="int32", name="text")  # (B, T)
 
     # --- trunk
-    x = layers.Embedding(vocab_size, embedding_dim, name="embedding")(text)  # (B, T, D)
+    embedding = layers.Embedding(vocab_size, embedding_dim, name="embedding")
     mask = NotPadding(name="mask")(text) if padding == "same" or not filters else None  # (B, T, 1)
-    x = masked(x, mask, name="words")
+    # Where a word is the same wherever it comes, the first convolution takes each once.
+    once = bool(filters) and not word_dropout
+    if once:
+        words, places = DistinctWords(name="distinct_words")(text)  # (U,), (B, T)
+        x = embedding(words)  # (U, D)
+        x = x if mask is None else ZeroPadded(name="words")(x, words)
+    else:
+        x = masked(embedding(text), mask, name="words")  # (B, T, D)
     if pooling == "max" and not filters:
         x = layers.ReLU(name="words_relu")(x)
     if word_dropout:
@@ -100,7 +108,11 @@ def build_multi_head_text(
             if mask is not None:
                 mask = pooled_steps(mask, pool_size, padding=padding, name=f"stage{stage}_mask")
         for i in range(1, count + 1):
-            x = layers.Conv1D(width, kernel_size, padding=padding, activation="relu", name=f"stage{stage}_conv{i}")(x)
+            settings = {"padding": padding, "activation": "relu", "name": f"stage{stage}_conv{i}"}
+            if once and stage == i == 1:
+                x = WordConv1D(width, kernel_size, **settings)(x, places)  # (B, T', F)
+            else:
+                x = layers.Conv1D(width, kernel_size, **settings)(x)
             x = masked(x, mask, name=f"stage{stage}_words{i}")
     features = pooled(x, mask, pooling=pooling, name="features")  # (B, F)
     if layer_norm:

@@ -14,11 +14,11 @@ CONV_WIDTH = 3
 
 @keras.saving.register_keras_serializable(package="kerasapps")
 class ZeroPadded(layers.Layer):
-    """Sets the steps whose id is 0 to zero: features (B, T, D), ids (B, T) -> (B, T, D)."""
+    """Sets the steps whose id is 0 to zero: features (..., D), ids (...) -> (..., D)."""
 
     def call(self, features, ids):
         """Multiplies with 1 for a word and 0 for padding."""
-        return features * keras.ops.cast(ids != 0, features.dtype)[:, :, None]
+        return features * keras.ops.cast(ids != 0, features.dtype)[..., None]
 
     def compute_output_shape(self, features_shape, ids_shape):
         """Changes no shape."""

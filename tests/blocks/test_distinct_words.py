@@ -1,0 +1,112 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerasapps import build_multi_head_text
+from kerasapps.blocks import distinct_words
+from kerasapps.blocks.distinct_words import DistinctWords, WordConv1D
+from kerasapps.heads import Head
+
+WORDS, DEPTH, FILTERS = 6, 3, 4
+
+
+def ids_and_table(rows: int = 2, steps: int = 9) -> tuple[np.ndarray, np.ndarray]:
+    """Texts in which all words come more than once, and a vector for each."""
+    rng = np.random.default_rng(0)
+    return rng.integers(0, WORDS, (rows, steps)).astype(np.int32), rng.normal(size=(WORDS, DEPTH)).astype(np.float32)
+
+
+def listed(ids, table, layer) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """Output of a convolution over words that are listed once, and its gradients."""
+    table = tf.Variable(table)
+    with tf.GradientTape() as tape:
+        words, places = DistinctWords()(ids)
+        output = layer(tf.gather(table, words), places)
+        loss = tf.reduce_sum(tf.square(tf.cast(output, tf.float32)))
+    return output, [tf.convert_to_tensor(g) for g in tape.gradient(loss, [table, *layer.trainable_weights])]
+
+
+def usual(ids, table, layer) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """The same of Keras' own over all words."""
+    table = tf.Variable(table)
+    with tf.GradientTape() as tape:
+        output = layer(tf.gather(table, ids))
+        loss = tf.reduce_sum(tf.square(tf.cast(output, tf.float32)))
+    return output, [tf.convert_to_tensor(g) for g in tape.gradient(loss, [table, *layer.trainable_weights])]
+
+
+def test_words_are_listed_in_their_order():
+    words, places = DistinctWords()(np.array([[7, 3, 7], [0, 3, 9]], np.int32))
+    assert words.numpy().tolist() == [7, 3, 0, 9]
+    assert places.numpy().tolist() == [[0, 1, 0], [2, 1, 3]]
+
+
+@pytest.mark.parametrize("pays", [True, False])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"kernel_size": 3},
+        {"kernel_size": 5, "activation": "relu"},
+        {"kernel_size": 2, "padding": "same"},
+        {"kernel_size": 3, "padding": "same", "use_bias": False},
+        {"kernel_size": 3, "strides": 2},
+        {"kernel_size": 3, "padding": "causal"},
+    ],
+    ids=str,
+)
+def test_it_is_a_convolution(monkeypatch, settings, pays):
+    monkeypatch.setattr(distinct_words, "pays", lambda: pays)
+    ids, table = ids_and_table()
+    ours, keras_own = WordConv1D(FILTERS, **settings), keras.layers.Conv1D(FILTERS, **settings)
+    keras_own.build((None, None, DEPTH))
+    ours.build((None, DEPTH), (None, None))
+    ours.set_weights(keras_own.get_weights())
+    output, gradients = listed(ids, table, ours)
+    expected, expected_gradients = usual(ids, table, keras_own)
+    np.testing.assert_allclose(output, expected, atol=1e-5)
+    assert ours.compute_output_shape((None, DEPTH), ids.shape) == expected.shape
+    for one, other in zip(gradients, expected_gradients, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+def test_each_word_is_multiplied_once():
+    words = []
+
+    class Counting(WordConv1D):
+        def call(self, vectors, places):
+            words.append(len(vectors))
+            return super().call(vectors, places)
+
+    listed(*ids_and_table(rows=50, steps=20), Counting(FILTERS, 3))
+    assert words == [WORDS]
+
+
+def test_gradients_of_a_frequent_word_are_added_up_in_float32():
+    # 1000 times 1 + 1/128; in bfloat16 the sum would stay at 256.
+    rows = np.full((1000, 2), 1 + 1 / 128, np.float32)
+    sums = distinct_words.add_up(tf.cast(tf.cast(rows, tf.bfloat16), tf.float32), tf.zeros(1000, tf.int32), 2)
+    np.testing.assert_allclose(sums, [[1007.8125] * 2, [0.0] * 2])
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+def test_a_network_gives_what_the_words_of_every_place_give(padding):
+    ids, _ = ids_and_table(rows=3, steps=40)
+    ids[1, 30:] = 0
+    settings = {"embedding_dim": DEPTH, "filters": [4, 5], "convolutions": [1, 1], "kernel_size": 3, "padding": padding}
+    heads = {"topic": Head("classes", num_classes=3)}
+    once = build_multi_head_text(vocab_size=WORDS, heads=heads, **settings)
+    everywhere = build_multi_head_text(vocab_size=WORDS, heads=heads, **settings, word_dropout=0.1)
+    assert "distinct_words" in [layer.name for layer in once.layers]
+    assert "distinct_words" not in [layer.name for layer in everywhere.layers]
+    everywhere.set_weights(once.get_weights())
+    np.testing.assert_allclose(once({"text": ids})["topic"], everywhere({"text": ids})["topic"], atol=1e-6)
+
+
+def test_it_compiles_without_xla_by_default():
+    model = build_multi_head_text(
+        vocab_size=WORDS, heads={"yes": Head("binary")}, filters=[4], convolutions=[1], padding="same"
+    )
+    model.compile("adam", {"yes": "binary_crossentropy"})
+    ids, _ = ids_and_table()
+    assert np.isfinite(model.fit({"text": ids}, {"yes": np.ones((2, 1))}, verbose=0).history["loss"]).all()
