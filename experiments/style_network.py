@@ -46,6 +46,7 @@ class Painting:
         optimizer: How to go down.
         learning_rate: Of Adam, in steps of 255.
         start: "content", "style", "noise", "blank", "statistics" (noise in the style's colours), or a picture.
+        noise_share: Share of noise mixed into the start, from 0 to 1.
         smallest: Longer side of the smallest size; that of the result for one size only.
         style_scale: Longer side of the styles as a share of that of the result.
         network: VGG-16, VGG-19, or VGG-16 at half its width.
@@ -74,6 +75,7 @@ class Painting:
     optimizer: Literal["lbfgs", "adam"] = "lbfgs"
     learning_rate: float = 5.0
     start: str = "content"
+    noise_share: float = 0.0
     smallest: int = 128
     style_scale: float = 1.0
     network: Literal["vgg16", "vgg19", "compact"] = "compact"
@@ -215,6 +217,7 @@ def prepare(painting: Painting, *, seed: int) -> Canvas:
         "steps": painting.steps,
         "optimizer": LBFGS() if painting.optimizer == "lbfgs" else Adam(painting.learning_rate),
         "start": start,
+        "noise_share": painting.noise_share,
         "smallest": painting.smallest,
         "style_weights": painting.style_weights or None,
         "style_scale": painting.style_scale,

@@ -57,6 +57,7 @@ def stylize(
     steps: int = 100,
     optimizer: Adam | LBFGS = LBFGS(),
     start: Start | np.ndarray = "content",
+    noise_share: float = 0.0,
     smallest: int = 128,
     style_weights: Sequence[float] | None = None,
     style_scale: float = 1.0,
@@ -77,6 +78,7 @@ def stylize(
         optimizer: How to go down.
         start: What to begin with: the content, the first style, noise, grey, noise with the mean and the covariance of
             the first style's colours, or a picture.
+        noise_share: Share of noise mixed into what it begins with, from 0 to 1.
         smallest: Longer side of the smallest size at most; `size` or more for one size only.
         style_weights: How much each style counts; by default all the same.
         style_scale: Longer side of the styles, as a share of that of the result.
@@ -95,6 +97,8 @@ def stylize(
     """
     _check_pictures(content, styles, start)
     _check(content, styles, style_weights, masks, size=size, steps=steps, smallest=smallest, style_scale=style_scale)
+    if not 0 <= noise_share <= 1:
+        raise ValueError(f"`noise_share` must be from 0 to 1. Received: noise_share={noise_share}")
     sizes = scale_sizes(content.shape[:2], size=size, smallest=smallest)
     loss = StyleLoss(taps, objective, style_weights or [1.0] * len(styles), memory=memory)
     for picture, (height, width) in [("The content", sizes[0]), *_style_sizes(styles, sizes[0], style_scale)]:
@@ -113,7 +117,7 @@ def stylize(
         here = preprocess(resize(content, shape))[None]
         loss.aim(here, resized, None if masks is None else _stack_masks(masks, shape))
         if state is None:
-            state = optimizer.start(_beginning(start, here, resized[0], seed))
+            state = optimizer.start(_beginning(start, here, resized[0], seed, noise_share))
         elif done == 0:
             state = optimizer.resize(state, lambda x, shape=shape: tf.image.resize(x, shape, "bicubic"))
         while done < steps:
@@ -172,22 +176,23 @@ def _stack_masks(masks: Sequence[np.ndarray], shape: tuple[int, int]) -> tf.Tens
     return tf.image.resize(np.stack(masks, -1).astype(np.float32), shape, "area")[None]
 
 
-def _beginning(start: Start | np.ndarray, content: tf.Tensor, style: tf.Tensor, seed: int) -> tf.Tensor:
+def _beginning(
+    start: Start | np.ndarray, content: tf.Tensor, style: tf.Tensor, seed: int, noise_share: float
+) -> tf.Tensor:
     """Returns the first picture, float32 (1, H, W, 3)."""
     shape = content.shape[1:3]
     noise = tf.random.stateless_normal(content.shape, [seed, 0], dtype=content.dtype)
+    grey = preprocess(np.full((1, *shape, 3), GREY, np.float32))
     if not isinstance(start, str):
-        return preprocess(resize(start, shape))[None]
-    if start == "content":
-        return content
-    if start == "style":
-        return tf.image.resize(style, shape, antialias=True)
-    if start == "statistics":
+        first = preprocess(resize(start, shape))[None]
+    elif start == "statistics":
         pixels = keras.ops.convert_to_numpy(style).reshape(-1, 3).astype(np.float64)
         root = np.linalg.cholesky(np.cov(pixels.T) + 1e-3 * np.eye(3))
-        return tf.constant(noise.numpy() @ root.T + pixels.mean(0), content.dtype)
-    grey = preprocess(np.full((1, *shape, 3), GREY, np.float32))
-    return grey if start == "blank" else grey + NOISE * noise
+        first = tf.constant(noise.numpy() @ root.T + pixels.mean(0), content.dtype)
+    else:
+        style = tf.image.resize(style, shape, antialias=True)
+        first = {"content": content, "style": style, "blank": grey, "noise": grey + NOISE * noise}[start]
+    return first if not noise_share else (1 - noise_share) * first + noise_share * (grey + NOISE * noise)
 
 
 def _check_pictures(content, styles, start) -> None:

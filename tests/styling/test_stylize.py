@@ -188,6 +188,15 @@ def test_noise_in_the_colours_of_the_style(taps):
     np.testing.assert_allclose(first.mean((0, 1)), STYLE.mean((0, 1)), atol=8)
 
 
+def test_noise_is_mixed_into_the_start(taps):
+    shares = {"start": "content", "optimizer": Adam(1e-3), "steps": 1}
+    plain, mixed, noise_alone = (paint(taps, noise_share=share, **shares)[0].image for share in (0.0, 0.2, 1.0))
+    inside = (mixed > 1) & (mixed < 254) & (noise_alone > 0) & (noise_alone < 255)  # what was not cut off
+    np.testing.assert_allclose(plain, CONTENT, atol=0.1)
+    np.testing.assert_allclose(mixed[inside], (0.8 * plain + 0.2 * noise_alone)[inside], atol=0.1)
+    assert 40 < noise_alone.std() < 55
+
+
 @pytest.mark.parametrize("picture", [np.zeros((36, 48, 3)), np.full((1, 1, 3), 90.0), np.full((20, 20, 3), 255.0)])
 def test_pictures_with_nothing_in_them(taps, picture):
     for content, style in ((picture, STYLE), (CONTENT, picture)):
@@ -263,6 +272,7 @@ def test_bfloat16_paints_the_same_picture(taps):
         ({"size": 0}, "`size` must be above 0"),
         ({"start": "contents"}, "`start` must be one of content, style, noise, blank, statistics, or a picture"),
         ({"start": np.zeros((4, 4))}, "`start` must be red, green and blue, (H, W, 3). Received: (4, 4)"),
+        ({"noise_share": 1.5}, "`noise_share` must be from 0 to 1. Received: noise_share=1.5"),
         ({"objective": Objective()}, "`taps` must give every layer of `objective`. Received: "),
         ({"style_weights": (1.0, 2.0)}, "`style_weights` must be as many as styles, 1"),
         ({"style_weights": (-1.0,)}, "`style_weights` must be 0 or more"),
