@@ -15,6 +15,7 @@ import resource
 import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import tyro
 
@@ -229,19 +230,20 @@ def quality(size: int, steps: int) -> None:
 
 
 def memory(size: int, limit: str) -> None:
-    """Reports the peak memory of a few steps at one size."""
+    """Reports the peak memory of a few steps at one size, with the checkpoint that the command writes."""
     from experiments.style_network import Painting, prepare
-    from kerasapps import runtime
+    from experiments.style_painting import paint
+    from kerasapps.runs import Options, start
 
-    precision = runtime.set_precision("auto", network="convolution")
     painting = Painting(
         size=size, smallest=size, steps=3, network="vgg16", max_memory=None if limit == "none" else limit
     )
-    start = time.perf_counter()
-    for _ in prepare(painting, seed=0).steps():
-        pass
+    with TemporaryDirectory() as folder:
+        held = start("memory", {"options": Options(out=Path(folder))}, network="convolution")
+        outcome = paint(held, prepare(painting, seed=0))
+        held.close()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"peak_memory_mib": peak, "seconds": time.perf_counter() - start, "precision": precision}))
+    print(json.dumps({"peak_memory_mib": peak, "seconds": outcome.seconds, "precision": held.config["precision"]}))
 
 
 if __name__ == "__main__":

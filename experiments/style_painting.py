@@ -17,7 +17,7 @@ from experiments.image_figures import as_bytes
 from experiments.style_network import Canvas, Painting
 from kerasapps.data.pictures import Photo, encode_picture
 from kerasapps.errors import TrainingError, UserError
-from kerasapps.runs import Run, write_atomically
+from kerasapps.runs import Run, atomic_file, write_atomically
 from kerasapps.styling import Step
 from kerasapps.styling.loop import fit_size, resize
 
@@ -159,15 +159,14 @@ def save(run: Run, outcome: Outcome, state: Mapping) -> None:
     writer.writerows(outcome.rows)
     write_atomically(run.path("history.csv"), text.getvalue())
     told = asdict(replace(outcome, picture=None, way={})) | {"steps": list(outcome.way)}
-    buffer = io.BytesIO()
-    np.savez(
-        buffer,
-        told=np.array(json.dumps(told)),
-        picture=outcome.picture,
-        **{f"way_{step}": small for step, small in outcome.way.items()},
-        **{f"state_{name}": np.asarray(value) for name, value in state.items()},
-    )
-    write_atomically(run.path("checkpoints", "last.npz"), buffer.getbuffer())
+    with atomic_file(run.path("checkpoints", "last.npz")) as file:
+        np.savez(
+            file,
+            told=np.array(json.dumps(told)),
+            picture=outcome.picture,
+            **{f"way_{step}": small for step, small in outcome.way.items()},
+            **{f"state_{name}": np.asarray(value) for name, value in state.items()},
+        )
 
 
 def load(run: Run) -> tuple[Outcome, dict[str, np.ndarray] | None]:

@@ -17,7 +17,7 @@ import numpy as np
 from kerasapps import distribution, watchdog
 from kerasapps.errors import UserError
 from kerasapps.optimizers import optimizers_of
-from kerasapps.runs import Run, write_atomically
+from kerasapps.runs import Run, atomic_file, write_atomically
 
 AGREE_STEPS = 4  # after which several workers tell one another whether one was asked to stop
 
@@ -193,9 +193,8 @@ def asked_to_stop(keeper: Checkpoints) -> Iterator[None]:
 def save_variables(path: Path, variables: Sequence, *, state: dict | None = None) -> None:
     """Writes variables, and what JSON can hold beside them, into one file, atomically."""
     arrays = {f"{i:04d}": keras.ops.convert_to_numpy(variable) for i, variable in enumerate(variables)}
-    buffer = io.BytesIO()
-    np.savez(buffer, state=np.array(json.dumps(state)), **arrays)
-    write_atomically(path, buffer.getvalue())
+    with atomic_file(path) as file:
+        np.savez(file, state=np.array(json.dumps(state)), **arrays)
 
 
 def load_variables(path: Path, variables: Sequence) -> dict | None:

@@ -280,9 +280,16 @@ def read_json(path: Path) -> Any:
 
 def write_atomically(path: Path, data: str | bytes) -> None:
     """Writes a file so that a reader, or a machine that dies, finds the old content or the new, never half of it."""
-    with _replacing(path) as temporary, open(temporary, "wb") as file:
+    with atomic_file(path) as file:
         # Paths may hold bytes that are no text.
         file.write(data.encode("utf-8", "replace") if isinstance(data, str) else data)
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """Yields a file to write to, as `write_atomically` does, for what is too large to be held twice."""
+    with _replacing(path) as temporary, open(temporary, "wb") as file:
+        yield file
         file.flush()
         os.fsync(file.fileno())
 

@@ -11,7 +11,6 @@ from kerasapps.jobs import Job, Limits, Machine, first_outcome, kill, memory_of,
 from kerasapps.search_report import BASELINE
 
 ROOT = Path(__file__).parent.parent
-MAX_TRIALS = 6
 CALL = {"params": {}, "folder": "", "epochs": 1}
 
 

@@ -343,7 +343,8 @@ def test_predict_scales_a_photograph_as_the_pictures_of_the_training_were(traine
 
 
 def test_search_writes_params_that_train_takes(tmp_path, capsys):
-    run("search", "--smoke", "--arch", "perceptron", "--max-trials", 1, "--out", tmp_path / "search")
+    shared = ["--strategy", "mirrored", "--batch-size", 16]
+    run("search", "--smoke", "--arch", "perceptron", "--max-trials", 1, *shared, "--out", tmp_path / "search")
     metrics = read(tmp_path / "search", "metrics.json")
     with open(tmp_path / "search" / "trials.csv") as file:
         scores = {row["trial"]: float(row["val_accuracy"]) for row in csv.DictReader(file)}
@@ -351,7 +352,9 @@ def test_search_writes_params_that_train_takes(tmp_path, capsys):
     winner = max(scores, key=scores.get)
     assert metrics["val_accuracy"] == scores[winner]
     best = read(tmp_path / "search", "best.json")
-    assert best == read(tmp_path / "search" / "trials" / winner, "config.json")["settings"]["params"]
+    config = read(tmp_path / "search" / "trials" / winner, "config.json")
+    assert config["replicas"] == 2
+    assert best == config["settings"]["params"]
     assert best.keys() == {"dense_units", "dropout"}
     run(
         "train",
