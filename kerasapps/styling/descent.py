@@ -95,7 +95,7 @@ class LBFGS:
     def start(self, x: tf.Tensor) -> State:
         """Returns the state before the first step."""
         none = tf.zeros((0, *x.shape[1:]), x.dtype)
-        return {"x": x, "steps": none, "changes": none}
+        return {"x": x, "steps": none, "changes": none, "products": tf.zeros((0, 0), tf.float64)}
 
     def step(self, state: State, evaluate: Evaluate, limit: int) -> tuple[State, Any, int]:
         """Goes along one direction as far as it pays; the very first step, and that at a new size, only looks.
@@ -117,7 +117,7 @@ class LBFGS:
             value, gradient, told = evaluate(x)
             return state | {"value": value, "gradient": gradient}, told, 1
         basis = state["steps"], state["changes"], state["gradient"]
-        products = _products(*basis).numpy().astype(np.float64)
+        products = all_products(*basis, state["products"].numpy())
         if not math.isfinite(products[-1, -1]):
             raise TrainingError("The gradient is no longer a number. Try --precision float32 or smaller weights.")
         way = _way_down(products)
@@ -137,19 +137,23 @@ class LBFGS:
         start = _Point(0.0, float(state["value"]), slope, (x, state["value"], state["gradient"], None))
         point, calls = search_line(along, start, length, min(self.searches, limit)) if slope < 0 else (start, 0)
         there, value, gradient, told = point.found
-        pairs = {"steps": state["steps"], "changes": state["changes"]}
+        pairs = {name: state[name] for name in ("steps", "changes")}
         if not point.length:
             if not len(pairs["steps"]) or calls >= limit:
                 return state, None, calls
             # What is remembered does not fit any more: on, straight down the gradient.
-            forgotten = state | {name: kept[:0] for name, kept in pairs.items()}
+            forgotten = (
+                state | {name: kept[:0] for name, kept in pairs.items()} | {"products": state["products"][:0, :0]}
+            )
             state, told, more = self.step(forgotten, evaluate, limit - calls)
             return state, told, calls + more
         step, change = there - x, gradient - state["gradient"]
+        known = products[:-1, :-1]
         # A pair without curvature would make the next direction climb.
         if float(tf.reduce_sum(step * change)) > 0:
             pairs = _remember(pairs, step, change, self.memory)
-        return {"x": there, "value": value, "gradient": gradient, **pairs}, told, calls
+            known = _of_the_newest(known, self.memory - 1)
+        return {"x": there, "value": value, "gradient": gradient, "products": tf.constant(known), **pairs}, told, calls
 
     def solution(self, state: State) -> tf.Tensor:
         """Returns the picture."""
@@ -160,7 +164,7 @@ class LBFGS:
         x = resize(state["x"])
         none = tf.zeros((0, *x.shape[1:]), x.dtype)
         kept = {name: resize(state[name]) if len(state[name]) else none for name in ("steps", "changes")}
-        return {"x": x, **kept}
+        return {"x": x, "products": state["products"][:0, :0], **kept}
 
 
 @dataclass(frozen=True)
@@ -226,18 +230,47 @@ def _remember(pairs: State, step: tf.Tensor, change: tf.Tensor, memory: int) -> 
     }
 
 
+def all_products(steps: tf.Tensor, changes: tf.Tensor, gradient: tf.Tensor, known: np.ndarray) -> np.ndarray:
+    """Returns the inner products of all of them with one another, float64 (2 * k + 1, 2 * k + 1).
+
+    Args:
+        steps: The k steps that are remembered, (k, H, W, 3).
+        changes: The changes of the gradient, (k, H, W, 3).
+        gradient: The gradient now, (1, H, W, 3).
+        known: The products of the oldest n of both, (2 * n, 2 * n): most of them are those of the step before.
+    """
+    k, n = len(steps), len(known) // 2
+    rows = _products(steps, changes, gradient, tf.constant(n)).numpy()
+    old, new = [*range(n), *range(k, k + n)], [*range(n, k), *range(k + n, 2 * k + 1)]
+    products = np.empty((2 * k + 1, 2 * k + 1))
+    products[np.ix_(old, old)] = known
+    products[new] = rows
+    products[:, new] = rows.T
+    return products
+
+
 @tf.function(reduce_retracing=True)
-def _products(steps: tf.Tensor, changes: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
-    """Returns the inner products of all of them with one another, (2 * k + 1, 2 * k + 1)."""
-    basis = tf.concat([steps, changes, gradient], 0)
-    flat = tf.reshape(basis, [tf.shape(basis)[0], -1])
-    return tf.matmul(flat, flat, transpose_b=True)
+def _products(steps: tf.Tensor, changes: tf.Tensor, gradient: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
+    """Returns the inner products of all but the first so many steps and changes, and of the gradient, with all."""
+    parts = [tf.reshape(part, [tf.shape(part)[0], -1]) for part in (steps, changes, gradient)]
+    new = tf.concat([parts[0][known:], parts[1][known:], parts[2]], 0)
+    return tf.concat([tf.matmul(new, part, transpose_b=True) for part in parts], 1)
+
+
+def _of_the_newest(products: np.ndarray, count: int) -> np.ndarray:
+    """Returns the products of the last steps and changes alone, so many of each: (2 * k, 2 * k) -> smaller."""
+    k = len(products) // 2
+    first = max(0, k - count)
+    kept = [*range(first, k), *range(k + first, 2 * k)]
+    return products[np.ix_(kept, kept)]
 
 
 @tf.function(reduce_retracing=True)
 def _combine(steps: tf.Tensor, changes: tf.Tensor, gradient: tf.Tensor, shares: tf.Tensor) -> tf.Tensor:
     """Returns the sum of all of them, so much of each."""
-    return tf.einsum("k,khwc->hwc", shares, tf.concat([steps, changes, gradient], 0))[None]
+    k = tf.shape(steps)[0]
+    sums = [tf.tensordot(part, kept, 1) for part, kept in ((shares[:k], steps), (shares[k : 2 * k], changes))]
+    return tf.add_n(sums)[None] + shares[-1] * gradient
 
 
 def _way_down(products: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import tensorflow as tf
 from scipy.optimize import minimize
 
 from kerasapps.errors import TrainingError
-from kerasapps.styling.descent import LBFGS, Adam
+from kerasapps.styling.descent import LBFGS, Adam, all_products
 
 SHAPE = (1, 5, 4, 3)
 START = tf.constant(np.random.default_rng(0).normal(0, 1, SHAPE), tf.float64)
@@ -65,6 +65,16 @@ def test_lbfgs_finds_the_bottom_of_a_quadratic_form():
     assert lowest < 1e-6 * float(quadratic(START)[0])
 
 
+@pytest.mark.parametrize("steps", [2, 5, 30])
+def test_inner_products_are_kept_from_step_to_step(steps):
+    state, _, _ = descend(LBFGS(memory=4), steps)
+    basis = state["steps"], state["changes"], state["gradient"]
+    flat = np.concatenate([part.numpy().reshape(len(part), -1) for part in basis])
+    known = state["products"].numpy()
+    assert len(known) == 2 * min(len(basis[0]) - 1, 3)  # all but those of the last pair
+    np.testing.assert_allclose(all_products(*basis, known), flat @ flat.T, rtol=1e-9)
+
+
 def test_lbfgs_never_climbs_and_stops_at_the_bottom():
     seen = []
     optimizer, state = LBFGS(first_move=0.01), LBFGS().start(START)
@@ -114,7 +124,7 @@ def test_the_state_is_carried_over_to_another_size(optimizer):
     state, _, _ = descend(optimizer, 8)
     larger = optimizer.resize(state, lambda x: tf.cast(tf.image.resize(x, (8, 6)), tf.float64))
     assert optimizer.solution(larger).shape == (1, 8, 6, 3)
-    kept = {name: value.shape for name, value in larger.items() if name != "count"}
+    kept = {name: value.shape for name, value in larger.items() if name not in ("count", "products")}
     assert all(shape[1:] == (8, 6, 3) for shape in kept.values())
     if isinstance(optimizer, LBFGS):
         assert kept["steps"][0] == state["steps"].shape[0] > 0
