@@ -11,7 +11,7 @@ import statistics
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tyro
@@ -25,10 +25,18 @@ from kerasapps.search_options import Trials
 ROWS, BATCH = 2048, 64
 
 
-def run(*, rounds: int = 2, trials: int = 6, epochs: int = 6, out: Path = Path("runs/bench-search.json")) -> None:
+def run(
+    *,
+    networks: tuple[Literal["recurrent", "convolution"], ...] = ("recurrent", "convolution"),
+    rounds: int = 2,
+    trials: int = 6,
+    epochs: int = 6,
+    out: Path = Path("runs/bench-search.json"),
+) -> None:
     """Times searches with one and two workers in turn.
 
     Args:
+        networks: What is trained.
         rounds: Searches of each kind with each number of workers.
         trials: Trials of a search.
         epochs: Passes of a trial over its data.
@@ -36,7 +44,7 @@ def run(*, rounds: int = 2, trials: int = 6, epochs: int = 6, out: Path = Path("
     """
     records = []
     for _ in range(rounds):
-        for network in ("recurrent", "convolution"):
+        for network in networks:
             for workers in (1, 2):
                 record = time_search(network, workers=workers, trials=trials, epochs=epochs)
                 records.append(record)
@@ -44,7 +52,7 @@ def run(*, rounds: int = 2, trials: int = 6, epochs: int = 6, out: Path = Path("
                     "  ".join(f"{k} {v:.2f}" if isinstance(v, float) else f"{v}" for k, v in record.items()), flush=True
                 )
     ratios = {}
-    for network in ("recurrent", "convolution"):
+    for network in networks:
         one, two = ([r["seconds"] for r in records if (r["network"], r["workers"]) == (network, n)] for n in (1, 2))
         ratios[network] = [b / a for a, b in zip(one, two, strict=True)]
         print(f"{network}: two workers take {statistics.median(ratios[network]):.2f} of one worker's time")

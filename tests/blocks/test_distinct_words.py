@@ -70,6 +70,22 @@ def test_it_is_a_convolution(monkeypatch, settings, pays):
         np.testing.assert_allclose(one, other, atol=1e-4)
 
 
+def test_in_bfloat16_it_is_nearly_what_it_is_in_float32():
+    ids, table = ids_and_table(rows=20, steps=50)
+    narrow, wide = (
+        WordConv1D(FILTERS, 3, padding="same", activation="relu", dtype=dtype)
+        for dtype in ("mixed_bfloat16", "float32")
+    )
+    for layer in (narrow, wide):
+        layer.build((None, DEPTH), (None, None))
+    narrow.set_weights(wide.get_weights())
+    output, gradients = listed(ids, table, narrow)
+    expected, expected_gradients = listed(ids, table, wide)
+    assert output.dtype == tf.bfloat16
+    for one, other in zip([output, *gradients], [expected, *expected_gradients], strict=True):
+        np.testing.assert_allclose(tf.cast(one, tf.float32), other, atol=0.02 * np.abs(other).max())
+
+
 def test_each_word_is_multiplied_once():
     words = []
 
