@@ -78,8 +78,8 @@ def main(
         seconds: How long a reading takes, of six for each network.
         measured: A file that `out` named before, to predict from without measuring again.
     """
-    result = json.loads(measured.read_text()) if measured else measure(seconds)
     out.parent.mkdir(parents=True, exist_ok=True)
+    result = json.loads(measured.read_text()) if measured else measure(seconds)
     out.write_text(json.dumps(result, indent=2) + "\n")
     networks, loop = networks_of(result)
     clusters = {k: [Cluster(gigabits, speed_up=k, loop=loop) for gigabits in BANDWIDTHS] for k in (1.0, speed_up)}
@@ -106,14 +106,15 @@ def measure(seconds: float) -> dict[str, Any]:
     def count(name: str) -> dict[str, float]:
         return run(Implementation(name, [*script, "count", name, "0"]))
 
-    for name in CASES:  # one at a time: nothing may run beside it
-        result["networks"][name] = timed = run(Implementation(name, [*script, "measure", name, str(seconds)]))
-        print(f"{name}: {milliseconds(timed['step'])} ms a step", flush=True)
-    result["collectives"] = [record for workers in CHECKED for record in check(workers)]
     with ThreadPoolExecutor(hardware.cores()) as pool:
         for name, counted in zip(CASES, pool.map(count, CASES), strict=True):
-            result["networks"][name] |= counted
+            result["networks"][name] = counted
             print(f"{name}: {counted['flops'] / 1e9:.3g} GFLOP", flush=True)
+    for name in CASES:  # one at a time: nothing may run beside it
+        timed = run(Implementation(name, [*script, "measure", name, str(seconds)]))
+        result["networks"][name] |= timed
+        print(f"{name}: {milliseconds(timed['step'])} ms a step", flush=True)
+    result["collectives"] = [record for workers in CHECKED for record in check(workers)]
     return result
 
 

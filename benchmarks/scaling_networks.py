@@ -167,7 +167,7 @@ CASES: dict[str, tuple[runtime.Network, Callable[[], Case]]] = {
 
 
 def count_traffic(make: Callable[[], keras.Model], batch: tuple) -> dict[str, float]:
-    """Traces a step under a mirrored strategy and adds up what its replicas would exchange.
+    """Traces a step under a mirrored strategy, runs it if need be, and adds up what its replicas would exchange.
 
     Args:
         make: Returns a compiled model.
@@ -180,8 +180,12 @@ def count_traffic(make: Callable[[], keras.Model], batch: tuple) -> dict[str, fl
     rows = len(keras.tree.flatten(batch[1])[0])
     strategy = distribution.make_strategy("mirrored")
     traffic = dict.fromkeys(("reduced", "gathered", "tables", "statistics", "reductions", "gathers", "barriers"), 0)
+    unknown: list[tf.IndexedSlices] = []
     all_reduce = tf.distribute.ReplicaContext.all_reduce
     all_gather = tf.distribute.ReplicaContext.all_gather
+
+    def note(size: int) -> None:
+        traffic["gathered"] += float(size) / rows
 
     def listen_to_statistics(context, value, axis, options=None):
         if tf.get_static_value(context.replica_id_in_sync_group) == 0:
@@ -199,9 +203,13 @@ def count_traffic(make: Callable[[], keras.Model], batch: tuple) -> dict[str, fl
             traffic["reduced"] += sum(array.shape.num_elements() * array.dtype.size for array in whole)
             traffic["reductions"] += bool(whole)  # TensorFlow packs them into one
             for table in tables:
-                looked_up = table.indices.shape.num_elements()
                 size = table.values.shape[-1] * table.values.dtype.size + table.indices.dtype.size
-                traffic["gathered"] += looked_up * size / rows
+                looked_up = table.indices.shape.num_elements()
+                if looked_up is None:  # of distinct words: how many is known when the step runs
+                    unknown.append(table)
+                    tf.numpy_function(lambda count, size=size: note(count * size), [tf.size(table.indices)], [])
+                else:
+                    note(looked_up * size)
                 whole_table = math.prod(tf.get_static_value(table.dense_shape).tolist())
                 traffic["tables"] += whole_table * table.values.dtype.size
                 traffic["gathers"] += 3  # how many, vectors, numbers
@@ -218,6 +226,8 @@ def count_traffic(make: Callable[[], keras.Model], batch: tuple) -> dict[str, fl
     gathers = mock.patch.object(context, "all_gather", listen_to_statistics)
     with mock.patch.object(context, "all_reduce", listen), gathers:
         step.get_concrete_function()
+    if unknown:
+        step()
     trained = [model.trained.generator, model.trained.discriminator] if isinstance(model, Gan) else []
     variables = [variable for part in trained for variable in part] or model.trainable_variables
     return {"parameters": sum(math.prod(variable.shape) for variable in variables), **traffic}
