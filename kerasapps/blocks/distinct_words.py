@@ -20,7 +20,7 @@ class DistinctWords(layers.Layer):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.supports_jit = False  # how many words there are is known only when they are counted
+        self.supports_jit = not pays()  # how many words there are is known only when they are counted
 
     def call(self, ids):
         """Lists them in the order of their first appearance."""
@@ -81,7 +81,7 @@ def pays() -> bool:
         return False
     import tensorflow as tf
 
-    return not tf.config.list_logical_devices("GPU")
+    return not tf.config.list_physical_devices("GPU")
 
 
 def convolve(vectors, kernel, bias, places):

@@ -44,10 +44,14 @@ def _sum_of_products(x):
         upstream = arguments[0] if upstream is None else upstream  # (B, C, C)
         # A product's factors are the same features: one multiplication, where the chain rule by itself takes two.
         both = upstream + ops.transpose(upstream, (0, 2, 1))
-        return ops.matmul(x, ops.cast(both, x.dtype))
+        if short:
+            return ops.matmul(x, ops.cast(both, x.dtype))
+        # float16 has the digits, but not the range.
+        return ops.cast(ops.matmul(_full(x), both), x.dtype)
 
-    if keras.backend.standardize_dtype(x.dtype) != "bfloat16":
-        return _products(x if x.dtype == "float64" else ops.cast(x, "float32")), back
+    short = keras.backend.standardize_dtype(x.dtype) == "bfloat16"
+    if not short:
+        return _products(_full(x)), back
     batch, pixels, channels = ops.shape(x)
     count = max(1, PART_ROWS // channels)
     rows = pixels // count

@@ -56,6 +56,24 @@ def test_half_precision_adds_up_in_float32(shape):
     assert np.isfinite(gram_sum(tf.fill((1, 32, 32, 2), tf.constant(60, "float16")))).all()
 
 
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-5), ("bfloat16", 0.02), ("float16", 2e-3)]
+)
+def test_the_gradient_of_gram_sums_is_that_of_the_products(dtype, tolerance):
+    rng = np.random.default_rng(0)
+    # float16 could not hold what comes from above, but holds the gradient.
+    x, upstream = rng.normal(size=(2, 13, 7, 5)) / 1000, rng.normal(size=(2, 5, 5)) * 1e6
+    features = tf.cast(tf.constant(x), dtype)
+    with tf.GradientTape() as tape:
+        tape.watch(features)
+        sums = gram_sum(features)
+        loss = tf.reduce_sum(sums * tf.cast(upstream, sums.dtype))
+    flat = tf.cast(features, "float64").numpy().reshape(2, -1, 5)
+    expected = (flat @ (upstream + upstream.transpose(0, 2, 1))).reshape(x.shape)
+    found = tf.cast(tape.gradient(loss, features), "float64")
+    np.testing.assert_allclose(found, expected, atol=tolerance * np.abs(expected).max())
+
+
 def test_total_variation_by_hand():
     image = np.zeros((1, 2, 2, 3), "float32")
     image[0, 0, 0] = 255  # two of four differences are 1
