@@ -164,7 +164,7 @@ def test_a_release_of_keras_that_was_not_tested_is_tried(monkeypatch):
 
 def test_the_code_is_that_of_the_script_too(monkeypatch, tmp_path):
     script = tmp_path / "script.py"
-    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(script))
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(script), raising=False)
     digests = []
     for text in ("x = 1", "x = 1", "x = 2"):
         (tmp_path / "beside_it.py").write_text(text)

@@ -61,20 +61,15 @@ class Split:
         return state.digest()
 
     def batches(self, batch_size: int) -> tf.data.Dataset:
-        """Returns batches of (inputs, targets), or with weights, in the order of the rows, once.
-
-        They are as large as one another, but for a row, and at most `batch_size`: of a short last batch some replicas
-        would get nothing, which not every operation takes.
-        """
-        count = -(-len(self) // batch_size)
+        """Returns batches of (inputs, targets), or with weights, in the order of the rows, once."""
+        starts = tf.data.Dataset.range(0, len(self), batch_size)
         gather = self._gather()
 
-        def batch(i):
-            inputs, *labels = gather(tf.range(i * len(self) // count, (i + 1) * len(self) // count))
+        def batch(start):
+            inputs, *labels = gather(tf.range(start, tf.minimum(start + batch_size, len(self))))
             return self._prepared(inputs), *labels
 
-        batches = tf.data.Dataset.range(count)
-        return batches.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+        return starts.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
     def steps(self, batch_size: int, *, drop_remainder: bool = False) -> int:
         """Returns the number of training batches in an epoch."""

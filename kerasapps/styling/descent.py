@@ -268,9 +268,8 @@ def _of_the_newest(products: np.ndarray, count: int) -> np.ndarray:
 @tf.function(reduce_retracing=True)
 def _combine(steps: tf.Tensor, changes: tf.Tensor, gradient: tf.Tensor, shares: tf.Tensor) -> tf.Tensor:
     """Returns the sum of all of them, so much of each."""
-    k = tf.shape(steps)[0]
-    sums = [tf.tensordot(part, kept, 1) for part, kept in ((shares[:k], steps), (shares[k : 2 * k], changes))]
-    return tf.add_n(sums)[None] + shares[-1] * gradient
+    # One operation: the order of several sums would depend on whether the sizes are known when this is traced.
+    return tf.einsum("k,khwc->hwc", shares, tf.concat([steps, changes, gradient], 0))[None]
 
 
 def _way_down(products: np.ndarray) -> np.ndarray:
