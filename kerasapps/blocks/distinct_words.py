@@ -41,8 +41,9 @@ class DistinctWords(layers.Layer):
 class WordConv1D(layers.Conv1D):
     """Keras' Conv1D over words that are listed once: vectors (U, D), places (B, T) -> (B, T', F).
 
-    The same arguments, weights and results, up to rounding, as of a convolution over `vectors[places]` (B, T, D), which
-    it falls back to for strides, dilation, groups and channels first.
+    The same arguments, weights and results, up to rounding, as of a convolution over `vectors[places]` (B, T, D). That
+    is what it falls back to where listing words does not pay, and for causal padding, strides, dilation, groups and
+    channels first.
     """
 
     def __init__(self, *args, **kwargs):

@@ -7,8 +7,8 @@ from keras import layers, ops
 
 # Mean blue, green and red of ImageNet, which the networks of Simonyan and Zisserman 2015 expect to be taken off.
 MEAN_BGR = (103.939, 116.779, 123.68)
-# bfloat16 has eight binary digits: of partial products, added up in float32, several round instead of one. So many rows
-# of these are added up for each Gram matrix: there are more parts where there are fewer channels and more pixels.
+# bfloat16 has eight binary digits: of partial Gram matrices, added up in float32, several round instead of one. There
+# are as many as have so many rows together: to add up small ones costs little.
 PART_ROWS = 1024
 EPSILON = 1e-12
 

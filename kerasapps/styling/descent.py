@@ -142,10 +142,8 @@ class LBFGS:
             if not len(pairs["steps"]) or calls >= limit:
                 return state, None, calls
             # What is remembered does not fit any more: on, straight down the gradient.
-            forgotten = (
-                state | {name: kept[:0] for name, kept in pairs.items()} | {"products": state["products"][:0, :0]}
-            )
-            state, told, more = self.step(forgotten, evaluate, limit - calls)
+            nothing = {name: kept[:0] for name, kept in pairs.items()} | {"products": state["products"][:0, :0]}
+            state, told, more = self.step(state | nothing, evaluate, limit - calls)
             return state, told, calls + more
         step, change = there - x, gradient - state["gradient"]
         known = products[:-1, :-1]

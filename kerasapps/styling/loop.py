@@ -96,9 +96,9 @@ def stylize(
         ValueError: If an argument makes no sense.
     """
     _check_pictures(content, styles, start)
-    _check(content, styles, style_weights, masks, size=size, steps=steps, smallest=smallest, style_scale=style_scale)
     if not 0 <= noise_share <= 1:
         raise ValueError(f"`noise_share` must be from 0 to 1. Received: noise_share={noise_share}")
+    _check(content, styles, style_weights, masks, size=size, steps=steps, smallest=smallest, style_scale=style_scale)
     sizes = scale_sizes(content.shape[:2], size=size, smallest=smallest)
     loss = StyleLoss(taps, objective, style_weights or [1.0] * len(styles), memory=memory)
     for picture, (height, width) in [("The content", sizes[0]), *_style_sizes(styles, sizes[0], style_scale)]:
@@ -181,18 +181,19 @@ def _beginning(
 ) -> tf.Tensor:
     """Returns the first picture, float32 (1, H, W, 3)."""
     shape = content.shape[1:3]
-    noise = tf.random.stateless_normal(content.shape, [seed, 0], dtype=content.dtype)
+    deviation = tf.random.stateless_normal(content.shape, [seed, 0], dtype=content.dtype)
     grey = preprocess(np.full((1, *shape, 3), GREY, np.float32))
+    noise = grey + NOISE * deviation
     if not isinstance(start, str):
         first = preprocess(resize(start, shape))[None]
     elif start == "statistics":
         pixels = keras.ops.convert_to_numpy(style).reshape(-1, 3).astype(np.float64)
         root = np.linalg.cholesky(np.cov(pixels.T) + 1e-3 * np.eye(3))
-        first = tf.constant(noise.numpy() @ root.T + pixels.mean(0), content.dtype)
+        first = tf.constant(deviation.numpy() @ root.T + pixels.mean(0), content.dtype)
     else:
         style = tf.image.resize(style, shape, antialias=True)
-        first = {"content": content, "style": style, "blank": grey, "noise": grey + NOISE * noise}[start]
-    return first if not noise_share else (1 - noise_share) * first + noise_share * (grey + NOISE * noise)
+        first = {"content": content, "style": style, "blank": grey, "noise": noise}[start]
+    return first if not noise_share else (1 - noise_share) * first + noise_share * noise
 
 
 def _check_pictures(content, styles, start) -> None:
