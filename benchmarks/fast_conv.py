@@ -27,10 +27,12 @@ CASES = {
     "quick residual, second stage": (128, 8, 3, 256, 256, 1),
     "quick residual, third stage": (128, 4, 3, 256, 256, 1),
     "VGG, last stage at 64 pixels": (64, 4, 3, 512, 512, 1),
-    "at the limits": (128, 8, 3, 64, 64, 1),
+    "residual, third stage": (64, 8, 3, 256, 256, 1),
+    "residual, its first layer": (64, 16, 3, 128, 256, 2),
+    "at the limits": (64, 8, 3, 64, 128, 1),
     "batches of 16": (16, 8, 3, 256, 256, 1),
-    "half as wide": (128, 8, 3, 32, 32, 1),
-    "twice as large": (128, 16, 3, 64, 64, 1),
+    "half as wide": (64, 8, 3, 64, 64, 1),
+    "twice as large": (64, 16, 3, 128, 128, 1),
 }
 
 

@@ -1,16 +1,17 @@
 """Convolutions that train faster in bfloat16 on a CPU.
 
-There oneDNN takes up to five times as long for the gradient of a wide layer's weights as for the layer itself. That
-gradient is a convolution too: of the input by the gradient of the output, with the rows of the batch in the place of
-channels. As such it is computed here, on TensorFlow, where it pays: measured with batches of 16 rows and more.
+There oneDNN takes up to five times as long for the gradient of a wide layer's weights as for the layer itself. Here it
+is, on TensorFlow, a product of matrices for each element of the window: of the pixels that it sees and of the gradient
+of the output. That pays for many channels and few pixels: measured with batches of 16 rows and more.
 """
 
+import itertools
 import math
 
 import keras
 
 # What is narrower, or larger, is no faster: benchmarks/fast_conv.py.
-NARROWEST, LARGEST = 64, 64  # channels, pixels of the smaller picture
+NARROWEST, LARGEST = 64 * 128, 64  # channels by filters, pixels of the smaller picture
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")
@@ -72,7 +73,7 @@ def pays(layer: keras.layers.Layer, inputs) -> bool:
     plain = plain and getattr(layer, "groups", 1) == 1  # a transposed convolution has none
     if not plain or inputs.dtype != tf.bfloat16 or tf.config.list_physical_devices("GPU"):
         return False
-    if None in inputs.shape[1:] or min(inputs.shape[-1], layer.filters) < NARROWEST:
+    if None in inputs.shape[1:] or inputs.shape[-1] * layer.filters < NARROWEST:
         return False
     return min(math.prod(shape[1:3]) for shape in (inputs.shape, layer.compute_output_shape(inputs.shape))) <= LARGEST
 
@@ -89,18 +90,15 @@ def kernel_gradient(x, g, shape: tuple[int, ...], strides: tuple[int, int], padd
     """
     import tensorflow as tf
 
-    pads = []
+    pads, folds, views = [], [], []
     for side, steps, size, stride in zip(x.shape[1:3], g.shape[1:3], shape[:2], strides, strict=True):
         missing = max((steps - 1) * stride + size - side, 0) if padding == "SAME" else 0
-        pads.append((missing // 2, missing - missing // 2))
-
-    def convolve():
-        pictures = tf.pad(tf.transpose(x, (3, 1, 2, 0)), [(0, 0), *pads, (0, 0)])  # (C, H, W, B)
-        windows = tf.transpose(g, (1, 2, 0, 3))  # (H', W', B, F)
-        # Strides of the layer are gaps between the elements of its gradient.
-        gradient = tf.nn.conv2d(pictures, windows, 1, "VALID", dilations=strides)  # (C, K or more, K' or more, F)
-        gradient = tf.transpose(gradient, (1, 2, 0, 3))[: shape[0], : shape[1]]
-        return tf.ensure_shape(gradient, shape)
-
-    # A replica may get nothing of the last batch, and there are no convolutions without channels.
-    return tf.cond(tf.size(g) > 0, convolve, lambda: tf.zeros(shape, g.dtype))
+        rest = -(side + missing) % stride
+        pads.append((missing // 2, missing - missing // 2 + rest))
+        folds += [(side + missing + rest) // stride, stride]
+        # Each element of the window as the slices of a folded side that it sees: of whole strides, and within one.
+        views.append([(slice(at // stride, at // stride + steps), at % stride) for at in range(size)])
+    folded = tf.reshape(tf.pad(x, [(0, 0), *pads, (0, 0)]), (-1, *folds, shape[2]))  # (B, H / S, S, W / S', S', C)
+    rows = tf.reshape(g, (-1, shape[3]))  # (B * H' * W', F)
+    seen = [tf.reshape(folded[:, *row, *column], (-1, shape[2])) for row, column in itertools.product(*views)]
+    return tf.reshape(tf.stack([tf.matmul(one, rows, transpose_a=True) for one in seen]), shape)

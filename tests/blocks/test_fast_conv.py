@@ -72,7 +72,7 @@ def test_outputs_and_gradients_are_those_of_keras(gradients_of, monkeypatch, cls
 
 
 def test_a_replica_without_rows_has_gradients_of_zero(gradients_of):
-    layer = fast_conv.Conv2D(64, 3, padding="same", dtype="mixed_bfloat16")
+    layer = fast_conv.Conv2D(128, 3, padding="same", dtype="mixed_bfloat16")
     layer.build((None, 8, 8, 64))
 
     @tf.function(input_signature=[tf.TensorSpec((None, 8, 8, 64))])
@@ -87,7 +87,7 @@ def test_a_replica_without_rows_has_gradients_of_zero(gradients_of):
 
 @pytest.mark.parametrize("cls", [fast_conv.Conv2D, fast_conv.Conv2DTranspose])
 def test_gradients_in_bfloat16_are_those_of_keras(gradients_of, cls):
-    ours, theirs = twins(cls, 64, 3, padding="same", dtype="mixed_bfloat16", shape=(None, 4, 4, 80))
+    ours, theirs = twins(cls, 112, 3, padding="same", dtype="mixed_bfloat16", shape=(None, 4, 4, 80))
     x = tf.constant(np.random.default_rng(0).normal(size=(7, 4, 4, 80)), tf.float32)
     results = []
     for layer in (ours, theirs):
@@ -102,13 +102,13 @@ def test_gradients_in_bfloat16_are_those_of_keras(gradients_of, cls):
 @pytest.mark.parametrize(
     ("dtype", "side", "channels", "filters", "more", "taken"),
     [
-        ("mixed_bfloat16", 8, 64, 64, {}, True),
-        ("float32", 8, 64, 64, {}, False),
-        ("mixed_bfloat16", 9, 64, 64, {}, False),
-        ("mixed_bfloat16", 8, 32, 64, {}, False),
-        ("mixed_bfloat16", 8, 64, 32, {}, False),
-        ("mixed_bfloat16", None, 64, 64, {}, False),
-        ("mixed_bfloat16", 8, 64, 64, {"dilation_rate": 2}, False),
+        ("mixed_bfloat16", 8, 64, 128, {}, True),
+        ("mixed_bfloat16", 8, 128, 64, {}, True),
+        ("float32", 8, 64, 128, {}, False),
+        ("mixed_bfloat16", 9, 64, 128, {}, False),
+        ("mixed_bfloat16", 8, 64, 64, {}, False),
+        ("mixed_bfloat16", None, 64, 128, {}, False),
+        ("mixed_bfloat16", 8, 64, 128, {"dilation_rate": 2}, False),
     ],
 )
 def test_wide_layers_on_small_pictures_in_bfloat16_go_the_new_way(
@@ -129,14 +129,14 @@ def test_wide_layers_on_small_pictures_in_bfloat16_go_the_new_way(
 
 def test_a_gpu_goes_the_usual_way(gradients_of, monkeypatch):
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: ["one"])
-    layer = fast_conv.Conv2D(64, 3, dtype="mixed_bfloat16")
+    layer = fast_conv.Conv2D(128, 3, dtype="mixed_bfloat16")
     layer.build((None, 8, 8, 64))
     assert not fast_conv.pays(layer, tf.ones((1, 8, 8, 64), tf.bfloat16))
 
 
 def test_a_model_trains_and_is_saved(gradients_of, tmp_path):
     inputs = keras.Input((4, 4, 64))
-    x = fast_conv.Conv2D(64, 3, padding="same", dtype="mixed_bfloat16")(inputs)
+    x = fast_conv.Conv2D(128, 3, padding="same", dtype="mixed_bfloat16")(inputs)
     model = keras.Model(inputs, fast_conv.Conv2DTranspose(64, 3, padding="same", dtype="mixed_bfloat16")(x))
     model.compile("sgd", "mse", jit_compile=False)
     x = np.random.default_rng(0).normal(size=(7, 4, 4, 64)).astype(np.float32)
