@@ -9,6 +9,8 @@ gradients of a word's places are added up before they are multiplied, and reach 
 import keras
 from keras import layers, ops
 
+from kerasapps.blocks.backend import tensorflow_on_cpu
+
 
 @keras.saving.register_keras_serializable(package="kerasapps")
 class DistinctWords(layers.Layer):
@@ -20,12 +22,13 @@ class DistinctWords(layers.Layer):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.supports_jit = not pays()  # how many words there are is known only when they are counted
+        # How many words there are is known only when they are counted.
+        self.supports_jit = not tensorflow_on_cpu()
 
     def call(self, ids):
         """Lists them in the order of their first appearance."""
         flat = ops.reshape(ids, (-1,))
-        if not pays():
+        if not tensorflow_on_cpu():
             return flat, ops.reshape(ops.arange(ops.size(ids), dtype="int32"), ops.shape(ids))
         import tensorflow as tf
 
@@ -58,7 +61,8 @@ class WordConv1D(layers.Conv1D):
     def call(self, vectors, places):
         """Convolves."""
         usual = self.strides == self.dilation_rate == (1,) and self.groups == 1
-        if not (pays() and usual and self.padding in ("valid", "same") and self.data_format == "channels_last"):
+        usual = usual and self.padding in ("valid", "same") and self.data_format == "channels_last"
+        if not (usual and tensorflow_on_cpu()):
             return super().call(ops.take(vectors, places, axis=0))
         kernel = ops.cast(self.kernel, self.compute_dtype)  # (K, D, F)
         if self.padding == "same":
@@ -76,15 +80,6 @@ class WordConv1D(layers.Conv1D):
         return super().compute_output_shape(shape)
 
 
-def pays() -> bool:
-    """Tells whether listing words saves time, and can be done, on this backend and device."""
-    if keras.backend.backend() != "tensorflow":
-        return False
-    import tensorflow as tf
-
-    return not tf.config.list_physical_devices("GPU")
-
-
 def convolve(vectors, kernel, bias, places):
     """Convolves vectors (U, D) at places int32 (B, T) with a kernel (K, D, F) and a bias (F,) -> (B, T - K + 1, F)."""
     import tensorflow as tf
@@ -99,8 +94,9 @@ def convolve(vectors, kernel, bias, places):
         products = tf.reshape(vectors @ factors, (-1, filters))  # (U K, F)
 
         def back(gradient):
-            # In float32: a frequent word comes thousands of times.
-            rows = tf.cast(tf.reshape(gradient, [-1, filters]), tf.float32)  # (B T', F)
+            # In float32 at least: a frequent word comes thousands of times.
+            wide = keras.backend.result_type(vectors.dtype.name, "float32")
+            rows = tf.cast(tf.reshape(gradient, [-1, filters]), wide)  # (B T', F)
             sums = [add_up(rows, tf.reshape(k, [-1]), tf.shape(vectors)[0]) for k in asked]  # (U, F) each
             joined = tf.concat([tf.cast(one, vectors.dtype) for one in sums], 1)  # (U, K F)
             of_vectors = tf.matmul(joined, factors, transpose_b=True)

@@ -10,6 +10,8 @@ import math
 
 import keras
 
+from kerasapps.blocks.backend import tensorflow_on_cpu
+
 # What is narrower, or larger, is no faster: benchmarks/fast_conv.py.
 NARROWEST, LARGEST = 64 * 128, 64  # channels by filters, pixels of the smaller picture
 
@@ -65,13 +67,9 @@ class Conv2DTranspose(keras.layers.Conv2DTranspose):
 
 def pays(layer: keras.layers.Layer, inputs) -> bool:
     """Tells whether this way is the faster one."""
-    if keras.backend.backend() != "tensorflow":
-        return False
-    import tensorflow as tf
-
     plain = layer.data_format == "channels_last" and set(layer.dilation_rate) == {1}
     plain = plain and getattr(layer, "groups", 1) == 1  # a transposed convolution has none
-    if not plain or inputs.dtype != tf.bfloat16 or tf.config.list_physical_devices("GPU"):
+    if not plain or inputs.dtype != "bfloat16" or not tensorflow_on_cpu():
         return False
     if None in inputs.shape[1:] or inputs.shape[-1] * layer.filters < NARROWEST:
         return False

@@ -11,6 +11,8 @@ Reference: Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computat
 import keras
 from keras import ops
 
+from kerasapps.blocks.backend import tensorflow_on_cpu
+
 
 @keras.saving.register_keras_serializable(package="kerasapps")
 class LSTM(keras.layers.LSTM):
@@ -54,15 +56,12 @@ class LSTM(keras.layers.LSTM):
 
     def _has_kernel(self) -> bool:
         """Tells whether the fused kernel does what the layer is asked to do."""
-        if keras.backend.backend() != "tensorflow" or self.compute_dtype != "float32":
-            return False
-        import tensorflow as tf
-
         return (
-            self.activation is keras.activations.tanh
+            tensorflow_on_cpu()
+            and self.compute_dtype == "float32"
+            and self.activation is keras.activations.tanh
             and self.recurrent_activation is keras.activations.sigmoid
             and not (self.recurrent_dropout or self.stateful or self.unroll or self.use_cudnn is True)
-            and not tf.config.list_logical_devices("GPU")
         )
 
     def _run(self, sequences, hidden, cell):

@@ -19,20 +19,24 @@ def ids_and_table(rows: int = 2, steps: int = 9) -> tuple[np.ndarray, np.ndarray
 
 def listed(ids, table, layer) -> tuple[tf.Tensor, list[tf.Tensor]]:
     """Output of a convolution over words that are listed once, and its gradients."""
-    table = tf.Variable(table)
-    with tf.GradientTape() as tape:
+
+    def convolve(table):
         words, places = DistinctWords()(ids)
-        output = layer(tf.gather(table, words), places)
-        loss = tf.reduce_sum(tf.square(tf.cast(output, tf.float32)))
-    return output, [tf.convert_to_tensor(g) for g in tape.gradient(loss, [table, *layer.trainable_weights])]
+        return layer(tf.gather(table, words), places)
+
+    return output_and_gradients(convolve, table, layer)
 
 
 def usual(ids, table, layer) -> tuple[tf.Tensor, list[tf.Tensor]]:
     """The same of Keras' own over all words."""
+    return output_and_gradients(lambda table: layer(tf.gather(table, ids)), table, layer)
+
+
+def output_and_gradients(convolve, table, layer) -> tuple[tf.Tensor, list[tf.Tensor]]:
     table = tf.Variable(table)
     with tf.GradientTape() as tape:
-        output = layer(tf.gather(table, ids))
-        loss = tf.reduce_sum(tf.square(tf.cast(output, tf.float32)))
+        output = convolve(table)
+        loss = tf.reduce_sum(tf.square(tf.cast(output, tf.float64)))
     return output, [tf.convert_to_tensor(g) for g in tape.gradient(loss, [table, *layer.trainable_weights])]
 
 
@@ -56,7 +60,7 @@ def test_words_are_listed_in_their_order():
     ids=str,
 )
 def test_it_is_a_convolution(monkeypatch, settings, pays):
-    monkeypatch.setattr(distinct_words, "pays", lambda: pays)
+    monkeypatch.setattr(distinct_words, "tensorflow_on_cpu", lambda: pays)
     ids, table = ids_and_table()
     ours, keras_own = WordConv1D(FILTERS, **settings), keras.layers.Conv1D(FILTERS, **settings)
     keras_own.build((None, None, DEPTH))
@@ -68,6 +72,19 @@ def test_it_is_a_convolution(monkeypatch, settings, pays):
     assert ours.compute_output_shape((None, DEPTH), ids.shape) == expected.shape
     for one, other in zip(gradients, expected_gradients, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+def test_in_float64_no_digits_are_lost():
+    ids, table = ids_and_table()
+    ours, keras_own = WordConv1D(FILTERS, 3, dtype="float64"), keras.layers.Conv1D(FILTERS, 3, dtype="float64")
+    keras_own.build((None, None, DEPTH))
+    ours.build((None, DEPTH), (None, None))
+    ours.set_weights(keras_own.get_weights())
+    table = table.astype(np.float64)
+    _, gradients = listed(ids, table, ours)
+    _, expected = usual(ids, table, keras_own)
+    for one, other in zip(gradients, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-10)
 
 
 def test_in_bfloat16_it_is_nearly_what_it_is_in_float32():
