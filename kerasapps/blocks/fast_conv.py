@@ -69,7 +69,7 @@ def pays(layer: keras.layers.Layer, inputs) -> bool:
     """Tells whether this way is the faster one."""
     plain = layer.data_format == "channels_last" and set(layer.dilation_rate) == {1}
     plain = plain and getattr(layer, "groups", 1) == 1  # a transposed convolution has none
-    if not plain or inputs.dtype != "bfloat16" or not tensorflow_on_cpu():
+    if not (tensorflow_on_cpu() and plain and inputs.dtype == "bfloat16"):
         return False
     if None in inputs.shape[1:] or inputs.shape[-1] * layer.filters < NARROWEST:
         return False
