@@ -44,7 +44,7 @@ def compare(
         cases: Name to implementations; the first is ours.
         rounds: How often.
         flops: Floating-point operations of a step, by case.
-        peak: Floating-point operations a second that this machine reaches in a large matrix product.
+        peak: Floating-point operations a second that this machine reaches in its best number format.
         batch: Items in a step.
 
     Returns:

@@ -8,6 +8,7 @@ python -m experiments.image_classification evaluate --run runs/NAME
 python -m experiments.image_classification predict --run runs/NAME cat.jpg dog.png
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -45,7 +46,7 @@ from experiments.image_results import (
 )
 from experiments.searching import finish_trial, options_of, search_and_report, start_search, trial_options
 from kerasapps.complexity import count_flops, measure_speed
-from kerasapps.data.images import ImageSplits, resizer
+from kerasapps.data.images import CHANNELS, ImageSplits, resizer
 from kerasapps.data.pictures import read_picture
 from kerasapps.errors import DataError, UserError
 from kerasapps.reports import Block, curves
@@ -169,15 +170,19 @@ def evaluate(*, run: Path, data: str | None = None, limit: int | None = None) ->
         raise UserError(f"--limit must be at least 1. Received: {limit}")
     model, classes = load_model(run), read_classes(run)
     settings = read_config(run)["settings"]
+    same = data is None or os.path.realpath(data) == os.path.realpath(settings["data"])
     data = data or settings["data"]
     recipe = Recipe(**{name: settings[name] for name in asdict(Recipe())})
     # The test part that the run itself was tested on, unless another number of pictures is asked for.
     options = Options(seed=settings["seed"], limit=limit or settings["limit"], smoke=settings["smoke"] and not limit)
-    splits = load_and_tell(data, recipe, options=options)
+    channels = classes["image_shape"][-1]
+    splits = load_and_tell(data, recipe, options=options, channels=channels)
     difference = other_classes(splits.class_names, classes["class_names"])
     if difference:
         raise DataError(f"{data} has other classes than the network: {difference}.")
-    if data == settings["data"] and splits.digest != classes["digest"]:
+    if splits.sizes["image_shape"][-1] != channels:
+        raise DataError(f"{data} has grey pictures, and the network was trained on coloured ones.")
+    if same and splits.digest != classes["digest"]:
         print("The pictures are not those of the training: some that are tested on here may have been trained on.")
     metrics, probabilities = evaluate_model(model, splits, flip=recipe.flip)
     print_table(class_table(probabilities, splits.test.targets["label"], splits.class_names))
@@ -229,9 +234,9 @@ def trial(*, params: dict, folder: str, epochs: int, data: str, arch: Arch, reci
     return finish_trial(run, history)
 
 
-def load_and_tell(data: str, recipe: Recipe, *, options: Options) -> ImageSplits:
+def load_and_tell(data: str, recipe: Recipe, *, options: Options, channels: int = CHANNELS) -> ImageSplits:
     """Loads pictures and prints what a person should know about them."""
-    splits = load_pictures(data, recipe, options=options)
+    splits = load_pictures(data, recipe, options=options, channels=channels)
     for note in splits.notes:
         print(note, flush=True)
     return splits
@@ -254,6 +259,10 @@ def write_classes(run: Run, splits: ImageSplits) -> None:
             )
     kept = {"class_names": splits.class_names, "stored_size": splits.stored_size, "digest": splits.digest}
     write_json(path, kept | splits.sizes)
+    if splits.skipped:
+        skipped = run.path("skipped.txt")
+        write_atomically(skipped, "".join(f"{reason}\n" for reason in splits.skipped).encode())
+        print(f"All that is skipped is listed in {skipped}.")
 
 
 def other_classes(now: Sequence[str], before: Sequence[str]) -> str:
@@ -276,8 +285,8 @@ def evaluate_model(model: "keras.Model", splits: ImageSplits, *, flip: bool) -> 
     probabilities = predict_probabilities(model, splits.test)
     metrics = classification_metrics(probabilities, labels)
     if flip:
-        both = classification_metrics(predict_probabilities(model, splits.test, flip=True), labels)
-        metrics["accuracy_flip"] = both["accuracy"]
+        both = (probabilities + predict_probabilities(model, splits.test, mirrored=True)) / 2
+        metrics["accuracy_flip"] = classification_metrics(both, labels)["accuracy"]
     return metrics, probabilities
 
 

@@ -20,7 +20,7 @@ from kerasapps.applications import (
     xception,
 )
 from kerasapps.data.augmentation import picture_augment
-from kerasapps.data.images import ImageSplits, load_images
+from kerasapps.data.images import CHANNELS, ImageSplits, load_images
 from kerasapps.errors import UserError
 from kerasapps.losses import SmoothedCrossentropy
 from kerasapps.optimizers import Adam, one_cycle
@@ -49,7 +49,6 @@ DIGITS_EPOCHS = 30
 # The embedded digits are 8 pixels wide: enlarged to the lectures' 64 they take four times as long to learn, and worse.
 DIGITS_SIZE = 32
 SUITED = {("separable", "digits"): {"padding": "same", "batch_norm": True}}
-STAGES = 3  # of the separable network, which its search space leaves as they are
 # What is not for --params: the data decide, and a name is for code.
 DECIDED = {"image_shape", "num_classes", "name"}
 
@@ -158,7 +157,9 @@ def space_of(arch: Arch, data: str, size: int) -> Space:
     def space(hp) -> dict[str, Any]:
         params = network.params | network.space(hp, **params_of(arch, data, None))
         # Of a small picture, deep stages of convolutions that are not padded leave nothing.
-        if arch == "separable" and size < separable_classifier.smallest_side(STAGES, params["depth"], "valid"):
+        if arch == "separable" and size < separable_classifier.smallest_side(
+            len(separable_classifier.FILTERS), params["depth"], "valid"
+        ):
             params["padding"] = "same"
         return params
 
@@ -219,10 +220,11 @@ def make_model(
     return model
 
 
-def load_pictures(data: str, recipe: Recipe, *, options: Options) -> ImageSplits:
-    """Loads a data set with the recipe's augmentation."""
+def load_pictures(data: str, recipe: Recipe, *, options: Options, channels: int = CHANNELS) -> ImageSplits:
+    """Loads a data set with the recipe's augmentation; `channels` are those of folders, named sets have theirs."""
     augment = picture_augment(flip=recipe.flip, shift=recipe.shift, erase=recipe.erase)
-    return load_images(data, size=recipe.size, seed=options.seed, limit=options.rows, augment=augment)
+    rows, seed = options.rows, options.seed
+    return load_images(data, size=recipe.size, seed=seed, limit=rows, augment=augment, channels=channels)
 
 
 def train_network(

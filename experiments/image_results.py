@@ -37,21 +37,21 @@ PUBLISHED: dict[str, list[tuple[str, float, str]]] = {
 }
 
 
-def predict_probabilities(model: keras.Model, split: Split, *, flip: bool = False, batch_size: int = 256) -> np.ndarray:
+def predict_probabilities(
+    model: keras.Model, split: Split, *, mirrored: bool = False, batch_size: int = 256
+) -> np.ndarray:
     """Returns the probability of each class for each row, float32 (n, classes).
 
     Args:
         model: Classifier with the output "label".
         split: Rows to classify, in their order.
-        flip: Take the mean over each picture and its mirror image.
+        mirrored: Classify the mirror images of the pictures.
         batch_size: Rows at a time.
     """
     batches = split.batches(batch_size)
-    probabilities = model.predict(batches, verbose=0)[LABEL]
-    if not flip:
-        return probabilities
-    mirrored = batches.map(lambda inputs, targets: (inputs | {IMAGE: inputs[IMAGE][:, :, ::-1]}, targets))
-    return (probabilities + model.predict(mirrored, verbose=0)[LABEL]) / 2
+    if mirrored:
+        batches = batches.map(lambda inputs, targets: (inputs | {IMAGE: inputs[IMAGE][:, :, ::-1]}, targets))
+    return model.predict(batches, verbose=0)[LABEL]
 
 
 def classification_metrics(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:

@@ -324,7 +324,7 @@ def activation_memory(painting: Painting, shape: tuple[int, int]) -> int | None:
 
 def memory_held() -> int:
     """Returns the bytes that the process holds now, on a GPU those of the GPU."""
-    if tf.config.list_physical_devices("GPU"):
+    if tf.config.get_visible_devices("GPU"):
         return tf.config.experimental.get_memory_info("GPU:0")["current"]
     if sys.platform == "darwin":
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # the most so far: there is no simple way to more

@@ -48,7 +48,7 @@ def set_devices(network: Network) -> None:
     a recurrent network gets one thread: a step is too small to share, waiting for the other thread takes longer than
     the work. Branches still run side by side.
     """
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = tf.config.get_visible_devices("GPU")
     # Too late is not wrong, only slower: whoever imports the builders may have started TensorFlow.
     with contextlib.suppress(RuntimeError):
         for gpu in gpus:
@@ -80,7 +80,7 @@ def set_precision(precision: Precision, *, network: Network) -> str:
 
 def has_bfloat16() -> bool:
     """Tells whether the GPU, or without one the processor, computes in bfloat16."""
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = tf.config.get_visible_devices("GPU")
     if gpus:
         capability = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))
         return capability >= (8, 0)
@@ -124,7 +124,7 @@ def use_xla(*, network: Network, distributed: bool) -> bool:
     XLA pays on a GPU. On the CPU it makes convolutions 2.5 times slower and recurrent loops slower too, and under a
     `tf.distribute` strategy it fails.
     """
-    return bool(tf.config.list_physical_devices("GPU")) and network != "recurrent" and not distributed
+    return bool(tf.config.get_visible_devices("GPU")) and network != "recurrent" and not distributed
 
 
 def machine() -> dict[str, str | int]:
@@ -145,14 +145,14 @@ def machine() -> dict[str, str | int]:
 
 def gpu_ids() -> list[str]:
     """Names the GPUs as CUDA_VISIBLE_DEVICES does; asking takes none of their memory."""
-    count = len(tf.config.list_physical_devices("GPU"))
+    count = len(tf.config.get_visible_devices("GPU"))
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
     return visible[:count] if len(visible) >= count and visible[0] else [str(i) for i in range(count)]
 
 
 def device_names() -> list[str]:
     """Names the devices a person would count: GPUs by model, or else the logical CPUs."""
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = tf.config.get_visible_devices("GPU")
     if gpus:
         return [str(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)) for gpu in gpus]
     return [device.name for device in tf.config.list_logical_devices("CPU")]

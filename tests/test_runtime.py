@@ -30,7 +30,7 @@ def test_xla_is_off_on_a_cpu():
 
 
 def test_xla_is_on_where_it_pays(monkeypatch):
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: ["GPU:0"])
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind=None: ["GPU:0"])
     assert runtime.use_xla(network="convolution", distributed=False)
     assert not runtime.use_xla(network="convolution", distributed=True)
     assert not runtime.use_xla(network="recurrent", distributed=False)

@@ -12,12 +12,14 @@ from kerasapps.blocks.arguments import check_image_arguments
 from kerasapps.blocks.conv import separable_block
 from kerasapps.blocks.noise import Dropout
 
+FILTERS = ((32, 64), (64, 128), (64, 128))  # of the lectures' network
+
 
 def build_separable_classifier(
     *,
     image_shape: tuple[int, int, int] = (64, 64, 3),
     num_classes: int = 10,
-    filters: Sequence[Sequence[int]] = ((32, 64), (64, 128), (64, 128)),
+    filters: Sequence[Sequence[int]] = FILTERS,
     width: float = 1.0,
     depth: int = 2,
     dense_units: int = 32,
@@ -75,7 +77,7 @@ def build_separable_classifier(
                 padding=padding,
                 batch_norm=batch_norm,
                 name=f"stage{stage}_{i}",
-            )  # (B, H, W, F)
+            )  # (B, H', W', F)
     features = layers.GlobalAveragePooling2D(name="features")(x)  # (B, F)
 
     # --- heads
@@ -94,14 +96,13 @@ def smallest_side(stages: int, depth: int, padding: str) -> int:
     return side
 
 
-def search_space(hp, **start) -> dict:
-    """Returns arguments for `build_separable_classifier`; each default equals the builder's, or what `start` gives."""
-    start = {"padding": "valid", "batch_norm": False} | start
+def search_space(hp, *, padding: str = "valid", batch_norm: bool = False) -> dict:
+    """Returns arguments for `build_separable_classifier`; each default equals the builder's, unless one is given."""
     return {
         "width": hp.Float("width", 0.5, 3.0, step=0.5, default=1.0),
         "depth": hp.Int("depth", 1, 3, default=2),
         "dense_units": hp.Int("dense_units", 32, 256, step=32, default=32),
-        "padding": hp.Choice("padding", ["valid", "same"], default=start["padding"]),
-        "batch_norm": hp.Boolean("batch_norm", default=start["batch_norm"]),
+        "padding": hp.Choice("padding", ["valid", "same"], default=padding),
+        "batch_norm": hp.Boolean("batch_norm", default=batch_norm),
         "dropout": hp.Float("dropout", 0.0, 0.5, step=0.1, default=0.0),
     }

@@ -68,12 +68,13 @@ def separable_block(
     batch_norm: bool = True,
     name: str,
 ):
-    """Convolves each channel by itself, then mixes the channels: (B, H, W, C) -> (B, H, W, filters).
+    """Convolves each channel by itself, then mixes the channels: (B, H, W, C) -> (B, H', W', filters).
 
     Reference: Chollet, "Xception: Deep Learning with Depthwise Separable Convolutions", CVPR 2017.
     """
-    # Keras counts all channels among the inputs of a depthwise filter, which sees one. From its weights, a fifth of
-    # what they should be at 32 channels, a deep network without normalisation never starts to learn.
+    # Deviation: Keras, and the lectures with it, count all channels among the inputs of a depthwise filter, which sees
+    # one. From such weights, a fifth of what they should be at 32 channels, a deep network without normalisation never
+    # starts to learn.
     one_channel = keras.initializers.VarianceScaling(float(x.shape[-1]), "fan_in", "truncated_normal")
     x = layers.SeparableConv2D(
         filters,

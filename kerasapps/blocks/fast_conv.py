@@ -12,8 +12,9 @@ import keras
 
 from kerasapps.blocks.backend import tensorflow_on_cpu
 
-# What is narrower, or larger, is no faster: benchmarks/fast_conv.py.
-NARROWEST, LARGEST = 64 * 128, 64  # channels by filters, pixels of the smaller picture
+# Fewer weights for each element of the window, or more pixels, gain nothing: benchmarks/fast_conv.py.
+FEWEST = 64 * 128  # channels by filters
+LARGEST = 64  # pixels of the smaller picture
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")
@@ -71,7 +72,7 @@ def pays(layer: keras.layers.Layer, inputs) -> bool:
     plain = plain and getattr(layer, "groups", 1) == 1  # a transposed convolution has none
     if not (tensorflow_on_cpu() and plain and inputs.dtype == "bfloat16"):
         return False
-    if None in inputs.shape[1:] or inputs.shape[-1] * layer.filters < NARROWEST:
+    if None in inputs.shape[1:] or inputs.shape[-1] * layer.filters < FEWEST:
         return False
     return min(math.prod(shape[1:3]) for shape in (inputs.shape, layer.compute_output_shape(inputs.shape))) <= LARGEST
 

@@ -8,10 +8,10 @@ import os
 import stat
 import tarfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +58,7 @@ class PictureSet:
         parts: The parts that the source itself has, at least "train".
         class_names: Class by number.
         notes: What a person should know about them, a sentence each.
+        skipped: Why each of the files that are left out as damaged cannot be read, a sentence each.
         test_share: Share of the pictures that become the test part, where it is custom.
         places: Where the pictures outside the test part lie, where a person may add some or take some away.
     """
@@ -65,6 +66,7 @@ class PictureSet:
     parts: dict[str, Pictures]
     class_names: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
     test_share: float | None = None
     places: tuple[Place, ...] = ()
 
@@ -77,24 +79,25 @@ class Surroundings:
     others: int = 0
 
 
-def read_tree(path: Path, *, size: int, memory_mib: int) -> PictureSet:
+def read_tree(path: Path, *, size: int, memory_mib: int, channels: int = CHANNELS) -> PictureSet:
     """Reads all pictures of a folder or a tar archive once, so that damaged ones are known.
 
     Args:
         path: Folder or archive.
         size: Side of the squares that the pictures are cut and scaled to.
         memory_mib: Above this size of the decoded pictures a folder is kept as names of files.
+        channels: 1 for grey, 3 for red, green and blue.
 
     Returns:
-        Pictures by part, in the order of their names; 3 channels. Notes name the files that were skipped, count those
-        whose endings are of no picture, and tell of several sizes.
+        Pictures by part, in the order of their names. Notes name the files that were skipped, count pictures outside
+        the classes and files whose endings are of no picture, and tell of several sizes.
 
     Raises:
         DataError: If there are no pictures, fewer than two classes or fewer than two pictures in one, a folder is named
-            like a part but the others are not, the classes of the parts differ, more than 5 % of the files are damaged,
-            or an archive does not fit into `memory_mib`.
+            like a part but the others are not, the classes of the parts differ, more than 5 % of the files or all of a
+            part are damaged, or an archive does not fit into `memory_mib`.
     """
-    room = memory_mib * 2**20 // (size * size * CHANNELS)  # pictures
+    room = memory_mib * 2**20 // (size * size * channels)  # pictures
     around = Surroundings()
     if path.is_dir():
         entries = list_folder(path, around)
@@ -104,36 +107,37 @@ def read_tree(path: Path, *, size: int, memory_mib: int) -> PictureSet:
     # What is in an archive twice counts once: the last one, as when it is unpacked.
     found: dict[Place, np.ndarray | bytes | DataError] = {}
     sizes: set[tuple[int, int]] = set()
-    for place, image in decode(entries, size=size, root=path, seen=sizes):
+    for place, image in decode(entries, size=size, channels=channels, root=path, seen=sizes):
         readable = not isinstance(image, DataError)
         found[place] = os.fsencode(path.joinpath(*place)) if readable and not keep else image
         if keep and len(found) > room:
             raise DataError(
                 f"{path} holds more than the {memory_mib} MiB that may be kept: unpack it, give the folder."
             )
-    if not found:
+    if not path.is_dir():
+        top = _wrapping([place for place in found if len(place) > 1])
+        found = {place[len(top) :] if len(place) > 1 else place: image for place, image in found.items()}
+        around.folders = {place[len(top) :] for place in around.folders if place[: len(top)] == top != place}
+    level = 1 if _has_parts(path, found) else 0  # at which the classes lie
+    inside = {place: image for place, image in found.items() if len(place) > level + 1 and _part(place, level)}
+    if not inside:
         raise DataError(f"{path} holds no picture in a sub-folder ({', '.join(SUFFIXES)}).")
-    problems = [str(image) for image in found.values() if isinstance(image, DataError)]
-    skipped = f"{len(problems)} of {len(found)} pictures ({len(problems) / len(found):.1%}) cannot be read"
-    if len(problems) > MAX_CORRUPT * len(found):
-        raise DataError(f"{path}: {skipped}, more than {MAX_CORRUPT:.0%}. {_some(problems)}")
-    notes = (f"{skipped} and are skipped. {_some(problems)}",) if problems else ()
+    problems = tuple(str(inside[place]) for place in sorted(inside) if isinstance(inside[place], DataError))
+    share = f"{len(problems)} of {len(inside)} pictures ({len(problems) / len(inside):.1%}) cannot be read"
+    if len(problems) > MAX_CORRUPT * len(inside):
+        raise DataError(f"{path}: {share}, more than {MAX_CORRUPT:.0%}. {_some(problems)}")
+    notes = (f"{share} and are skipped. {_some(problems)}",) if problems else ()
+    if len(found) > len(inside):
+        notes += (f"Pictures outside the folders of the classes, which are ignored: {len(found) - len(inside)}.",)
     if around.others:
         notes += (f"Files with other endings, which are ignored: {around.others}.",)
     if len(sizes) > 1:
         notes += (f"The pictures are of {len(sizes):,} sizes: of each the middle square is used, scaled to one size.",)
-    pictures = {place: image for place, image in found.items() if not isinstance(image, DataError)}
-    if not path.is_dir():
-        wrapping = _wrapping(list(found))
-        pictures = {place[len(wrapping) :]: image for place, image in pictures.items()}
-        around.folders = {
-            place[len(wrapping) :] for place in around.folders if place[: len(wrapping)] == wrapping != place
-        }
-    return _arrange(path, pictures, sorted(around.folders), notes)
+    return replace(_arrange(path, inside, level, sorted(around.folders)), notes=notes, skipped=problems)
 
 
 def list_folder(root: Path, around: Surroundings) -> list[Entry]:
-    """Returns the pictures below the sub-folders of a folder, sorted by name, and notes what lies around them.
+    """Returns the pictures in and below a folder, sorted by name, and notes what lies around them.
 
     Hidden files and folders are left out. Links to folders are followed, but no folder is visited twice.
 
@@ -150,10 +154,10 @@ def list_folder(root: Path, around: Surroundings) -> list[Entry]:
         place = Path(here).relative_to(root).parts
         inner[:] = [name for name in sorted(inner) if not name.startswith(".") and _is_new(Path(here, name), seen)]
         around.folders.update((*place, name) for name in inner)
-        for name in files if place else ():
+        for name in files:
             if _is_picture(name) and not _is_special(Path(here, name)):
                 entries.append(((*place, name), Path(here, name)))
-            around.others += not name.startswith(".") and not _is_picture(name)
+            around.others += bool(place) and not name.startswith(".") and not _is_picture(name)
     return sorted(entries)
 
 
@@ -172,11 +176,11 @@ def read_archive(path: Path, around: Surroundings) -> Iterator[Entry]:
                 continue
             folder = place if member.isdir() else place[:-1]
             around.folders.update(folder[:i] for i in range(1, len(folder) + 1))
-            if not folder or not (member.isfile() or member.issym() or member.islnk()):
+            if not place or not (member.isfile() or member.issym() or member.islnk()):
                 continue
             name = printable(path.joinpath(*place))
             if not _is_picture(place[-1]):
-                around.others += member.isfile()
+                around.others += bool(folder) and member.isfile()
             elif not member.isfile():
                 yield place, DataError(f"{name} is a link, and links in archives are not followed.")
             elif member.size > LARGEST:
@@ -204,10 +208,10 @@ def open_archive(path: Path) -> Iterator[tarfile.TarFile]:
 
 
 def decode(
-    entries: Iterable[Entry], *, size: int, root: Path, seen: set[tuple[int, int]]
+    entries: Iterable[Entry], *, size: int, channels: int, root: Path, seen: set[tuple[int, int]]
 ) -> Iterator[tuple[Place, np.ndarray | DataError]]:
-    """Yields each picture as uint8 (size, size, 3), or the error that says why it cannot be read; `seen` gets the sizes
-    that they have in the files.
+    """Yields each picture as uint8 (size, size, channels), or the error that says why it cannot be read; `seen` gets
+    the sizes that they have in the files.
     """
 
     def read(entry: Entry) -> np.ndarray | DataError:
@@ -216,7 +220,7 @@ def decode(
             return contents
         try:
             name = printable(root.joinpath(*place))
-            return read_picture(contents, size=size, channels=CHANNELS, name=name, seen=seen)
+            return read_picture(contents, size=size, channels=channels, name=name, seen=seen)
         except DataError as error:
             return error
 
@@ -242,19 +246,27 @@ def _chunks(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
 
 
 def _arrange(
-    path: Path, pictures: dict[Place, np.ndarray | bytes], folders: list[Place], notes: tuple[str, ...]
+    path: Path, pictures: dict[Place, np.ndarray | bytes | DataError], level: int, folders: list[Place]
 ) -> PictureSet:
-    """Sorts pictures into parts and classes, or raises DataError with the rule that the folder breaks."""
-    level = 1 if _has_parts(path, pictures) else 0  # at which the classes lie
+    """Sorts pictures into parts and classes, or raises DataError with the rule that the folder breaks.
+
+    Args:
+        path: The folder, for messages.
+        pictures: Those in the folders of classes, damaged ones too.
+        level: At which the classes lie.
+        folders: All folders, of which empty ones are classes without pictures.
+    """
     rows: dict[str, dict[str, list[Place]]] = {}  # part -> class -> its pictures
     for place in sorted(pictures):
-        part = PARTS.get(place[0].lower()) if level else "train"
-        if part and len(place) > level + 1:
-            rows.setdefault(part, {}).setdefault(place[level], []).append(place)
+        of_class = rows.setdefault(_part(place, level), {}).setdefault(place[level], [])
+        if not isinstance(pictures[place], DataError):
+            of_class.append(place)
     for place in folders:
-        part = PARTS.get(place[0].lower()) if level else "train"
-        if part in rows and len(place) == level + 1:
-            rows[part].setdefault(place[level], [])
+        if len(place) == level + 1 and _part(place, level) in rows:
+            rows[_part(place, level)].setdefault(place[level], [])
+    for part, classes in rows.items():
+        if not any(classes.values()):
+            raise DataError(f"{path}: none of the pictures of the {part} part can be read.")
     names = sorted(rows["train"])
     for part, classes in rows.items():
         odd = sorted(set(classes) ^ set(names))
@@ -274,29 +286,41 @@ def _arrange(
         labels = np.repeat(np.arange(len(names), dtype=np.int32), [len(classes[name]) for name in names])
         parts[part] = Pictures(np.array([pictures[place] for place in order]), labels)
         known += order if part != "test" else []
-    return PictureSet(parts, tuple(printable(name) for name in names), notes, places=tuple(known))
+    return PictureSet(parts, tuple(printable(name) for name in names), places=tuple(known))
+
+
+def _part(place: Place, level: int) -> str | None:
+    """Returns the part that a place is of, or None; where classes lie at the top there is only one."""
+    return PARTS.get(place[0].lower()) if level else "train"
 
 
 def _wrapping(places: list[Place]) -> Place:
     """Returns the folders that hold everything else, as archives usually have one."""
     depth = 0
-    while places[0][depth].lower() not in PARTS and all(
-        len(place) > depth + 2 and place[depth] == places[0][depth] for place in places
+    while (
+        places
+        and places[0][depth].lower() not in PARTS
+        and all(len(place) > depth + 2 and place[depth] == places[0][depth] for place in places)
     ):
         depth += 1
-    return places[0][:depth]
+    return places[0][:depth] if depth else ()
 
 
-def _has_parts(path: Path, places: Iterable[Place]) -> bool:
+def _has_parts(path: Path, places: Collection[Place]) -> bool:
     """Tells whether the top folders are parts; there may well be a class named "train", with pictures of its own.
 
     Raises:
         DataError: If one of them looks like a part, but they are not parts together.
     """
-    tops = {place[0] for place in places}
+    tops = {place[0] for place in places if len(place) > 1}
     flat = {place[0] for place in places if len(place) == 2}
     training = {top for top in tops if PARTS.get(top.lower()) == "train"}
-    if training and not training & flat and (len(tops) == 1 or any(top.lower() in PARTS for top in tops - training)):
+    others = {top for top in tops - training if top.lower() in PARTS}
+    if training and not training & flat and (others or len(tops) == 1):
+        return True
+    # Pictures beside the classes of a part do not make it a class, where another part has some of these classes too.
+    classes = [{place[1] for place in places if len(place) > 2 and place[0] in part} for part in (training, others)]
+    if set.intersection(*classes):
         return True
     odd = sorted(top for top in tops - flat if top.lower() in PARTS)
     if odd:

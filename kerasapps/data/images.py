@@ -24,12 +24,14 @@ class ImageSplits(Splits):
     Args:
         class_names: Class by number.
         notes: What a person should know about the data, a sentence each.
+        skipped: Why each of the files that are left out as damaged cannot be read, a sentence each.
         stored_size: Side of the squares in which pictures are kept, before they are scaled for the model.
         digest: Changes where the pictures outside a test part of their own do, in number, name or class.
     """
 
     class_names: tuple[str, ...]
     notes: tuple[str, ...]
+    skipped: tuple[str, ...]
     stored_size: int
     digest: str
 
@@ -44,6 +46,7 @@ def load_images(
     limit: int | None = None,
     augment: Augment | None = None,
     memory_mib: int = 1024,
+    channels: int = CHANNELS,
 ) -> ImageSplits:
     """Loads pictures with their classes.
 
@@ -61,13 +64,14 @@ def load_images(
         augment: Changes training batches, at the size that pictures are stored in.
         memory_mib: A folder whose decoded pictures are larger than this stays on disk and is decoded for each batch.
             What is kept takes twice its size in training: as arrays, and as the tensors that batches are made of.
+        channels: Of the pictures of a folder or archive, 1 for grey, 3 for red, green and blue; named sets have theirs.
 
     Raises:
         DataError: If the data cannot be had or read, or is too little to split.
         ValueError: If a share is not above 0 or they leave nothing, or `size` or `limit` is under 1.
     """
     _check(size=size, limit=limit, memory_mib=memory_mib, validation=validation, test=test)
-    stored = read_set(data, size=size, memory_mib=memory_mib)
+    stored = read_set(data, size=size, memory_mib=memory_mib, channels=channels)
     parts = _complete(stored.parts, validation=validation, test=stored.test_share or test, seed=seed)
     notes = stored.notes + _gaps(data, stored, parts)
     if stored.test_share:
@@ -75,7 +79,7 @@ def load_images(
     images = parts["train"].images
     on_disk = images.dtype.kind == "S"
     side = (size or FOLDER_SIZE) if on_disk else images.shape[1]
-    channels = CHANNELS if on_disk else images.shape[3]
+    channels = channels if on_disk else images.shape[3]
     read = _reader(side, channels) if on_disk else None
     prepare = resizer(side, size) if size else None
     splits = {}
@@ -89,6 +93,7 @@ def load_images(
         sizes=sizes,
         class_names=stored.class_names,
         notes=notes,
+        skipped=stored.skipped,
         stored_size=side,
         digest=_digest(stored),
     )
@@ -105,14 +110,14 @@ def _check(*, validation: float, test: float, **counts: int | None) -> None:
         )
 
 
-def read_set(data: str, *, size: int | None, memory_mib: int) -> PictureSet:
+def read_set(data: str, *, size: int | None, memory_mib: int, channels: int) -> PictureSet:
     """Reads a named set at its own size, or a folder or archive at the size asked for."""
     if data in NAMES:
         return read_named(data)
     path = Path(os.path.expanduser(data))  # `Path.expanduser` fails where there is no such person
     if not path.exists():
         raise DataError(f"{data} is neither a data set ({', '.join(NAMES)}) nor a folder or tar archive of pictures.")
-    return read_tree(path, size=size or FOLDER_SIZE, memory_mib=memory_mib)
+    return read_tree(path, size=size or FOLDER_SIZE, memory_mib=memory_mib, channels=channels)
 
 
 def _complete(parts: dict[str, Pictures], *, validation: float, test: float, seed: int) -> dict[str, Pictures]:

@@ -151,10 +151,13 @@ def _upright(image: Image.Image) -> Image.Image:
 def _flat(image: Image.Image, mode: str) -> Image.Image:
     """Returns the picture in 8 bits a channel, without transparency."""
     if image.mode.startswith("I") or image.mode == "F":
-        values = np.nan_to_num(np.asarray(image, np.float32))
+        values = np.asarray(image)
         # Pillow would clip. Floats are shares of 1 or of 255 by custom, integers 16 bits wide.
-        top = 65535.0 if image.mode != "F" else 1.0 if values.max() <= 1 else 255.0
-        image = Image.fromarray(np.clip(np.round(values * (255 / top)), 0, 255).astype(np.uint8))
+        top = 65535.0 if image.mode != "F" else 1.0 if np.nanmax(values, initial=0) <= 1 else 255.0
+        narrow = np.empty(values.shape, np.uint8)
+        for row, wide in zip(narrow, values, strict=True):  # one by one: the largest picture would take a GiB at once
+            row[:] = np.clip(np.round(np.nan_to_num(wide.astype(np.float32)) * (255 / top)), 0, 255)
+        image = Image.fromarray(narrow)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")

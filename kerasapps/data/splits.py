@@ -1,4 +1,4 @@
-"""Training, validation and test part of a data set in memory, and their batches as `tf.data`."""
+"""Training, validation and test part of a data set, and their batches as `tf.data`."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence

@@ -99,7 +99,10 @@ def test_hidden_and_other_files_are_ignored(tmp_path):
     splits = load_images(str(tmp_path), size=8)
     assert splits.class_names == ("blue", "green", "red")
     assert sum(map(len, parts(splits).values())) == 30
-    assert splits.notes == ("Files with other endings, which are ignored: 2.",)
+    assert splits.notes == (
+        "Pictures outside the folders of the classes, which are ignored: 1.",
+        "Files with other endings, which are ignored: 2.",
+    )
 
 
 def test_pictures_of_several_sizes_are_said_to_be_scaled(tmp_path):
@@ -154,6 +157,18 @@ def test_parts_by_other_names(tmp_path):
     splits = load_images(str(tmp_path), size=8)
     assert [len(split) for split in parts(splits).values()] == [27, 3, 9]
     assert splits.class_names == ("blue", "green", "red")
+
+
+@pytest.mark.parametrize("strays", [["train"], ["test"], ["train", "test"], ["train", "test", "", "extra/green"]])
+def test_pictures_beside_the_classes_of_the_parts_are_ignored(tmp_path, strays):
+    fill(tmp_path / "train", count=10)
+    fill(tmp_path / "test", count=3, first=10)
+    for folder in strays:
+        paint(tmp_path / folder / "overview.png", COLOURS["red"])
+    splits = load_images(str(tmp_path), size=8)
+    assert [len(split) for split in parts(splits).values()] == [27, 3, 9]
+    assert splits.class_names == ("blue", "green", "red")
+    assert splits.notes == (f"Pictures outside the folders of the classes, which are ignored: {len(strays)}.",)
 
 
 @pytest.mark.parametrize(
@@ -241,6 +256,40 @@ def test_more_than_one_in_twenty_damaged_files_are_too_many(tmp_path):
     assert "7 of 120 pictures (5.8%) cannot be read, more than 5%" in message
     assert message.count(".png is not a") == 5
     assert message.endswith("And 2 more.")
+
+
+def test_only_pictures_of_a_class_count_as_damaged_or_not(tmp_path):
+    fill(tmp_path / "train", count=10)
+    for number in range(10):
+        (tmp_path / "train" / "red" / f"{number:03}.png").write_bytes(b"not a picture")
+    for number in range(300):
+        paint(tmp_path / "test" / f"{number}.png", COLOURS["red"])  # without a class
+    assert "10 of 30 pictures (33.3%) cannot be read" in refused(tmp_path)
+
+
+def test_a_part_of_which_nothing_can_be_read_is_refused(tmp_path):
+    fill(tmp_path / "train", count=40)
+    fill(tmp_path / "test", count=1)
+    for name in COLOURS:
+        (tmp_path / "test" / name / "000.png").write_bytes(b"not a picture")
+    assert "none of the pictures of the test part can be read" in refused(tmp_path)
+
+
+def test_all_damaged_files_are_told_of(tmp_path):
+    fill(tmp_path, count=60)
+    for number in range(7):
+        (tmp_path / "red" / f"{number:03}.png").write_bytes(b"not a picture")
+    splits = load_images(str(tmp_path), size=8)
+    assert splits.notes[0].endswith("And 2 more.")
+    assert [f"{number:03}.png is not a" in why for number, why in enumerate(splits.skipped)] == [True] * 7
+
+
+@pytest.mark.parametrize("memory_mib", [1, 1024])
+def test_a_folder_may_be_read_in_grey(tmp_path, memory_mib):
+    splits = load_images(str(fill(tmp_path, count=20)), size=160, channels=1, memory_mib=memory_mib)
+    assert splits.sizes["image_shape"] == (160, 160, 1)
+    images, _ = collect(splits.train.batches(5))
+    assert images.shape == (42, 160, 160, 1)
 
 
 @pytest.mark.parametrize("count", [0, 1])
@@ -386,6 +435,19 @@ def test_an_archive_may_have_its_own_parts(tmp_path, arcname):
     fill(tmp_path / "data" / "test", count=3)
     splits = load_images(str(pack(tmp_path / "data", tmp_path / "a.tar.gz", arcname=arcname)), size=8)
     assert [len(split) for split in parts(splits).values()] == [12, 3, 9]
+
+
+def test_a_picture_beside_the_folder_of_an_archive_is_ignored(tmp_path):
+    fill(tmp_path / "data" / "flowers")
+    paint(tmp_path / "data" / "cover.png", COLOURS["red"])
+    splits = load_images(str(pack(tmp_path / "data", tmp_path / "a.tar")), size=8)
+    assert splits.class_names == ("blue", "green", "red")
+    assert splits.notes == ("Pictures outside the folders of the classes, which are ignored: 1.",)
+
+
+def test_an_archive_without_pictures_is_refused(tmp_path):
+    (tmp_path / "data").mkdir()
+    assert "holds no picture in a sub-folder" in refused(pack(tmp_path / "data", tmp_path / "a.tar"))
 
 
 def test_damaged_pictures_in_an_archive_are_named(tmp_path):

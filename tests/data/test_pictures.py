@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -83,6 +84,17 @@ def test_sixteen_bits_are_scaled_and_not_clipped(format):
     levels = np.array([[0, 257, 25_700, 65_535]], np.uint16)
     array = read_picture(encode(Image.fromarray(levels), format), size=None, channels=1)
     assert array[0, :, 0].tolist() == [0, 1, 100, 255]
+
+
+def test_sixteen_bits_take_little_memory():
+    side = 1000
+    contents = encode(Image.fromarray(np.zeros((side, side), np.uint16)), "PNG")
+    tracemalloc.start()
+    try:
+        read_picture(contents, size=8, channels=1)
+        assert tracemalloc.get_traced_memory()[1] < 6 * side * side
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("top", [1.0, 255.0])

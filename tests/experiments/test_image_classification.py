@@ -1,6 +1,7 @@
 """The image-classification experiment as a person runs it: commands in, run folders and answers out."""
 
 import csv
+import json
 import math
 import os
 import shutil
@@ -239,6 +240,24 @@ def test_evaluate_on_other_classes(trained, tmp_path, capsys):
     assert "has other classes than the network: blue is new." in said
 
 
+def test_evaluate_on_a_folder_of_grey_pictures(trained, tmp_path, capsys):
+    digits = load_digits()
+    for number, (image, label) in enumerate(zip(digits.images, digits.target, strict=True)):
+        (tmp_path / str(label)).mkdir(exist_ok=True)
+        Image.fromarray((image * (255 / 16)).astype(np.uint8)).save(tmp_path / str(label) / f"{number:04}.png")
+    run("evaluate", "--run", trained, "--data", tmp_path)
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert next(float(row[1]) for row in rows if row[:1] == ["accuracy"]) > 0.8
+
+
+def test_evaluate_of_a_network_for_coloured_pictures_on_grey_ones(trained, tmp_path, capsys):
+    copy = shutil.copytree(trained, tmp_path / "run")
+    classes = read(copy, "classes.json")
+    (copy / "classes.json").write_text(json.dumps(classes | {"image_shape": [28, 28, 3]}))
+    said = refused(capsys, "evaluate", "--run", copy, "--data", "digits")
+    assert said == "digits has grey pictures, and the network was trained on coloured ones."
+
+
 def test_evaluate_on_no_picture(trained, capsys):
     assert refused(capsys, "evaluate", "--run", trained, "--limit", 0) == "--limit must be at least 1. Received: 0"
 
@@ -428,6 +447,7 @@ def test_a_folder_of_ones_own_trains_and_predicts(tmp_path, monkeypatch, capsys)
     printed = capsys.readouterr().out
     assert "1 of 90 pictures (1.1%) cannot be read and are skipped." in printed
     assert "red0.png" in printed
+    assert "red0.png is damaged" in (tmp_path / "run" / "skipped.txt").read_text()
     assert "with the mirror images" in printed
     metrics = read(tmp_path / "run", "metrics.json")
     assert min(metrics["accuracy"], metrics["accuracy_flip"]) > 0.9

@@ -61,13 +61,13 @@ def left_half() -> keras.Model:
     return keras.Model({"image": image}, {"label": keras.layers.Softmax(name="label")(flat)})
 
 
-def test_flip_is_the_mean_over_a_picture_and_its_mirror_image(left_half):
+def test_pictures_and_their_mirror_images_are_classified(left_half):
     images = np.random.default_rng(0).normal(size=(5, 2, 2, 1)).astype(np.float32)
     split = Split({"image": images}, {"label": np.zeros(5, np.int32)})
     left, right = (np.exp(images[:, :, i, 0]) / np.exp(images[:, :, i, 0]).sum(1, keepdims=True) for i in (0, 1))
     np.testing.assert_allclose(results.predict_probabilities(left_half, split, batch_size=2), left, rtol=1e-5)
-    flipped = results.predict_probabilities(left_half, split, flip=True, batch_size=2)
-    np.testing.assert_allclose(flipped, (left + right) / 2, rtol=1e-5)
+    mirrored = results.predict_probabilities(left_half, split, mirrored=True, batch_size=2)
+    np.testing.assert_allclose(mirrored, right, rtol=1e-5)
 
 
 def test_metrics_by_hand():
