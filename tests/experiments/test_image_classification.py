@@ -447,7 +447,7 @@ def test_a_folder_of_ones_own_trains_and_predicts(tmp_path, monkeypatch, capsys)
     printed = capsys.readouterr().out
     assert "1 of 90 pictures (1.1%) cannot be read and are skipped." in printed
     assert "red0.png" in printed
-    assert "red0.png is damaged" in (tmp_path / "run" / "skipped.txt").read_text()
+    assert "red0.png is not a JPEG" in (tmp_path / "run" / "skipped.txt").read_text()
     assert "with the mirror images" in printed
     metrics = read(tmp_path / "run", "metrics.json")
     assert min(metrics["accuracy"], metrics["accuracy_flip"]) > 0.9
