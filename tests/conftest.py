@@ -1,5 +1,6 @@
 """Before TensorFlow starts: quiet, and two logical CPU devices, so that distribution is tested without a GPU."""
 
+import functools
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -7,9 +8,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import pytest
 
-from kerasapps import distribution
+from kerasapps import distribution, runtime
 
 distribution.split_cpu()
+# Measured once: beside other tests `--precision auto` might settle on another format from one run to the next.
+runtime.bfloat16_speedup = functools.cache(runtime.bfloat16_speedup)
 
 
 def start_afresh() -> None:
