@@ -157,9 +157,8 @@ def space_of(arch: Arch, data: str, size: int) -> Space:
     def space(hp) -> dict[str, Any]:
         params = network.params | network.space(hp, **params_of(arch, data, None))
         # Of a small picture, deep stages of convolutions that are not padded leave nothing.
-        if arch == "separable" and size < separable_classifier.smallest_side(
-            len(separable_classifier.FILTERS), params["depth"], "valid"
-        ):
+        stages = len(separable_classifier.FILTERS)
+        if arch == "separable" and size < separable_classifier.smallest_side(stages, params["depth"], "valid"):
             params["padding"] = "same"
         return params
 

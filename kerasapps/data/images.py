@@ -68,7 +68,8 @@ def load_images(
 
     Raises:
         DataError: If the data cannot be had or read, or is too little to split.
-        ValueError: If a share is not above 0 or they leave nothing, or `size` or `limit` is under 1.
+        ValueError: If a share is not above 0 or they leave nothing, `size` or `limit` is under 1, or a folder is asked
+            for with `channels` neither 1 nor 3.
     """
     _check(size=size, limit=limit, memory_mib=memory_mib, validation=validation, test=test)
     stored = read_set(data, size=size, memory_mib=memory_mib, channels=channels)
