@@ -89,14 +89,14 @@ def worker(implementation: str, steps: int) -> None:
     images = np.random.default_rng(0).uniform(-1, 1, (4 * BATCH, *SHAPE)).astype(np.float32)
     times: list[float] = []
     if implementation == "ours":
-        from kerasapps.adversarial import Gan
-        from kerasapps.adversarial_losses import Rules
         from kerasapps.data.splits import Split
+        from kerasapps.gan.losses import Rules
+        from kerasapps.gan.model import GAN
         from kerasapps.optimizers import Adam
 
         runtime.set_devices("convolution")
         precision = runtime.set_precision("auto", network="convolution")
-        model = Gan(*networks(), rules=Rules(real_labels=(0.7, 1.2), fake_labels=(0.0, 0.3), generator_steps=2))
+        model = GAN(*networks(), rules=Rules(real_labels=(0.7, 1.2), fake_labels=(0.0, 0.3), generator_steps=2))
         xla = runtime.use_xla(network="convolution", distributed=False)
         model.compile(Adam(2e-4, beta_1=0.5), Adam(2e-4, beta_1=0.5), jit_compile=xla)
         split = Split({"image": images}, {"label": np.zeros(len(images), np.int32)})

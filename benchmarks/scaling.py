@@ -41,7 +41,8 @@ from benchmarks.scaling_model import (
     spread,
 )
 from benchmarks.scaling_networks import CASES, LEAST, ROUNDS
-from kerasapps import hardware, runtime
+from kerasapps import runtime
+from kerasapps.workers import hardware
 
 HERE = Path(__file__).parent
 BANDWIDTHS = (10, 100, 400)  # Gbit/s

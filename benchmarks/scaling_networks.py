@@ -18,9 +18,12 @@ import tensorflow as tf
 from tensorflow.python.framework import op_callbacks
 
 from benchmarks.scaling_model import spread
-from experiments import gan_network, image_network, price_network, profile_network, qa_network
+from experiments.gan import network as gan_network
+from experiments.image_classification import network as image_network
+from experiments.price import network as price_network
+from experiments.profile import network as profile_network
+from experiments.qa import network as qa_network
 from kerasapps import distribution, runtime
-from kerasapps.adversarial import Gan
 from kerasapps.applications.point_gan import build_point_discriminator, build_point_generator
 from kerasapps.complexity import UNCOUNTED
 from kerasapps.data.augmentation import picture_augment
@@ -28,6 +31,7 @@ from kerasapps.data.gaussians import load_gaussians, ring
 from kerasapps.data.prices import BRANCHES
 from kerasapps.data.question_answering import load_stories
 from kerasapps.data.splits import Split
+from kerasapps.gan.model import GAN
 from kerasapps.optimizers import optimizers_of
 from kerasapps.runs import Options
 
@@ -90,7 +94,7 @@ def points_gan() -> Case:
 
     def make():
         networks = gan_network.build_networks(builders, {}, {}, usual={}, what="points")
-        return gan_network.compile_gan(Gan(*networks, rules=recipe.rules), recipe, jit_compile=False)
+        return gan_network.compile_gan(GAN(*networks, rules=recipe.rules), recipe, jit_compile=False)
 
     return Case(make, load_gaussians(ring()).train, recipe.batch_size * recipe.discriminator_steps)
 
@@ -228,7 +232,7 @@ def count_traffic(make: Callable[[], keras.Model], batch: tuple) -> dict[str, fl
         step.get_concrete_function()
     if unknown:
         step()
-    trained = [model.trained.generator, model.trained.discriminator] if isinstance(model, Gan) else []
+    trained = [model.trained.generator, model.trained.discriminator] if isinstance(model, GAN) else []
     variables = [variable for part in trained for variable in part] or model.trainable_variables
     return {"parameters": sum(math.prod(variable.shape) for variable in variables), **traffic}
 

@@ -19,8 +19,8 @@ import tyro
 import kerasapps
 from kerasapps import runtime
 from kerasapps.runs import Options, start
-from kerasapps.search import search
-from kerasapps.search_options import Trials
+from kerasapps.search.loop import search
+from kerasapps.search.options import Trials
 
 ROWS, BATCH = 2048, 64
 

@@ -208,7 +208,7 @@ def quality(size: int, steps: int) -> None:
     """Reports how long the default settings take to the loss that so many Adam steps at one size reach, if they do."""
     import keras
 
-    from experiments.style_network import Painting, prepare
+    from experiments.style_transfer.network import Painting, prepare
     from kerasapps import runtime
     from kerasapps.styling import Adam
 
@@ -231,8 +231,8 @@ def quality(size: int, steps: int) -> None:
 
 def memory(size: int, limit: str) -> None:
     """Reports the peak memory of a few steps at one size, with the checkpoint that the command writes."""
-    from experiments.style_network import Painting, prepare
-    from experiments.style_painting import paint
+    from experiments.style_transfer.network import Painting, prepare
+    from experiments.style_transfer.painting import paint
     from kerasapps.runs import Options, start
 
     painting = Painting(

@@ -4,13 +4,18 @@ import ast
 from pathlib import Path
 
 
+def experiments() -> dict[str, str]:
+    """Returns the first line of each experiment's docstring by name: every folder here that has a `__main__.py`."""
+    paths = sorted(Path(__file__).parent.glob("*/__main__.py"))
+    modules = {path.parent.name: ast.parse(path.read_text(encoding="utf-8")) for path in paths}
+    return {name: (ast.get_docstring(module) or "").partition("\n")[0] for name, module in modules.items()}
+
+
 def main() -> None:
-    """Prints a line for each experiment: every module here that can `train` or `run`."""
+    """Prints a line for each experiment."""
     print("python -m experiments.<name> --help\n")
-    for path in sorted(Path(__file__).parent.glob("[!_]*.py")):
-        module = ast.parse(path.read_text(encoding="utf-8"))
-        if any(isinstance(node, ast.FunctionDef) and node.name in ("train", "run") for node in module.body):
-            print(f"  {path.stem:<24}{(ast.get_docstring(module) or '').splitlines()[0]}")
+    for name, summary in experiments().items():
+        print(f"  {name:<24}{summary}")
 
 
 if __name__ == "__main__":

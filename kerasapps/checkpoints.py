@@ -14,10 +14,11 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from kerasapps import distribution, watchdog
+from kerasapps import distribution
 from kerasapps.errors import UserError
 from kerasapps.optimizers import optimizers_of
 from kerasapps.runs import Run, atomic_file, write_atomically
+from kerasapps.workers import watchdog
 
 AGREE_STEPS = 4  # after which several workers tell one another whether one was asked to stop
 

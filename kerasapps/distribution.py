@@ -18,8 +18,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasapps import watchdog
 from kerasapps.errors import UserError
+from kerasapps.workers import watchdog
 
 StrategyName = Literal["none", "mirrored", "multiworker"]
 
@@ -283,10 +283,14 @@ def digest(*parts: bytes) -> int:
 
 
 def code_digest() -> int:
-    """Returns a digest of this package, of the script and its neighbours, and of the versions of what computes."""
+    """Returns a digest of this package, of the script with all of its own package, and of the versions of Keras."""
     files = sorted(Path(__file__).parent.rglob("*.py"))
-    script = getattr(sys.modules["__main__"], "__file__", None)
-    files += sorted(Path(script).parent.glob("*.py")) if script else []
+    main = sys.modules["__main__"]
+    if getattr(main, "__file__", None):
+        script = Path(main.__file__)
+        # `python -m experiments.qa` computes with all of `experiments`; a lone script with what lies next to it.
+        depth = main.__spec__.name.count(".") if getattr(main, "__spec__", None) else 0
+        files += sorted(script.parents[max(0, depth - 1)].rglob("*.py") if depth else script.parent.glob("*.py"))
     return digest(*(file.read_bytes() for file in files), keras.__version__.encode(), tf.__version__.encode())
 
 

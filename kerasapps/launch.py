@@ -20,8 +20,8 @@ from typing import NoReturn
 
 import tyro
 
-from kerasapps import hardware
-from kerasapps.watchdog import LIMITS, LOST
+from kerasapps.workers import hardware
+from kerasapps.workers.watchdog import LIMITS, LOST
 
 POLL_SECONDS = 0.1
 # Time that the others have to notice by themselves why they cannot go on, and to say it.
@@ -103,7 +103,7 @@ def launch(command: Sequence[str], *, workers: int, max_restarts: int, limits: d
         command: What stands behind `python`, with the --out that a restart goes on with.
         workers: How many processes.
         max_restarts: How often all start again after one of them died.
-        limits: Seconds for "start", "step", "save" and "end"; see `kerasapps.watchdog`.
+        limits: Seconds for "start", "step", "save" and "end"; see `kerasapps.workers.watchdog`.
     """
     folder = Path(_folder_of(command))
     environment = {f"KERASAPPS_{name.upper()}_LIMIT": str(seconds) for name, seconds in limits.items()}

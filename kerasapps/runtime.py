@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from kerasapps.errors import UserError
-from kerasapps.hardware import cores
+from kerasapps.workers.hardware import cores
 
 Precision = Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
 PRECISIONS = get_args(Precision)

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import keras
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from kerasapps import distribution, watchdog
+from kerasapps import distribution
 from kerasapps.checkpoints import Checkpoints, asked_to_stop
 from kerasapps.data.splits import Splits
 from kerasapps.errors import TrainingError, UserError
 from kerasapps.optimizers import optimizers_of, scale_learning_rate
 from kerasapps.runs import Run, save_model
+from kerasapps.workers import watchdog
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Literal
 
 import keras
 
-from experiments.cli import main
+from experiments.shared.cli import main
 from kerasapps import distribution
 from kerasapps.distribution import StrategyName
 from tests import toy

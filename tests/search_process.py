@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 from kerasapps.runs import Options, start
-from kerasapps.search import Watcher, search
-from kerasapps.search_options import Trials
+from kerasapps.search.loop import Watcher, search
+from kerasapps.search.options import Trials
 from tests import trials
 
 

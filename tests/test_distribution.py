@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import yaml
 
-from experiments import cli, image_classification
+from experiments.image_classification import __main__ as image_classification
+from experiments.shared import cli
 from kerasapps import distribution
 from kerasapps.errors import UserError
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import cli
+from experiments.shared import cli
 from kerasapps import distribution
 from kerasapps.runs import write_json
 

@@ -44,7 +44,7 @@ def build_dcgan_generator(
         Uncompiled model. In: "noise" float32 (B, noise_dim), standard normal; with classes "label" int32 (B,).
         Out: "image" float32 (B, H, W, C), values -1 to 1.
 
-    Train with: `kerasapps.adversarial.Gan`.
+    Train with: `kerasapps.gan.model.GAN`.
 
     Raises:
         ValueError: If a side is no multiple of 4, a size is under 1, `num_classes` is under 2, or `dropout` is outside
@@ -110,7 +110,7 @@ def build_dcgan_discriminator(
         with `classifies`. Out: "verdict" float32 (B, 1), the log-odds of being real, without bounds; with `classifies`
         also "label" float32 (B, num_classes), scores before the softmax, and "features" float32 (B, F).
 
-    Train with: `kerasapps.adversarial.Gan`.
+    Train with: `kerasapps.gan.model.GAN`.
 
     Raises:
         ValueError: If a side is no multiple of 4, `filters` is under 1, `num_classes` is under 2 or missing where

@@ -43,7 +43,7 @@ def build_generator(
         Uncompiled model. In: "noise" float32 (B, noise_dim), standard normal; with classes "label" int32 (B,).
         Out: "image" float32 (B, H, W, C), values -1 to 1.
 
-    Train with: `kerasapps.adversarial.Gan`.
+    Train with: `kerasapps.gan.model.GAN`.
 
     Raises:
         ValueError: If a side is no multiple of 4, a size is under 1, `num_classes` is under 2, or `dropout` is outside
@@ -109,7 +109,7 @@ def build_discriminator(
         with `classifies`. Out: "verdict" float32 (B, 1), the log-odds of being real, without bounds; with `classifies`
         also "label" float32 (B, num_classes), scores before the softmax, and "features" float32 (B, units).
 
-    Train with: `kerasapps.adversarial.Gan`; by itself, binary cross-entropy from logits.
+    Train with: `kerasapps.gan.model.GAN`; by itself, binary cross-entropy from logits.
 
     Raises:
         ValueError: If a side is no multiple of 4, a size is under 1, `num_classes` is under 2 or missing where
@@ -152,7 +152,7 @@ def build_gan(*, generator: keras.Model, discriminator: keras.Model, name: str =
         Uncompiled model. In: those of the generator, "noise" float32 (B, noise_dim) and with classes "label" int32
         (B,). Out: those of the discriminator, "verdict" float32 (B, 1) and others where it classifies.
 
-    Train with: `kerasapps.adversarial.Gan`, or as `kerasapps.adversarial.train_alternately` does, never by `fit`,
+    Train with: `kerasapps.gan.model.GAN`, or as `kerasapps.gan.model.train_alternately` does, never by `fit`,
     which would train both networks towards the same end.
 
     Raises:

@@ -31,7 +31,7 @@ def build_point_generator(
     Returns:
         Uncompiled model. In: "noise" float32 (B, noise_dim), standard normal. Out: "point" float32 (B, dimensions).
 
-    Train with: `kerasapps.adversarial.Gan`.
+    Train with: `kerasapps.gan.model.GAN`.
 
     Raises:
         ValueError: If a size is under 1, or `dropout` is outside [0, 1).
@@ -70,7 +70,7 @@ def build_point_discriminator(
         Uncompiled model. In: "point" float32 (B, dimensions). Out: "verdict" float32 (B, 1), the log-odds of being
         real, without bounds.
 
-    Train with: `kerasapps.adversarial.Gan`.
+    Train with: `kerasapps.gan.model.GAN`.
 
     Raises:
         ValueError: If a size is under 1, or `dropout` is outside [0, 1).

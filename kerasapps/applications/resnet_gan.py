@@ -36,7 +36,7 @@ def build_resnet_generator(
         Uncompiled model. In: "noise" float32 (B, noise_dim), standard normal; with classes "label" int32 (B,).
         Out: "image" float32 (B, H, W, C), values -1 to 1.
 
-    Train with: `kerasapps.adversarial.Gan`.
+    Train with: `kerasapps.gan.model.GAN`.
 
     Raises:
         ValueError: If a side is no multiple of 4, a size is under 1, `num_classes` is under 2, or `dropout` is outside
@@ -90,7 +90,7 @@ def build_resnet_discriminator(
         with `classifies`. Out: "verdict" float32 (B, 1), the log-odds of being real, without bounds; with `classifies`
         also "label" float32 (B, num_classes), scores before the softmax, and "features" float32 (B, filters).
 
-    Train with: `kerasapps.adversarial.Gan`, the hinge loss.
+    Train with: `kerasapps.gan.model.GAN`, the hinge loss.
 
     Raises:
         ValueError: If a side is no multiple of 4, `filters` is under 1, `num_classes` is under 2 or missing where

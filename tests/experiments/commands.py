@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.cli import main
+from experiments.shared.cli import main
 
 
 def commands(prog: str, *functions: Callable) -> tuple[Callable, Callable]:

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import gan as experiment
-from experiments import gan_judge, gan_labels
-from experiments.gan_figures import between, grid, neighbours_figure, png
-from experiments.gan_judge import alarm
-from experiments.gan_labels import choose_labelled, with_labelled
-from experiments.gan_network import (
+from experiments.gan import __main__ as experiment
+from experiments.gan import judge as gan_judge
+from experiments.gan import labels as gan_labels
+from experiments.gan.figures import between, grid, neighbours_figure, png
+from experiments.gan.judge import alarm
+from experiments.gan.labels import choose_labelled, with_labelled
+from experiments.gan.network import (
     Recipe,
     as_pixels,
     build_pair,
@@ -25,11 +26,11 @@ from experiments.gan_network import (
     repeated,
     space_of,
 )
-from experiments.gan_points import compare_with_optimum, mode_scores
-from kerasapps.adversarial import Gan
+from experiments.gan.points import compare_with_optimum, mode_scores
 from kerasapps.applications.point_gan import build_point_discriminator, build_point_generator
 from kerasapps.data.gaussians import Mixture, ring
 from kerasapps.errors import UserError
+from kerasapps.gan.model import GAN
 from kerasapps.runs import Options, start
 from kerasapps.training import History
 from tests.experiments.commands import commands, read
@@ -182,7 +183,7 @@ def test_a_discriminator_finds_the_best_verdict():
     noise = keras.Input((2,), name="noise")
     point = keras.layers.Identity(name="point")(noise)
     generator = keras.Model({"noise": noise}, {"point": point}, name="generator")
-    gan = Gan(generator, build_point_discriminator(units=32))
+    gan = GAN(generator, build_point_discriminator(units=32))
     gan.compile(keras.optimizers.Adam(1e-3), keras.optimizers.Adam(1e-2))
     mixture = Mixture(np.array([[1.0, 0.0]]), 1.0)
     points = mixture.sample(20_000, seed=0)
@@ -200,7 +201,7 @@ def test_the_best_discriminator_against_a_generator_that_says_one_thing():
     generator = build_point_generator()
     for weight in generator.weights:
         weight.assign(0 * weight)
-    gap, maps = compare_with_optimum(Gan(generator, build_point_discriminator()), ring(), seed=0)
+    gap, maps = compare_with_optimum(GAN(generator, build_point_discriminator()), ring(), seed=0)
     assert 0 < gap["optimum_gap"] < 1
     assert np.nanmin(maps["D*"]) < 0.01
 

@@ -16,9 +16,8 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from experiments import image_classification as experiment
-from experiments import searching
-from experiments.image_network import (
+from experiments.image_classification import __main__ as experiment
+from experiments.image_classification.network import (
     NETWORKS,
     Recipe,
     load_pictures,
@@ -28,12 +27,13 @@ from experiments.image_network import (
     space_of,
     train_network,
 )
+from experiments.shared import searching
 from kerasapps.data.images import load_images, resizer
 from kerasapps.data.pictures import read_picture
 from kerasapps.runs import Options
 from kerasapps.runs import start as start_run
-from kerasapps.search_options import Trials
-from kerasapps.search_report import BASELINE, SearchResult, Trial
+from kerasapps.search.options import Trials
+from kerasapps.search.report import BASELINE, SearchResult, Trial
 from tests.experiments.commands import commands, read
 
 run, refused = commands(

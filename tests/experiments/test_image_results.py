@@ -9,8 +9,7 @@ import pytest
 import tensorflow as tf
 from sklearn.datasets import load_digits
 
-from experiments import image_figures as figures
-from experiments import image_results as results
+from experiments.image_classification import figures, results
 from kerasapps.data.splits import Split
 from kerasapps.reports import Figure
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import price as experiment
+from experiments.price import __main__ as experiment
 from kerasapps.data.garments import draw_garment
 from kerasapps.runs import load_model
 from tests.experiments.commands import commands, read

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars
 import pytest
 
-from experiments import profile as experiment
+from experiments.profile import __main__ as experiment
 from tests.experiments.commands import commands, read
 
 run, refused = commands(

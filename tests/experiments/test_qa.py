@@ -14,9 +14,10 @@ import keras
 import numpy as np
 import pytest
 
-from experiments import qa, qa_babi
-from experiments.qa_network import recipe_of, train_network
-from experiments.qa_results import evaluate_model
+from experiments.qa import __main__ as qa
+from experiments.qa import babi as qa_babi
+from experiments.qa.network import recipe_of, train_network
+from experiments.qa.results import evaluate_model
 from kerasapps import build_question_answering
 from kerasapps.data.question_answering import split_stories
 from kerasapps.data.stories import make_questions, write_stories

@@ -12,10 +12,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageCms
 
-from experiments import style_painting
-from experiments import style_transfer as experiment
-from experiments.style_features import encode, fold
-from experiments.style_network import Painting, activation_memory, memory_held, objective_of, prepare
+from experiments.style_transfer import __main__ as experiment
+from experiments.style_transfer import painting as style_painting
+from experiments.style_transfer.features import encode, fold
+from experiments.style_transfer.network import Painting, activation_memory, memory_held, objective_of, prepare
 from kerasapps import build_style_taps, build_vgg, feature_taps
 from kerasapps.applications.style_transfer import NETWORKS
 from kerasapps.blocks.style import preprocess
@@ -248,7 +248,7 @@ def test_presets_layers_and_weights(tmp_path):
 
 
 def test_a_large_picture_in_tiles(tmp_path, monkeypatch):
-    monkeypatch.setattr("experiments.style_network.activation_memory", lambda *arguments: 40_000_000)
+    monkeypatch.setattr("experiments.style_transfer.network.activation_memory", lambda *arguments: 40_000_000)
     run("run", "--size", 280, "--smallest", 280, "--steps", 2, "--out", tmp_path / "tiles")
     monkeypatch.undo()
     run("run", "--size", 280, "--smallest", 280, "--steps", 2, "--out", tmp_path / "whole")

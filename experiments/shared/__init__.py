@@ -1,0 +1,1 @@
+"""What all experiments stand on."""

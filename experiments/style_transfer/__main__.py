@@ -1,0 +1,213 @@
+"""Style transfer: the content of one picture painted in the style of others, as Gatys et al. do.
+
+python -m experiments.style_transfer run
+python -m experiments.style_transfer run --content a.jpg --style b.jpg --out c.png --size 512
+python -m experiments.style_transfer sweep --rows style_weight=1,10,100 --columns start=content,noise
+python -m experiments.style_transfer reconstruct --content a.jpg --style b.jpg
+python -m experiments.style_transfer search --max-trials 10
+python -m experiments.style_transfer train-features --data cifar10
+"""
+
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+
+import numpy as np
+
+from experiments.shared.cli import main
+from experiments.shared.params import read_params
+from experiments.style_transfer.features import train_features
+from experiments.style_transfer.network import (
+    Canvas,
+    Painting,
+    as_option,
+    check_folder,
+    objective_of,
+    painting_of,
+    prepare,
+    weights_of,
+    with_params,
+)
+from experiments.style_transfer.painting import paint
+from experiments.style_transfer.results import loss_figure, result_figure, sheet_figure, sources_figure, way_figure
+from experiments.style_transfer.search import search
+from kerasapps.data.pictures import SUFFIXES, Photo, encode_picture
+from kerasapps.errors import UserError
+from kerasapps.runs import Options, Run, start, write_atomically
+
+PNG = ".png"
+FREE = ["max_memory"]  # a painting that the memory did not do for is resumed with less
+
+
+def run(
+    *,
+    painting: Painting = Painting(),
+    params: str | None = None,
+    save_every: int | None = None,
+    options: Options = Options(),
+) -> None:
+    """Paints one picture and writes a run folder; --out may name a picture, and the folder is its name without suffix.
+
+    Args:
+        painting: What is painted, and how.
+        params: A best.json written by `search`, or JSON such as '{"style_weight": 30}'; it counts before the options.
+        save_every: Keep the picture of every so many steps under steps/.
+        options: Options that every experiment shares.
+    """
+    if save_every is not None and save_every < 1:
+        raise UserError(f"--save-every must be at least 1. Received: {save_every}")
+    painting = painting_of(with_params(painting, read_params(params)), options=options)
+    options, picture = split_out(options, side=painting.size)
+    held = start("Style transfer", asdict(painting) | {"options": options}, network="convolution", free=FREE)
+    canvas = prepare(painting, seed=options.seed)
+    outcome = paint(held, canvas, save_every=save_every)
+    if outcome.interrupted:
+        print("Interrupted: the best so far is kept; --resume goes on.")
+    suffix = picture.suffix.lower() if picture else PNG
+    data = encode_picture(replace(canvas.content, pixels=outcome.picture), suffix)
+    result = held.path(f"result{suffix}")
+    for path in (result, picture) if picture else (result,):
+        write_atomically(path, data)
+    losses = {name: outcome.best[name] for name in ("total", "content", "style", "tv")}
+    metrics = {f"{name}_loss": value for name, value in losses.items()}
+    metrics |= {"steps": outcome.rows[-1]["step"], "seconds": outcome.seconds}
+    height, width = outcome.picture.shape[:2]
+    summary = f"{name_of(painting.content)} in the style of {', '.join(map(name_of, painting.style or (None,)))}, "
+    summary += f"{width} x {height} pixels, by {painting.network} with {weights_of(painting)} weights."
+    if outcome.interrupted:
+        summary += " Interrupted: this is the best so far."
+    blocks = [sources_figure(canvas, outcome), result_figure(outcome), way_figure(outcome), loss_figure(outcome.rows)]
+    held.finish(metrics, summary=summary, headline=["total_loss", "steps", "seconds"], blocks=blocks)
+    print(f"{picture or result}\n{held.folder / 'report.html'}")
+
+
+def sweep(
+    *,
+    rows: str = "style_weight=1,10,100",
+    columns: str = "start=content,noise",
+    painting: Painting = Painting(size=256),
+    options: Options = Options(),
+) -> None:
+    """Paints one picture for each value of one option, or each two of two, and shows them on a contact sheet.
+
+    Args:
+        rows: OPTION=VALUE,VALUE,... of any option of a painting.
+        columns: The same of another.
+        painting: All other options.
+        options: Options that every experiment shares.
+    """
+    check_folder(options)
+    painting = painting_of(painting, options=options)
+    (down, values), (across, others) = read_axis(rows), read_axis(columns)
+    if down == across:
+        raise UserError(f"--rows and --columns must name two options. Received: {down} twice")
+    # All of them before the first is painted: the last one is to be refused now, if it is.
+    cells = {
+        (i, j): painting_of(replace(painting, **{down: value, across: other}), options=options)
+        for i, value in enumerate(values, start=1)
+        for j, other in enumerate(others, start=1)
+    }
+    settings = asdict(painting) | {"rows": rows, "columns": columns, "options": options}
+    held = start("Style transfer sweep", settings, network="convolution", free=FREE)
+    images, below, metrics = [], [], {}
+    for (i, j), given in cells.items():
+        name, labels = f"{i}_{j}", [show(down, values[i - 1]), show(across, others[j - 1])]
+        picture, loss = paint_part(held, f"cell_{name}", prepare(given, seed=options.seed))
+        images.append(picture)
+        below.append("\n".join([*labels, f"loss {loss:.3g}"]))
+        metrics[f"total_loss_{name}"] = loss
+        print(f"{', '.join(labels)}: loss {loss:.4g}", flush=True)
+    caption = f"{down.replace('_', ' ')} down, {across.replace('_', ' ')} across."
+    sheet = sheet_figure(images, below, columns=len(others), name="sheet", caption=caption)
+    summary = f"{len(images)} paintings that differ in {down} and {across}."
+    held.finish(metrics, summary=summary, blocks=[sheet])
+    print(held.folder / "report.html")
+
+
+def reconstruct(*, painting: Painting = Painting(size=256, colors="free"), options: Options = Options()) -> None:
+    """Paints from noise what each layer knows: of the content by itself, of the style by itself and all before it.
+
+    Args:
+        painting: The layers are its --style-layers, from the picture on; everything else but --start counts.
+        options: Options that every experiment shares.
+    """
+    check_folder(options)
+    painting = painting_of(painting, options=options)
+    held = start("Style reconstruction", asdict(painting) | {"options": options}, network="convolution", free=FREE)
+    weights = objective_of(painting).style_layers
+    names = sorted(weights)
+    base = replace(painting, start="noise")
+    images, metrics = [], {}
+    for i, name in enumerate(names, start=1):
+        style_layers = tuple(f"{layer}={weights[layer]}" for layer in names[:i])
+        jobs = {
+            "content": replace(base, content_layers=(name,), style_weight=0.0, content_weight=1.0),
+            "style": replace(base, style_layers=style_layers, style_weight=1.0, content_weight=0.0),
+        }
+        for kind, given in jobs.items():
+            picture, loss = paint_part(held, f"{kind}_{name}", prepare(given, seed=options.seed))
+            images.append(picture)
+            metrics[f"{kind}_loss_{name}"] = loss
+            print(f"{kind} {name}: loss {loss:.4g}", flush=True)
+    ordered, below = images[0::2] + images[1::2], [*names, *(f"to {name}" for name in names)]
+    caption = "From noise: above the content as one layer has it, below the style of all layers up to one."
+    sheet = sheet_figure(ordered, below, columns=len(names), name="reconstructions", caption=caption)
+    held.finish(metrics, summary="What is left of content and style, layer by layer.", blocks=[sheet])
+    print(held.folder / "report.html")
+
+
+def paint_part(held: Run, name: str, canvas: Canvas) -> tuple[np.ndarray, float]:
+    """Paints inside the folder of a larger job, and takes up what is there; returns picture and loss."""
+    part = held.part(name, asdict(canvas.painting))
+    outcome = paint(part, canvas)
+    if outcome.interrupted:
+        raise UserError(f"Interrupted. Go on with --resume --out {held.folder}: what is painted is kept.")
+    write_atomically(part.path("result.png"), encode_picture(Photo(outcome.picture), PNG))
+    return outcome.picture, outcome.best["total"]
+
+
+def split_out(options: Options, *, side: int) -> tuple[Options, Path | None]:
+    """Returns the options with a folder as --out, and the picture that it named, if it did.
+
+    Raises:
+        UserError: If there is such a picture already, or it cannot have that longer side in pixels.
+    """
+    if options.out is None or options.out.suffix.lower() not in SUFFIXES:
+        return options, None
+    encode_picture(
+        Photo(np.zeros((1, min(side, 2**16), 3))), options.out.suffix.lower()
+    )  # refuses what cannot be written
+    folder = options.out.with_suffix("")
+    if options.out.exists() and not (options.resume and (folder / "config.json").exists()):
+        raise UserError(f"{options.out} exists already. Choose another --out.")
+    return replace(options, out=folder), options.out
+
+
+def read_axis(text: str) -> tuple[str, list]:
+    """Reads OPTION=VALUE,VALUE,... into a name and values of the option's type.
+
+    Raises:
+        UserError: If there is no such option, or a value does not fit.
+    """
+    name, _, values = text.partition("=")
+    name = name.strip().lstrip("-").replace("-", "_")
+    if name not in {field.name for field in fields(Painting)}:
+        raise UserError(f"There is no option --{name.replace('_', '-')} of a painting. Received: {text}")
+    if not values:
+        raise UserError(f"An axis is OPTION=VALUE,VALUE,... Received: {text}")
+    return name, [as_option(name, value.strip()) for value in values.split(",")]
+
+
+def show(name: str, value) -> str:
+    """Returns an option as a label."""
+    value = "+".join(str(part) for part in value) if isinstance(value, tuple) else value
+    value = value.name if isinstance(value, Path) else value
+    return f"{name.replace('_', ' ')} {value:g}" if isinstance(value, float) else f"{name.replace('_', ' ')} {value}"
+
+
+def name_of(path: Path | None) -> str:
+    """Returns what to call a picture."""
+    return path.name if path else "an embedded picture"
+
+
+if __name__ == "__main__":
+    main("experiments.style_transfer", run, sweep, reconstruct, search, train_features)

@@ -1,0 +1,99 @@
+"""`train-features` of the style-transfer experiment: a compact VGG of our own for people without a connection."""
+
+import io
+from dataclasses import asdict
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from experiments.image_classification.network import Recipe, load_pictures, recipe_of, train_network
+from experiments.style_transfer.network import check_folder
+from kerasapps.applications.style_transfer import NETWORKS, Weights, convolution_shapes
+from kerasapps.blocks.conv import EPSILON
+from kerasapps.blocks.style import MEAN_BGR
+from kerasapps.errors import UserError
+from kerasapps.runs import Options, start, write_atomically, write_json
+
+NETWORK = "compact"
+
+
+def train_features(
+    *,
+    data: str = "cifar10",
+    recipe: Recipe = Recipe(epochs=30, optimizer="sgd", learning_rate=0.05, weight_decay=5e-3),
+    weights: Path = Path("compact.h5"),
+    options: Options = Options(),
+) -> None:
+    """Trains the compact network to classify pictures, and writes its convolutions for `run --network compact`.
+
+    Args:
+        data: A data set or folder of pictures with classes, as for the image classification.
+        recipe: How it is trained.
+        weights: The .h5 file to write, in half precision; a .json beside it says where it comes from.
+        options: Options that every experiment shares.
+    """
+    check_folder(options)
+    if weights.suffix != ".h5":
+        raise UserError(f"--weights must end in .h5. Received: {weights}")
+    if not weights.parent.is_dir():
+        raise UserError(f"--weights {weights} cannot be written: there is no folder {weights.parent}.")
+    if weights.exists() and not options.resume:
+        raise UserError(f"{weights} exists already. Choose another --weights.")
+    recipe = recipe_of("vgg", data, recipe, options=options)
+    settings = asdict(recipe) | {"data": data, "weights": weights, "options": options}
+    run = start("Style features", settings, network="convolution")
+    splits = load_pictures(data, recipe, options=options)
+    if splits.sizes["image_shape"][-1] != 3:
+        raise UserError(f"--data {data} is grey: features for style transfer need red, green and blue.")
+    params = {"depth": 16, "filters": NETWORKS[NETWORK][1], "dense_units": (256,), "batch_norm": True, "dropout": 0.3}
+    model, history = train_network(run, splits, arch="vgg", recipe=recipe, params=params)
+    metrics = model.evaluate(splits.test.batches(recipe.batch_size), return_dict=True, verbose=0)
+    metrics |= {"seconds": history.seconds, "epochs": len(history.rows)}
+    folded = fold(model)
+    numbers = sum(kernel.size + bias.size for kernel, bias in folded.values())
+    card = {
+        "network": f"VGG-16 at half its width, {numbers:,} numbers",
+        "data": data,
+        "accuracy": metrics["accuracy"],
+        "command": run.config["command"],
+        "precision": "float16",
+    }
+    if run.is_chief:
+        write_atomically(weights, encode(folded))
+        write_json(weights.with_suffix(".json"), card)
+    run.finish(metrics, summary=f"Features for style transfer from {data}.", headline=["accuracy", "seconds"])
+    print(f"Right on {metrics['accuracy']:.2%} of the test pictures.\n{weights}\n{run.folder / 'report.html'}")
+
+
+def fold(model) -> Weights:
+    """Returns kernels and biases that do what convolutions, their normalisation and the scaling of colours do.
+
+    The classifier takes red, green and blue divided by 127.5 less 1; style transfer blue, green and red less a mean.
+    """
+    result = {}
+    for layer in convolution_shapes(NETWORK):
+        kernel, bias = (np.asarray(value, np.float64) for value in model.get_layer(layer).get_weights())
+        gamma, beta, mean, variance = (
+            np.asarray(value, np.float64) for value in model.get_layer(layer.replace("conv", "bn")).get_weights()
+        )
+        scale = gamma / np.sqrt(variance + EPSILON)
+        kernel, bias = kernel * scale, (bias - mean) * scale + beta
+        if layer == "block1_conv1":
+            shift = np.array(MEAN_BGR) / 127.5 - 1
+            kernel = kernel[:, :, ::-1]
+            bias = bias + np.einsum("hwcf,c->f", kernel, shift)
+            kernel = kernel / 127.5
+        result[layer] = kernel, bias
+    return result
+
+
+def encode(weights: Weights) -> bytes:
+    """Returns an .h5 file in the layout of `keras.applications`, in half precision."""
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        for layer, (kernel, bias) in weights.items():
+            group = file.create_group(f"{layer}/{layer}")
+            group.create_dataset("kernel:0", data=kernel.astype(np.float16))
+            group.create_dataset("bias:0", data=bias.astype(np.float16))
+    return buffer.getvalue()

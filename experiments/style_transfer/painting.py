@@ -1,0 +1,207 @@
+"""One painting in a run folder: progress, preview, pictures on the way, checkpoint, and the best so far."""
+
+import csv
+import hashlib
+import io
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from experiments.image_classification.figures import as_bytes
+from experiments.style_transfer.network import Canvas, Painting
+from kerasapps.data.pictures import Photo, encode_picture
+from kerasapps.errors import TrainingError, UserError
+from kerasapps.runs import Run, atomic_file, write_atomically
+from kerasapps.styling import Step
+from kerasapps.styling.loop import fit_size, resize
+
+# What only keeps and shows the state may take a twentieth of the time.
+SHARE = 20
+PREVIEW_SECONDS, CHECKPOINT_SECONDS = 2.0, 30.0
+SHOWN_ON_THE_WAY = 8
+THUMBNAIL = 384  # pixels
+OUT_OF_MEMORY = "Out of memory: go on with --resume --max-memory 4GB, or begin again with a smaller --size."
+
+
+@dataclass
+class Outcome:
+    """What came of a painting.
+
+    Args:
+        picture: The best so far, 0 to 255, float32 (H, W, 3).
+        best: Step, size and losses of it.
+        rows: The same of every step.
+        way: Small pictures on the way, by step, uint8 (h, w, 3).
+        interrupted: Whether Ctrl-C ended it.
+        seconds: Time spent, that before a resume included.
+        digest: Of the files that it is painted from.
+    """
+
+    picture: np.ndarray | None = None
+    best: dict[str, float] = field(default_factory=dict)
+    rows: list[dict[str, float]] = field(default_factory=list)
+    way: dict[int, np.ndarray] = field(default_factory=dict)
+    interrupted: bool = False
+    seconds: float = 0.0
+    digest: str = ""
+
+    @property
+    def last(self) -> Mapping[str, float]:
+        """Step and size that it has come to."""
+        return self.rows[-1] if self.rows else {"step": 0, "height": 0}
+
+
+class Occasion:
+    """Does something every so many seconds, and in no more than a share of the time."""
+
+    def __init__(self, seconds: float):
+        self.seconds = seconds
+        self.next = time.perf_counter() + seconds
+
+    def __call__(self, action: Callable[[], None]) -> None:
+        """Does it if it is time."""
+        start = time.perf_counter()
+        if start >= self.next:
+            action()
+            end = time.perf_counter()
+            self.next = end + max(self.seconds, SHARE * (end - start))
+
+
+def paint(run: Run, canvas: Canvas, *, save_every: int | None = None) -> Outcome:
+    """Paints, from the checkpoint if there is one, until it is done or Ctrl-C.
+
+    Args:
+        run: The run folder.
+        canvas: What is painted.
+        save_every: Steps between pictures under steps/; by default none.
+
+    Raises:
+        TrainingError: If the loss is no longer a number, or the memory does not do; the best so far is in result.png.
+        UserError: If nothing was painted before Ctrl-C, or a run is resumed whose pictures have changed.
+    """
+    outcome, state = load(run)
+    digest = digest_of(canvas.painting)
+    if state is not None and outcome.digest != digest:
+        raise UserError(f"The pictures that {run.folder} is painted from have changed: a resumed run keeps them.")
+    outcome.digest = digest
+    started = time.perf_counter() - outcome.seconds
+    preview, checkpoint = Occasion(PREVIEW_SECONDS), Occasion(CHECKPOINT_SECONDS)
+    with _bar(canvas.total) as bar:
+        task = bar.add_task("", total=canvas.total, completed=outcome.last["step"], state="")
+        try:
+            for step in canvas.steps(resume=state):
+                before, later = outcome.last, advanced(outcome, step, canvas, seconds=time.perf_counter() - started)
+                if save_every and step.step // save_every > before["step"] // save_every:
+                    photo = replace(canvas.content, pixels=canvas.picture(step))
+                    write_atomically(run.path("steps", f"{step.step:05d}.png"), encode_picture(photo, ".png"))
+                # At once: Ctrl-C must not come between a row and the state that it belongs to.
+                outcome, state = later, step.state
+                preview(lambda step=step: write_preview(run, canvas.picture(step)))
+                checkpoint(lambda outcome=outcome, state=state: save(run, outcome, state))
+                show(bar, task, outcome.last, new_size=outcome.last["height"] != before["height"])
+        except KeyboardInterrupt:
+            outcome.interrupted = True
+        except (TrainingError, MemoryError, tf.errors.ResourceExhaustedError) as error:
+            reason = str(error) if isinstance(error, TrainingError) else OUT_OF_MEMORY
+            if outcome.picture is None:
+                raise TrainingError(reason) from None
+            write_atomically(run.path("result.png"), encode_picture(Photo(outcome.picture), ".png"))
+            save(run, outcome, state)
+            raise TrainingError(f"{reason} The best so far is in {run.folder}.") from None
+    if outcome.picture is None:
+        raise UserError("Interrupted before the first step: nothing is painted.")
+    save(run, outcome, state)
+    write_preview(run, outcome.picture)
+    return outcome
+
+
+def advanced(outcome: Outcome, step: Step, canvas: Canvas, *, seconds: float) -> Outcome:
+    """Returns what has come of a painting after one more step."""
+    height, width = step.scale
+    row = {"step": step.step, "height": height, "width": width, **step.losses}
+    best, picture, way = outcome.best, outcome.picture, outcome.way
+    if is_better(row, best):
+        best, picture = row, canvas.picture(step)
+    every = max(1, canvas.total // SHOWN_ON_THE_WAY)
+    if step.step // every > outcome.last["step"] // every or not way:
+        way = way | {step.step: thumbnail(canvas.picture(step))}
+    rows = [*outcome.rows, row]
+    return replace(outcome, picture=picture, best=best, rows=rows, way=way, seconds=seconds)
+
+
+def is_better(row: Mapping[str, float], best: Mapping[str, float]) -> bool:
+    """Tells whether a picture is larger than the best, or of its size with no larger loss."""
+    return not best or (row["height"], row["width"], -row["total"]) >= (best["height"], best["width"], -best["total"])
+
+
+def thumbnail(picture: np.ndarray) -> np.ndarray:
+    """Returns a small copy, uint8 (h, w, 3)."""
+    shape = picture.shape[:2]
+    return as_bytes(resize(picture, fit_size(shape, min(THUMBNAIL, max(shape)))).numpy())
+
+
+def write_preview(run: Run, picture: np.ndarray) -> None:
+    """Writes the picture to look at while it is painted."""
+    write_atomically(run.path("preview.png"), encode_picture(Photo(picture), ".png"))
+
+
+def save(run: Run, outcome: Outcome, state: Mapping) -> None:
+    """Writes history and checkpoint, from which `load` goes on exactly."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*outcome.rows[0]], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(outcome.rows)
+    write_atomically(run.path("history.csv"), text.getvalue())
+    told = asdict(replace(outcome, picture=None, way={})) | {"steps": list(outcome.way)}
+    with atomic_file(run.path("checkpoints", "last.npz")) as file:
+        np.savez(
+            file,
+            told=np.array(json.dumps(told)),
+            picture=outcome.picture,
+            **{f"way_{step}": small for step, small in outcome.way.items()},
+            **{f"state_{name}": np.asarray(value) for name, value in state.items()},
+        )
+
+
+def load(run: Run) -> tuple[Outcome, dict[str, np.ndarray] | None]:
+    """Reads what `save` wrote; without it, an empty outcome and no state."""
+    path = run.path("checkpoints", "last.npz")
+    if not path.exists():
+        return Outcome(), None
+    with np.load(path) as file:
+        told = json.loads(str(file["told"]))
+        way = {step: file[f"way_{step}"] for step in told.pop("steps")}
+        state = {name.removeprefix("state_"): file[name] for name in file.files if name.startswith("state_")}
+        return Outcome(**told | {"picture": file["picture"], "way": way, "interrupted": False}), state
+
+
+def digest_of(painting: Painting) -> str:
+    """Returns what changes where a picture, or a file of weights, does."""
+    digest = hashlib.blake2b(digest_size=8)
+    for path in (painting.content or "", *painting.style, *painting.masks, painting.start, painting.weights or ""):
+        if Path(path).is_file():
+            digest.update(hashlib.blake2b(Path(path).read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def show(bar: Progress, task, row: Mapping[str, float], *, new_size: bool) -> None:
+    """Moves the bar on; in a log, one line a size."""
+    losses = "  ".join(f"{name} {row[name]:.4g}" for name in ("total", "content", "style"))
+    size = f"{row['width']}x{row['height']}"
+    bar.update(task, completed=row["step"], state=f"{size}  {losses}")
+    if bar.disable and new_size:
+        print(f"step {row['step']}  {size}  {losses}", flush=True)
+
+
+def _bar(total: int) -> Progress:
+    """Returns a progress bar, silent where there is no terminal."""
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[state]}"), TimeRemainingColumn())
+    bar = Progress(TextColumn("step"), *columns)
+    bar.disable = not bar.console.is_terminal
+    return bar

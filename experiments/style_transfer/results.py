@@ -1,0 +1,66 @@
+"""What the style-transfer experiment draws: content, style and result, the way there, curves, contact sheets."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from experiments.image_classification.figures import as_bytes, picture_grid
+from experiments.style_transfer.network import Canvas
+from experiments.style_transfer.painting import Outcome, thumbnail
+from kerasapps.reports import Figure, add_axes, new_figure
+
+TERMS = ("total", "content", "style", "tv")
+SHOWN_STYLES = 3
+
+
+def result_figure(outcome: Outcome) -> Figure:
+    """Shows the result as large as the report is wide."""
+    height, width = outcome.picture.shape[:2]
+    figure = grid_of([as_bytes(outcome.picture)], [""], columns=1)
+    return Figure("result", f"The result, {width} x {height} pixels.", figure)
+
+
+def sources_figure(canvas: Canvas, outcome: Outcome) -> Figure:
+    """Shows content, styles and result side by side."""
+    styles = canvas.styles[:SHOWN_STYLES]
+    images = [thumbnail(image) for image in (canvas.content.pixels, *styles, outcome.picture)]
+    below = ["content", *["style"] * len(styles), "result"]
+    return Figure("sources", "Content, style and result.", grid_of(images, below, columns=len(images)))
+
+
+def way_figure(outcome: Outcome) -> Figure:
+    """Shows the picture on its way."""
+    below = [f"step {step}" for step in outcome.way]
+    return Figure("way", "The way there, coarse to fine.", grid_of([*outcome.way.values()], below, columns=4))
+
+
+def loss_figure(rows: Sequence[Mapping[str, float]]) -> Figure:
+    """Draws the losses over the steps; a dotted line is a new size."""
+    figure = new_figure(width=9.0)
+    steps = np.array([row["step"] for row in rows])
+    grown = [b["step"] for a, b in itertools.pairwise(rows) if b["height"] != a["height"]]
+    for i, names in enumerate((TERMS[:1], TERMS[1:]), start=1):
+        axes = add_axes(figure, 1, 2, i, xlabel="step", yscale="log", title="loss" if i == 1 else "its terms")
+        for name in names:
+            values = np.array([row[name] for row in rows])
+            if (values > 0).any():
+                axes.plot(steps, np.where(values > 0, values, np.nan), label=name)
+        for step in grown:
+            axes.axvline(step, color="#9aa1ab", linewidth=1, linestyle=":")
+        axes.legend(frameon=False)
+    caption = "Losses over evaluations; the terms are shown before their weights. A dotted line begins a larger size."
+    return Figure("losses", caption, figure)
+
+
+def sheet_figure(
+    images: Sequence[np.ndarray], below: Sequence[str], *, columns: int, name: str, caption: str
+) -> Figure:
+    """Shows pictures as a contact sheet."""
+    return Figure(name, caption, grid_of([thumbnail(image) for image in images], below, columns=columns))
+
+
+def grid_of(images: Sequence[np.ndarray], below: Sequence[str], *, columns: int):
+    """Draws a grid whose cells are as high as its highest picture, up to twice their width."""
+    aspect = max(image.shape[0] / image.shape[1] for image in images)
+    return picture_grid(images, below, columns=columns, aspect=min(aspect, 2.0))

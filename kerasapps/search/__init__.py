@@ -1,0 +1,1 @@
+"""Hyperparameter search: an oracle proposes, separate processes train, a report shows."""

@@ -1,0 +1,140 @@
+import csv
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from kerasapps.search.report import BASELINE
+from kerasapps.workers.jobs import Job, Limits, Machine, first_outcome, kill, memory_of, share
+
+ROOT = Path(__file__).parents[2]
+CALL = {"params": {}, "folder": "", "epochs": 1}
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except OSError:
+        return False
+
+
+def test_jobs_fail_alone_each_in_its_slot(tmp_path):
+    machine = Machine([{"CUDA_VISIBLE_DEVICES": str(gpu)} for gpu in (2, 3, 5, 7)])
+    jobs, spares = {}, {}
+    for function, x in (("bad", 1), ("who", 0), ("bad", 3), ("bad", 4)):
+        name = f"{function}{x}"
+        spares[name] = machine.spare
+        call = {"params": {"x": x, "word": "a"}, "folder": "", "epochs": 1}
+        # The spare process takes over the second job and the last one.
+        more = name in ("bad1", "bad3")
+        jobs[name] = machine.start(f"tests.trials:{function}_trial", call, tmp_path / name, more=more)
+    processes = {name: job.process for name, job in jobs.items()}
+    outcomes = dict(first_outcome(jobs) for _ in range(4))
+    assert outcomes["who0"].value == {"pid": processes["who0"].pid, "gpus": "3"}
+    assert processes["who0"] is spares["who0"]
+    assert processes["bad4"] is spares["bad4"]
+    assert len({process.pid for process in processes.values()}) == 4
+    assert "one is not a good number" in outcomes["bad1"].message
+    assert outcomes["bad3"].message.startswith("Out of memory.")
+    assert "Killed by signal 9" in outcomes["bad4"].message
+    assert not any(outcomes[name].completed for name in ("bad1", "bad3", "bad4"))
+    assert "one is not a good number" in (tmp_path / "bad1" / "log.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        (Limits(seconds=0.01), "Ended at its time limit of 0.000167 minutes."),
+        (Limits(memory=1e6), "Out of memory: it held more than its limit of 0.001 GB."),
+    ],
+    ids=["time", "memory"],
+)
+def test_a_job_that_breaks_a_limit_is_ended(limits, said, tmp_path):
+    job = Job("tests.trials:slow_trial", CALL | {"folder": str(tmp_path)}, tmp_path / "job", limits=limits)
+    _, outcome = first_outcome({"job": job})
+    assert outcome.message.startswith(said)
+    assert not outcome.completed
+    assert job.process.poll() == -signal.SIGKILL
+
+
+def test_children_count_and_end_with_their_job():
+    child = "import time; held = b'x' * 100_000_000; print(len(held), flush=True); time.sleep(60)"
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True, **pipes)
+    assert process.stdout.readline() == b"100000000\n"
+    assert 100e6 < memory_of(process.pid) < 300e6
+    kill(process)
+    # The pipe ends when the last process that holds it does.
+    assert process.stdout.read() == b""
+    process.stdout.close()
+
+
+def test_a_spare_process_that_died_is_not_used_and_one_that_is_left_is_ended(tmp_path):
+    machine = Machine([{}])
+    machine.spare = dead = subprocess.Popen([sys.executable, "-c", ""], stdin=subprocess.PIPE)
+    dead.wait()
+    job = machine.start("tests.trials:slow_trial", CALL, tmp_path / "job", more=True)
+    assert job.process is not dead
+    assert job.process.poll() is None
+    job.kill()
+    machine.close()
+    assert machine.spare.poll() == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    ("devices", "workers", "each"),
+    [([8], 1, 8), ([8], 3, 2), ([8], 8, 1), ([2], 5, 1), ([4, 4], 2, 4), ([4, 4], 3, 2), ([8, 2], 2, 4), ([], 2, 1)],
+)
+def test_jobs_share_the_devices_of_their_machines(devices, workers, each):
+    assert share(devices, workers) == each
+
+
+def test_jobs_end_with_their_parent(tmp_path):
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from kerasapps.workers.jobs import Job, first_outcome\n"
+        "folder = Path(sys.argv[1])\n"
+        "job = Job('tests.trials:slow_trial', {'params': {}, 'folder': str(folder), 'epochs': 1}, folder / 'job')\n"
+        "first_outcome({'job': job})"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    child = int((tmp_path / "pid").read_text())
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    while is_alive(child):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("max_trials", [6, pytest.param(12, marks=pytest.mark.slow)])
+def test_a_search_to_which_everything_happens_ends_with_the_right_table(tmp_path, max_trials):
+    command = [sys.executable, "-m", "tests.search_process", str(tmp_path / "run"), str(max_trials)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    with subprocess.Popen(command, cwd=ROOT, **pipes) as driver:
+        before = [driver.stdout.readline().strip() for _ in range(max_trials // 2)]
+        driver.send_signal(signal.SIGKILL)
+        before += driver.stdout.read().split()
+    assert driver.returncode == -signal.SIGKILL
+    after = subprocess.run([*command, "RESUME"], cwd=ROOT, check=True, **pipes).stdout.split()
+    rows = list(csv.DictReader((tmp_path / "run" / "trials.csv").open()))
+    assert [row["trial"] for row in rows] == before + after
+    baseline, *tried = sorted(rows, key=lambda row: (row["trial"] != BASELINE, int(row["x"])))
+    assert [baseline["trial"], baseline["x"], baseline["val_accuracy"]] == [BASELINE, "0", "0.0"]
+    assert [int(row["x"]) for row in tried] == list(range(max_trials))
+    for x, row in enumerate(tried):
+        assert row["val_accuracy"] == ("failed" if x in (2, 3) else str(float(x)))
+        assert bool(row["message"]) == (x in (1, 2, 3))
+    assert tried[1]["message"].startswith("First try: Killed by signal 9")
+    assert tried[2]["message"] == "Twice: Out of memory: it held more than its limit of 2 GB."
+    assert tried[3]["message"] == "Twice: The score is not a number."
+    tries = sum(len(path.read_text().split()) for path in (tmp_path / "run" / "trials").glob("*/tries.txt"))
+    # A second one of the three; at most again what ran when the driver was killed.
+    assert max_trials + 4 <= tries <= max_trials + 6
