@@ -95,9 +95,9 @@ def worker(implementation: str, steps: int) -> None:
         from kerasapps.optimizers import Adam
 
         runtime.set_devices("convolution")
-        precision = runtime.set_precision("auto", network="convolution")
+        precision = runtime.set_precision("auto", workload="convolution")
         model = GAN(*networks(), rules=Rules(real_labels=(0.7, 1.2), fake_labels=(0.0, 0.3), generator_steps=2))
-        xla = runtime.use_xla(network="convolution", distributed=False)
+        xla = runtime.use_xla(workload="convolution", distributed=False)
         model.compile(Adam(2e-4, beta_1=0.5), Adam(2e-4, beta_1=0.5), jit_compile=xla)
         split = Split({"image": images}, {"label": np.zeros(len(images), np.int32)})
         clock = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: times.append(time.perf_counter()))

@@ -147,9 +147,9 @@ def worker(implementation: str, case: dict, steps: int) -> None:
     separable = case["arch"] == "separable"
     if implementation == "ours":
         runtime.set_devices("convolution")
-        precision = runtime.set_precision("auto", network="convolution")
+        precision = runtime.set_precision("auto", workload="convolution")
         model, adam = build(case), Adam
-        compilation = {"jit_compile": runtime.use_xla(network="convolution", distributed=False)}
+        compilation = {"jit_compile": runtime.use_xla(workload="convolution", distributed=False)}
     else:
         precision = "mixed_bfloat16" if "bfloat16" in implementation else "float32"
         keras.config.set_dtype_policy(precision)

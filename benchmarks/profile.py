@@ -105,7 +105,7 @@ def worker(implementation: str, steps: int) -> None:
         model.compile("adam", losses, loss_weights=weights)
     else:
         runtime.set_devices("matmul")
-        precision = runtime.set_precision("auto", network="matmul")
+        precision = runtime.set_precision("auto", workload="matmul")
         optimizer = LazyAdam() if implementation.endswith("lazy") else Adam()
         model = compile_heads(build_profile(), optimizer, profile_heads(), loss_weights=weights)
     times = []

@@ -322,7 +322,7 @@ def worker(job: str, name: str, seconds: float) -> None:
         print(json.dumps(count(make_case())))
         return
     runtime.set_devices(kind)
-    precision = runtime.set_precision("auto", network=kind)
+    precision = runtime.set_precision("auto", workload=kind)
     print(json.dumps(measure(make_case(), seconds=seconds) | {"precision": precision}))
 
 

@@ -18,9 +18,10 @@ import tyro
 
 import kerasapps
 from kerasapps import runtime
-from kerasapps.runs import Options, start
+from kerasapps.runs import Options
 from kerasapps.search.loop import search
 from kerasapps.search.options import Trials
+from kerasapps.session import start
 
 ROWS, BATCH = 2048, 64
 

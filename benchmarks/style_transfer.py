@@ -182,7 +182,7 @@ def worker(implementation: str, size: int, steps: int) -> None:
     runtime.set_devices("convolution")
     precision = "auto" if implementation == "ours" else "float32"
     precision = "mixed_bfloat16" if "bfloat16" in implementation else precision
-    precision = runtime.set_precision(precision, network="convolution")
+    precision = runtime.set_precision(precision, workload="convolution")
     keras.utils.set_random_seed(0)
     ours = implementation.startswith("ours")
     evaluate, picture = our_loss(size) if ours else keras_loss(size, full=implementation == "lectures")
@@ -212,7 +212,7 @@ def quality(size: int, steps: int) -> None:
     from kerasapps import runtime
     from kerasapps.styling import Adam
 
-    runtime.set_precision("auto", network="convolution")
+    runtime.set_precision("auto", workload="convolution")
     keras.utils.set_random_seed(0)
     canvas = prepare(Painting(size=size), seed=0)
     found, wanted = {}, -math.inf
@@ -233,13 +233,14 @@ def memory(size: int, limit: str) -> None:
     """Reports the peak memory of a few steps at one size, with the checkpoint that the command writes."""
     from experiments.style_transfer.network import Painting, prepare
     from experiments.style_transfer.painting import paint
-    from kerasapps.runs import Options, start
+    from kerasapps.runs import Options
+    from kerasapps.session import start
 
     painting = Painting(
         size=size, smallest=size, steps=3, network="vgg16", max_memory=None if limit == "none" else limit
     )
     with TemporaryDirectory() as folder:
-        held = start("memory", {"options": Options(out=Path(folder))}, network="convolution")
+        held = start("memory", {"options": Options(out=Path(folder))}, workload="convolution")
         outcome = paint(held, prepare(painting, seed=0))
         held.close()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

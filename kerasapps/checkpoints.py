@@ -30,11 +30,12 @@ class Checkpoints(keras.callbacks.Callback):
     its steps and what the metrics had added up by then: these are all that a resume needs.
     """
 
-    def __init__(self, model: keras.Model, run: Run, *, monitor: str, patience: int | None, steps: int):
+    def __init__(self, model: keras.Model, run: Run, *, monitor: str, maximize: bool, patience: int | None, steps: int):
         super().__init__()
         self.network = model
         self.run = run
         self.monitor = monitor
+        self.maximize = maximize
         self.patience = patience
         self.steps = steps
         self.step = 0  # steps of the current epoch that were done before this process began
@@ -53,7 +54,7 @@ class Checkpoints(keras.callbacks.Callback):
         """Returns the number of the best epoch, counted from 1, the first of equals; 0 without any."""
         if not self.rows:
             return 0
-        sign = 1 if self.monitor.endswith("accuracy") else -1
+        sign = 1 if self.maximize else -1
         # What is not a number is worse than anything.
         values = [-math.inf if math.isnan(row[self.monitor]) else sign * row[self.monitor] for row in self.rows]
         return values.index(max(values)) + 1

@@ -1,11 +1,12 @@
 """Figures, and `report.html`: one file that needs nothing beside it."""
 
 import base64
+import functools
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import jinja2
 import matplotlib
@@ -25,6 +26,14 @@ STYLE = {
 }
 
 
+class Block(Protocol):
+    """A section of a report; a block with files for the folder figures/ has `files()` as well, name to bytes."""
+
+    def html(self) -> str:
+        """Returns the inside of the section."""
+        ...
+
+
 # What comes in whole numbers on an axis.
 COUNTED = {"epoch", "trial"}
 
@@ -37,20 +46,20 @@ class Figure:
     caption: str
     figure: matplotlib.figure.Figure
 
-    def png(self) -> bytes:
-        """Returns the picture as a PNG file."""
-        return self._png
-
     @cached_property
-    def _png(self) -> bytes:
+    def png(self) -> bytes:
+        """The image as a PNG file."""
         buffer = io.BytesIO()
         self.figure.savefig(buffer, format="png", dpi=160)
         return buffer.getvalue()
 
-    @property
-    def data_uri(self) -> str:
-        """The picture as an address that holds all of it."""
-        return "data:image/png;base64," + base64.b64encode(self.png()).decode()
+    def files(self) -> dict[str, bytes]:
+        """Returns the PNG file by its name."""
+        return {f"{self.name}.png": self.png}
+
+    def html(self) -> str:
+        """Returns the image with its caption."""
+        return render("image", uri=_data_uri("image/png", self.png), caption=self.caption)
 
 
 @dataclass(frozen=True)
@@ -69,12 +78,9 @@ class Animation:
     frames: Sequence[np.ndarray]
     seconds: float = 8.0
 
-    def gif(self) -> bytes:
-        """Returns the pictures as a GIF file."""
-        return self._gif
-
     @cached_property
-    def _gif(self) -> bytes:
+    def gif(self) -> bytes:
+        """The frames as a GIF file."""
         pictures = [Image.fromarray(frame[..., 0] if frame.shape[-1] == 1 else frame) for frame in self.frames]
         each = max(20, int(1000 * self.seconds / len(pictures)))  # milliseconds
         buffer = io.BytesIO()
@@ -82,10 +88,13 @@ class Animation:
         pictures[0].save(buffer, "GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0)
         return buffer.getvalue()
 
-    @property
-    def data_uri(self) -> str:
-        """The pictures as an address that holds all of them."""
-        return "data:image/gif;base64," + base64.b64encode(self.gif()).decode()
+    def files(self) -> dict[str, bytes]:
+        """Returns the GIF file by its name."""
+        return {f"{self.name}.gif": self.gif}
+
+    def html(self) -> str:
+        """Returns the animation with its caption."""
+        return render("image", uri=_data_uri("image/gif", self.gif), caption=self.caption)
 
 
 @dataclass(frozen=True)
@@ -97,6 +106,10 @@ class Table:
     rows: Sequence[Sequence[str | float | None]]
     caption: str = ""
     digits: int = 1
+
+    def html(self) -> str:
+        """Returns title, rows and caption."""
+        return render("table", table=self)
 
 
 @dataclass(frozen=True)
@@ -128,8 +141,9 @@ class Readings:
     caption: str
     readings: Sequence[Reading]
 
-
-Block = Figure | Animation | Table | Readings
+    def html(self) -> str:
+        """Returns each text with its weights and answers."""
+        return render("readings", block=self)
 
 
 def new_figure(width: float = 7.0, height: float = 3.6) -> matplotlib.figure.Figure:
@@ -188,18 +202,31 @@ def render_report(
         headline: Names of the metrics to show large.
         blocks: What to show, in order.
     """
+    sections = [block.html() for block in blocks]
+    return render("report", config=config, metrics=metrics, summary=summary, headline=headline, sections=sections)
+
+
+def render(template: str, **context: Any) -> str:
+    """Returns HTML of one of the templates next to this module; text in `context` is escaped."""
+    return _environment().get_template(f"{template}.html.j2").render(**context)
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("kerasapps", "."),
+        loader=jinja2.PackageLoader("kerasapps", "templates"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["number"] = format_number
-    environment.tests["figure"] = lambda block: isinstance(block, Figure | Animation)
-    environment.tests["table"] = lambda block: isinstance(block, Table)
-    template = environment.get_template("report.html.j2")
-    return template.render(config=config, metrics=metrics, summary=summary, headline=headline, blocks=blocks)
+    return environment
+
+
+def _data_uri(kind: str, content: bytes) -> str:
+    """Returns an address that holds all of a file."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def format_number(value: str | float | None, digits: int = 3) -> str:

@@ -1,10 +1,11 @@
 """The run folder: where an experiment writes, and what it needs to be understood, resumed and used later.
 
-config.json    every option as resolved, the command, machine and versions
+config.json    the experiment, every option as resolved, the command, machine and versions
+codec.json     what the model does not hold: vocabulary, class names, scales
 history.csv    a row an epoch
 metrics.json   name to number; there once the run is finished
 model.keras    the best model
-checkpoints/   last.npz and best.npz
+checkpoints/   the last state and the best weights
 figures/       PNG files, and GIF files of what moves
 report.html    all of it on one page
 tensorboard/   logs for TensorBoard
@@ -15,26 +16,28 @@ import fcntl
 import json
 import os
 import resource
-import shlex
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import keras
 import tensorflow as tf
 
 from kerasapps import distribution, runtime
 from kerasapps.errors import UserError
-from kerasapps.reports import Animation, Block, Figure, render_report
+from kerasapps.reports import Block, render_report
+from kerasapps.settings import Count, or_none, ranged
+
+T = TypeVar("T")
 
 # What may differ between a run and its resumption, whatever the command.
 FREE_ON_RESUME = {"out", "resume"}
-# All that is there when a run ended before its first epoch did: nothing that a new one could destroy.
-UNBEGUN = {"config.json", "vocabulary.json", "classes.json", "tensorboard", "workers"}
+# What resuming goes by. A folder without any of it can be begun anew: nothing is lost.
+RECORDS = ("metrics.json", "search.json", "checkpoints/*.npz")
 
 
 @dataclass(frozen=True)
@@ -42,56 +45,60 @@ class Options:
     """Options that every experiment shares.
 
     Args:
-        out: The run folder itself; a new one under runs/ by default.
-        seed: Decides initial weights, order and noise.
-        strategy: Share each step among devices, or among several workers as `python -m kerasapps.launch` starts them;
-            without a GPU `mirrored` tries it on two virtual CPUs.
-        precision: Number format; `auto` takes bfloat16 where it is measured to be faster here.
+        out: The run folder; a new one under runs/ by default.
+        seed: Seed of initial weights, data order and noise.
+        strategy: Share each step among devices (`mirrored`; without a GPU it splits the CPU in two to try it) or among
+            the workers that `python -m kerasapps.launch` starts (`multiworker`).
+        precision: Dtype policy; `auto` takes mixed_bfloat16 where it is measured to be faster on this machine.
         scale_lr: Multiply the learning rate by the number of devices that share a step.
-        deterministic: Add up in the same order every time on a GPU as well, at some cost of speed.
-        resume: Go on with the run in --out from its last checkpoint.
-        smoke: Shrink everything to see in seconds whether it runs.
-        limit: Use at most this many rows of each part of the data.
+        deterministic: Also sum in the same order every time on a GPU, at some cost in speed.
+        resume: Resume the run in --out from its last checkpoint.
+        smoke: Shrink everything, to see within seconds whether it runs.
+        limit: Use at most this many rows of each of training, validation and test set.
     """
 
     out: Path | None = None
-    seed: int = 0
+    seed: ranged(int, least=0, most=2**31 - 1) = 0
     strategy: distribution.StrategyName = "none"
     precision: runtime.Precision = "auto"
     scale_lr: bool = False
     deterministic: bool = False
     resume: bool = False
     smoke: bool = False
-    limit: int | None = None
+    limit: or_none(Count) = None
 
     def shrink(self, value: int, smoke_value: int) -> int:
         """Returns `value`, or with --smoke at most `smoke_value`."""
         return min(value, smoke_value) if self.smoke else value
 
+    def shrunk(self, recipe: T, **most: int) -> T:
+        """Returns a dataclass of options, with --smoke no number that `most` names larger than given there."""
+        return replace(recipe, **{name: self.shrink(getattr(recipe, name), value) for name, value in most.items()})
+
     @property
     def rows(self) -> int | None:
-        """How many rows of each part to use: --limit, or with --smoke at most 64."""
+        """How many rows of each set to use: --limit, or with --smoke at most 64."""
         return min(self.limit or 64, 64) if self.smoke else self.limit
 
 
 @dataclass
 class Run:
-    """A run folder that this process holds, and what was decided for it at the start.
+    """A run folder that this process holds, with the devices that its training runs on; `session.start` opens one.
 
-    Of several workers only the first, the chief, writes to the run folder. The others do all that it does, in a folder
-    that goes when they end, and read its checkpoints.
+    Of several workers only the first, the chief, writes to the run folder. The others do all that it does in a
+    temporary folder, and read the chief's checkpoints.
     """
 
     title: str
     folder: Path
-    chief_folder: Path  # the same, but for other workers than the chief
+    chief_folder: Path  # the same, except on workers other than the chief
     options: Options
     config: dict[str, Any]
     strategy: tf.distribute.Strategy
     jit_compile: bool
     lock: BinaryIO
-    scratch: tempfile.TemporaryDirectory | None = None  # holds `folder` of other workers than the chief
-    resumed: dict[str, Any] | None = None  # settings of the run that this one goes on with
+    scratch: tempfile.TemporaryDirectory | None = None  # holds `folder` on workers other than the chief
+    resumed: dict[str, Any] | None = None  # settings of the run that this one resumes
     started: float = field(default_factory=time.perf_counter)
 
     @property
@@ -112,26 +119,28 @@ class Run:
         return path
 
     def part(self, name: str, settings: dict[str, Any]) -> "Run":
-        """Returns a run folder inside this one, for a second network under the same options but for `settings`."""
+        """Returns a run folder inside this one, for a second network with the same options except for `settings`."""
         folder = self.path(name, "config.json").parent
         config = self.config | {"settings": self.config["settings"] | settings}
         write_json(folder / "config.json", config)
         return replace(self, folder=folder, chief_folder=self.chief_folder / name, config=config)
 
+    def save(self, model: keras.Model) -> None:
+        """Writes model.keras."""
+        save_model(model, self.path("model.keras"))
+
     def finish(
         self,
         metrics: dict[str, float],
         *,
-        model: keras.Model | None = None,
         summary: str = "",
         headline: Sequence[str] = (),
         blocks: Sequence[Block] = (),
     ) -> dict[str, float]:
-        """Writes model, figures, report and metrics; releases the folder.
+        """Writes figures, report and metrics; unlocks the folder.
 
         Args:
             metrics: Name to number, flat; `seconds` and `peak_memory_mib` of the process are added where missing.
-            model: The model to keep, where the run has one.
             summary: One or two sentences for the head of the report.
             headline: Names of the metrics to show large.
             blocks: What the report shows, in order.
@@ -143,13 +152,9 @@ class Run:
         metrics.setdefault("seconds", time.perf_counter() - self.started)
         unit = 1024**2 if sys.platform == "darwin" else 1024  # of ru_maxrss in a MiB
         metrics.setdefault("peak_memory_mib", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)
-        if model is not None:
-            save_model(model, self.path("model.keras"))
         for block in blocks:
-            if isinstance(block, Figure):
-                write_atomically(self.path("figures", f"{block.name}.png"), block.png())
-            elif isinstance(block, Animation):
-                write_atomically(self.path("figures", f"{block.name}.gif"), block.gif())
+            for name, content in getattr(block, "files", dict)().items():
+                write_atomically(self.path("figures", name), content)
         html = render_report(self.config, metrics, summary=summary, headline=headline, blocks=blocks)
         write_atomically(self.path("report.html"), html)
         # Last: a folder with metrics.json is a finished run.
@@ -158,28 +163,33 @@ class Run:
         return metrics
 
     def close(self) -> None:
-        """Lets others have the folder."""
+        """Unlocks the folder."""
         self.lock.close()
 
 
-def start(title: str, settings: dict[str, Any], *, network: runtime.Network, free: Sequence[str] = ("epochs",)) -> Run:
-    """Opens a run folder and settles devices, number format and seeds.
+@dataclass(frozen=True)
+class Claim:
+    """A run folder that is locked, before anything is known of devices; the fields are those of `Run`."""
+
+    folder: Path
+    chief_folder: Path
+    lock: BinaryIO
+    scratch: tempfile.TemporaryDirectory | None
+    before: dict[str, Any] | None  # config of the run that is resumed
+
+
+def claim(title: str, settings: dict[str, Any], *, options: Options, free: Sequence[str]) -> Claim:
+    """Makes and locks a run folder.
 
     Args:
-        title: Name of the experiment and what it does, such as "qa train"; names the folder by default.
-        settings: Every option of the command with its value, `options` among them: `locals()` of its first line.
-        network: What the network mostly does; see `runtime.set_precision`.
+        title: Names the folder where --out does not.
+        settings: Every option with its value, flat.
+        options: Those that every experiment shares.
         free: Settings that may differ when the run is resumed.
 
     Raises:
-        UserError: If the folder holds another run, is in use or cannot be written, or is resumed with other options; if
-            several workers have other options or another version of this package than the first.
+        UserError: If the folder holds another run, is in use or cannot be written, or is resumed with other options.
     """
-    settings = dict(settings)
-    options: Options = settings.pop("options")
-    settings |= asdict(options)
-    if options.limit is not None and options.limit < 1:
-        raise UserError(f"--limit must be at least 1. Received: {options.limit}")
     place = distribution.place(options.strategy)
     if options.strategy == "multiworker" and options.out is None:
         raise UserError("--strategy multiworker needs --out, a folder that all workers share.")
@@ -189,67 +199,54 @@ def start(title: str, settings: dict[str, Any], *, network: runtime.Network, fre
     if scratch:
         distribution.at_end.append(scratch.cleanup)
     folder = Path(scratch.name) if scratch else chief_folder
-    lock = _claim(folder)
+    lock = _lock(folder)
     try:
         before = _taken_up(chief_folder, settings, resume=options.resume, free={*FREE_ON_RESUME, *free})
-    except UserError:
+    except BaseException:
         lock.close()
         raise
-
-    # Threads and devices first: TensorFlow starts with the first computation and keeps both from then on.
-    runtime.set_devices(network)
-    strategy = distribution.make_strategy(options.strategy)
-    if distribution.is_multiworker(strategy):
-        distribution.check_alike(
-            strategy,
-            code_and_versions_of_Keras_and_TensorFlow=distribution.code_digest(),
-            options=distribution.digest(json.dumps(settings, default=str, sort_keys=True).encode()),
-            run_folder=distribution.digest(json.dumps(before, sort_keys=True).encode()),
-        )
-        distribution.check_keras(strategy)
-    runtime.set_seed(options.seed, deterministic=options.deterministic)
-    # A resumed run keeps the number format it began with, whatever is measured today.
-    precision = before["precision"] if before else options.precision
-    precision = runtime.set_precision(precision, network=network)
-    # Machines may measure differently; the first decides for all.
-    chosen = distribution.gather(strategy, [runtime.PRECISIONS.index(precision)])[0, 0]
-    config = {
-        "title": title,
-        "command": shlex.join(["python", *_command()]),
-        "settings": settings,
-        "precision": runtime.set_precision(runtime.PRECISIONS[chosen], network=network),
-        "replicas": strategy.num_replicas_in_sync,
-        "workers": len(place.addresses),
-        "started": time.strftime("%Y-%m-%d %H:%M:%S"),
-        "machine": runtime.machine(),
-    }
-    write_json(folder / "config.json", config)
-    jit_compile = runtime.use_xla(network=network, distributed=distribution.is_distributed(strategy))
-    resumed = before and before["settings"]
-    return Run(title, folder, chief_folder, options, config, strategy, jit_compile, lock, scratch, resumed)
+    return Claim(folder, chief_folder, lock, scratch, before)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
     """Returns the config of a run folder.
 
     Raises:
-        UserError: If `folder` is none.
+        UserError: If `folder` is none, or its config.json is damaged.
     """
-    if not (folder / "config.json").is_file():
+    path = folder / "config.json"
+    if not path.is_file():
         raise UserError(f"{folder} is not a run folder: it has no config.json.")
-    return read_json(folder / "config.json")
+    config = read_json(path)
+    if not isinstance(config, dict) or not isinstance(config.get("settings"), dict) or "precision" not in config:
+        raise UserError(f"{path} is damaged: it is not what a run writes.")
+    return config
 
 
 def load_model(folder: Path) -> keras.Model:
-    """Loads the best model of a run folder, to answer and to look inside; it is not compiled.
+    """Loads the best model of a run folder, uncompiled; nothing that it holds is executed.
 
     Raises:
-        UserError: If the run has not got that far.
+        UserError: If there is none, or it cannot be read.
     """
     read_config(folder)
-    if not (folder / "model.keras").is_file():
+    path = folder / "model.keras"
+    if not path.is_file():
         raise UserError(f"{folder} has no model.keras yet: finish the run first, with --resume --out {folder}.")
-    return keras.models.load_model(folder / "model.keras", compile=False)
+    try:
+        # Opening it tells "may not be read" from "damaged"; Keras says "File not found" for both.
+        with path.open("rb"):
+            return keras.models.load_model(path, compile=False)
+    except OSError as error:
+        reason = error.strerror or _first_line(error)
+    except Exception as error:  # Keras raises whatever the damage leads to: zip, h5py, JSON, shapes, refused classes
+        reason = _first_line(error)
+    raise UserError(f"{path} cannot be loaded as a model of this program: {reason}.")
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return lines[0].strip().rstrip(".:")[:200]
 
 
 def save_model(model: keras.Model, path: Path) -> None:
@@ -274,7 +271,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist.") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # nested thousands deep, it is no file of ours
         raise UserError(f"{path} is not valid JSON: {error}.") from error
 
 
@@ -316,7 +313,7 @@ def _umask() -> int:
     return mask
 
 
-def _claim(folder: Path) -> BinaryIO:
+def _lock(folder: Path) -> BinaryIO:
     """Makes the folder and holds its lock, which the system frees even after kill -9."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -333,19 +330,18 @@ def _claim(folder: Path) -> BinaryIO:
 
 
 def _has_begun(folder: Path, config: dict | None) -> bool:
-    """Tells whether a folder holds more than a run that ended before its first epoch.
+    """Tells whether a folder holds what a new run there would destroy.
 
     Raises:
         UserError: If it holds something that is no run.
     """
-    content = {
-        entry.name
-        for entry in folder.iterdir()
-        if not entry.name.startswith(".") and (entry.is_file() or any(entry.iterdir()))
-    }
-    if config is None and content - {"workers"}:
+    if config is not None:
+        return any(next(folder.rglob(record), None) for record in RECORDS)
+    # kerasapps.launch keeps the logs of its workers there before there is a run.
+    content = {path.name for path in folder.iterdir() if not path.name.startswith(".")} - {"workers"}
+    if content:
         raise UserError(f"{folder} is not empty and holds no run. Choose another --out.")
-    return bool(content - UNBEGUN)
+    return False
 
 
 def _taken_up(folder: Path, settings: dict[str, Any], *, resume: bool, free: set[str]) -> dict[str, Any] | None:
@@ -354,13 +350,12 @@ def _taken_up(folder: Path, settings: dict[str, Any], *, resume: bool, free: set
     Raises:
         UserError: If there is one that is not to be resumed, or not with these settings.
     """
-    config_path = folder / "config.json"
-    before = read_json(config_path) if config_path.exists() else None
+    before = read_config(folder) if (folder / "config.json").exists() else None
     if not folder.is_dir() or not _has_begun(folder, before):
         return None
     if not resume:
         state = "a finished run" if (folder / "metrics.json").exists() else "an unfinished run"
-        raise UserError(f"{folder} holds {state}. Add --resume to go on with it, or choose another --out.")
+        raise UserError(f"{folder} holds {state}. Add --resume to continue it, or choose another --out.")
     _check_same_settings(folder, before["settings"], settings, free=free)
     return before
 
@@ -372,10 +367,3 @@ def _check_same_settings(folder: Path, before: dict[str, Any], settings: dict[st
         if before.get(name) != now.get(name):
             changed = f"--{name.replace('_', '-')} {before.get(name)}, not {now.get(name)}"
             raise UserError(f"{folder} was run with {changed}: a resumed run keeps its options.")
-
-
-def _command() -> list[str]:
-    """Returns what stands behind `python` on the command line, `-m module` restored."""
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    script = ["-m", spec.name.removesuffix(".__main__")] if spec else [Path(sys.argv[0]).name]
-    return [*script, *sys.argv[1:]]

@@ -1,4 +1,4 @@
-"""What a computation runs on: devices, number format, XLA, seeds."""
+"""What a computation runs on: devices, precision, XLA, seeds."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ from kerasapps.workers.hardware import cores
 
 Precision = Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
 PRECISIONS = get_args(Precision)
-Network = Literal["convolution", "matmul", "recurrent"]
+Workload = Literal["convolution", "matmul", "recurrent"]
 
 # bfloat16 must win by this much before `auto` gives up digits for it.
 WORTHWHILE_SPEEDUP = 1.2
@@ -41,7 +41,7 @@ def set_seed(seed: int, *, deterministic: bool = False) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-def set_devices(network: Network) -> None:
+def set_devices(workload: Workload) -> None:
     """Settles GPU memory and CPU threads, as long as TensorFlow has not started.
 
     GPU memory is taken as it is needed, so that a search and its trials can share a device. On a CPU each operation of
@@ -53,11 +53,11 @@ def set_devices(network: Network) -> None:
     with contextlib.suppress(RuntimeError):
         for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, True)
-        if network == "recurrent" and not gpus:
+        if workload == "recurrent" and not gpus:
             tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
-def set_precision(precision: Precision, *, network: Network) -> str:
+def set_precision(precision: Precision, *, workload: Workload) -> str:
     """Sets Keras' dtype policy and returns its name.
 
     Weights stay float32 under the mixed policies; softmax heads, losses and Gram-like sums are float32 in every
@@ -65,14 +65,14 @@ def set_precision(precision: Precision, *, network: Network) -> str:
 
     Args:
         precision: A policy, or `auto`: bfloat16 where this machine computes in it and a short measurement of the kind
-            of work that `network` does finds it faster, else float32.
-        network: What the network mostly does. Small recurrent steps gain nothing from fewer digits.
+            of work that `workload` does finds it faster, else float32.
+        workload: What the network mostly does. Small recurrent steps gain nothing from fewer digits.
 
     Returns:
         `float32`, `mixed_bfloat16` or `mixed_float16`.
     """
     if precision == "auto":
-        faster = has_bfloat16() and bfloat16_speedup(network) > WORTHWHILE_SPEEDUP
+        faster = has_bfloat16() and bfloat16_speedup(workload) > WORTHWHILE_SPEEDUP
         precision = "mixed_bfloat16" if faster else "float32"
     keras.config.set_dtype_policy(precision)
     return precision
@@ -88,7 +88,7 @@ def has_bfloat16() -> bool:
     return bool({"avx512_bf16", "amx_bf16", "bf16"} & set(flags.split()))
 
 
-def bfloat16_speedup(network: Network) -> float:
+def bfloat16_speedup(workload: Workload) -> float:
     """Measures, in a fraction of a second, how many times faster bfloat16 is for work of one kind."""
 
     def convolution(x):
@@ -102,8 +102,8 @@ def bfloat16_speedup(network: Network) -> float:
             x = tf.tanh(x @ tf.ones((64, 64), x.dtype))
         return x
 
-    work = {"convolution": convolution, "matmul": matmul, "recurrent": recurrent}[network]
-    shape = {"convolution": (16, 32, 32, 64), "matmul": (1024, 1024), "recurrent": (128, 64)}[network]
+    work = {"convolution": convolution, "matmul": matmul, "recurrent": recurrent}[workload]
+    shape = {"convolution": (16, 32, 32, 64), "matmul": (1024, 1024), "recurrent": (128, 64)}[workload]
     compiled = tf.function(work)
     inputs = [tf.ones(shape, dtype) * 1e-3 for dtype in (tf.float32, tf.bfloat16)]
 
@@ -118,13 +118,13 @@ def bfloat16_speedup(network: Network) -> float:
     return statistics.median(seconds(inputs[0]) / seconds(inputs[1]) for _ in range(7))
 
 
-def use_xla(*, network: Network, distributed: bool) -> bool:
+def use_xla(*, workload: Workload, distributed: bool) -> bool:
     """Decides `jit_compile` for `Model.compile`.
 
     XLA pays on a GPU. On the CPU it makes convolutions 2.5 times slower and recurrent loops slower too, and under a
     `tf.distribute` strategy it fails.
     """
-    return bool(tf.config.get_visible_devices("GPU")) and network != "recurrent" and not distributed
+    return bool(tf.config.get_visible_devices("GPU")) and workload != "recurrent" and not distributed
 
 
 def machine() -> dict[str, str | int]:

@@ -13,7 +13,7 @@ from kerasapps.checkpoints import Checkpoints, asked_to_stop
 from kerasapps.data.splits import Splits
 from kerasapps.errors import TrainingError, UserError
 from kerasapps.optimizers import optimizers_of, scale_learning_rate
-from kerasapps.runs import Run, save_model
+from kerasapps.runs import Run
 from kerasapps.workers import watchdog
 
 
@@ -42,6 +42,7 @@ def fit(
     epochs: int,
     batch_size: int,
     monitor: str = "val_loss",
+    maximize: bool = False,
     patience: int | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> History:
@@ -58,8 +59,8 @@ def fit(
         run: The run folder; what it holds is taken up again.
         epochs: Passes over the training part, those before a resume included.
         batch_size: Rows in a step, over all devices.
-        monitor: Metric that decides which epoch is best; the highest where its name ends in "accuracy", else the
-            lowest.
+        monitor: Metric that decides which epoch is best.
+        maximize: Whether high values of it are good.
         patience: Stop after this many epochs without a better one; never by default.
         callbacks: Callbacks without state of their own.
 
@@ -76,7 +77,7 @@ def fit(
     if run.options.scale_lr:
         for optimizer in optimizers_of(model):
             scale_learning_rate(optimizer, run.strategy.num_replicas_in_sync)
-    keeper = Checkpoints(model, run, monitor=monitor, patience=patience, steps=steps)
+    keeper = Checkpoints(model, run, monitor=monitor, maximize=maximize, patience=patience, steps=steps)
     keeper.load()
     bar = ProgressBar(epochs, steps)
     watchers = [
@@ -113,7 +114,7 @@ def fit(
             interrupted = True
         except TrainingError:
             keeper.restore_best()
-            save_model(model, run.path("model.keras"))  # its best epoch, which is of use even if no further one is
+            run.save(model)  # its best epoch, which is of use even if no further one is
             raise
         finally:
             bar.progress.stop()  # Keras calls no callback on the way out of an exception
@@ -121,7 +122,7 @@ def fit(
         keeper.leave()
     watchdog.enter("end")
     keeper.restore_best()
-    save_model(model, run.path("model.keras"))
+    run.save(model)
     return History(keeper.rows, keeper.best_epoch(), interrupted, keeper.seconds)
 
 

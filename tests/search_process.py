@@ -3,9 +3,10 @@
 import sys
 from pathlib import Path
 
-from kerasapps.runs import Options, start
+from kerasapps.runs import Options
 from kerasapps.search.loop import Watcher, search
 from kerasapps.search.options import Trials
+from kerasapps.session import start
 from tests import trials
 
 
@@ -19,7 +20,7 @@ class Line(Watcher):
 
 def main(out: Path, max_trials: int, *, resume: bool) -> None:
     """Searches with two workers, by trials to which everything happens."""
-    run = start("toy search", {"options": Options(out=out, resume=resume, seed=1)}, network="matmul")
+    run = start("toy search", {"options": Options(out=out, resume=resume, seed=1)}, workload="matmul")
     search(
         run,
         trials.rough_trial,
@@ -28,7 +29,7 @@ def main(out: Path, max_trials: int, *, resume: bool) -> None:
         trials=Trials(tuner="grid", max_trials=max_trials, workers=2, trial_memory_gb=2),
         epochs=4,
         objective="val_accuracy",
-        direction="max",
+        maximize=True,
         watcher=Line(),
     )
 

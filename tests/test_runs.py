@@ -10,11 +10,12 @@ from PIL import Image
 from kerasapps import runs
 from kerasapps.errors import UserError
 from kerasapps.reports import Animation, Figure, Reading, Readings, Table, add_axes, new_figure
-from kerasapps.runs import Options, start, write_atomically
+from kerasapps.runs import Options, write_atomically
+from kerasapps.session import start
 
 
 def begin(folder, *, resume=False, **settings):
-    return start("toy train", {"options": Options(out=folder, resume=resume), **settings}, network="matmul")
+    return start("toy train", {"options": Options(out=folder, resume=resume), **settings}, workload="matmul")
 
 
 def figure():
@@ -127,8 +128,9 @@ def test_a_file_is_no_folder(tmp_path):
 def test_a_folder_in_use_is_refused(tmp_path):
     run = begin(tmp_path / "run")
     code = (
-        "import sys; from pathlib import Path; from kerasapps.runs import Options, start\n"
-        "try: start('t', {'options': Options(out=Path(sys.argv[1]), resume=True)}, network='matmul')\n"
+        "import sys; from pathlib import Path; from kerasapps.runs import Options\n"
+        "from kerasapps.session import start\n"
+        "try: start('t', {'options': Options(out=Path(sys.argv[1]), resume=True)}, workload='matmul')\n"
         "except Exception as error: print(error)"
     )
     command = [sys.executable, "-c", code, str(run.folder)]

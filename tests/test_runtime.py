@@ -7,7 +7,7 @@ from kerasapps.errors import UserError
 
 
 def test_a_policy_that_is_asked_for_is_set():
-    assert runtime.set_precision("mixed_bfloat16", network="convolution") == "mixed_bfloat16"
+    assert runtime.set_precision("mixed_bfloat16", workload="convolution") == "mixed_bfloat16"
     assert keras.config.dtype_policy().name == "mixed_bfloat16"
 
 
@@ -18,7 +18,7 @@ def test_a_policy_that_is_asked_for_is_set():
 def test_auto_takes_bfloat16_where_it_is_there_and_faster(monkeypatch, hardware, speedup, expected):
     monkeypatch.setattr(runtime, "has_bfloat16", lambda: hardware)
     monkeypatch.setattr(runtime, "bfloat16_speedup", lambda network: speedup)
-    assert runtime.set_precision("auto", network="matmul") == expected
+    assert runtime.set_precision("auto", workload="matmul") == expected
 
 
 def test_the_measurement_measures():
@@ -26,14 +26,14 @@ def test_the_measurement_measures():
 
 
 def test_xla_is_off_on_a_cpu():
-    assert not runtime.use_xla(network="convolution", distributed=False)
+    assert not runtime.use_xla(workload="convolution", distributed=False)
 
 
 def test_xla_is_on_where_it_pays(monkeypatch):
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind=None: ["GPU:0"])
-    assert runtime.use_xla(network="convolution", distributed=False)
-    assert not runtime.use_xla(network="convolution", distributed=True)
-    assert not runtime.use_xla(network="recurrent", distributed=False)
+    assert runtime.use_xla(workload="convolution", distributed=False)
+    assert not runtime.use_xla(workload="convolution", distributed=True)
+    assert not runtime.use_xla(workload="recurrent", distributed=False)
 
 
 def test_a_seed_repeats():

@@ -72,7 +72,7 @@ def test_the_best_weights_are_kept(tmp_path):
 
 
 def test_accuracy_is_best_where_it_is_highest(tmp_path):
-    history, _ = train_toy(tmp_path / "run", epochs=6, monitor="val_accuracy")
+    history, _ = train_toy(tmp_path / "run", epochs=6, monitor="val_accuracy", maximize=True)
     assert history.rows[history.best_epoch - 1]["val_accuracy"] == max(row["val_accuracy"] for row in history.rows)
 
 

@@ -14,7 +14,8 @@ import tensorflow as tf
 
 from kerasapps.blocks.noise import Dropout
 from kerasapps.data.splits import Split, Splits
-from kerasapps.runs import Options, Run, start
+from kerasapps.runs import Options, Run
+from kerasapps.session import start
 from kerasapps.training import History, fit
 
 
@@ -67,7 +68,7 @@ def train_toy(out: Path, *, epochs: int, resume: bool = False, callbacks=(), **a
     strategy = arguments.pop("strategy", "none")
     options = Options(out=out, resume=resume, seed=3, strategy=strategy, precision="float32")
     learning_rate = arguments.pop("learning_rate", 1e-2)
-    run = start("toy train", {"options": options, "epochs": epochs}, network="matmul")
+    run = start("toy train", {"options": options, "epochs": epochs}, workload="matmul")
     with run.strategy.scope():
         model = toy_model(learning_rate=learning_rate)
     arguments = {"monitor": "val_loss"} | arguments

@@ -39,8 +39,9 @@ from experiments.shared.searching import finish_trial, options_of, search_and_re
 from kerasapps.errors import UserError
 from kerasapps.gan.metrics import frechet_distance
 from kerasapps.gan.model import GAN
-from kerasapps.runs import Options, load_model, read_config, start, write_atomically
+from kerasapps.runs import Options, load_model, read_config, write_atomically
 from kerasapps.search.options import Trials
+from kerasapps.session import start
 
 if TYPE_CHECKING:  # loaded before `experiments.cli`, it would chatter
     from kerasapps.data.images import ImageSplits
@@ -159,7 +160,7 @@ def search(
         raise UserError("`search` is for pictures: --data must be one of them. Received: gaussians")
     space = space_of(arch)
     recipe = recipe_of(arch, data, settings.pop("recipe"), options=options)
-    run, trials = start_search("GAN search", settings | asdict(recipe), network="convolution")
+    run, trials = start_search("GAN search", settings | asdict(recipe), workload="convolution")
     splits = load_and_tell(data, recipe, options=options)
     write_classes(run, splits)
     judge = train_judge(run, data, side=splits.sizes["image_shape"][0])
@@ -252,7 +253,7 @@ def trial(
     options = options_of(folder, shared)
     recipe = recipe | {"epochs": epochs}
     settings = recipe | {"params": params, "data": data, "arch": arch, "options": options}
-    run = start("GAN trial", settings, network="convolution")
+    run = start("GAN trial", settings, workload="convolution")
     settled = Recipe(**recipe)
     splits = load_pictures(data, settled, options=options)
     watch = Watch(run, load_judge(Path(judge)), splits.validation, seed=options.seed)

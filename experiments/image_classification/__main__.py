@@ -50,8 +50,9 @@ from kerasapps.data.images import CHANNELS, ImageSplits, resizer
 from kerasapps.data.pictures import read_picture
 from kerasapps.errors import DataError, UserError
 from kerasapps.reports import Block, curves
-from kerasapps.runs import Options, Run, load_model, read_config, read_json, start, write_atomically, write_json
+from kerasapps.runs import Options, Run, load_model, read_config, read_json, write_atomically, write_json
 from kerasapps.search.options import Trials
+from kerasapps.session import start
 
 if TYPE_CHECKING:  # loaded before `experiments.cli`, it would chatter
     import keras
@@ -80,7 +81,7 @@ def train(
     """
     settings = dict(locals())
     recipe = recipe_of(arch, data, settings.pop("recipe"), options=options)
-    run = start("Image classification", settings | asdict(recipe), network="convolution")
+    run = start("Image classification", settings | asdict(recipe), workload="convolution")
     if run.resumed and run.resumed["epochs"] != recipe.epochs:
         print(
             f"The run was begun with --epochs {run.resumed['epochs']}: its learning rate goes on where it is with "
@@ -133,7 +134,7 @@ def search(
     """
     settings = dict(locals())
     recipe = recipe_of(arch, data, settings.pop("recipe"), options=options)
-    run, trials = start_search("Image classification search", settings | asdict(recipe), network="convolution")
+    run, trials = start_search("Image classification search", settings | asdict(recipe), workload="convolution")
 
     # Before the trials, which would each fail by what is wrong with the data.
     splits = load_and_tell(data, recipe, options=options)
@@ -219,7 +220,7 @@ def predict(pictures: tyro.conf.Positional[tuple[Path, ...]], /, *, run: Path, f
     probabilities = model.predict(scale(inputs) if scale else inputs, verbose=0)["label"]
     print_table(predictions_table(files, probabilities, classes["class_names"]))
     if figure:
-        write_atomically(figure, predictions_figure(files, images, probabilities, classes["class_names"]).png())
+        write_atomically(figure, predictions_figure(files, images, probabilities, classes["class_names"]).png)
         print(figure if len(files) <= PREDICTIONS else f"{figure} (the first {PREDICTIONS} of {len(files)} pictures)")
 
 
@@ -228,7 +229,7 @@ def trial(*, params: dict, folder: str, epochs: int, data: str, arch: Arch, reci
     options = options_of(folder, shared)
     recipe = recipe | {"epochs": epochs}
     settings = recipe | {"params": params, "data": data, "arch": arch, "options": options}
-    run = start("Image classification trial", settings, network="convolution")
+    run = start("Image classification trial", settings, workload="convolution")
     splits = load_pictures(data, Recipe(**recipe), options=options)
     _, history = train_network(run, splits, arch=arch, recipe=Recipe(**recipe), params=params)
     return finish_trial(run, history)

@@ -45,8 +45,9 @@ from kerasapps.data.profiles import ProfileSplits
 from kerasapps.data.splits import Split
 from kerasapps.errors import UserError
 from kerasapps.reports import Block, Table, curves
-from kerasapps.runs import Options, load_model, read_config, start
+from kerasapps.runs import Options, load_model, read_config
 from kerasapps.search.options import Trials
+from kerasapps.session import start
 
 
 def train(
@@ -70,7 +71,7 @@ def train(
     settings = dict(locals())
     recipe = recipe_of(source.data, settings.pop("recipe"), options=options)
     settings |= asdict(settings.pop("source"))
-    run = start("Profile", settings | asdict(recipe), network="matmul")
+    run = start("Profile", settings | asdict(recipe), workload="matmul")
     splits = load(source, options=options)
     for note in splits.notes:
         print(note, flush=True)
@@ -140,7 +141,7 @@ def search(
     settings = dict(locals())
     recipe = recipe_of(source.data, settings.pop("recipe"), options=options)
     settings |= asdict(settings.pop("source"))
-    run, trials = start_search("Profile search", settings | asdict(recipe), network="matmul")
+    run, trials = start_search("Profile search", settings | asdict(recipe), workload="matmul")
     splits = load(source, options=options)
     heads = splits.codec.heads
     if objective not in ("total", *heads):
@@ -228,7 +229,7 @@ def trial(*, params: dict, folder: str, epochs: int, source: dict, measured: str
     """Trains one configuration for the search, in a process of its own; the test part is not touched."""
     options = options_of(folder, shared)
     settings = {"params": params, **source, **recipe, "epochs": epochs, "options": options}
-    run = start("Profile trial", settings, network="matmul")
+    run = start("Profile trial", settings, workload="matmul")
     splits = load(Source(**source | {"labels": tuple(source["labels"])}), options=options)
     _, history = train_network(run, splits, recipe=Recipe(**recipe | {"epochs": epochs}), params=params)
     return finish_trial(run, history, objective=measured)

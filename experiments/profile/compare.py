@@ -13,7 +13,8 @@ from experiments.shared.searching import options_of, trial_options
 from kerasapps.errors import UserError
 from kerasapps.heads import Head
 from kerasapps.reports import Figure, Table, add_axes, new_figure
-from kerasapps.runs import Options, start
+from kerasapps.runs import Options
+from kerasapps.session import start
 from kerasapps.workers.jobs import run_all
 
 JOINT = "joint"
@@ -46,7 +47,7 @@ def compare(
         raise UserError(f"--shares must be in [0, 1), at least one. Received: {' '.join(map(str, shares))}")
     recipe = recipe_of(source.data, settings.pop("recipe"), options=options)
     settings |= asdict(settings.pop("source"))
-    run = start("Profile comparison", settings | asdict(recipe), network="matmul", free=["workers"])
+    run = start("Profile comparison", settings | asdict(recipe), workload="matmul", free=["workers"])
     heads = load(source, options=options).codec.heads
     calls = {}
     for seed in range(options.seed, options.seed + seeds):
@@ -84,7 +85,7 @@ def train_one(
     options = options_of(folder, shared)
     source = Source(**source | {"labels": tuple(source["labels"])})
     settings = {**asdict(source), "only": only, "params": params, **recipe, "options": options}
-    run = start("Profile network", settings, network="matmul")
+    run = start("Profile network", settings, workload="matmul")
     splits = load(source, options=options)
     model, history = train_network(run, splits, recipe=Recipe(**recipe), params=params, only=only)
     outputs = predict_heads(model, splits.test)

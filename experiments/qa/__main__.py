@@ -28,8 +28,9 @@ from experiments.shared.searching import finish_trial, options_of, search_and_re
 from kerasapps.data.babi import Question, tokenize
 from kerasapps.data.question_answering import encode, load_stories, read_story, read_test_questions
 from kerasapps.reports import Readings, curves
-from kerasapps.runs import Options, load_model, read_config, read_json, start, write_json
+from kerasapps.runs import Options, load_model, read_config, read_json, write_json
 from kerasapps.search.options import Trials
+from kerasapps.session import start
 
 ALL_TASKS = tuple(range(1, 21))
 SHOWN_STORIES = 3
@@ -66,7 +67,7 @@ def train(
     settings = dict(locals())
     given = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
     recipe = recipe_of(arch, smoke=options.smoke, **given)
-    run = start("Question answering", settings | asdict(recipe), network="recurrent")
+    run = start("Question answering", settings | asdict(recipe), workload="recurrent")
     shared = {"data": data, "tasks": tasks, "patience": patience}
     print(f"Network: {arch}", flush=True)
     first = train_and_test(run, arch, recipe, params=read_json(params) if params else {}, **shared)
@@ -128,7 +129,7 @@ def search(
         options: Options that every experiment shares.
     """
     epochs = recipe_of(arch, smoke=options.smoke, epochs=epochs).epochs
-    run, trials = start_search("Question answering search", locals(), network="recurrent")
+    run, trials = start_search("Question answering search", locals(), workload="recurrent")
 
     def test(folder: Path):
         model, vocabulary = load_model(folder), read_vocabulary(folder)
@@ -190,7 +191,7 @@ def trial(*, params: dict, folder: str, epochs: int, data: str, tasks: list[int]
     """Trains one configuration for the search, in a process of its own; the test part is not touched."""
     options = options_of(folder, shared)
     settings = {"params": params, "epochs": epochs, "data": data, "tasks": tasks, "arch": arch, "options": options}
-    run = start("Question answering trial", settings, network="recurrent")
+    run = start("Question answering trial", settings, workload="recurrent")
     splits = load_stories(data, form=form_of(arch), tasks=tasks, seed=options.seed, limit=options.limit)
     recipe = recipe_of(arch, epochs=epochs)
     _, history = train_network(run, splits, arch=arch, recipe=recipe, params=params)

@@ -12,7 +12,8 @@ from experiments.shared.cli import print_table
 from experiments.shared.params import check_positive
 from kerasapps.data.question_answering import load_stories
 from kerasapps.reports import Figure, Table, add_axes, new_figure
-from kerasapps.runs import Options, start
+from kerasapps.runs import Options
+from kerasapps.session import start
 from kerasapps.workers.jobs import run_all
 
 Mode = Literal["joint", "single"]
@@ -51,7 +52,7 @@ def babi(
     """
     settings = dict(locals())
     check_positive(seeds=seeds, workers=workers)
-    run = start("Question answering bAbI table", settings, network="recurrent", free=["workers"])
+    run = start("Question answering bAbI table", settings, workload="recurrent", free=["workers"])
     print(RULE, flush=True)
     shared = {"precision": run.config["precision"], "limit": options.rows, "strategy": options.strategy}
     shared |= {"deterministic": options.deterministic, "smoke": options.smoke}
@@ -94,7 +95,7 @@ def train_column(*, folder: str, arch: Arch, mode: Mode, seed: int, data: str, t
         run = start(
             f"question answering bAbI {arch} {name}",
             {"tasks": group, "data": data, "options": options},
-            network="recurrent",
+            workload="recurrent",
         )
         splits = load_stories(data, form=form_of(arch), tasks=group, seed=seed, limit=options.limit)
         recipe = recipe_of(arch, smoke=options.smoke)

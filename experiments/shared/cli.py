@@ -32,6 +32,7 @@ if not DEBUG:
 from kerasapps import distribution  # noqa: E402
 from kerasapps.errors import explain  # noqa: E402
 from kerasapps.reports import Table, format_number  # noqa: E402
+from kerasapps.settings import checked  # noqa: E402
 
 
 def main(prog: str, *commands: Callable, args: Sequence[str] | None = None) -> None:
@@ -44,7 +45,7 @@ def main(prog: str, *commands: Callable, args: Sequence[str] | None = None) -> N
     """
     try:
         tyro.extras.subcommand_cli_from_dict(
-            {command.__name__.replace("_", "-"): command for command in commands},
+            {command.__name__.replace("_", "-"): checked(command) for command in commands},
             prog=f"python -m {prog}",
             args=args,
             config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),

@@ -1,120 +1,205 @@
 """What `search` does in every experiment: run the trials, test the winner once, write best.json and the report."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
-from pathlib import Path
-from typing import Any, Literal
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import keras
 
 from experiments.shared.board import Board
+from experiments.shared.runs import CODEC, codec_path
+from experiments.shared.training import report, settings_for
 from kerasapps import runtime
 from kerasapps.reports import Block, curves
-from kerasapps.runs import Options, Run, start, write_json
-from kerasapps.search.loop import Space, search
+from kerasapps.runs import Run, load_model, read_json, write_json
+from kerasapps.search.loop import Space
+from kerasapps.search.loop import search as find
 from kerasapps.search.options import FREE_ON_RESUME, Trials
-from kerasapps.search.report import search_blocks
-from kerasapps.training import History
+from kerasapps.search.report import SearchResult, search_blocks
+from kerasapps.session import start
+from kerasapps.settings import call_with, from_settings
+from kerasapps.workers.jobs import address_of
 
 
-def trial_options(run: Run) -> dict[str, Any]:
-    """Returns the options that every trial shares with its search, as JSON holds them; see `options_of`."""
-    options = run.options
-    shared = {"seed": options.seed, "strategy": options.strategy, "deterministic": options.deterministic}
-    return shared | {"precision": run.config["precision"], "limit": options.rows}
-
-
-def options_of(folder: str, shared: dict[str, Any]) -> Options:
-    """Returns the options of one trial, which goes on where it was stopped."""
-    return Options(out=Path(folder), resume=True, **shared)
-
-
-def finish_trial(run: Run, history: History, *, objective: str = "accuracy") -> dict[str, float]:
-    """Writes the run folder of one trial and returns its score: the objective on the validation part, at its best."""
-    score = history.rows[history.best_epoch - 1][f"val_{objective}"]
-    run.finish({f"val_{objective}": score}, blocks=[curves(history.rows, best_epoch=history.best_epoch)])
-    return {"score": score}
-
-
-def start_search(title: str, settings: dict[str, Any], *, network: runtime.Network) -> tuple[Run, Trials]:
+def start_search(
+    title: str, settings: Mapping[str, Any], *, experiment: str, workload: runtime.Workload
+) -> tuple[Run, Trials]:
     """Opens the run folder of a search.
 
     Args:
-        title: Name of the experiment and what it does.
-        settings: Every option of the command with its value, `trials` and `options` among them.
-        network: What the network mostly does.
+        title: What is searched.
+        settings: Every option of the command, as `settings_of` gives them.
+        experiment: Name of the experiment.
+        workload: What the network mostly computes.
 
     Returns:
         The run folder, and how configurations are tried, with --smoke in mind.
     """
-    settings = dict(settings)
-    trials: Trials = settings.pop("trials")
-    run = start(title, settings | asdict(trials), network=network, free=FREE_ON_RESUME)
+    run = start(title, settings, experiment=experiment, workload=workload, free=FREE_ON_RESUME)
+    trials = from_settings(Trials, settings)
     return run, replace(trials, max_trials=run.options.shrink(trials.max_trials, 2))
 
 
 def search_and_report(
     run: Run,
-    train_trial: Callable[..., dict],
+    trials: Trials,
+    train_one: Callable[..., Any],
     space: Space,
     *,
     what: str,
-    arguments: dict[str, Any],
-    trials: Trials,
+    workload: runtime.Workload,
     epochs: int,
-    test: Callable[[Path], tuple[keras.Model, dict[str, float], list[Block]]],
+    test: Callable[[keras.Model], tuple[Mapping[str, float], Sequence[Block]]],
     objective: str = "accuracy",
-    direction: Literal["max", "min"] = "max",
+    maximize: bool = True,
     notes: Sequence[str] = (),
+    **settings: Any,
 ) -> None:
-    """Searches on the validation part and reports.
+    """Searches on the validation set and reports.
 
     Args:
         run: The run folder of the search.
-        train_trial: Trains one configuration; see `kerasapps.search.loop.search`.
+        trials: How configurations are tried.
+        train_one: Trains one network as the settings say; see `trial`.
         space: From hyperparameters to builder arguments.
         what: What is searched, for people.
-        arguments: What every trial gets.
-        trials: How configurations are tried.
-        epochs: Passes of a trial over the training part.
-        test: From the winner's folder to its model, its metrics on the test part, and what else to show. It is called
-            once: the test part is touched by nobody before.
-        objective: Metric to search by, as the test part's is called.
-        direction: Whether high or low values of it are good.
+        workload: What the network mostly computes.
+        epochs: Epochs of a trial.
+        test: From the winner to its metrics on the test set, and what else to show. It is called once: nothing touches
+            the test set before.
+        objective: Metric to search by, as training calls it.
+        maximize: Whether high values of it are good.
         notes: Sentences on the data that the summary ends with.
+        settings: What trials get beside the settings of the search.
     """
+    arguments = {
+        "train_one": address_of(train_one),
+        "settings": settings_for(run, **settings),
+        "title": run.title.removesuffix(" search"),
+        "experiment": run.config["experiment"],
+        "workload": workload,
+        "objective": objective,
+    }
+    result = find_with_board(
+        run,
+        trial,
+        space,
+        arguments=arguments,
+        trials=trials,
+        epochs=epochs,
+        objective=f"val_{objective}",
+        maximize=maximize,
+    )
+    winner = run.folder / "trials" / result.best.name
+    if codec_path(winner).exists():
+        write_json(run.path(CODEC), read_json(codec_path(winner)))
+    model = load_model(winner)
+    tested, blocks = test(model)
+    run.save(model)
+    on_test = f" On the test set: {tested[objective]:.4f}." if objective in tested else ""
+    conclude(
+        run,
+        result,
+        [*search_blocks(result), *blocks],
+        metrics=tested,
+        headline=(objective,),
+        summary=" ".join(
+            [
+                f"{len(result.trials)} configurations of {what} by {trials.tuner} search. The best was chosen by its "
+                f"{objective.replace('_', ' ')} on the validation set; the test set was used once, by the winner.",
+                *notes,
+            ]
+        ),
+        conclusion=on_test,
+    )
+
+
+def find_with_board(
+    run: Run, function: Callable[..., dict], space: Space, *, trials: Trials, **search: Any
+) -> SearchResult:
+    """Searches, shows how it goes, and writes best.json; the arguments are those of `kerasapps.search.loop.search`."""
     with Board(trials) as board:
-        result = search(
-            run,
-            train_trial,
-            space,
-            arguments=arguments,
-            trials=trials,
-            epochs=epochs,
-            objective=f"val_{objective}",
-            direction=direction,
-            watcher=board,
-        )
-    best = result.best
-    write_json(run.path("best.json"), best.params)
-    model, tested, blocks = test(run.folder / "trials" / best.name)
+        result = find(run, function, space, trials=trials, watcher=board, **search)
+    write_json(run.path("best.json"), result.best.params)
+    return result
+
+
+def conclude(
+    run: Run,
+    result: SearchResult,
+    blocks: Sequence[Block],
+    *,
+    summary: str,
+    metrics: Mapping[str, float],
+    headline: Sequence[str] = (),
+    conclusion: str = "",
+) -> None:
+    """Reports a search, its winner next to the default configuration.
+
+    Args:
+        run: The run folder of the search.
+        result: What was found.
+        blocks: Sections of the report.
+        summary: For the head of the report.
+        metrics: Further ones than those of the search.
+        headline: Names of those to show large as well.
+        conclusion: What else to print of the winner.
+    """
+    best, name = result.best, result.objective
     failed = sum(one.score is None for one in result.trials)
-    metrics = tested | {f"val_{objective}": best.score, "trials": len(result.trials), "failed_trials": failed}
-    before = "the default failed"
+    metrics = dict(metrics) | {name: best.score, "trials": len(result.trials), "failed_trials": failed}
+    default = "the default failed"
     if result.baseline.score is not None:
-        metrics[f"val_{objective}_baseline"] = result.baseline.score
-        before = f"the default has {result.baseline.score:.4f}"
-    summary = (
-        f"{len(result.trials)} configurations of {what} by {trials.tuner} search, {failed} of which failed. The best "
-        f"was chosen by its {objective.replace('_', ' ')} on the validation part; the test part was used once, by the "
-        "winner."
+        metrics[f"{name}_baseline"] = result.baseline.score
+        default = f"the default has {result.baseline.score:.4f}"
+    found = f"Best: {best.name} with {name} {best.score:.4f}, {default}.{conclusion}"
+    report(
+        run,
+        metrics,
+        blocks,
+        summary=f"{summary} {failed} failed." if failed else summary,
+        headline=[name, f"{name}_baseline", *headline],
+        conclusion=f"\n{found}\n{run.folder / 'best.json'}",
     )
-    on_test = f" On the test part: {tested[objective]:.4f}." if objective in tested else ""
-    headline = [f"val_{objective}", f"val_{objective}_baseline", objective]
-    headline = [name for name in headline if name in metrics]
-    summary = " ".join([summary, *notes])
-    run.finish(metrics, model=model, summary=summary, headline=headline, blocks=[*search_blocks(result), *blocks])
-    print(
-        f"\nBest: {best.name} with val_{objective} {best.score:.4f}, {before}.{on_test}\n"
-        f"{run.folder / 'best.json'}\n{run.folder / 'report.html'}"
-    )
+
+
+def trial(
+    *,
+    params: dict,
+    folder: str,
+    epochs: int,
+    train_one: str,
+    settings: dict,
+    title: str,
+    experiment: str,
+    workload: runtime.Workload,
+    objective: str,
+) -> dict[str, float]:
+    """Trains one configuration in a separate process; the test set is not touched.
+
+    Args:
+        params: Builder arguments.
+        folder: Run folder of the trial, which is resumed.
+        epochs: Epochs to train.
+        train_one: "module:function"; called with what the settings hold for its parameters, and `run`. Returns a
+            `Trained`.
+        settings: Of the search.
+        title: What is trained.
+        experiment: Name of the experiment.
+        workload: What the network mostly computes.
+        objective: Metric whose value on the validation set, at the best epoch, is the score.
+    """
+    settings = settings | {"params": params, "out": folder, "epochs": epochs}
+    free = ("epochs", *FREE_ON_RESUME)
+    run = start(f"{title} trial", settings, experiment=experiment, workload=workload, free=free)
+    history = call_with(function_at(train_one), settings, run=run).history
+    score = history.rows[history.best_epoch - 1][f"val_{objective}"]
+    run.finish({f"val_{objective}": score}, blocks=[curves(history.rows, best_epoch=history.best_epoch)])
+    return {"score": score}
+
+
+def function_at(address: str) -> Callable[..., Any]:
+    """Returns the function at "module:name"."""
+    module, name = address.split(":")
+    return getattr(importlib.import_module(module), name)

@@ -32,7 +32,8 @@ from experiments.style_transfer.results import loss_figure, result_figure, sheet
 from experiments.style_transfer.search import search
 from kerasapps.data.pictures import SUFFIXES, Photo, encode_picture
 from kerasapps.errors import UserError
-from kerasapps.runs import Options, Run, start, write_atomically
+from kerasapps.runs import Options, Run, write_atomically
+from kerasapps.session import start
 
 PNG = ".png"
 FREE = ["max_memory"]  # a painting that the memory did not do for is resumed with less
@@ -57,7 +58,7 @@ def run(
         raise UserError(f"--save-every must be at least 1. Received: {save_every}")
     painting = painting_of(with_params(painting, read_params(params)), options=options)
     options, picture = split_out(options, side=painting.size)
-    held = start("Style transfer", asdict(painting) | {"options": options}, network="convolution", free=FREE)
+    held = start("Style transfer", asdict(painting) | {"options": options}, workload="convolution", free=FREE)
     canvas = prepare(painting, seed=options.seed)
     outcome = paint(held, canvas, save_every=save_every)
     if outcome.interrupted:
@@ -107,7 +108,7 @@ def sweep(
         for j, other in enumerate(others, start=1)
     }
     settings = asdict(painting) | {"rows": rows, "columns": columns, "options": options}
-    held = start("Style transfer sweep", settings, network="convolution", free=FREE)
+    held = start("Style transfer sweep", settings, workload="convolution", free=FREE)
     images, below, metrics = [], [], {}
     for (i, j), given in cells.items():
         name, labels = f"{i}_{j}", [show(down, values[i - 1]), show(across, others[j - 1])]
@@ -132,7 +133,7 @@ def reconstruct(*, painting: Painting = Painting(size=256, colors="free"), optio
     """
     check_folder(options)
     painting = painting_of(painting, options=options)
-    held = start("Style reconstruction", asdict(painting) | {"options": options}, network="convolution", free=FREE)
+    held = start("Style reconstruction", asdict(painting) | {"options": options}, workload="convolution", free=FREE)
     weights = objective_of(painting).style_layers
     names = sorted(weights)
     base = replace(painting, start="noise")

@@ -13,7 +13,8 @@ from kerasapps.applications.style_transfer import NETWORKS, Weights, convolution
 from kerasapps.blocks.conv import EPSILON
 from kerasapps.blocks.style import MEAN_BGR
 from kerasapps.errors import UserError
-from kerasapps.runs import Options, start, write_atomically, write_json
+from kerasapps.runs import Options, write_atomically, write_json
+from kerasapps.session import start
 
 NETWORK = "compact"
 
@@ -42,7 +43,7 @@ def train_features(
         raise UserError(f"{weights} exists already. Choose another --weights.")
     recipe = recipe_of("vgg", data, recipe, options=options)
     settings = asdict(recipe) | {"data": data, "weights": weights, "options": options}
-    run = start("Style features", settings, network="convolution")
+    run = start("Style features", settings, workload="convolution")
     splits = load_pictures(data, recipe, options=options)
     if splits.sizes["image_shape"][-1] != 3:
         raise UserError(f"--data {data} is grey: features for style transfer need red, green and blue.")

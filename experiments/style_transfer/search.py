@@ -23,10 +23,11 @@ from kerasapps.blocks.style import preprocess
 from kerasapps.data.pictures import Photo, encode_picture, read_picture
 from kerasapps.errors import UserError
 from kerasapps.reports import Block
-from kerasapps.runs import Options, start, write_atomically, write_json
+from kerasapps.runs import Options, write_atomically, write_json
 from kerasapps.search.loop import search as find
 from kerasapps.search.options import Trials
 from kerasapps.search.report import search_blocks
+from kerasapps.session import start
 from kerasapps.styling import Objective
 from kerasapps.styling.loop import resize
 from kerasapps.styling.objective import StyleLoss
@@ -69,7 +70,7 @@ def search(
     check_folder(options)
     painting = painting_of(painting, options=options)
     settings = asdict(painting) | {"trials": trials, "options": options}
-    run, trials = start_search("Style transfer search", settings, network="convolution")
+    run, trials = start_search("Style transfer search", settings, workload="convolution")
     with Board(trials) as board:
         result = find(
             run,
@@ -105,7 +106,7 @@ def trial(*, params: dict, folder: str, epochs: int, painting: dict, shared: dic
     """Paints one picture for the search, in a process of its own."""
     options = options_of(folder, shared)
     given = with_params(Painting(), painting | params | {"steps": epochs})
-    run = start("Style transfer trial", asdict(given) | {"options": options}, network="convolution", free=["steps"])
+    run = start("Style transfer trial", asdict(given) | {"options": options}, workload="convolution", free=["steps"])
     canvas = prepare(given, seed=options.seed)
     outcome = paint(run, canvas)
     if outcome.interrupted:

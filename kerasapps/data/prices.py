@@ -1,9 +1,11 @@
 """Things with a price as splits: simulated garments, or a table of one's own with a folder of pictures."""
 
-from collections.abc import Iterable, Sequence
+import types
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -25,6 +27,7 @@ SHIFT = 0.05
 LEFT_OUT = 0.03  # share of each number, category, description and picture in training
 LENGTH = 500  # words of a description at most
 MOST_BROKEN = 0.05  # share of the pictures
+NOTHING: Mapping[str, Any] = types.MappingProxyType({})
 INPUTS = {"metadata": ("numbers", "categories"), "text": ("text",), "image": ("image", "has_image")}
 
 
@@ -103,6 +106,66 @@ class PriceCodec:
     @cached_property
     def _lookups(self) -> dict[str, keras.layers.StringLookup]:
         return {name: keras.layers.StringLookup(vocabulary=list(values)) for name, values in self.categories.items()}
+
+    def encode(
+        self,
+        *,
+        numbers: Mapping[str, float] = NOTHING,
+        categories: Mapping[str, str] = NOTHING,
+        text: str | None = None,
+        image: Path | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Returns the inputs of a model for one thing, from as much of it as is known.
+
+        Args:
+            numbers: Column to number.
+            categories: Column to category.
+            text: The description.
+            image: An image file.
+
+        Raises:
+            DataError: If the image cannot be read.
+        """
+        height, width, channels = self.image_shape or (1, 1, 3)
+        images = np.zeros((1, height, width, channels), np.uint8)
+        if image:
+            images[0] = read_picture(image, size=height, channels=channels)
+        thing = Things(
+            {name: np.array([numbers.get(name, np.nan)]) for name in self.numbers},
+            {name: np.array([categories.get(name, "")], object) for name in self.categories},
+            np.array([text or ""], object),
+            images,
+            np.array([image is not None]),
+            np.zeros(1),
+            None,
+            (),
+        )
+        inputs, _ = next(iter(self.split(thing).batches(1)))
+        return {name: values.numpy() for name, values in inputs.items()}
+
+    def decode(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Returns the estimated price of each row, float32 (n,)."""
+        return np.exp(outputs["log_price"][:, 0])
+
+    def outputs(self) -> dict[str, int | None]:
+        """Returns the width of each output."""
+        return {"log_price": 1}
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns what `from_json` needs."""
+        content = {name: getattr(self, name) for name in ("numbers", "categories", "image_shape", "price")}
+        return content | ({} if self.words is None else {"words": self.words.words, "length": self.words.length})
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "PriceCodec":
+        """Returns the codec that `to_json` described."""
+        return cls(
+            {name: tuple(scale) for name, scale in content["numbers"].items()},
+            {name: tuple(values) for name, values in content["categories"].items()},
+            WordIds(tuple(content["words"]), content["length"]) if "words" in content else None,
+            None if content["image_shape"] is None else tuple(content["image_shape"]),
+            tuple(content["price"]),
+        )
 
     def split(self, things: Things) -> Split:
         """Returns rows: an input for each branch, and the target "log_price"."""

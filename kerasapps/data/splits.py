@@ -22,10 +22,10 @@ class Split:
     Args:
         inputs: One array for each input, all of n rows.
         targets: One array for each output, all of n rows.
-        lengths: For padded inputs, how much of axis 1 each row uses, int (n,). Batches are made of rows of similar
-            length and cut to their longest, so that no time is lost on padding.
-        weights: How much each row counts for an output, float32 (n,), for all outputs or for none; 0 where a row has no
-            label for it. Batches then are (inputs, targets, weights).
+        lengths: For padded inputs and targets, by name, how much of axis 1 each row uses, int (n,). Batches are made of
+            rows of similar length and cut to their longest, so that no time is lost on padding.
+        weights: How much each row counts for an output, float32 (n,), or each step of it, (n, T), for all outputs or
+            for none; 0 where there is no label. Batches then are (inputs, targets, weights).
         augment: Changes a training batch; a pure function of its arguments, or resuming would not be exact.
         read: Turns stored inputs into those that `augment` takes, such as file names into pictures. Every batch.
         prepare: Turns inputs, augmented or not, into those that the model takes, such as a resize. Every batch.
@@ -125,16 +125,19 @@ class Split:
         return rows, starts, sizes
 
     def _gather(self) -> Callable[[tf.Tensor], tuple[dict, ...]]:
-        """Returns a function from row numbers to a batch as read, its padded inputs cut to the longest row."""
-        inputs, targets, lengths, weights = self._tensors
-        labels = [targets, weights] if weights else [targets]
+        """Returns a function from row numbers to a batch as read, what is padded cut to the longest row."""
+        *parts, lengths = self._tensors
+        parts = parts if self.weights else parts[:2]
+
+        def cut(name, array, rows):
+            batch = tf.gather(array, rows)
+            # The weights of a padded target may be one a row.
+            padded = name in lengths and batch.shape.rank > 1
+            return batch[:, : tf.reduce_max(tf.gather(lengths[name], rows))] if padded else batch
 
         def gather(rows):
-            batch = {name: tf.gather(array, rows) for name, array in inputs.items()}
-            for name, length in lengths.items():
-                batch[name] = batch[name][:, : tf.reduce_max(tf.gather(length, rows))]
-            batch = batch if self.read is None else self.read(batch)
-            return batch, *({name: tf.gather(array, rows) for name, array in arrays.items()} for arrays in labels)
+            inputs, *labels = ({name: cut(name, array, rows) for name, array in part.items()} for part in parts)
+            return inputs if self.read is None else self.read(inputs), *labels
 
         return gather
 
@@ -144,7 +147,7 @@ class Split:
         with tf.device("CPU:0"):  # where `tf.data` works
             return [
                 {name: tf.constant(array) for name, array in arrays.items()}
-                for arrays in (self.inputs, self.targets, self.lengths, self.weights)
+                for arrays in (self.inputs, self.targets, self.weights, self.lengths)
             ]
 
     def _prepared(self, inputs: dict) -> dict:
@@ -222,7 +225,7 @@ def stratify(labels: np.ndarray, *, shares: Sequence[float], seed: int) -> list[
 
 
 def _buckets(lengths: Arrays, count: int) -> list[np.ndarray]:
-    """Puts rows together whose longest padded input falls between the same powers of two."""
+    """Puts rows together whose longest padded array falls between the same powers of two."""
     if not lengths:
         return [np.arange(count)]
     longest = np.max(np.stack(list(lengths.values())), 0)

@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any
 
 import keras_tuner
 
@@ -50,7 +50,7 @@ def search(
     trials: Trials,
     epochs: int,
     objective: str,
-    direction: Literal["max", "min"],
+    maximize: bool,
     watcher: Watcher = Watcher(),
 ) -> SearchResult:
     """Tries the default configuration and then what the tuner proposes; goes on where a killed search stopped.
@@ -67,7 +67,7 @@ def search(
         trials: How configurations are tried.
         epochs: Epochs of a trial; under Hyperband those of the longest.
         objective: What the score is, for people.
-        direction: Whether high or low scores are good.
+        maximize: Whether high scores are good.
         watcher: Hears of every trial.
 
     Returns:
@@ -88,7 +88,7 @@ def search(
         TemporaryDirectory() as scratch,
         closing(place_of(trials, several_gpus=run.options.strategy != "none")) as place,
     ):
-        oracle = _make_oracle(trials, space, epochs, direction, run.options.seed, scratch)
+        oracle = _make_oracle(trials, space, epochs, maximize, run.options.seed, scratch)
         proposer = Proposer(oracle, run.path("search.json"), trials.max_trials)
         running: dict[str, Job | ClusterJob] = {}
         params: dict[str, dict] = {}
@@ -117,7 +117,7 @@ def search(
                     watcher.failed(name, message)
                     continue
                 proposer.finish(Trial(name, params[name], score, seconds, _both(before.message, message)))
-                result = SearchResult(proposer.trials, objective, direction)
+                result = SearchResult(proposer.trials, objective, maximize)
                 write_atomically(run.path("trials.csv"), trials_csv(result))
                 watcher.end(proposer.trials[-1], result)
         except KeyboardInterrupt:
@@ -125,7 +125,7 @@ def search(
         finally:
             for job in running.values():
                 job.kill()
-    return SearchResult(proposer.trials, objective, direction)
+    return SearchResult(proposer.trials, objective, maximize)
 
 
 @dataclass(frozen=True)
@@ -259,13 +259,13 @@ def _copy_lower_rung(name: str | None, folder: Path) -> None:
 
 
 def _make_oracle(
-    trials: Trials, space: Space, epochs: int, direction: str, seed: int, scratch: str
+    trials: Trials, space: Space, epochs: int, maximize: bool, seed: int, scratch: str
 ) -> keras_tuner.Oracle:
     """Returns a fresh oracle over the search space, silent, that never gives up after failures."""
     hyperparameters = keras_tuner.HyperParameters()
     space(hyperparameters)
     common = {
-        "objective": keras_tuner.Objective(SCORE, direction),
+        "objective": keras_tuner.Objective(SCORE, "max" if maximize else "min"),
         "hyperparameters": hyperparameters,
         "seed": seed + 1,  # keras-tuner takes 0 for "none given" and draws one
         "max_consecutive_failed_trials": sys.maxsize,

@@ -4,7 +4,7 @@ import csv
 import io
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -34,7 +34,7 @@ class SearchResult:
 
     trials: list[Trial]
     objective: str
-    direction: Literal["max", "min"]
+    maximize: bool
 
     @property
     def baseline(self) -> Trial:
@@ -60,7 +60,7 @@ class SearchResult:
             raise UserError("No trial was finished.")
         if not scored:
             raise UserError(f"Every trial failed. The first one: {self.trials[0].message}")
-        return (max if self.direction == "max" else min)(scored, key=lambda trial: trial.score)
+        return (max if self.maximize else min)(scored, key=lambda trial: trial.score)
 
 
 def importance(result: SearchResult) -> dict[str, float]:
@@ -91,7 +91,7 @@ def search_blocks(result: SearchResult, *, scored: str = ON_VALIDATION) -> list[
         result: What was found.
         scored: What the scores are, in a sentence.
     """
-    sign = -1 if result.direction == "max" else 1
+    sign = -1 if result.maximize else 1
     ranked = sorted(result.trials, key=lambda trial: (trial.score is None, sign * (trial.score or 0)))
     names = list(result.baseline.params)
     table = Table(
@@ -109,7 +109,7 @@ def search_blocks(result: SearchResult, *, scored: str = ON_VALIDATION) -> list[
 
 def _history_figure(result: SearchResult) -> Figure:
     scores = np.array([math.nan if trial.score is None else trial.score for trial in result.trials])
-    best = (np.fmax if result.direction == "max" else np.fmin).accumulate(scores)
+    best = (np.fmax if result.maximize else np.fmin).accumulate(scores)
     numbers = np.arange(1, len(scores) + 1)
     figure = new_figure()
     axes = add_axes(figure, xlabel="trial", ylabel=result.objective)
@@ -142,7 +142,7 @@ def _parallel_figure(result: SearchResult, names: list[str]) -> list[Figure]:
     heights = np.array([_unit(column) for column in columns])  # (names + 1, trials)
     figure = new_figure(width=max(7.0, 1.3 * len(columns)))
     axes = add_axes(figure)
-    good = _unit(scores) if result.direction == "max" else 1 - _unit(scores)
+    good = _unit(scores) if result.maximize else 1 - _unit(scores)
     for i in np.argsort(good):
         color = matplotlib.colormaps["viridis_r"](good[i])
         axes.plot(heights[:, i], color=color, alpha=0.85, linewidth=1 + 1.5 * good[i])

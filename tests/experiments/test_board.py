@@ -38,7 +38,7 @@ def test_the_table_shows_what_runs_the_best_and_the_time_left(clock, capsys):
     board.begin("00", {"units": 16})
     clock["time"] = 100.0
     done = Trial(BASELINE, {"units": 8}, 0.5, 100.0, "")
-    board.end(done, SearchResult([done], "val_accuracy", "max"))
+    board.end(done, SearchResult([done], "val_accuracy", maximize=True))
     board.begin("01", {"units": 32})
     clock["time"] = 130.0
     text = shown(board)
@@ -49,7 +49,7 @@ def test_the_table_shows_what_runs_the_best_and_the_time_left(clock, capsys):
     board.failed("01", "Killed by signal 9.")
     assert "01" not in [line.split()[0] for line in shown(board).splitlines() if "units" in line]
     lost = Trial("00", {"units": 16}, None, 140.0, "Twice: Out of memory.")
-    board.end(lost, SearchResult([done, lost], "val_accuracy", "max"))
+    board.end(lost, SearchResult([done, lost], "val_accuracy", maximize=True))
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].split() == [BASELINE, "0.5000", "(100", "s)", "units=8", "best", "so", "far", "0.5000"]
     assert printed[1].strip() == "01  failed, to be tried once more: Killed by signal 9."
@@ -65,7 +65,7 @@ def test_every_search_takes_the_same_options(name):
 def test_a_search_resumes_with_other_workers_and_limits_but_no_other_tuner(tmp_path):
     def begin(trials, **options):
         settings = {"trials": trials, "options": Options(out=tmp_path / "run", **options)}
-        return start_search("toy search", settings, network="matmul")
+        return start_search("toy search", settings, workload="matmul")
 
     run, trials = begin(Trials(max_trials=5), smoke=True)
     assert trials.max_trials == 2

@@ -31,7 +31,8 @@ from kerasapps.applications.point_gan import build_point_discriminator, build_po
 from kerasapps.data.gaussians import Mixture, ring
 from kerasapps.errors import UserError
 from kerasapps.gan.model import GAN
-from kerasapps.runs import Options, start
+from kerasapps.runs import Options
+from kerasapps.session import start
 from kerasapps.training import History
 from tests.experiments.commands import commands, read
 
@@ -300,7 +301,7 @@ def test_what_goes_wrong_is_told():
 
 def test_a_collapse_is_told_when_it_begins(trained, tmp_path, capsys):
     splits = load_pictures("digits", recipe_of("dcgan", "digits", Recipe(size=8), options=SMOKE), options=SMOKE)
-    begun = start("GAN", {"options": replace(SMOKE, out=tmp_path / "run")}, network="convolution")
+    begun = start("GAN", {"options": replace(SMOKE, out=tmp_path / "run")}, workload="convolution")
     (begun.folder / "history.csv").write_text("epoch,val_fid,val_diversity\n1,9,0.01\n2,3,0.8\n")
     watch = gan_judge.Watch(begun, gan_judge.load_judge(trained), splits.validation, seed=0)
     model = experiment.load_gan(trained)

@@ -31,9 +31,9 @@ from experiments.shared import searching
 from kerasapps.data.images import load_images, resizer
 from kerasapps.data.pictures import read_picture
 from kerasapps.runs import Options
-from kerasapps.runs import start as start_run
 from kerasapps.search.options import Trials
 from kerasapps.search.report import BASELINE, SearchResult, Trial
+from kerasapps.session import start as start_run
 from tests.experiments.commands import commands, read
 
 run, refused = commands(
@@ -166,7 +166,7 @@ def test_every_network_trains_by_its_recipe(arch, tmp_path):
     size = {"alexnet": 63, "mnist_network": 28}.get(arch, 32)
     recipe = recipe_of(arch, "digits", Recipe(size=size, epochs=1, batch_size=16), options=options)
     splits = load_pictures("digits", recipe, options=options)
-    held = start_run("arch", {"options": options}, network="convolution")
+    held = start_run("arch", {"options": options}, workload="convolution")
     model, history = train_network(held, splits, arch=arch, recipe=recipe, params=TINY[arch])
     held.close()
     assert len(history.rows) == 1
@@ -405,9 +405,9 @@ def test_search_tells_of_the_data_before_the_first_trial(tmp_path, monkeypatch, 
 
 
 def test_a_summary_of_a_search_ends_with_the_notes(tmp_path, monkeypatch):
-    result = SearchResult([Trial(BASELINE, {"units": 2}, 0.5, 1.0, "")], "val_accuracy", "max")
+    result = SearchResult([Trial(BASELINE, {"units": 2}, 0.5, 1.0, "")], "val_accuracy", maximize=True)
     monkeypatch.setattr(searching, "search", lambda *arguments, **rest: result)
-    held = start_run("toy search", {"options": Options(out=tmp_path / "run")}, network="convolution")
+    held = start_run("toy search", {"options": Options(out=tmp_path / "run")}, workload="convolution")
     image = keras.Input((2,), name="image")
     model = keras.Model({"image": image}, {"label": keras.layers.Dense(2, name="label")(image)})
     searching.search_and_report(

@@ -127,7 +127,7 @@ def test_confusion_figure_has_numbers_only_where_they_can_be_read(many, numbers)
     assert not overlapping(figure)
     assert np.argmax(cells[0, 0, :3]) == 2  # blue is right
     assert np.argmax(cells[0, 1, :3]) == 0  # every fifth picture is taken for the next class
-    assert figure.png()[:4] == b"\x89PNG"
+    assert figure.png[:4] == b"\x89PNG"
 
 
 def test_mistakes_are_the_surest_first_with_their_pictures(digits):
@@ -228,16 +228,16 @@ def test_predictions_name_the_likeliest_classes_and_take_pictures_of_any_size():
 def test_names_with_dollars_are_no_formulas(digits):
     names = ["$\\a$", "100$ or 200$^", "owl", *map(str, range(7))]
     wrong = np.eye(10)[(digits.targets["label"] + 1) % 10]
-    figures.confusion_figure(wrong, digits.targets["label"], names).png()
-    figures.mistakes_figure(wrong, digits, names).png()
+    assert figures.confusion_figure(wrong, digits.targets["label"], names).png
+    assert figures.mistakes_figure(wrong, digits, names).png
     images = [np.zeros((5, 9, 3), np.uint8)]
-    figures.predictions_figure(["$_$.jpg"], images, PROBABILITIES[:1], names[:3]).png()
+    assert figures.predictions_figure(["$_$.jpg"], images, PROBABILITIES[:1], names[:3]).png
 
 
 def test_file_names_that_are_no_text_can_be_printed():
     table = results.predictions_table(["caf\udce9.jpg"], PROBABILITIES[:1], NAMES)
     assert table.rows[0][0] == "caf\ufffd.jpg"
-    figures.predictions_figure(["caf\udce9.jpg"], [np.zeros((5, 9, 3))], PROBABILITIES[:1], NAMES).png()
+    assert figures.predictions_figure(["caf\udce9.jpg"], [np.zeros((5, 9, 3))], PROBABILITIES[:1], NAMES).png
 
 
 def test_published_results_stand_around_ours():

@@ -34,9 +34,9 @@ def test_train_learns_what_a_guess_cannot_reach(trained):
     assert metrics["log_price_mae"] < 0.55  # 0.68 by guessing
     assert 0.15 < metrics["log_price_mae_reference"] < 0.3
     html = (trained / "report.html").read_text()
-    for shown in ("best possible", "Error by kind", "without a description", "without a picture", "python "):
+    for shown in ("best possible", "Error by kind", "without a description", "without an image", "python "):
         assert shown in html
-    for name in ("model.keras", "vocabulary.json", "figures/prices.png", "figures/examples.png"):
+    for name in ("model.keras", "codec.json", "figures/prices.png", "figures/examples.png"):
         assert (trained / name).is_file()
 
 
@@ -57,7 +57,7 @@ def test_predict_from_what_is_known(trained, tmp_path, capsys):
     run(
         "predict", "--run", trained, "--text", "Silk coat, hardly worn", "--image", picture, "--categories", "brand=Zed"
     )
-    assert "No thing to train on had the brand Zed" in capsys.readouterr().out
+    assert "No training row has the brand Zed" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_predict_from_what_is_known(trained, tmp_path, capsys):
     [
         ((), "Nothing is known of the thing"),
         (("--numbers", "height=3"), "give NAME=VALUE with a name of years."),
-        (("--numbers", "years=old"), "'old' is no number"),
+        (("--numbers", "years=old"), "'old' is not a number"),
         (("--categories", "coat"), "with a name of kind, brand."),
         (("--image", "nowhere.png"), "nowhere.png"),
     ],

@@ -22,7 +22,7 @@ from kerasapps import build_question_answering
 from kerasapps.data.question_answering import split_stories
 from kerasapps.data.stories import make_questions, write_stories
 from kerasapps.runs import Options
-from kerasapps.runs import start as start_run
+from kerasapps.session import start as start_run
 from tests.experiments.commands import commands
 
 run, refused = commands("experiments.qa", qa.train, qa.search, qa.evaluate, qa.predict, qa_babi.babi)
@@ -293,7 +293,7 @@ def test_a_memory_network_learns_what_a_guess_cannot_reach(tmp_path):
         form="story",
     )
     options = Options(out=tmp_path / "run")
-    trained = start_run("learning", {"options": options}, network="recurrent")
+    trained = start_run("learning", {"options": options}, workload="recurrent")
     recipe = recipe_of("memory", epochs=12)
     model, _ = train_network(trained, splits, arch="memory", recipe=recipe, params={"units": 32})
     metrics, _ = evaluate_model(model, splits.test, splits.questions["test"])

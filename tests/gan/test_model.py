@@ -14,7 +14,8 @@ from kerasapps.data.splits import Split, Splits
 from kerasapps.gan.classifier import SemiSupervisedGAN
 from kerasapps.gan.losses import Rules, discriminator_loss
 from kerasapps.gan.model import GAN, Seeds, train_alternately
-from kerasapps.runs import Options, start
+from kerasapps.runs import Options
+from kerasapps.session import start
 from kerasapps.training import fit
 
 SHAPE = (8, 8, 1)
@@ -233,7 +234,9 @@ def test_replicas_draw_different_noise():
 
 def train(folder, *, epochs: int, resume: bool = False, rules: Rules = Rules()):
     """Trains in a run folder."""
-    run = start("gan", {"options": Options(out=folder, resume=resume, seed=3), "epochs": epochs}, network="convolution")
+    run = start(
+        "gan", {"options": Options(out=folder, resume=resume, seed=3), "epochs": epochs}, workload="convolution"
+    )
     splits = Splits(Split(*rows(20)), Split(*rows(8, seed=1)), Split(*rows(8, seed=2)), sizes={})
     gan = make_gan("lectures", rules=rules)
     fit(gan, splits, run, epochs=epochs, batch_size=8, monitor="loss")

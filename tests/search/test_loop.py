@@ -6,11 +6,12 @@ import pytest
 
 from kerasapps import runtime
 from kerasapps.errors import UserError
-from kerasapps.runs import Options, start
+from kerasapps.runs import Options
 from kerasapps.search import loop
 from kerasapps.search.loop import Watcher, search
 from kerasapps.search.options import Trials, _slots, place_of
 from kerasapps.search.report import BASELINE, SearchResult, Trial, importance, search_blocks
+from kerasapps.session import start
 from kerasapps.workers.jobs import Outcome
 from tests import trials
 
@@ -49,7 +50,7 @@ def in_process(monkeypatch):
 
 
 def run_search(folder, *, trial=trials.good_trial, resume=False, watcher=Watcher(), **options):
-    run = start("toy search", {"options": Options(out=folder, resume=resume, seed=1)}, network="matmul")
+    run = start("toy search", {"options": Options(out=folder, resume=resume, seed=1)}, workload="matmul")
     try:
         return search(
             run,
@@ -59,7 +60,7 @@ def run_search(folder, *, trial=trials.good_trial, resume=False, watcher=Watcher
             trials=Trials(**{"max_trials": 8} | options),
             epochs=4,
             objective="val_accuracy",
-            direction="max",
+            maximize=True,
             watcher=watcher,
         )
     finally:
@@ -224,13 +225,13 @@ def test_a_trial_with_a_strategy_has_several_gpus(several, seen, monkeypatch):
 
 
 def test_without_the_trial_of_the_defaults_a_search_says_to_go_on():
-    result = SearchResult([Trial("trial1", {}, 0.5, 1.0, "")], "val_accuracy", "max")
+    result = SearchResult([Trial("trial1", {}, 0.5, 1.0, "")], "val_accuracy", maximize=True)
     with pytest.raises(UserError, match=r"not finished: go on with --resume\."):
         _ = result.baseline
 
 
 def test_nothing_but_failures_says_why(tmp_path):
-    result = SearchResult([Trial(BASELINE, {}, None, 1.0, "No memory.")], "val_accuracy", "max")
+    result = SearchResult([Trial(BASELINE, {}, None, 1.0, "No memory.")], "val_accuracy", maximize=True)
     with pytest.raises(UserError, match=r"Every trial failed. The first one: No memory\."):
         _ = result.best
 
@@ -248,4 +249,4 @@ def test_the_report_shows_all_of_it(tmp_path, in_process):
     assert len(table.rows) == len(result.trials)
     scores = [row[1] for row in table.rows if row[1] is not None]
     assert scores == sorted(scores, reverse=True)
-    assert all(figure.png() for figure in figures)
+    assert all(figure.png for figure in figures)

@@ -4,9 +4,10 @@ import time
 import pytest
 
 from kerasapps.errors import UserError
-from kerasapps.runs import Options, start
+from kerasapps.runs import Options
 from kerasapps.search.loop import search
 from kerasapps.search.options import Trials
+from kerasapps.session import start
 from kerasapps.workers import cluster
 from kerasapps.workers.cluster import LOST, Cluster
 from tests import trials
@@ -55,7 +56,7 @@ def test_a_search_goes_on_when_a_machine_is_lost(tmp_path, nodes):
             (folder / "go").touch()
 
     threading.Thread(target=lose_a_machine, daemon=True).start()
-    run = start("toy search", {"options": Options(out=tmp_path / "run", seed=1)}, network="matmul")
+    run = start("toy search", {"options": Options(out=tmp_path / "run", seed=1)}, workload="matmul")
     result = search(
         run,
         trials.waiting_trial,
@@ -64,7 +65,7 @@ def test_a_search_goes_on_when_a_machine_is_lost(tmp_path, nodes):
         trials=Trials(tuner="grid", max_trials=3, workers=2, cluster=machines.address),
         epochs=4,
         objective="val_accuracy",
-        direction="max",
+        maximize=True,
     )
     run.close()
     assert {trial.score for trial in result.trials} == {0, 1, 2}

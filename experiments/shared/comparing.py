@@ -1,0 +1,86 @@
+"""Variants of a network side by side: each is trained with several seeds, in separate processes, a few at a time."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from experiments.shared.searching import function_at
+from experiments.shared.training import settings_for
+from kerasapps import runtime
+from kerasapps.runs import Run
+from kerasapps.session import start
+from kerasapps.settings import call_with
+from kerasapps.workers.jobs import address_of, run_all
+
+
+def train_variants(
+    run: Run,
+    variants: Mapping[str, Mapping[str, Any]],
+    train_one: Callable[..., Any],
+    measure: Callable[..., dict[str, Any]],
+    *,
+    seeds: int,
+    workers: int,
+    workload: runtime.Workload,
+    describe: Callable[[dict[str, Any]], str],
+) -> dict[str, list[dict[str, Any]]]:
+    """Trains every variant with every seed, and prints how each came out.
+
+    Args:
+        run: The run folder of the comparison; each network gets a folder VARIANT_SEED there.
+        variants: Name to the settings in which a variant differs from the comparison's.
+        train_one: Trains one network as the settings say; as for a search.
+        measure: From a `Trained` to what is compared, as JSON can hold it; numbers among it are the metrics.
+        seeds: Trainings of each variant, with the seeds from --seed on.
+        workers: Trainings at a time, one thread each if more than one.
+        workload: What the networks mostly compute.
+        describe: From what was measured to a few words.
+
+    Returns:
+        What was measured of each variant, a value a seed.
+    """
+    first = run.options.seed
+    calls = {
+        f"{name}_{seed}": {
+            "folder": str(run.folder / f"{name}_{seed}" / "network"),
+            "settings": settings_for(run, **changes, seed=seed),
+            "train_one": address_of(train_one),
+            "measure": address_of(measure),
+            "experiment": run.config["experiment"],
+            "title": run.title,
+            "workload": workload,
+        }
+        for seed in range(first, first + seeds)
+        for name, changes in variants.items()
+    }
+    results = {}
+    for name, outcome in run_all(run, measure_one, calls, workers=workers):
+        results[name] = outcome.value
+        print(f"{name}: {describe(outcome.value)}", flush=True)
+    return {name: [results[f"{name}_{seed}"] for seed in range(first, first + seeds)] for name in variants}
+
+
+def measure_one(
+    *,
+    folder: str,
+    settings: dict,
+    train_one: str,
+    measure: str,
+    experiment: str,
+    title: str,
+    workload: runtime.Workload,
+) -> dict[str, Any]:
+    """Trains one network in a separate process and measures it; see `train_variants`."""
+    settings = settings | {"out": folder}
+    run = start(f"{title}, one network", settings, experiment=experiment, workload=workload)
+    trained = call_with(function_at(train_one), settings, run=run)
+    measured = function_at(measure)(trained)
+    numbers = {name: value for name, value in measured.items() if isinstance(value, int | float)}
+    run.finish(numbers | {"seconds": trained.history.seconds})
+    return measured
+
+
+def spread(values: Sequence[float]) -> tuple[float, float, float]:
+    """Returns median, lowest and highest value."""
+    return float(np.median(values)), float(np.min(values)), float(np.max(values))

@@ -1,0 +1,128 @@
+"""Trained networks as later commands get at them: `load_run` checks all that a run folder holds before it is used."""
+
+import importlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import keras
+
+from kerasapps.errors import UserError
+from kerasapps.runs import Run, load_model, read_config, read_json, write_json
+
+CODEC = "codec.json"
+# As runs were written before all of them had a codec.json.
+OLDER_CODECS = ("vocabulary.json", "classes.json")
+
+
+class Codec(Protocol):
+    """What a model file does not hold: from what a person has to inputs, from outputs to what a person reads."""
+
+    def encode(self, *args, **kwargs) -> Mapping[str, Any]:
+        """Returns the inputs of the model by name."""
+
+    def decode(self, *args, **kwargs) -> Any:
+        """Returns what outputs of the model say."""
+
+    def outputs(self) -> Mapping[str, int | None]:
+        """Returns the width of each output that a network for this codec may have."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns what `from_json` needs."""
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Returns the codec that `to_json` described."""
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """A trained network and all that is needed to use it.
+
+    Args:
+        folder: The run folder.
+        experiment: Name of the experiment, such as "qa".
+        model: The best model, uncompiled.
+        codec: See `Codec`; None for an experiment that has none.
+        settings: Every option by name, as it was resolved; see `kerasapps.settings.from_settings`.
+    """
+
+    folder: Path
+    experiment: str
+    model: keras.Model
+    codec: Any
+    settings: dict[str, Any]
+
+
+def load_run(folder: Path, experiment: str | None = None) -> SavedRun:
+    """Loads a run folder.
+
+    Args:
+        folder: The run folder, also one written before it had a codec.json.
+        experiment: Name of the experiment that it must be of; any by default.
+
+    Raises:
+        UserError: If it is none, is damaged, is not finished or is of another experiment.
+    """
+    config = read_config(folder)
+    name = experiment_of(config) or experiment
+    if name is None:
+        raise UserError(f"{folder / 'config.json'} does not name its experiment.")
+    if experiment not in (None, name):
+        raise UserError(f"{folder} is a run of {name}, not of {experiment}.")
+    try:
+        network = importlib.import_module(f"experiments.{name}.network")
+    except ModuleNotFoundError:
+        raise UserError(f"{folder} is a run of {name}, and there is no such experiment.") from None
+    codec_class = getattr(network, "CODEC", None)
+    codec = None if codec_class is None else read_codec(folder, codec_class)
+    model = load_model(folder)
+    if codec is not None:
+        check_outputs(folder, model, codec)
+    return SavedRun(folder, name, model, codec, config["settings"])
+
+
+def experiment_of(config: Mapping[str, Any]) -> str | None:
+    """Returns the experiment that a config names, an older one by its command; None if it names none."""
+    named = re.search(r"-m experiments\.(\w+)", str(config.get("command", "")))
+    return config.get("experiment") or (named[1] if named else None)
+
+
+def write_codec(run: Run, codec: Codec) -> None:
+    """Writes what a model does not hold."""
+    write_json(run.path(CODEC), codec.to_json())
+
+
+def codec_path(folder: Path) -> Path:
+    """Returns the file of a run folder that holds its codec, or would."""
+    paths = [folder / name for name in (CODEC, *OLDER_CODECS)]
+    return next((path for path in paths if path.exists()), paths[0])
+
+
+def read_codec(folder: Path, codec_class: type[Codec]) -> Any:
+    """Reads what `write_codec` wrote.
+
+    Raises:
+        UserError: If it is not there or damaged.
+    """
+    path = codec_path(folder)
+    content = read_json(path)
+    try:
+        return codec_class.from_json(content)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{path} is damaged: it is not what a run of this experiment writes.") from error
+
+
+def check_outputs(folder: Path, model: keras.Model, codec: Codec) -> None:
+    """Refuses a model that is not the codec's.
+
+    Raises:
+        UserError: If it has an output that the codec does not know, or one of another width.
+    """
+    known = codec.outputs()
+    outputs = model.output if isinstance(model.output, dict) else {}
+    fit = [name in known and known[name] in (None, tensor.shape[-1]) for name, tensor in outputs.items()]
+    if not fit or not all(fit):
+        raise UserError(f"{folder / 'model.keras'} and {codec_path(folder).name} are not of the same network.")

@@ -1,0 +1,166 @@
+"""What every `train` does: open the run, train in the strategy's scope, report."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from experiments.shared.cli import print_table
+from experiments.shared.runs import Codec, write_codec
+from kerasapps import distribution, training
+from kerasapps.data.splits import Splits
+from kerasapps.reports import Block, Table, curves
+from kerasapps.runs import Run
+from kerasapps.training import History
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network after its training, and the data that it was trained on."""
+
+    model: keras.Model
+    history: History
+    splits: Splits
+
+
+def train(
+    run: Run,
+    splits: Splits,
+    make_model: Callable[..., keras.Model],
+    *,
+    epochs: int,
+    batch_size: int,
+    codec: Codec | None = None,
+    monitor: str = "val_loss",
+    maximize: bool = False,
+    patience: int | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> Trained:
+    """Trains one network in a run folder and saves it, with the codec that it is used with.
+
+    Args:
+        run: The run folder.
+        splits: The data.
+        make_model: Called in the strategy's scope as `make_model(steps=..., jit_compile=...)` with the steps of the
+            whole training, over which a learning rate changes; returns a compiled model.
+        epochs: Epochs over the training set.
+        batch_size: Rows in a step, over all devices.
+        codec: What the model does not hold.
+        monitor: Metric that decides which epoch is best.
+        maximize: Whether high values of it are good.
+        patience: Stop after so many epochs without a better one; never by default.
+        callbacks: Further callbacks without state of their own.
+    """
+    if codec is not None:
+        write_codec(run, codec)
+    distributed = distribution.is_distributed(run.strategy)
+    steps = epochs * splits.train.steps(batch_size, drop_remainder=distributed)
+    with run.strategy.scope():
+        model = make_model(steps=steps, jit_compile=run.jit_compile)
+    warn_of_other_epochs(run, model, epochs)
+    history = training.fit(
+        model,
+        splits,
+        run,
+        epochs=epochs,
+        batch_size=batch_size,
+        monitor=monitor,
+        maximize=maximize,
+        patience=patience,
+        callbacks=callbacks,
+    )
+    if history.interrupted:
+        print("Interrupted: the best epoch so far is evaluated and saved.", flush=True)
+    return Trained(model, history, splits)
+
+
+def warn_of_other_epochs(run: Run, model: keras.Model, epochs: int) -> None:
+    """Warns if a resumed run has another number of epochs, over which its learning rate changes."""
+    before = (run.resumed or {}).get("epochs", epochs)
+    schedules = keras.optimizers.schedules.LearningRateSchedule
+    if before != epochs and isinstance(getattr(model.optimizer, "_learning_rate", None), schedules):
+        print(
+            f"The run was started with --epochs {before}: its learning rate continues as if --epochs {epochs} had been "
+            "planned, so the epochs before ran at a different rate.",
+            flush=True,
+        )
+
+
+def tell(notes: Sequence[str]) -> None:
+    """Prints what a person should know about the data."""
+    for note in notes:
+        print(note, flush=True)
+
+
+def finish(
+    run: Run,
+    history: History,
+    metrics: Mapping[str, float],
+    blocks: Sequence[Block | None],
+    *,
+    summary: str,
+    headline: Sequence[str],
+    model: keras.Model | None = None,
+    table: Table | None = None,
+    conclusion: str = "",
+    notes: Sequence[str] = (),
+    interrupted: bool | None = None,
+) -> None:
+    """Writes metrics and report, and prints how it went.
+
+    Args:
+        run: The run folder.
+        history: Of the network.
+        metrics: Name to number; time, epochs and parameters are added.
+        blocks: Sections of the report, None for one that there is none of; learning curves follow.
+        summary: One or two sentences for the head of the report.
+        headline: Names of the metrics to show large, those that there are.
+        model: The network, whose parameters are counted.
+        table: What to print.
+        conclusion: A sentence to print last.
+        notes: Sentences on the data that the summary ends with.
+        interrupted: Whether Ctrl-C ended it, where the history alone does not say.
+    """
+    metrics = {"seconds": history.seconds, "epochs": len(history.rows)} | dict(metrics)
+    if model is not None:
+        metrics |= {"parameters": model.count_params()}
+    if history.interrupted if interrupted is None else interrupted:
+        notes = [f"Interrupted: the weights are those of epoch {history.best_epoch}.", *notes]
+    sections = [*blocks, curves(history.rows, best_epoch=history.best_epoch) if history.rows else None]
+    report(
+        run,
+        metrics,
+        sections,
+        summary=" ".join([summary, *notes]),
+        headline=headline,
+        table=table,
+        conclusion=conclusion,
+    )
+
+
+def report(
+    run: Run,
+    metrics: Mapping[str, float],
+    blocks: Sequence[Block | None],
+    *,
+    summary: str,
+    headline: Sequence[str],
+    table: Table | None = None,
+    conclusion: str = "",
+) -> None:
+    """Writes metrics and report of anything that ran, and prints table, conclusion, and where the report is."""
+    run.finish(
+        dict(metrics),
+        summary=summary,
+        headline=[name for name in headline if name in metrics],
+        blocks=[block for block in blocks if block is not None],
+    )
+    if table is not None:
+        print_table(table)
+    print(f"{conclusion}\nReport: {run.folder / 'report.html'}".strip())
+
+
+def settings_for(run: Run, **changes: Any) -> dict[str, Any]:
+    """Returns the settings of a run, its precision as measured, for networks that separate processes train."""
+    return run.config["settings"] | {"precision": run.config["precision"], "resume": True} | changes

@@ -1,0 +1,88 @@
+"""Opening a run: first its folder, then devices, strategy, seeds and precision, and config.json that records both."""
+
+import json
+import shlex
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kerasapps import distribution, runtime
+from kerasapps.runs import Options, Run, claim, write_json
+from kerasapps.settings import check_ranges, from_settings, settings_of
+
+
+def start(
+    title: str,
+    settings: Mapping[str, Any],
+    *,
+    workload: runtime.Workload,
+    experiment: str = "",
+    free: Sequence[str] = ("epochs",),
+) -> Run:
+    """Opens a run folder and sets up devices, precision and seeds.
+
+    Args:
+        title: What the report is headed, such as "Question answering search"; names the folder by default.
+        settings: Every option of the command with its value, those of `Options` among them; dataclasses are flattened.
+        workload: What the network mostly computes; see `runtime.set_precision`.
+        experiment: Name of the experiment, by which its run folders are known again.
+        free: Settings that may differ when the run is resumed.
+
+    Raises:
+        UserError: If the folder holds another run, is in use or cannot be written, or is resumed with other options; if
+            several workers have other options or another version of the code than the first.
+    """
+    settings = settings_of(settings)
+    options = from_settings(Options, settings)
+    check_ranges({}, {"options": options})
+    claimed = claim(title, settings, options=options, free=free)
+    before = claimed.before
+    # Threads and devices first: TensorFlow starts with the first computation and keeps both from then on.
+    runtime.set_devices(workload)
+    strategy = distribution.make_strategy(options.strategy)
+    if distribution.is_multiworker(strategy):
+        distribution.check_alike(
+            strategy,
+            code_and_versions_of_Keras_and_TensorFlow=distribution.code_digest(),
+            options=distribution.digest(json.dumps(settings, default=str, sort_keys=True).encode()),
+            run_folder=distribution.digest(json.dumps(before, sort_keys=True).encode()),
+        )
+        distribution.check_keras(strategy)
+    runtime.set_seed(options.seed, deterministic=options.deterministic)
+    # A resumed run keeps the precision it began with, whatever is measured today.
+    precision = runtime.set_precision(before["precision"] if before else options.precision, workload=workload)
+    # Machines may measure differently; the first decides for all.
+    chosen = distribution.gather(strategy, [runtime.PRECISIONS.index(precision)])[0, 0]
+    config = {
+        "experiment": experiment,
+        "title": title,
+        "command": shlex.join(["python", *_command()]),
+        "settings": settings,
+        "precision": runtime.set_precision(runtime.PRECISIONS[chosen], workload=workload),
+        "replicas": strategy.num_replicas_in_sync,
+        "workers": len(distribution.place(options.strategy).addresses),
+        "started": time.strftime("%Y-%m-%d %H:%M:%S"),
+        "machine": runtime.machine(),
+    }
+    write_json(claimed.folder / "config.json", config)
+    return Run(
+        title,
+        claimed.folder,
+        claimed.chief_folder,
+        options,
+        config,
+        strategy,
+        runtime.use_xla(workload=workload, distributed=distribution.is_distributed(strategy)),
+        claimed.lock,
+        claimed.scratch,
+        before and before["settings"],
+    )
+
+
+def _command() -> list[str]:
+    """Returns what follows `python` on the command line, `-m module` restored."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    script = ["-m", spec.name.removesuffix(".__main__")] if spec else [Path(sys.argv[0]).name]
+    return [*script, *sys.argv[1:]]
