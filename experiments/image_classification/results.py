@@ -1,21 +1,21 @@
-"""What the image-classification experiment measures: probabilities, figures of merit, and their tables."""
-
-from collections.abc import Sequence
+"""What image classification reports: metrics, published figures next to them, and what a network costs."""
 
 import keras
 import numpy as np
-from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
 
-from kerasapps.data.pictures import printable
-from kerasapps.data.splits import Split
-from kerasapps.reports import Table
+from experiments.shared.classification import (
+    class_table,
+    classification_metrics,
+    confusion_figure,
+    confusions_table,
+)
+from experiments.shared.images import mistakes_figure, predict_probabilities
+from kerasapps.complexity import count_flops, measure_speed
+from kerasapps.data.images import ImageSplits
+from kerasapps.reports import Block, Table
+from kerasapps.runs import Run
 
-IMAGE, LABEL = "image", "label"
-RANKS = ("likeliest", "second", "third")
-MOST_CLASSES = 100  # rows of a table
-# What a table can still say of a probability of zero.
-SMALLEST = 1e-7
-# Accuracy in percent on the test part of the whole data set.
+# Accuracy in percent on the test set of the whole data set.
 PUBLISHED: dict[str, list[tuple[str, float, str]]] = {
     "cifar10": [
         ("Keras cifar10_cnn, 50 epochs", 79, "Keras examples"),
@@ -32,115 +32,65 @@ PUBLISHED: dict[str, list[tuple[str, float, str]]] = {
     "fashion_mnist": [("support vector machine", 89.7, "Xiao et al. 2017")],
     "mnist": [
         ("LeNet-5", 99.05, "LeCun et al. 1998"),
-        ("LeNet-5, training pictures distorted", 99.2, "LeCun et al. 1998"),
+        ("LeNet-5, training images distorted", 99.2, "LeCun et al. 1998"),
     ],
 }
 
 
-def predict_probabilities(
-    model: keras.Model, split: Split, *, mirrored: bool = False, batch_size: int = 256
-) -> np.ndarray:
-    """Returns the probability of each class for each row, float32 (n, classes).
-
-    Args:
-        model: Classifier with the output "label".
-        split: Rows to classify, in their order.
-        mirrored: Classify the mirror images of the pictures.
-        batch_size: Rows at a time.
-    """
-    batches = split.batches(batch_size)
-    if mirrored:
-        batches = batches.map(lambda inputs, targets: (inputs | {IMAGE: inputs[IMAGE][:, :, ::-1]}, targets))
-    return model.predict(batches, verbose=0)[LABEL]
+def evaluate_model(model: keras.Model, splits: ImageSplits, *, flip: bool) -> tuple[dict[str, float], np.ndarray]:
+    """Returns test metrics, with `flip` also those of the mean over mirrored images, and probabilities (n, classes)."""
+    labels = splits.test.targets["label"]
+    probabilities = predict_probabilities(model, splits.test)
+    metrics = classification_metrics(probabilities, labels)
+    if flip:
+        both = (probabilities + predict_probabilities(model, splits.test, mirrored=True)) / 2
+        metrics["accuracy_flip"] = classification_metrics(both, labels)["accuracy"]
+    return metrics, probabilities
 
 
-def classification_metrics(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Returns accuracy, loss (cross-entropy in nats), macro F1, and top-5 accuracy where there are over 5 classes.
-
-    Args:
-        probabilities: Of each class, (n, classes).
-        labels: Right classes, int (n,).
-    """
-    predicted = probabilities.argmax(-1)
-    of_label = probabilities[np.arange(len(labels)), labels]  # (n,)
-    metrics = {
-        "accuracy": float((predicted == labels).mean()),
-        "loss": float(-np.log(np.maximum(of_label.astype(np.float64), SMALLEST)).mean()),
-        "macro_f1": float(f1_score(labels, predicted, average="macro", zero_division=0)),
-    }
-    if probabilities.shape[-1] > 5:
-        # A tie counts against the network, or one that says nothing at all would be right.
-        rank = (probabilities >= of_label[:, None]).sum(-1)
-        metrics["top5_accuracy"] = float((rank <= 5).mean())
-    return metrics
-
-
-def class_table(probabilities: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> Table:
-    """Lists precision, recall and F1 of each class in percent, the worst F1 first."""
-    counts = precision_recall_fscore_support(
-        labels, probabilities.argmax(-1), labels=range(len(class_names)), zero_division=np.nan
-    )
-    rows = []
-    for name, *shares, number in zip(class_names, *counts, strict=True):
-        rows.append([name, *(None if np.isnan(share) else 100 * float(share) for share in shares), int(number)])
-    rows.sort(key=lambda row: (row[3] is None, row[3]))
-    caption = "Precision: share of the pictures called so that are it. Recall: share of its pictures that are found."
-    if len(rows) > MOST_CLASSES:
-        caption += f" The {MOST_CLASSES} worst of {len(rows)} classes."
-    columns = ["class", "precision", "recall", "F1", "pictures"]
-    return Table("Classes on the test part, in percent, the worst first", columns, rows[:MOST_CLASSES], caption)
-
-
-def confusions_table(
-    probabilities: np.ndarray, labels: np.ndarray, class_names: Sequence[str], count: int = 20
-) -> Table:
-    """Lists the most frequent confusions: true class, predicted class, how often, and the share of the true class."""
-    counts = confusion_matrix(labels, probabilities.argmax(-1), labels=range(len(class_names)))
-    totals = counts.sum(1)
-    np.fill_diagonal(counts, 0)
-    order = np.argsort(-counts, axis=None, kind="stable")[:count]
-    pairs = [divmod(int(i), len(class_names)) for i in order if counts.flat[i]]
-    rows = [
-        [class_names[i], class_names[j], int(counts[i, j]), 100 * float(counts[i, j] / totals[i])] for i, j in pairs
+def result_blocks(
+    splits: ImageSplits, probabilities: np.ndarray, *, data: str, network: str, whole: bool
+) -> list[Block | None]:
+    """Returns what the report shows of the test set; published results only if it is the whole one."""
+    labels, names = splits.test.targets["label"], splits.class_names
+    accuracy = float((probabilities.argmax(-1) == labels).mean())
+    return [
+        published_table(data, accuracy, network=network, note=" ".join(splits.notes)) if whole else None,
+        confusion_figure(probabilities, labels, names),
+        confusions_table(probabilities, labels, names),
+        class_table(probabilities, labels, names),
+        mistakes_figure(probabilities, splits.test, names),
     ]
-    caption = "" if rows else f"None: all {totals.sum():,} pictures are classified right."
-    columns = ["true", "predicted", "pictures", "% of the true class"]
-    return Table("The most frequent confusions on the test part", columns, rows, caption)
 
 
-def predictions_table(files: Sequence[str], probabilities: np.ndarray, class_names: Sequence[str]) -> Table:
-    """Lists the likeliest classes of each picture with their probabilities in percent."""
-    rows = [
-        [printable(file), *(cell for name, share in likeliest(row, class_names) for cell in (name, 100 * share))]
-        for file, row in zip(files, probabilities, strict=True)
-    ]
-    return Table(
-        "Predictions", ["picture", *(cell for rank in RANKS[: len(class_names)] for cell in (rank, "%"))], rows
+def cost_table(run: Run, model: keras.Model, splits: ImageSplits, *, arch: str, training: float | None) -> Table:
+    """Returns parameters, FLOPs, size and speed of a network; `training` is its images a second in training."""
+    inputs, _ = next(iter(splits.test.batches(64)))
+    return complexity_table(
+        arch,
+        parameters=model.count_params(),
+        flops=count_flops(model),
+        file_bytes=run.path("model.keras").stat().st_size,
+        training=training,
+        inference=measure_speed(model, {name: value.numpy() for name, value in inputs.items()}),
+        caption="The training speed includes loading, augmentation and validation.",
     )
-
-
-def likeliest(
-    probabilities: np.ndarray, class_names: Sequence[str], count: int = len(RANKS)
-) -> list[tuple[str, float]]:
-    """Returns the likeliest classes of one picture with their probabilities, the likeliest first."""
-    order = np.argsort(-probabilities, kind="stable")[:count]
-    return [(class_names[i], float(probabilities[i])) for i in order]
 
 
 def published_table(data: str, accuracy: float, *, network: str = "this run", note: str = "") -> Table | None:
-    """Puts an accuracy in [0, 1] beside published ones; None for a data set without.
+    """Compares an accuracy in [0, 1] with published ones; None for a data set without.
 
     Args:
         data: Name of the data set.
-        accuracy: Of this run on the test part.
-        network: What the row of this run says.
-        note: What a reader must know to compare, such as that the test part is another one.
+        accuracy: Test accuracy of this run.
+        network: Label of the row of this run.
+        note: What a reader must know to compare, such as that the test set is another one.
     """
     if data not in PUBLISHED:
         return None
     rows = [[network, 100 * accuracy, "this run"], *map(list, PUBLISHED[data])]
     rows.sort(key=lambda row: -row[1])
-    title = "Beside published results: right answers on the test part, in percent"
+    title = "Test accuracy next to published results, in percent"
     return Table(title, ["network", "accuracy", "source"], rows, note, digits=2)
 
 
@@ -154,20 +104,20 @@ def complexity_table(
     inference: float | None = None,
     caption: str = "",
 ) -> Table:
-    """Tells what a network costs.
+    """Returns what a network costs.
 
     Args:
         network: Its name.
         parameters: Their number.
-        flops: Floating-point operations for one picture in inference.
+        flops: Floating-point operations for one image in inference.
         file_bytes: Size of the saved model.
-        training: Pictures a second in training, where it was measured.
-        inference: Pictures a second in inference, where it was measured.
-        caption: What else to say.
+        training: Images a second in training, where it was measured.
+        inference: Images a second in inference, where it was measured.
+        caption: What else to know.
     """
     speeds = [None if speed is None else f"{speed:,.0f}" for speed in (training, inference)]
     row = [network, f"{parameters:,}", _short(flops, ""), _short(file_bytes, "B"), *speeds]
-    columns = ["network", "parameters", "FLOPs a picture", "model file", "pictures a second, training", "inference"]
+    columns = ["network", "parameters", "FLOPs an image", "model file", "images a second, training", "inference"]
     caption = " ".join(["A multiplication and an addition are two FLOPs.", caption]).strip()
     return Table("What the network costs", columns, [row], caption)
 

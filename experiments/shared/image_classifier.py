@@ -1,0 +1,155 @@
+"""A classifier of images and its recipe, for all who train one: as an application, as a judge, for its features."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
+
+import keras
+
+from experiments.shared import training
+from experiments.shared.runs import codec_path, read_codec, write_codec
+from experiments.shared.training import Trained, tell
+from kerasapps.data.augmentation import picture_augment
+from kerasapps.data.image_codec import ImageCodec
+from kerasapps.data.images import CHANNELS, ImageSplits, load_images
+from kerasapps.errors import UserError
+from kerasapps.losses import SmoothedCrossentropy
+from kerasapps.optimizers import Adam, one_cycle
+from kerasapps.runs import Options, Run, write_atomically
+from kerasapps.settings import Count, Positive, Share, Side, optional, ranged, settle
+
+# The learning rate rises for this share of the steps, and then falls to nearly 0.
+WARMUP = 0.2
+# A mirrored digit is another sign or none.
+UPRIGHT = {"digits", "mnist"}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a classifier is trained, and on which images; by default as suits the architecture.
+
+    Args:
+        size: Side of the images in pixels.
+        epochs: Epochs over the training set.
+        batch_size: Images in a step, over all devices.
+        optimizer: Adam, or SGD with Nesterov momentum of 0.9.
+        learning_rate: Peak learning rate, reached after a fifth of the steps; then it falls to nearly 0.
+        weight_decay: Share of each kernel taken off in a step, times the learning rate.
+        label_smoothing: Share of the target probability that is spread over all classes.
+        shift: How far training images are shifted at most, as a share of their side.
+        erase: Share of the area of training images that is grayed out, at most.
+        flip: Whether half of the training images are mirrored; digits never are.
+    """
+
+    size: Side = 32
+    epochs: Count = 20
+    batch_size: Count = 128
+    optimizer: Literal["adam", "sgd"] = "sgd"
+    learning_rate: Positive = 0.1
+    weight_decay: ranged(float, least=0, most=1) = 5e-3
+    label_smoothing: Share = 0.1
+    shift: Share = 0.125
+    erase: Share = 0.0
+    flip: bool = True
+
+
+GivenRecipe = optional(Recipe)
+# Normalized networks learn fast by SGD; the others need Adam's own steps for each weight.
+SGD = Recipe()
+ADAM = replace(SGD, optimizer="adam", learning_rate=2e-3, weight_decay=0.0, label_smoothing=0.0)
+
+
+def settle_recipe(defaults: Recipe, given: GivenRecipe, *, data: str, options: Options) -> Recipe:
+    """Returns how to train on a data set: the defaults with what is given in their place."""
+    recipe = settle(defaults, given, **{"flip": False} if data in UPRIGHT else {})
+    return options.shrunk(recipe, epochs=2)
+
+
+def load(data: str, recipe: Recipe, *, options: Options, channels: int = CHANNELS) -> ImageSplits:
+    """Loads a data set with the recipe's augmentation and prints what a person should know about it.
+
+    Args:
+        data: Name of a data set, or a folder or archive.
+        recipe: How the classifier is trained.
+        options: Seed and number of rows.
+        channels: Of the images of folders; named sets have theirs.
+    """
+    augment = picture_augment(flip=recipe.flip, shift=recipe.shift, erase=recipe.erase)
+    splits = load_images(
+        data, size=recipe.size, seed=options.seed, limit=options.rows, augment=augment, channels=channels
+    )
+    tell(splits.notes)
+    return splits
+
+
+def train(
+    run: Run, splits: ImageSplits, build: Callable[[], keras.Model], recipe: Recipe, *, patience: int | None = None
+) -> Trained:
+    """Trains one classifier in a run folder.
+
+    Args:
+        run: The run folder.
+        splits: The images.
+        build: Returns the network, with the output "label".
+        recipe: How it is trained.
+        patience: Stop after so many epochs without a better one; never by default.
+    """
+    keep_codec(run, splits)
+    return training.train(
+        run,
+        splits,
+        # Validation loss is finer than accuracy, in which a small validation set sees no difference.
+        partial(compiled, build, recipe),
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        patience=patience,
+    )
+
+
+def compiled(build: Callable[[], keras.Model], recipe: Recipe, *, steps: int, jit_compile: bool) -> keras.Model:
+    """Builds and compiles; `steps` are those of the whole training."""
+    model = build()
+    rate = one_cycle(recipe.learning_rate, steps=steps, warmup=WARMUP)
+    decay = recipe.weight_decay or None
+    if recipe.optimizer == "adam":
+        optimizer = Adam(rate, weight_decay=decay)
+    else:
+        optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=decay)
+    if decay:
+        optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    smoothing = recipe.label_smoothing
+    loss = SmoothedCrossentropy(smoothing) if smoothing else "sparse_categorical_crossentropy"
+    model.compile(optimizer, {"label": loss}, metrics={"label": ["accuracy"]}, jit_compile=jit_compile)
+    return model
+
+
+def keep_codec(run: Run, splits: ImageSplits) -> None:
+    """Writes codec.json, and skipped.txt where files were damaged.
+
+    Raises:
+        UserError: If a run is resumed that was started on other images.
+    """
+    codec = ImageCodec.of(splits)
+    if run.resumed and codec_path(run.folder).exists():
+        before = read_codec(run.folder, ImageCodec)
+        difference = other_classes(codec.class_names, before.class_names)
+        if difference or codec.digest != before.digest:
+            raise UserError(
+                f"{run.config['settings']['data']} has changed since {run.folder} was started: "
+                f"{difference or 'images were added or removed'}. Change it back, or choose another --out."
+            )
+    write_codec(run, codec)
+    if splits.skipped:
+        skipped = run.path("skipped.txt")
+        write_atomically(skipped, "".join(f"{reason}\n" for reason in splits.skipped).encode())
+        print(f"Skipped files are listed in {skipped}.")
+
+
+def other_classes(now: Sequence[str], before: Sequence[str]) -> str:
+    """Returns how two lists of classes differ, for people; nothing where they do not."""
+    for names, others, what in ((now, before, "new"), (before, now, "missing")):
+        odd = sorted(set(names) - set(others))
+        if odd:
+            return f"{odd[0]} is {what}"
+    return "" if list(now) == list(before) else "they are in another order"

@@ -1,0 +1,66 @@
+"""What a network of images does not hold: its classes, and how files become its inputs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kerasapps.data.images import ImageSplits, resizer
+from kerasapps.data.pictures import read_picture
+
+
+@dataclass(frozen=True)
+class ImageCodec:
+    """Turns image files into inputs, and probabilities into class names.
+
+    Args:
+        class_names: Class by number.
+        image_shape: Height, width and channels of the images that the network takes.
+        stored_size: Side of the squares that images are read as, before they are scaled for the network.
+        digest: Changes where the images that it was trained on do; see `ImageSplits`.
+    """
+
+    class_names: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    stored_size: int
+    digest: str
+
+    @classmethod
+    def of(cls, splits: ImageSplits) -> "ImageCodec":
+        """Returns the codec of a data set."""
+        return cls(splits.class_names, splits.sizes["image_shape"], splits.stored_size, splits.digest)
+
+    def encode(self, files: Sequence[Path]) -> dict[str, np.ndarray]:
+        """Returns the input "image" (n, H, W, C), values 0 to 255, of image files.
+
+        Raises:
+            DataError: If one cannot be read.
+        """
+        height, _, channels = self.image_shape
+        images = [read_picture(file, size=self.stored_size, channels=channels) for file in files]
+        inputs = {"image": np.stack(images)}
+        # As the training images were scaled: in two steps where these are stored in another size.
+        scale = resizer(self.stored_size, height)
+        return {name: np.asarray(value) for name, value in (scale(inputs) if scale else inputs).items()}
+
+    def decode(self, outputs: Mapping[str, np.ndarray]) -> list[dict[str, float]]:
+        """Returns for each row its classes by name with their probabilities, the most probable first."""
+        order = np.argsort(-outputs["label"], axis=-1, kind="stable")
+        rows = zip(order, outputs["label"], strict=True)
+        return [{self.class_names[i]: float(row[i]) for i in ranks} for ranks, row in rows]
+
+    def outputs(self) -> dict[str, int | None]:
+        """Returns the width of each output: of a classifier, or of a generator."""
+        return {"label": len(self.class_names), "image": self.image_shape[-1]}
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns what `from_json` needs."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "ImageCodec":
+        """Returns the codec that `to_json` described."""
+        names, shape = tuple(content["class_names"]), tuple(content["image_shape"])
+        return cls(names, shape, content["stored_size"], content["digest"])
