@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import inspect
 import math
+import re
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -99,9 +100,16 @@ def optional(cls: type[T]) -> type[T]:
 
 
 def settle(defaults: T, given: Any, **fixed: Any) -> T:
-    """Returns `defaults` with the values of an `optional` of it that are not None, and `fixed` ones before all."""
+    """Returns `defaults` with the values of an `optional` of it that are not None, and `fixed` ones before all.
+
+    Raises:
+        UserError: If the dataclass refuses them.
+    """
     values = {name: value for name, value in vars(given).items() if value is not None}
-    return dataclasses.replace(defaults, **values | fixed)
+    try:
+        return dataclasses.replace(defaults, **values | fixed)
+    except ValueError as error:  # a rule of the dataclass's own, which names its arguments in backticks
+        raise UserError(re.sub(r"`(\w+)`", lambda name: option(name[1]), str(error))) from None
 
 
 def settings_of(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,7 +38,8 @@ def build(
     *,
     what: str,
     given: dict[str, Any],
-    usual: dict | None = None,
+    usual: dict[str, Any] | None = None,
+    decided: Collection[str] = (),
 ) -> Model:
     """Builds a network with `--params`.
 
@@ -48,11 +49,12 @@ def build(
         what: What is built, for people, such as "--arch vgg".
         given: Arguments that the data and other options decide, and that are therefore not for --params.
         usual: Arguments in place of the builder's defaults, where `params` have none.
+        decided: Arguments that keep their defaults and are not for --params either.
 
     Raises:
         UserError: If `params` hold an argument that the builder does not have, or a value that it refuses.
     """
-    known = inspect.signature(builder).parameters.keys() - given.keys() - {"name"}
+    known = inspect.signature(builder).parameters.keys() - given.keys() - {"name", *decided}
     unknown = sorted(params.keys() - known)
     if unknown:
         raise UserError(

@@ -134,6 +134,11 @@ class GAN(keras.Model):
         """Returns what the averaged generator makes of noise, and classes."""
         return self.averaged(inputs, training=training)
 
+    @property
+    def output(self):
+        """Outputs of the averaged generator by name."""
+        return self.averaged.output
+
     # --- the step
 
     def train_step(self, data):
