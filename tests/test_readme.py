@@ -93,3 +93,9 @@ def test_the_code_for_a_gan_runs():
     (block,) = blocks(ROOT / "experiments" / "gan" / "README.md", "python")
     exec(block.replace("epochs=20", "epochs=1"), names)
     assert names["samples"].shape == (16, 28, 28, 1)
+
+
+def test_the_scaling_page_has_the_words_of_its_template():
+    template = (ROOT / "benchmarks" / "scaling.md.j2").read_text(encoding="utf-8")
+    words = map(re.escape, re.split(r"{{.*?}}", template))
+    assert re.fullmatch("(.*?)".join(words), (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8"), re.DOTALL)
