@@ -76,7 +76,6 @@ def search(
     Raises:
         UserError: If a resumed search would not repeat what was written down, the cluster cannot be reached,
             keras-tuner's own variables for several workers are set, or the strategy is that of several workers.
-        ValueError: If a number in `trials`, or `epochs`, is not above 0.
     """
     check_trials(trials, epochs=epochs)
     if run.options.strategy == "multiworker":
