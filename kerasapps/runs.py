@@ -27,7 +27,7 @@ from typing import Any, BinaryIO
 import keras
 import tensorflow as tf
 
-from kerasapps import distribution, runtime
+from kerasapps import distribution, runtime, saving
 from kerasapps.errors import UserError
 from kerasapps.reports import Animation, Block, Figure, render_report
 
@@ -249,7 +249,7 @@ def load_model(folder: Path) -> keras.Model:
     read_config(folder)
     if not (folder / "model.keras").is_file():
         raise UserError(f"{folder} has no model.keras yet: finish the run first, with --resume --out {folder}.")
-    return keras.models.load_model(folder / "model.keras", compile=False)
+    return saving.load_model(folder / "model.keras")
 
 
 def save_model(model: keras.Model, path: Path) -> None:
