@@ -236,7 +236,7 @@ def residual(variant: str, *, parameters: int, **arguments) -> Contract:
 def quick_residual() -> Contract:
     """Two stages."""
     kernels = [conv(3, *channels, bias=False) for channels in ((3, 5), (5, 4), (4, 4), (4, 6), (6, 6))]
-    widths = "`stem_filters` and `filters` must be at least 1, for one stage or more. Received: stem_filters="
+    numbers = "`filters` must hold at least one number, each at least 1. Received: filters="
     return classifier(
         quick_residual_classifier.build_quick_residual_classifier,
         search_space=quick_residual_classifier.search_space,
@@ -244,9 +244,9 @@ def quick_residual() -> Contract:
         smallest=1,
         parameters=sum(kernels) + normalization(5) + 2 * normalization(4) + 2 * normalization(6) + 6 * 3,
         refused=[
-            ({"filters": ()}, f"{widths}5, filters=()"),
-            ({"filters": (4, 0)}, f"{widths}5, filters=(4, 0)"),
-            ({"stem_filters": 0}, f"{widths}0, filters=(4, 6)"),
+            ({"filters": ()}, f"{numbers}()"),
+            ({"filters": (4, 0)}, f"{numbers}(4, 0)"),
+            ({"stem_filters": 0}, "`stem_filters` must be at least 1. Received: stem_filters=0"),
             ({"score_scale": 0.0}, "`score_scale` must be above 0. Received: score_scale=0.0"),
         ],
         stem_filters=5,
@@ -270,7 +270,7 @@ def inception(variant: str = "", *, layer: Callable[[int, int, int], int], **arg
         refused=[
             ({"filters": (12,)}, "`filters` must hold multiples of 8, one a stage. Received: filters=(12,)"),
             ({"filters": ()}, "`filters` must hold multiples of 8"),
-            ({"blocks": -1}, "`blocks` must not be negative. Received: blocks=-1"),
+            ({"blocks": -1}, "`blocks` must be at least 0. Received: blocks=-1"),
         ],
         filters=(8,),
         **arguments,
@@ -296,7 +296,7 @@ def narrow_xception() -> Contract:
         refused=[
             ({"stem": (4,)}, "`stem` must hold 2 widths. Received: stem=(4,)"),
             ({"exit_filters": (4,)}, "`exit_filters` must hold 3 widths. Received: exit_filters=(4,)"),
-            ({"entry": ()}, "`entry` must hold at least one number. Received: entry=()"),
+            ({"entry": ()}, "`entry` must hold at least one number, each at least 1. Received: entry=()"),
         ],
         stem=(4, 4),
         entry=(6,),
@@ -322,7 +322,7 @@ STYLE_TAPS = Contract(
         ({"network": "vgg11"}, "`network` must be one of vgg16, vgg19, compact. Received: network='vgg11'"),
         ({"pooling": "min"}, "`pooling` must be one of"),
         ({"padding": "valid"}, "`padding` must be one of zeros, mirror. Received: padding='valid'"),
-        ({"network": "vgg16", "weights": "trained"}, '`weights` "trained" are for "compact"'),
+        ({"network": "vgg16", "weights": "trained"}, '`network` must be "compact" where `weights` are "trained"'),
         ({"layers": ()}, "`layers` must hold at least one name"),
         ({"layers": ("block1_conv1", "block1_conv1")}, "none twice"),
         ({"layers": ("block1_conv3",)}, "`layers` must be convolutions of compact"),

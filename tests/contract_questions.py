@@ -71,7 +71,7 @@ def memory_network(*, hops: int, walkers: int) -> Contract:
             ({"hops": 0}, "`hops` must be at least 1. Received: hops=0"),
             ({"dropout": -0.1}, "`dropout` must be in [0, 1). Received: dropout=-0.1"),
             ({"walkers": 3}, "`walkers` must be even"),
-            *([({"walk_steps": 1}, "`steps` must be at least 2")] if walkers else []),
+            *([({"walk_steps": 1}, "`walk_steps` must be at least 2. Received: walk_steps=1")] if walkers else []),
         ],
         search_space=memory.search_space,
         padded=("story",),

@@ -20,10 +20,10 @@ EMBEDDING = 12 * 4
 TRUNK = (3 * 4 + 1) * 6 + (3 * 6 + 1) * 5 + (3 * 5 + 1) * 5
 REFUSED = [
     ({"vocab_size": 1}, "`vocab_size` must be at least 2. Received: vocab_size=1"),
-    ({"filters": (0, 5)}, "`filters` must be at least 1. Received: filters=0"),
+    ({"filters": (0, 5)}, "`filters` must be at least 1. Received: filters=(0, 5)"),
     ({"convolutions": (1,)}, "`convolutions` must hold 2 widths"),
     ({"kernel_size": 0}, "`kernel_size` must be at least 1. Received: kernel_size=0"),
-    ({"pooling": "sum"}, "`pooling` must be max or average. Received: pooling='sum'"),
+    ({"pooling": "sum"}, "`pooling` must be one of max, average. Received: pooling='sum'"),
     ({"dropout": 1.0}, "`dropout` must be in [0, 1). Received: dropout=1.0"),
     ({"word_dropout": -0.1}, "`word_dropout` must be in [0, 1). Received: word_dropout=-0.1"),
 ]
@@ -141,7 +141,7 @@ CONTRACTS = [
         parameters=METADATA_BRANCH + TEXT_BRANCH + IMAGE_BRANCH + (3 * 6 + 1) * 6 + 7,
         refused=[
             ({"units": 0}, "`units` must be at least 1. Received: units=0"),
-            ({"filters": ()}, "`filters` must be at least 1"),
+            ({"filters": ()}, "`filters` must hold at least one number"),
             ({"dropout": 1.0}, "`dropout` must be in [0, 1). Received: dropout=1.0"),
             ({"depth": 0}, "`depth` must be at least 1"),
             ({"price_scale": 0.0}, "`scale` must be above 0"),

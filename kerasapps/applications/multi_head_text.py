@@ -9,7 +9,7 @@ from typing import Literal
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_length
+from kerasapps.blocks.arguments import check_at_least, check_choice, check_length, check_share, refusal
 from kerasapps.blocks.distinct_words import DistinctWords, WordConv1D
 from kerasapps.blocks.heads import head_block
 from kerasapps.blocks.noise import Dropout
@@ -69,20 +69,14 @@ def build_multi_head_text(
         ValueError: If `vocab_size` is under 2, there is no head, a stage lacks `filters` or `convolutions`, a size is
             under 1, or a share of dropout is outside [0, 1).
     """
-    sizes = {"embedding_dim": embedding_dim, "kernel_size": kernel_size, "pool_size": pool_size}
-    sizes |= {"filters": min(filters, default=1), "convolutions": min(convolutions, default=1)}
-    sizes |= {"dense_units": min(dense_units, default=1)}
-    for argument, value in sizes.items():
-        if value < 1:
-            raise ValueError(f"`{argument}` must be at least 1. Received: {argument}={value}")
-    if vocab_size < 2:
-        raise ValueError(f"`vocab_size` must be at least 2. Received: vocab_size={vocab_size}")
+    check_at_least(2, vocab_size=vocab_size)
+    check_at_least(1, embedding_dim=embedding_dim, kernel_size=kernel_size, pool_size=pool_size)
+    check_at_least(1, filters=filters, convolutions=convolutions, dense_units=dense_units)
+    check_length(len(filters), convolutions=convolutions)
+    check_share(dropout=dropout, word_dropout=word_dropout)
+    check_choice(("max", "average"), pooling=pooling)
     if not heads:
-        raise ValueError("`heads` must name at least one output. Received: heads={}")
-    for argument, value in {"dropout": dropout, "word_dropout": word_dropout}.items():
-        if not 0 <= value < 1:
-            raise ValueError(f"`{argument}` must be in [0, 1). Received: {argument}={value}")
-    check_length("convolutions", convolutions, len(filters))
+        raise refusal("name at least one output", heads=heads)
 
     # --- inputs
     text = keras.Input((None,), dtype="int32", name="text")  # (B, T)
@@ -305,17 +299,11 @@ def masked(x, mask, *, name: str):
 
 
 def pooled(x, mask, *, pooling: Pooling, name: str):
-    """Reduces the steps to one vector: (B, T, F) -> (B, F).
-
-    Raises:
-        ValueError: If `pooling` is neither "max" nor "average".
-    """
+    """Reduces the steps to one vector: (B, T, F) -> (B, F)."""
     if pooling == "max":
         # Zero, what padding has, is the least that a ReLU gives.
         return layers.GlobalMaxPooling1D(name=name)(x)
-    if pooling == "average":
-        return layers.GlobalAveragePooling1D(name=name)(x) if mask is None else MaskedAverage(name=name)(x, mask)
-    raise ValueError(f"`pooling` must be max or average. Received: pooling={pooling!r}")
+    return layers.GlobalAveragePooling1D(name=name)(x) if mask is None else MaskedAverage(name=name)(x, mask)
 
 
 def shortest_text(model: keras.Model) -> int:

@@ -16,6 +16,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kerasapps.blocks.arguments import check_choice, refusal
 from kerasapps.blocks.style import PADDINGS, POOLINGS, preprocess, standardise_pixels
 
 # Convolutions and widths of the five blocks. The compact network is VGG-16 at half its width.
@@ -74,17 +75,15 @@ def build_style_taps(
         ValueError: If `network`, `pooling`, `padding` or one of `layers` is unknown, or the weights are not there or do
             not fit.
     """
-    choices = ("network", network, NETWORKS), ("pooling", pooling, POOLINGS), ("padding", padding, PADDINGS)
-    for argument, value, known in choices:
-        if value not in known:
-            raise ValueError(f"`{argument}` must be one of {', '.join(known)}. Received: {argument}={value!r}")
+    check_choice(NETWORKS, network=network)
+    check_choice(POOLINGS, pooling=pooling)
+    check_choice(PADDINGS, padding=padding)
     if not layers or len(set(layers)) != len(layers):
-        raise ValueError(f"`layers` must hold at least one name, none twice. Received: layers={list(layers)}")
+        raise refusal("hold at least one name, none twice", layers=layers)
     shapes = convolution_shapes(network)
     for layer in layers:
         if layer not in shapes:
-            known = f"convolutions of {network}, {min(shapes)} to {max(shapes)}"
-            raise ValueError(f"`layers` must be {known}. Received: {layer!r}")
+            raise refusal(f"be convolutions of {network}, {min(shapes)} to {max(shapes)}", layers=layers)
     deepest = max(layers)
     shapes = {layer: shape for layer, shape in shapes.items() if layer <= deepest}
     dtype = keras.config.dtype_policy().compute_dtype
@@ -109,7 +108,7 @@ def build_style_taps(
         values = random_weights(shapes, pool=pool, seed=seed)
     elif weights == "trained":
         if network != "compact":
-            raise ValueError(f'`weights` "trained" are for "compact". Received: network={network!r}')
+            raise refusal('be "compact" where `weights` are "trained"', network=network)
         values = read_weights(SHIPPED, shapes)
     elif weights == "imagenet":
         values = imagenet_weights(network, shapes)
