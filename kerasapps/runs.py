@@ -27,7 +27,7 @@ from typing import Any, BinaryIO, TypeVar
 import keras
 import tensorflow as tf
 
-from kerasapps import distribution, runtime
+from kerasapps import distribution, runtime, saving
 from kerasapps.errors import UserError
 from kerasapps.reports import Block, render_report
 from kerasapps.settings import Count, or_none, ranged
@@ -236,7 +236,7 @@ def load_model(folder: Path) -> keras.Model:
     try:
         # Opening it tells "may not be read" from "damaged"; Keras says "File not found" for both.
         with path.open("rb"):
-            return keras.models.load_model(path, compile=False)
+            return saving.load_model(path)
     except OSError as error:
         reason = error.strerror or _first_line(error)
     except Exception as error:  # Keras raises whatever the damage leads to: zip, h5py, JSON, shapes, refused classes

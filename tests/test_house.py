@@ -14,12 +14,13 @@ ROOT = Path(__file__).parent.parent
 ALLOWED = {
     "heads": set(),
     "blocks": {"blocks", "heads"},
-    "applications": {"applications", "blocks", "heads"},
+    "applications": {"applications", "blocks", "heads", "weights"},
     "data": {"data", "errors", "heads"},
     "losses": {"heads"},
     "gan": {"applications", "blocks"},
     "errors": set(),
     "taps": set(),
+    "weights": set(),
     "complexity": set(),
     "distribution": {"errors", "workers"},
     "launch": {"workers"},
@@ -27,14 +28,15 @@ ALLOWED = {
     "reports": {"errors"},
     "optimizers": set(),
     "styling": {"blocks", "errors"},
-    "runs": {"distribution", "errors", "reports", "runtime", "settings"},
+    "runs": {"distribution", "errors", "reports", "runtime", "saving", "settings"},
+    "saving": set(),  # it imports by name what registers classes
     "session": {"distribution", "runs", "runtime", "settings"},
     "settings": {"errors"},
     "checkpoints": {"distribution", "errors", "optimizers", "runs", "workers"},
     "training": {"checkpoints", "data", "distribution", "errors", "optimizers", "runs", "workers"},
     "workers": {"errors", "runs"},
     "search": {"errors", "reports", "runs", "runtime", "settings", "workers"},
-    "__init__": {"applications", "heads", "losses", "optimizers", "taps"},
+    "__init__": set(),
 }
 # A builder that only joins networks has no hyperparameters beside theirs.
 JOINS = {"build_gan": {"search_space_generator"}}

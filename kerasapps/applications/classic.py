@@ -96,7 +96,7 @@ def build_mnist_network(
         ValueError: If a side is under 16, `num_classes` under 2, `dropout` outside [0, 1), or `filters` not two.
     """
     check_image_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, smallest=16)
-    check_length("filters", filters, 2)
+    check_length(2, filters=filters)
 
     # --- inputs
     image = keras.Input(image_shape, dtype="float32", name="image")  # (B, 28, 28, 1) by default
@@ -159,8 +159,8 @@ def build_lenet5(
             `dense_units` not two.
     """
     check_image_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, smallest=16)
-    check_length("filters", filters, 2)
-    check_length("dense_units", dense_units, 2)
+    check_length(2, filters=filters)
+    check_length(2, dense_units=dense_units)
 
     # --- inputs
     image = keras.Input(image_shape, dtype="float32", name="image")  # (B, 32, 32, 1) by default
@@ -228,7 +228,7 @@ def build_alexnet(
         ValueError: If a side is under 63, `num_classes` under 2, `dropout` outside [0, 1), or `filters` not five.
     """
     check_image_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, smallest=63)
-    check_length("filters", filters, 5)
+    check_length(5, filters=filters)
     # Deviation: the paper starts from N(0, 0.01), and biases of 1 in places. He et al.'s needs no luck.
     relu = {"activation": "relu", "kernel_initializer": "he_normal"}
 

@@ -9,7 +9,7 @@ from typing import Literal
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_gan_arguments
+from kerasapps.blocks.arguments import check_at_least, check_choice, check_gan_arguments, check_share
 from kerasapps.blocks.conv import normalize
 from kerasapps.blocks.fast_conv import Conv2D, Conv2DTranspose
 from kerasapps.blocks.gan import linear, noise_input, start_size, verdict_block
@@ -50,9 +50,9 @@ def build_dcgan_generator(
         ValueError: If a side is no multiple of 4, a size is under 1, `num_classes` is under 2, or `dropout` is outside
             [0, 1).
     """
-    check_gan_arguments(
-        image_shape=image_shape, num_classes=num_classes, dropout=dropout, noise_dim=noise_dim, filters=filters
-    )
+    check_gan_arguments(image_shape=image_shape, num_classes=num_classes)
+    check_at_least(1, noise_dim=noise_dim, filters=filters)
+    check_share(dropout=dropout)
 
     def finish(x, name: str):
         x = layers.ReLU(name=f"{name}_relu")(normalize(x, name=f"{name}_bn"))
@@ -116,12 +116,10 @@ def build_dcgan_discriminator(
         ValueError: If a side is no multiple of 4, `filters` is under 1, `num_classes` is under 2 or missing where
             `classifies` needs it, `normalization` is none of the three, or `dropout` is outside [0, 1).
     """
-    check_gan_arguments(
-        image_shape=image_shape, num_classes=num_classes, classifies=classifies, dropout=dropout, filters=filters
-    )
-    if normalization not in ("batch", "spectral", "none"):
-        rule = 'must be one of "batch", "spectral", "none"'
-        raise ValueError(f"`normalization` {rule}. Received: normalization={normalization!r}")
+    check_gan_arguments(image_shape=image_shape, num_classes=num_classes, classifies=classifies)
+    check_at_least(1, filters=filters)
+    check_share(dropout=dropout)
+    check_choice(("batch", "spectral", "none"), normalization=normalization)
     spectral = normalization == "spectral"
 
     # --- inputs

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_image_arguments
+from kerasapps.blocks.arguments import check_image_arguments, check_numbers, refusal
 from kerasapps.blocks.conv import activation_block, conv_block, dense_block
 from kerasapps.blocks.noise import Dropout
 
@@ -57,10 +57,9 @@ def build_densenet(
         ValueError: If a side is too small, `num_classes` under 2, `dropout` outside [0, 1), `compression` outside
             (0, 1], or `blocks` empty or with a block of no layers.
     """
-    if not blocks or min(blocks) < 1:
-        raise ValueError(f"`blocks` must hold at least one number, each at least 1. Received: blocks={blocks}")
+    check_numbers(1, blocks=blocks)
     if not 0 < compression <= 1:
-        raise ValueError(f"`compression` must be in (0, 1]. Received: compression={compression}")
+        raise refusal("be in (0, 1]", compression=compression)
     smallest = 2 ** (len(blocks) - 1 + (0 if small_images else 2))
     check_image_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, smallest=smallest)
 

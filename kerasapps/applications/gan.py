@@ -6,7 +6,7 @@ Reference: Goodfellow et al., "Generative Adversarial Nets", NeurIPS 2014.
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_gan_arguments
+from kerasapps.blocks.arguments import check_at_least, check_gan_arguments, check_share
 from kerasapps.blocks.fast_conv import Conv2D, Conv2DTranspose
 from kerasapps.blocks.gan import linear, noise_input, verdict_block
 from kerasapps.blocks.noise import ByteDropout, GaussianNoise
@@ -49,9 +49,10 @@ def build_generator(
         ValueError: If a side is no multiple of 4, a size is under 1, `num_classes` is under 2, or `dropout` is outside
             [0, 1).
     """
-    sizes = {"noise_dim": noise_dim, "units": units, "filters": filters, "kernel_size": kernel_size}
-    sizes |= {"last_kernel_size": last_kernel_size}
-    check_gan_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, **sizes)
+    check_gan_arguments(image_shape=image_shape, num_classes=num_classes)
+    check_at_least(1, noise_dim=noise_dim, units=units, filters=filters)
+    check_at_least(1, kernel_size=kernel_size, last_kernel_size=last_kernel_size)
+    check_share(dropout=dropout)
 
     def finish(x, name: str):
         x = layers.LeakyReLU(name=f"{name}_relu")(x)
@@ -115,10 +116,9 @@ def build_discriminator(
         ValueError: If a side is no multiple of 4, a size is under 1, `num_classes` is under 2 or missing where
             `classifies` needs it, or `dropout` is outside [0, 1).
     """
-    sizes = {"filters": filters, "units": units, "kernel_size": kernel_size}
-    check_gan_arguments(
-        image_shape=image_shape, num_classes=num_classes, classifies=classifies, dropout=dropout, **sizes
-    )
+    check_gan_arguments(image_shape=image_shape, num_classes=num_classes, classifies=classifies)
+    check_at_least(1, filters=filters, units=units, kernel_size=kernel_size)
+    check_share(dropout=dropout)
 
     def finish(x, name: str):
         return ByteDropout(dropout, name=f"{name}_dropout")(layers.LeakyReLU(name=f"{name}_relu")(x))

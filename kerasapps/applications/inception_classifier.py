@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_image_arguments
+from kerasapps.blocks.arguments import check_at_least, check_image_arguments, refusal
 from kerasapps.blocks.conv import conv_block, googlenet_block, inception_block
 from kerasapps.blocks.noise import Dropout
 
@@ -46,9 +46,8 @@ def build_inception_classifier(
     """
     check_image_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, smallest=8)
     if not filters or any(width < 8 or width % 8 for width in filters):
-        raise ValueError(f"`filters` must hold multiples of 8, one a stage. Received: filters={filters}")
-    if blocks < 0:
-        raise ValueError(f"`blocks` must not be negative. Received: blocks={blocks}")
+        raise refusal("hold multiples of 8, one a stage", filters=filters)
+    check_at_least(0, blocks=blocks)
 
     # --- inputs
     image = keras.Input(image_shape, name="image")  # (B, H, W, C)

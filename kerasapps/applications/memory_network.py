@@ -8,6 +8,7 @@ EMNLP 2011.
 import keras
 from keras import layers
 
+from kerasapps.blocks.arguments import check_at_least, check_share
 from kerasapps.blocks.memory import ArrivalReader, LogShares, PositionWeightedSum, QueryReduction, SharedWordWalk
 from kerasapps.blocks.noise import Dropout
 
@@ -51,12 +52,11 @@ def build_memory_network(
         ValueError: If `num_answers` is under 2, `hops` under 1, or `dropout` outside [0, 1); with walkers, if their
             number is odd, `walk_steps` under 2 or `roles` under 1.
     """
-    if num_answers < 2:
-        raise ValueError(f"`num_answers` must be at least 2. Received: num_answers={num_answers}")
-    if hops < 1:
-        raise ValueError(f"`hops` must be at least 1. Received: hops={hops}")
-    if not 0 <= dropout < 1:
-        raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout}")
+    check_at_least(2, num_answers=num_answers)
+    check_at_least(1, hops=hops)
+    check_share(dropout=dropout)
+    if walkers:
+        check_at_least(2, walk_steps=walk_steps)
 
     # --- inputs
     story = keras.Input((None, sentence_length), dtype="int32", name="story")  # (B, S, W)

@@ -3,13 +3,14 @@
 Reference: the three-headed network of Chollet, "Deep Learning with Python", Manning 2017, section 7.1.
 """
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_length
+from kerasapps.blocks.arguments import check_at_least, check_choice, check_length, check_share, refusal
 from kerasapps.blocks.distinct_words import DistinctWords, WordConv1D
 from kerasapps.blocks.heads import head_block
 from kerasapps.blocks.noise import Dropout
@@ -69,20 +70,14 @@ def build_multi_head_text(
         ValueError: If `vocab_size` is under 2, there is no head, a stage lacks `filters` or `convolutions`, a size is
             under 1, or a share of dropout is outside [0, 1).
     """
-    sizes = {"embedding_dim": embedding_dim, "kernel_size": kernel_size, "pool_size": pool_size}
-    sizes |= {"filters": min(filters, default=1), "convolutions": min(convolutions, default=1)}
-    sizes |= {"dense_units": min(dense_units, default=1)}
-    for argument, value in sizes.items():
-        if value < 1:
-            raise ValueError(f"`{argument}` must be at least 1. Received: {argument}={value}")
-    if vocab_size < 2:
-        raise ValueError(f"`vocab_size` must be at least 2. Received: vocab_size={vocab_size}")
+    check_at_least(2, vocab_size=vocab_size)
+    check_at_least(1, embedding_dim=embedding_dim, kernel_size=kernel_size, pool_size=pool_size)
+    check_at_least(1, filters=filters, convolutions=convolutions, dense_units=dense_units)
+    check_length(len(filters), convolutions=convolutions)
+    check_share(dropout=dropout, word_dropout=word_dropout)
+    check_choice(("max", "average"), pooling=pooling)
     if not heads:
-        raise ValueError("`heads` must name at least one output. Received: heads={}")
-    for argument, value in {"dropout": dropout, "word_dropout": word_dropout}.items():
-        if not 0 <= value < 1:
-            raise ValueError(f"`{argument}` must be in [0, 1). Received: {argument}={value}")
-    check_length("convolutions", convolutions, len(filters))
+        raise refusal("name at least one output", heads=heads)
 
     # --- inputs
     text = keras.Input((None,), dtype="int32", name="text")  # (B, T)
@@ -127,14 +122,18 @@ def build_multi_head_text(
     return keras.Model({"text": text}, outputs, name=name)
 
 
-def profile_heads(*, num_income_groups: int = 10, age_mean: float = 40.0, age_scale: float = 15.0) -> dict[str, Head]:
-    """Returns the heads of `build_profile`.
+def _with_trunk_arguments(build):
+    """Shows what a builder hands on to `build_multi_head_text` in its signature, as if it were written out."""
+    *own, name, _ = inspect.signature(build).parameters.values()
+    given = {parameter.name for parameter in (*own, name)} | {"heads"}
+    shared = inspect.signature(build_multi_head_text).parameters.values()
+    trunk = [parameter for parameter in shared if parameter.name not in given]
+    build.__signature__ = inspect.Signature([*own, *trunk, name], return_annotation=keras.Model)
+    return build
 
-    Args:
-        num_income_groups: Number of income groups, at least 2.
-        age_mean: Mean age in years.
-        age_scale: Standard deviation of the age in years, above 0.
-    """
+
+def profile_heads(*, num_income_groups: int = 10, age_mean: float = 40.0, age_scale: float = 15.0) -> dict[str, Head]:
+    """Returns the heads of `build_profile`; its arguments are explained there."""
     return {
         "age": Head("regression", mean=age_mean, scale=age_scale),
         "income": Head("classes", num_classes=num_income_groups),
@@ -142,153 +141,81 @@ def profile_heads(*, num_income_groups: int = 10, age_mean: float = 40.0, age_sc
     }
 
 
+@_with_trunk_arguments
 def build_profile(
     *,
     vocab_size: int = 50_000,
     num_income_groups: int = 10,
     age_mean: float = 40.0,
     age_scale: float = 15.0,
-    embedding_dim: int = 256,
-    filters: Sequence[int] = (128, 256, 256),
-    convolutions: Sequence[int] = (1, 2, 2),
-    kernel_size: int = 5,
-    pool_size: int = 5,
-    padding: Literal["valid", "same"] = "valid",
-    pooling: Pooling = "max",
-    layer_norm: bool = False,
-    dense_units: Sequence[int] = (128,),
-    dropout: float = 0.0,
-    word_dropout: float = 0.0,
     name: str = "profile",
+    **trunk,
 ) -> keras.Model:
-    """Builds the lectures' network that estimates three properties of a person at once.
+    """Builds the course notes' network, which estimates three properties of a person from what they wrote.
 
     Args:
         vocab_size: Number of token ids, at least 2; 0 is padding.
         num_income_groups: Number of income groups, at least 2.
-        age_mean: Mean age in years: the network learns the standardised age.
+        age_mean: Mean age in years: the network learns the standardized age.
         age_scale: Standard deviation of the age in years, above 0.
-        embedding_dim: Length of a word vector.
-        filters: Filters of each stage of convolutions; without stages the word vectors are pooled as they are.
-        convolutions: Convolutions in each stage.
-        kernel_size: Width of the convolutions in words.
-        pool_size: How many steps become one between the stages.
-        padding: "valid", for texts of at least 269 tokens, or "same", for any.
-        pooling: What becomes of the steps at last: their maximum or their average.
-        layer_norm: Whether the result is normalised: averages over long texts differ little from one another.
-        dense_units: Widths of the layers between the text and the heads.
-        dropout: Share of the features dropped in training, in [0, 1).
-        word_dropout: Share of the words left out in training, in [0, 1).
         name: Name of the model.
+        trunk: As for `build_multi_head_text`: `embedding_dim`, `filters`, `convolutions`, `kernel_size`, `pool_size`,
+            `padding`, `pooling`, `layer_norm`, `dense_units`, `dropout`, `word_dropout`.
 
     Returns:
         Uncompiled model. In: "text" int32 (B, T), padded at the end.
         Out, float32: "age" in years (B, 1), "income" probabilities (B, num_income_groups), "gender" the probability of
         the second of two (B, 1).
 
-    Train with: `kerasapps.losses.compile_heads`; the lectures weigh age, income and gender by 0.25, 1 and 10.
+    Train with: `kerasapps.compile_heads`; the notes weigh age, income and gender by 0.25, 1 and 10.
 
     Raises:
         ValueError: As `build_multi_head_text` and `Head` do.
     """
     heads = profile_heads(num_income_groups=num_income_groups, age_mean=age_mean, age_scale=age_scale)
-    return build_multi_head_text(
-        vocab_size=vocab_size,
-        heads=heads,
-        embedding_dim=embedding_dim,
-        filters=filters,
-        convolutions=convolutions,
-        kernel_size=kernel_size,
-        pool_size=pool_size,
-        padding=padding,
-        pooling=pooling,
-        layer_norm=layer_norm,
-        dense_units=dense_units,
-        dropout=dropout,
-        word_dropout=word_dropout,
-        name=name,
-    )
+    return build_multi_head_text(vocab_size=vocab_size, heads=heads, name=name, **trunk)
 
 
 def novel_heads(*, num_genres: int, year_mean: float = 1900.0, year_scale: float = 50.0) -> dict[str, Head]:
-    """Returns the heads of `build_novel`.
-
-    Args:
-        num_genres: Number of genres, at least 2.
-        year_mean: Mean year of publication.
-        year_scale: Standard deviation of the year, above 0.
-    """
+    """Returns the heads of `build_novel`; its arguments are explained there."""
     return {
         "genre": Head("classes", num_classes=num_genres),
         "year": Head("regression", mean=year_mean, scale=year_scale),
     }
 
 
+@_with_trunk_arguments
 def build_novel(
     *,
     vocab_size: int,
     num_genres: int,
     year_mean: float = 1900.0,
     year_scale: float = 50.0,
-    embedding_dim: int = 256,
-    filters: Sequence[int] = (128, 256, 256),
-    convolutions: Sequence[int] = (1, 2, 2),
-    kernel_size: int = 5,
-    pool_size: int = 5,
-    padding: Literal["valid", "same"] = "valid",
-    pooling: Pooling = "max",
-    layer_norm: bool = False,
-    dense_units: Sequence[int] = (128,),
-    dropout: float = 0.0,
-    word_dropout: float = 0.0,
     name: str = "novel",
+    **trunk,
 ) -> keras.Model:
-    """Builds a network that tells genre and year of publication of a novel from a passage of it.
+    """Builds a network that predicts the genre and the year of publication of a novel from a passage.
 
     Args:
         vocab_size: Number of token ids, at least 2; 0 is padding.
         num_genres: Number of genres, at least 2.
-        year_mean: Mean year of publication: the network learns the standardised year.
+        year_mean: Mean year of publication: the network learns the standardized year.
         year_scale: Standard deviation of the year, above 0.
-        embedding_dim: Length of a word vector.
-        filters: Filters of each stage of convolutions; without stages the word vectors are pooled as they are.
-        convolutions: Convolutions in each stage.
-        kernel_size: Width of the convolutions in words.
-        pool_size: How many steps become one between the stages.
-        padding: "valid", for texts of at least 269 tokens, or "same", for any.
-        pooling: What becomes of the steps at last: their maximum or their average.
-        layer_norm: Whether the result is normalised: averages over long texts differ little from one another.
-        dense_units: Widths of the layers between the text and the heads.
-        dropout: Share of the features dropped in training, in [0, 1).
-        word_dropout: Share of the words left out in training, in [0, 1).
         name: Name of the model.
+        trunk: As for `build_multi_head_text`: `embedding_dim`, `filters`, `convolutions`, `kernel_size`, `pool_size`,
+            `padding`, `pooling`, `layer_norm`, `dense_units`, `dropout`, `word_dropout`.
 
     Returns:
         Uncompiled model. In: "text" int32 (B, T), padded at the end.
         Out, float32: "genre" probabilities (B, num_genres), "year" (B, 1).
 
-    Train with: `kerasapps.losses.compile_heads`.
+    Train with: `kerasapps.compile_heads`.
 
     Raises:
         ValueError: As `build_multi_head_text` and `Head` do.
     """
     heads = novel_heads(num_genres=num_genres, year_mean=year_mean, year_scale=year_scale)
-    return build_multi_head_text(
-        vocab_size=vocab_size,
-        heads=heads,
-        embedding_dim=embedding_dim,
-        filters=filters,
-        convolutions=convolutions,
-        kernel_size=kernel_size,
-        pool_size=pool_size,
-        padding=padding,
-        pooling=pooling,
-        layer_norm=layer_norm,
-        dense_units=dense_units,
-        dropout=dropout,
-        word_dropout=word_dropout,
-        name=name,
-    )
+    return build_multi_head_text(vocab_size=vocab_size, heads=heads, name=name, **trunk)
 
 
 def pooled_steps(x, pool_size: int, *, padding: str, name: str):
@@ -305,17 +232,11 @@ def masked(x, mask, *, name: str):
 
 
 def pooled(x, mask, *, pooling: Pooling, name: str):
-    """Reduces the steps to one vector: (B, T, F) -> (B, F).
-
-    Raises:
-        ValueError: If `pooling` is neither "max" nor "average".
-    """
+    """Reduces the steps to one vector: (B, T, F) -> (B, F)."""
     if pooling == "max":
         # Zero, what padding has, is the least that a ReLU gives.
         return layers.GlobalMaxPooling1D(name=name)(x)
-    if pooling == "average":
-        return layers.GlobalAveragePooling1D(name=name)(x) if mask is None else MaskedAverage(name=name)(x, mask)
-    raise ValueError(f"`pooling` must be max or average. Received: pooling={pooling!r}")
+    return layers.GlobalAveragePooling1D(name=name)(x) if mask is None else MaskedAverage(name=name)(x, mask)
 
 
 def shortest_text(model: keras.Model) -> int:

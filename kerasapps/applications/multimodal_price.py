@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers, ops
 
+from kerasapps.blocks.arguments import check_at_least, check_numbers, check_share, refusal
 from kerasapps.blocks.conv import conv_block
 from kerasapps.blocks.heads import head_block
 from kerasapps.blocks.noise import Dropout
@@ -95,14 +96,10 @@ def build_multimodal_price(
     if not (numbers or category_sizes or vocab_size or image_shape):
         raise ValueError("`numbers`, `category_sizes`, `vocab_size` or `image_shape` must be given. Received: none")
     if any(not scale > 0 for _, scale in numbers):
-        raise ValueError(f"`numbers` must have standard deviations above 0. Received: numbers={numbers}")
-    sizes = {"embedding_dim": embedding_dim, "units": units, "depth": depth}
-    sizes |= {"filters": min(filters, default=0), "category_sizes": min(category_sizes, default=1)}
-    for argument, value in sizes.items():
-        if value < 1:
-            raise ValueError(f"`{argument}` must be at least 1. Received: {argument}={value}")
-    if not 0 <= dropout < 1:
-        raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout}")
+        raise refusal("have standard deviations above 0", numbers=numbers)
+    check_at_least(1, category_sizes=category_sizes, embedding_dim=embedding_dim, units=units, depth=depth)
+    check_numbers(1, filters=filters)
+    check_share(dropout=dropout)
 
     # --- inputs and trunk, branch by branch
     inputs, branches = {}, []

@@ -6,6 +6,7 @@ Reference: Metz et al., "Unrolled Generative Adversarial Networks", ICLR 2017, s
 import keras
 from keras import layers
 
+from kerasapps.blocks.arguments import check_at_least, check_share
 from kerasapps.blocks.noise import Dropout
 
 
@@ -36,7 +37,8 @@ def build_point_generator(
     Raises:
         ValueError: If a size is under 1, or `dropout` is outside [0, 1).
     """
-    _check(dropout, dimensions=dimensions, noise_dim=noise_dim, units=units, depth=depth)
+    check_at_least(1, dimensions=dimensions, noise_dim=noise_dim, units=units, depth=depth)
+    check_share(dropout=dropout)
 
     # --- inputs
     noise = keras.Input((noise_dim,), name="noise")  # (B, Z)
@@ -75,7 +77,8 @@ def build_point_discriminator(
     Raises:
         ValueError: If a size is under 1, or `dropout` is outside [0, 1).
     """
-    _check(dropout, dimensions=dimensions, units=units, depth=depth)
+    check_at_least(1, dimensions=dimensions, units=units, depth=depth)
+    check_share(dropout=dropout)
 
     # --- inputs
     point = keras.Input((dimensions,), name="point")  # (B, dimensions)
@@ -93,14 +96,6 @@ def _hidden_layers(x, *, units: int, depth: int, dropout: float):
         x = layers.Dense(units, activation="relu", kernel_initializer="he_normal", name=f"dense{i}")(x)
         x = Dropout(dropout, name=f"dropout{i}")(x)
     return x
-
-
-def _check(dropout: float, **at_least_one: int) -> None:
-    for name, value in at_least_one.items():
-        if value < 1:
-            raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
-    if not 0 <= dropout < 1:
-        raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout}")
 
 
 def search_space_point_generator(hp) -> dict:

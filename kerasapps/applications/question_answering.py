@@ -6,6 +6,7 @@ Reference: the two-input network of Chollet, "Deep Learning with Python", Mannin
 import keras
 from keras import layers
 
+from kerasapps.blocks.arguments import check_at_least, check_share
 from kerasapps.blocks.noise import Dropout
 from kerasapps.blocks.text import Encoder, text_encoder_block
 
@@ -45,12 +46,8 @@ def build_question_answering(
     Raises:
         ValueError: If `num_answers` is under 2, `vocab_size` under 2, `dropout` outside [0, 1), or `encoder` unknown.
     """
-    if vocab_size < 2:
-        raise ValueError(f"`vocab_size` must be at least 2. Received: vocab_size={vocab_size}")
-    if num_answers < 2:
-        raise ValueError(f"`num_answers` must be at least 2. Received: num_answers={num_answers}")
-    if not 0 <= dropout < 1:
-        raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout}")
+    check_at_least(2, vocab_size=vocab_size, num_answers=num_answers)
+    check_share(dropout=dropout)
 
     # --- inputs
     text = keras.Input((None,), dtype="int32", name="text")  # (B, T)

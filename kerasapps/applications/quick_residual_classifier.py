@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_image_arguments
+from kerasapps.blocks.arguments import check_at_least, check_image_arguments, check_numbers, check_positive
 from kerasapps.blocks.conv import add, conv_block
 from kerasapps.blocks.initializers import IdentityKernel
 from kerasapps.blocks.noise import Dropout
@@ -49,11 +49,9 @@ def build_quick_residual_classifier(
             0, or `dropout` is outside [0, 1).
     """
     check_image_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, smallest=1)
-    if not filters or min(stem_filters, *filters) < 1:
-        widths = f"stem_filters={stem_filters}, filters={filters}"
-        raise ValueError(f"`stem_filters` and `filters` must be at least 1, for one stage or more. Received: {widths}")
-    if score_scale <= 0:
-        raise ValueError(f"`score_scale` must be above 0. Received: score_scale={score_scale}")
+    check_at_least(1, stem_filters=stem_filters)
+    check_numbers(1, filters=filters)
+    check_positive(score_scale=score_scale)
 
     # --- inputs
     image = keras.Input(image_shape, name="image")  # (B, H, W, C)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_image_arguments, check_length
+from kerasapps.blocks.arguments import check_image_arguments, check_length, refusal
 from kerasapps.blocks.conv import conv_block, normalize, residual_block
 from kerasapps.blocks.noise import Dropout
 
@@ -49,8 +49,8 @@ def build_residual_classifier(
     """
     check_image_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, smallest=4)
     if depth < 8 or depth % 6 != 2:
-        raise ValueError(f"`depth` must be 6n + 2 with n at least 1. Received: depth={depth}")
-    check_length("filters", filters, 3)
+        raise refusal("be 6n + 2 with n at least 1", depth=depth)
+    check_length(3, filters=filters)
 
     # --- inputs
     image = keras.Input(image_shape, name="image")  # (B, H, W, C)

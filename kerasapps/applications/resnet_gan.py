@@ -6,7 +6,7 @@ Reference: Miyato et al., "Spectral Normalization for Generative Adversarial Net
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_gan_arguments
+from kerasapps.blocks.arguments import check_at_least, check_gan_arguments, check_share
 from kerasapps.blocks.conv import normalize
 from kerasapps.blocks.fast_conv import Conv2D
 from kerasapps.blocks.gan import down_residual_block, noise_input, start_size, up_residual_block, verdict_block
@@ -42,9 +42,9 @@ def build_resnet_generator(
         ValueError: If a side is no multiple of 4, a size is under 1, `num_classes` is under 2, or `dropout` is outside
             [0, 1).
     """
-    check_gan_arguments(
-        image_shape=image_shape, num_classes=num_classes, dropout=dropout, noise_dim=noise_dim, filters=filters
-    )
+    check_gan_arguments(image_shape=image_shape, num_classes=num_classes)
+    check_at_least(1, noise_dim=noise_dim, filters=filters)
+    check_share(dropout=dropout)
 
     # --- inputs
     inputs, x = noise_input(noise_dim=noise_dim, num_classes=num_classes)
@@ -96,9 +96,9 @@ def build_resnet_discriminator(
         ValueError: If a side is no multiple of 4, `filters` is under 1, `num_classes` is under 2 or missing where
             `classifies` needs it, or `dropout` is outside [0, 1).
     """
-    check_gan_arguments(
-        image_shape=image_shape, num_classes=num_classes, classifies=classifies, dropout=dropout, filters=filters
-    )
+    check_gan_arguments(image_shape=image_shape, num_classes=num_classes, classifies=classifies)
+    check_at_least(1, filters=filters)
+    check_share(dropout=dropout)
 
     # --- inputs
     image = x = keras.Input(image_shape, name="image")  # (B, H, W, C)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_image_arguments
+from kerasapps.blocks.arguments import check_at_least, check_image_arguments, check_positive, refusal
 from kerasapps.blocks.conv import separable_block
 from kerasapps.blocks.noise import Dropout
 
@@ -54,11 +54,9 @@ def build_separable_classifier(
             `dropout` outside [0, 1), or the picture too small for the stages.
     """
     if not filters or any(len(stage) != 2 for stage in filters):
-        raise ValueError(f"`filters` must hold a pair of widths for each stage. Received: filters={filters}")
-    if depth < 1:
-        raise ValueError(f"`depth` must be at least 1. Received: depth={depth}")
-    if width <= 0:
-        raise ValueError(f"`width` must be above 0. Received: width={width}")
+        raise refusal("hold a pair of widths for each stage", filters=filters)
+    check_at_least(1, depth=depth)
+    check_positive(width=width)
     smallest = smallest_side(len(filters), depth, padding)
     check_image_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, smallest=smallest)
 

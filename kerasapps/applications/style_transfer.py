@@ -3,20 +3,17 @@
 Reference: Gatys et al., "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016.
 """
 
-import io
 import math
-import re
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
-import h5py
 import keras
 import numpy as np
 from keras import ops
 
+from kerasapps.blocks.arguments import check_choice, refusal
 from kerasapps.blocks.style import PADDINGS, POOLINGS, preprocess, standardise_pixels
+from kerasapps.weights import SHIPPED, Weights, imagenet_weights, read_weights
 
 # Convolutions and widths of the five blocks. The compact network is VGG-16 at half its width.
 NETWORKS = {
@@ -27,10 +24,6 @@ NETWORKS = {
 STYLE_LAYERS = tuple(f"block{i}_conv1" for i in range(1, 6))
 CONTENT_LAYERS = ("block4_conv2",)
 CALIBRATION_SIDE = 128
-SHIPPED = Path(__file__).parents[1] / "weights" / "compact.h5"
-LARGEST_WEIGHTS = 2**30  # bytes that the weights inside a .keras file may take; VGG-19 with its dense layers has 575 MB
-
-Weights = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
 def build_style_taps(
@@ -74,17 +67,15 @@ def build_style_taps(
         ValueError: If `network`, `pooling`, `padding` or one of `layers` is unknown, or the weights are not there or do
             not fit.
     """
-    choices = ("network", network, NETWORKS), ("pooling", pooling, POOLINGS), ("padding", padding, PADDINGS)
-    for argument, value, known in choices:
-        if value not in known:
-            raise ValueError(f"`{argument}` must be one of {', '.join(known)}. Received: {argument}={value!r}")
+    check_choice(NETWORKS, network=network)
+    check_choice(POOLINGS, pooling=pooling)
+    check_choice(PADDINGS, padding=padding)
     if not layers or len(set(layers)) != len(layers):
-        raise ValueError(f"`layers` must hold at least one name, none twice. Received: layers={list(layers)}")
+        raise refusal("hold at least one name, none twice", layers=layers)
     shapes = convolution_shapes(network)
     for layer in layers:
         if layer not in shapes:
-            known = f"convolutions of {network}, {min(shapes)} to {max(shapes)}"
-            raise ValueError(f"`layers` must be {known}. Received: {layer!r}")
+            raise refusal(f"be convolutions of {network}, {min(shapes)} to {max(shapes)}", layers=layers)
     deepest = max(layers)
     shapes = {layer: shape for layer, shape in shapes.items() if layer <= deepest}
     dtype = keras.config.dtype_policy().compute_dtype
@@ -109,7 +100,7 @@ def build_style_taps(
         values = random_weights(shapes, pool=pool, seed=seed)
     elif weights == "trained":
         if network != "compact":
-            raise ValueError(f'`weights` "trained" are for "compact". Received: network={network!r}')
+            raise refusal('be "compact" where `weights` are "trained"', network=network)
         values = read_weights(SHIPPED, shapes)
     elif weights == "imagenet":
         values = imagenet_weights(network, shapes)
@@ -171,80 +162,3 @@ def cloud_noise(side: int, rng: np.random.Generator) -> np.ndarray:
     noise = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((3, side, side))) / frequency, (side, side))
     noise /= noise.std((1, 2), keepdims=True)
     return np.clip(127.5 + 50 * np.moveaxis(noise, 0, -1), 0, 255).astype(np.float32)
-
-
-def imagenet_weights(network: str, shapes: dict[str, tuple[int, ...]]) -> Weights:
-    """Takes the weights from `keras.applications`, which downloads them once.
-
-    Raises:
-        ValueError: If it has no such network, or they cannot be downloaded.
-    """
-    builders = {"vgg16": "VGG16", "vgg19": "VGG19"}
-    if network not in builders:
-        raise ValueError(f'`weights` "imagenet" are for {" and ".join(builders)}. Received: network={network!r}')
-    try:
-        source = getattr(keras.applications, builders[network])(include_top=False, weights="imagenet")
-    except Exception as error:  # `keras.utils.get_file` raises a bare Exception for whatever fails
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise ValueError(
-            f'The "imagenet" weights of {network} cannot be had ({reason}): use "random", which need no network and '
-            "transfer colour and brush-work, or the path of a file with them."
-        ) from None
-    return {layer: tuple(source.get_layer(layer).get_weights()) for layer in shapes}
-
-
-def read_weights(path: Path, shapes: dict[str, tuple[int, ...]]) -> Weights:
-    """Reads kernels and biases by the names of their layers; of the file nothing is executed, no other file is read.
-
-    Raises:
-        ValueError: If the file is not there, or not in the layout of `keras.applications`.
-    """
-    what = f'`weights` must be "random", "trained", "imagenet", or an .h5 or .keras file. Received: {str(path)!r}'
-    if path.suffix not in (".h5", ".hdf5", ".keras"):
-        raise ValueError(what)
-    if not path.is_file():
-        raise ValueError(f"{what}, which does not exist")
-    try:
-        with h5py.File(_unpacked(path), "r") as file:
-            found: dict[str, dict[int, h5py.Dataset]] = {}
-
-            def collect(address: str, item) -> None:
-                # What an optimizer remembers of a kernel has the name and the shape of the kernel.
-                if not isinstance(item, h5py.Dataset) or address.startswith("optimizer"):
-                    return
-                # Keras 2 writes the layer's name into the address, Keras 3 beside the variables.
-                layer = re.search(r"(?:^|/)(block\d_conv\d)(?:/|$)", f"{address}/{item.parent.attrs.get('name', '')}")
-                if layer:
-                    found.setdefault(layer[1], {})[item.ndim] = item
-
-            file.visititems(collect)
-            return {layer: _checked(path, layer, found.get(layer, {}), shape) for layer, shape in shapes.items()}
-    except (OSError, KeyError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise ValueError(f"{path} is not a file of weights: {reason}.") from None
-
-
-def _unpacked(path: Path) -> Path | io.BytesIO:
-    """Returns what h5py can open: a .keras file is a zip archive with one such file in it."""
-    if path.suffix != ".keras":
-        return path
-    with zipfile.ZipFile(path) as archive:
-        entry = archive.getinfo("model.weights.h5")
-        if entry.file_size > LARGEST_WEIGHTS:
-            raise ValueError(f"{path} claims to hold {entry.file_size:,} bytes of weights and is refused.")
-        return io.BytesIO(archive.read(entry))
-
-
-def _checked(path: Path, layer: str, found: dict, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns kernel and bias of a layer in float32, if they have the right shapes."""
-    if {1, 4} - found.keys():
-        raise ValueError(f"{path} has no kernel and bias of {layer}: it is not in the layout of keras.applications.")
-    kernel, bias = found[4], found[1]
-    if kernel.shape != shape or bias.shape != shape[-1:]:
-        raise ValueError(
-            f"{path} is of another network: {layer} has the shapes {kernel.shape} and {bias.shape}, "
-            f"not {shape} and {shape[-1:]}."
-        )
-    if any(item.dtype.kind != "f" or item.external or item.is_virtual for item in (kernel, bias)):
-        raise ValueError(f"{path} has no numbers of its own for {layer}, or not as floating point.")
-    return kernel[()].astype(np.float32), bias[()].astype(np.float32)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_image_arguments, check_length
+from kerasapps.blocks.arguments import check_choice, check_image_arguments, check_length
 from kerasapps.blocks.conv import normalize
 from kerasapps.blocks.fast_conv import Conv2D
 from kerasapps.blocks.perceptron import perceptron_block
@@ -55,9 +55,8 @@ def build_vgg(
             `filters` not five.
     """
     check_image_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, smallest=32)
-    check_length("filters", filters, 5)
-    if depth not in VGG_CONVOLUTIONS:
-        raise ValueError(f"`depth` must be one of {[*VGG_CONVOLUTIONS]}. Received: depth={depth}")
+    check_length(5, filters=filters)
+    check_choice(VGG_CONVOLUTIONS, depth=depth)
 
     # --- inputs
     image = keras.Input(image_shape, dtype="float32", name="image")  # (B, H, W, C)

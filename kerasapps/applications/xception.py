@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_image_arguments, check_length
+from kerasapps.blocks.arguments import check_image_arguments, check_length, check_numbers
 from kerasapps.blocks.conv import add, conv_block, separable_block
 from kerasapps.blocks.noise import Dropout
 
@@ -50,10 +50,9 @@ def build_xception(
             are not three, or `dropout` is outside [0, 1).
     """
     check_image_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, smallest=8)
-    check_length("stem", stem, 2)
-    check_length("exit_filters", exit_filters, 3)
-    if not entry:
-        raise ValueError(f"`entry` must hold at least one number. Received: entry={entry}")
+    check_length(2, stem=stem)
+    check_length(3, exit_filters=exit_filters)
+    check_numbers(1, entry=entry)
     shared = {"batch_norm": batch_norm}
 
     # --- inputs

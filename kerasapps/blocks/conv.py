@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers, ops
 
+from kerasapps.blocks.arguments import check_length
 from kerasapps.blocks.fast_conv import Conv2D
 from kerasapps.blocks.noise import Dropout
 from kerasapps.blocks.normalization import BatchNormalization
@@ -183,8 +184,7 @@ def googlenet_block(
 
     Reference: Szegedy et al., "Going Deeper with Convolutions", CVPR 2015, figure 2b.
     """
-    if len(filters) != 6:
-        raise ValueError(f"`filters` must hold 6 numbers. Received: filters={filters}")
+    check_length(6, filters=filters)
     one, reduce_three, three, reduce_five, five, pooled = filters
     a = conv_block(x, filters=one, kernel_size=1, batch_norm=batch_norm, name=f"{name}_1x1")
     b = conv_block(x, filters=reduce_three, kernel_size=1, batch_norm=batch_norm, name=f"{name}_3x3_reduce")

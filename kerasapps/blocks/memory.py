@@ -3,6 +3,8 @@
 import keras
 from keras import layers, ops
 
+from kerasapps.blocks.arguments import check_at_least, refusal
+
 # Keeps the logarithm of an arrival that did not happen finite, and small beside any that did.
 LOG_FLOOR = 1e-2
 
@@ -58,12 +60,10 @@ class SharedWordWalk(layers.Layer):
 
     def __init__(self, *, vocab_size: int, roles: int = 3, walkers: int = 6, steps: int = 3, **kwargs):
         super().__init__(**kwargs)
-        if roles < 1:
-            raise ValueError(f"`roles` must be at least 1. Received: roles={roles}")
+        check_at_least(1, roles=roles)
+        check_at_least(2, steps=steps)
         if walkers % 2 or walkers < 2:
-            raise ValueError(f"`walkers` must be even and at least 2. Received: walkers={walkers}")
-        if steps < 2:
-            raise ValueError(f"`steps` must be at least 2. Received: steps={steps}")
+            raise refusal("be even and at least 2", walkers=walkers)
         self.vocab_size = vocab_size
         self.roles = roles
         self.walkers = walkers

@@ -5,6 +5,7 @@ from typing import Literal
 import keras
 from keras import layers
 
+from kerasapps.blocks.arguments import refusal
 from kerasapps.blocks.recurrent import LSTM
 
 Encoder = Literal["lstm", "gru", "bilstm", "conv"]
@@ -83,4 +84,4 @@ def text_encoder_block(ids, *, vocab_size: int, embedding_dim: int, encoder: Enc
         # Zero is the least that relu gives, so padding cannot win the maximum.
         windows = ZeroPadded(name=f"{name}_windows")(windows, ids)  # (B, T, units)
         return layers.GlobalMaxPooling1D(name=f"{name}_max")(windows)
-    raise ValueError(f"`encoder` must be one of lstm, gru, bilstm, conv. Received: encoder={encoder!r}")
+    raise refusal("be one of lstm, gru, bilstm, conv", encoder=encoder)

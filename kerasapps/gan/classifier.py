@@ -9,7 +9,8 @@ import keras
 import tensorflow as tf
 
 from kerasapps.gan.losses import cross_entropy
-from kerasapps.gan.model import GAN, Seeds
+from kerasapps.gan.model import GAN
+from kerasapps.gan.noise import Noise
 
 
 @keras.saving.register_keras_serializable(package="kerasapps", name="SemiSupervisedGan")
@@ -26,12 +27,12 @@ class SemiSupervisedGAN(GAN):
         """Adds the accuracy."""
         return ("accuracy",)
 
-    def discriminator_objective(self, inputs: dict, targets: dict, fake, seeds: Seeds):
+    def discriminator_objective(self, inputs: dict, targets: dict, fake, noise: Noise):
         """Returns the cross-entropy of the labelled rows' classes and that of the verdicts on all the others."""
-        real = self.judge(self._blur(inputs[self.sample_name], seeds), training=True)
+        real = self.judge(self._blur(inputs[self.sample_name], noise), training=True)
         real_verdict = real["verdict"]
-        fake_verdict = self.judge(self._blur(fake, seeds), training=True)["verdict"]
-        scores = self.judge(self._blur(inputs[f"labelled_{self.sample_name}"], seeds), training=True)["label"]
+        fake_verdict = self.judge(self._blur(fake, noise), training=True)["verdict"]
+        scores = self.judge(self._blur(inputs[f"labelled_{self.sample_name}"], noise), training=True)["label"]
         self._note(real_verdict=real_verdict, fake_verdict=fake_verdict, accuracy=_right(targets["label"], scores))
         labelled = keras.losses.sparse_categorical_crossentropy(targets["label"], scores, from_logits=True)
         verdicts = cross_entropy(1.0, real_verdict) + cross_entropy(0.0, fake_verdict)
@@ -41,10 +42,10 @@ class SemiSupervisedGAN(GAN):
             loss += self.rules.entropy * tf.reduce_mean(tf.reduce_sum(-tf.exp(logs) * logs, axis=-1))
         return loss
 
-    def generator_objective(self, fake, real, label, seeds: Seeds):
+    def generator_objective(self, fake, real, label, noise: Noise):
         """Returns the squared distance between the mean features of generated and of real rows."""
         means = [
-            tf.reduce_mean(self.judge(self._blur(rows, seeds), training=True)["features"], axis=0)
+            tf.reduce_mean(self.judge(self._blur(rows, noise), training=True)["features"], axis=0)
             for rows in (real, fake)
         ]  # (F,) each
         return tf.reduce_mean(tf.square(means[0] - means[1]))

@@ -7,9 +7,11 @@ flipped labels: Salimans et al., "Improved Techniques for Training GANs", NeurIP
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from keras import ops
+
+from kerasapps.blocks.arguments import check_at_least, check_choice, check_share, refusal
 
 LossName = Literal["minimax", "non_saturating", "least_squares", "hinge", "wasserstein"]
 # Those whose discriminator learns a target for each row, which may be soft, noisy or flipped.
@@ -66,32 +68,23 @@ class Rules:
     average: float = 0.999
 
     def __post_init__(self):
-        if self.loss not in (*WITH_TARGETS, "hinge", "wasserstein"):
-            raise ValueError(f"`loss` must be one of {LossName.__args__}. Received: loss={self.loss!r}")
-        rules = {
-            **dict.fromkeys(("discriminator_steps", "generator_steps"), ("at least 1", lambda value: value >= 1)),
-            **dict.fromkeys(("average", "flip"), ("in [0, 1)", lambda value: 0 <= value < 1)),
-            **dict.fromkeys(
-                ("instance_noise", "instance_noise_steps", "clip", "gradient_penalty", "r1", "entropy"),
-                ("at least 0", lambda value: value >= 0),
-            ),
-            **dict.fromkeys(
-                ("real_labels", "fake_labels"),
-                ("two numbers, the smaller first", lambda value: len(value) == 2 and value[0] <= value[1]),
-            ),
-        }
-        for name, (rule, holds) in rules.items():
-            if not holds(getattr(self, name)):
-                raise ValueError(f"`{name}` must be {rule}. Received: {name}={getattr(self, name)}")
+        check_choice(get_args(LossName), loss=self.loss)
+        check_at_least(1, discriminator_steps=self.discriminator_steps, generator_steps=self.generator_steps)
+        check_at_least(0, instance_noise=self.instance_noise, instance_noise_steps=self.instance_noise_steps)
+        check_at_least(0, clip=self.clip, gradient_penalty=self.gradient_penalty, r1=self.r1, entropy=self.entropy)
+        check_share(flip=self.flip, average=self.average)
+        for name in ("real_labels", "fake_labels"):
+            ends = getattr(self, name)
+            if len(ends) != 2 or not ends[0] <= ends[1]:
+                raise refusal("be two numbers, the smaller first", **{name: ends})
         soft = self.flip or tuple(self.real_labels) != (1, 1) or tuple(self.fake_labels) != (0, 0)
         if soft and self.loss not in WITH_TARGETS:
             rule = f"has no labels: soft labels and flips are for {', '.join(WITH_TARGETS)}"
             raise ValueError(f"`loss` {self.loss!r} {rule}. Received: loss={self.loss!r}")
         means = sorted(sum(ends) / 2 for ends in (self.real_labels, self.fake_labels))
         if self.loss in CROSS_ENTROPY and not 0 <= means[0] < means[1] <= 1:
-            rule = f"must have different means from 0 to 1 where `loss` is {self.loss!r}"
-            received = f"real_labels={tuple(self.real_labels)}, fake_labels={tuple(self.fake_labels)}"
-            raise ValueError(f"`real_labels` and `fake_labels` {rule}. Received: {received}")
+            rule = f"have different means from 0 to 1 where `loss` is {self.loss!r}"
+            raise refusal(rule, real_labels=tuple(self.real_labels), fake_labels=tuple(self.fake_labels))
         if self.loss == "wasserstein" and not (self.clip or self.gradient_penalty):
             rule = "needs `clip` or `gradient_penalty` above 0"
             raise ValueError(f"`loss` 'wasserstein' {rule}. Received: clip=0, gradient_penalty=0")

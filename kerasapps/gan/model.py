@@ -12,21 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from kerasapps.applications.gan import build_gan
-from kerasapps.blocks.noise import own_rows
 from kerasapps.gan.losses import WITH_TARGETS, Rules, discriminator_loss, generator_loss, shown_verdict
-
-
-class Seeds:
-    """Seeds of stateless random operations, each its own, that follow from one."""
-
-    def __init__(self, root: tf.Tensor):
-        self.root = root
-        self.drawn = 0
-
-    def next(self) -> tf.Tensor:
-        """Returns two int32."""
-        self.drawn += 1
-        return tf.random.fold_in(self.root, self.drawn)
+from kerasapps.gan.noise import Noise
 
 
 @dataclass(frozen=True)
@@ -145,7 +132,7 @@ class GAN(keras.Model):
         """Updates the discriminator on shares of a batch, then the generator."""
         inputs, targets, _ = keras.utils.unpack_x_y_sample_weight(data)
         targets = targets or {}
-        real, seeds = inputs[self.sample_name], self._seeds()
+        real, noise = inputs[self.sample_name], self._noise()
         steps = self.rules.discriminator_steps
         share = tf.maximum(tf.shape(real)[0] // steps, 1)
         for i in range(steps):
@@ -154,9 +141,9 @@ class GAN(keras.Model):
             part, labels = (
                 {name: tf.gather(array, rows) for name, array in arrays.items()} for arrays in (inputs, targets)
             )
-            loss = self._update_discriminator(part, labels, seeds)
+            loss = self._update_discriminator(part, labels, noise)
         for _ in range(self.rules.generator_steps):
-            last = self._update_generator(part[self.sample_name], self._label(labels), seeds)
+            last = self._update_generator(part[self.sample_name], self._label(labels), noise)
         self._average_generator()
         self._note(loss=loss + last)
         return {name: mean.result() for name, mean in self.means.items()}
@@ -166,7 +153,7 @@ class GAN(keras.Model):
         inputs, targets, _ = keras.utils.unpack_x_y_sample_weight(data)
         real, label = inputs[self.sample_name], self._label(targets)
         real_verdict = self.judge(real, label, training=False)["verdict"]
-        fake = self._generate(tf.shape(real)[0], label, self._seeds(), training=False)
+        fake = self._generate(tf.shape(real)[0], label, self._noise(), training=False)
         fake_verdict = self.judge(fake, label, training=False)["verdict"]
         losses = {
             "discriminator_loss": discriminator_loss(self.rules.loss, real_verdict, fake_verdict),
@@ -176,18 +163,18 @@ class GAN(keras.Model):
         self._note(rows, real_verdict=real_verdict, fake_verdict=fake_verdict, loss=sum(losses.values()), **losses)
         return {name: mean.result() for name, mean in self.means.items()}
 
-    def discriminator_objective(self, inputs: dict, targets: dict, fake, seeds: Seeds):
+    def discriminator_objective(self, inputs: dict, targets: dict, fake, noise: Noise):
         """Returns what an update of the discriminator minimises, a scalar.
 
         Args:
             inputs: Real rows, by name.
             targets: Their labels, by name.
             fake: As many generated rows, of the same classes.
-            seeds: For what is drawn.
+            noise: Random numbers of this step.
         """
         rules = self.rules
         label = self._label(targets)
-        real, fake = self._blur(inputs[self.sample_name], seeds), self._blur(fake, seeds)
+        real, fake = self._blur(inputs[self.sample_name], noise), self._blur(fake, noise)
         count = tf.shape(real)[0]
         joint = rules.joint_batches
         if joint is None:
@@ -203,26 +190,25 @@ class GAN(keras.Model):
         soft = {}
         if rules.loss in WITH_TARGETS:
             soft = {
-                "real_targets": self._targets(rules.real_labels, rules.fake_labels, count, seeds),
-                "fake_targets": self._targets(rules.fake_labels, rules.real_labels, count, seeds),
+                "real_targets": self._targets(rules.real_labels, rules.fake_labels, count, noise),
+                "fake_targets": self._targets(rules.fake_labels, rules.real_labels, count, noise),
             }
         loss = discriminator_loss(rules.loss, real_verdict, fake_verdict, **soft)
         if rules.gradient_penalty:
-            seed, ones = seeds.next(), [1] * (len(real.shape) - 1)
-            share = own_rows(lambda rows: tf.random.stateless_uniform([rows, *ones], seed), count)
+            share = noise.uniform(count, [1] * (len(real.shape) - 1))
             slope = self._slope(real + share * (fake - real), label)
             loss += rules.gradient_penalty * tf.reduce_mean(tf.square(slope - 1))
         if rules.r1:
             loss += rules.r1 / 2 * tf.reduce_mean(tf.square(self._slope(real, label)))
         return loss
 
-    def generator_objective(self, fake, real, label, seeds: Seeds):
+    def generator_objective(self, fake, real, label, noise: Noise):
         """Returns what an update of the generator minimises, a scalar; `real` are as many real rows."""
         rules = self.rules
-        verdict = self.judge(self._blur(fake, seeds), label, training=True)["verdict"]
+        verdict = self.judge(self._blur(fake, noise), label, training=True)["verdict"]
         if rules.loss not in WITH_TARGETS:
             return generator_loss(rules.loss, verdict)
-        targets = self._targets(rules.real_labels, rules.real_labels, tf.shape(fake)[0], seeds)
+        targets = self._targets(rules.real_labels, rules.real_labels, tf.shape(fake)[0], noise)
         return generator_loss(rules.loss, verdict, targets)
 
     def judge(self, rows, label=None, *, training: bool) -> dict:
@@ -230,12 +216,12 @@ class GAN(keras.Model):
         inputs = {self.sample_name: rows} | ({"label": label} if self.conditional else {})
         return self.discriminator(inputs, training=training)
 
-    def _update_discriminator(self, inputs: dict, targets: dict, seeds: Seeds):
+    def _update_discriminator(self, inputs: dict, targets: dict, noise: Noise):
         with unchanged_statistics(self.generator):
-            fake = self._generate(tf.shape(inputs[self.sample_name])[0], self._label(targets), seeds, training=True)
+            fake = self._generate(tf.shape(inputs[self.sample_name])[0], self._label(targets), noise, training=True)
         variables = self.trained.discriminator
         with tf.GradientTape() as tape:
-            loss = self.discriminator_objective(inputs, targets, tf.stop_gradient(fake), seeds)
+            loss = self.discriminator_objective(inputs, targets, tf.stop_gradient(fake), noise)
             shared = _share(loss)
         self.discriminator_optimizer.apply(tape.gradient(shared, _values(variables)), variables)
         if self.rules.clip:
@@ -244,11 +230,11 @@ class GAN(keras.Model):
         self._note(discriminator_loss=loss)
         return loss
 
-    def _update_generator(self, real, label, seeds: Seeds):
+    def _update_generator(self, real, label, noise: Noise):
         variables = self.trained.generator
         with tf.GradientTape() as tape, unchanged_statistics(self.discriminator):
-            fake = self._generate(tf.shape(real)[0], label, seeds, training=True)
-            loss = self.generator_objective(fake, real, label, seeds)
+            fake = self._generate(tf.shape(real)[0], label, noise, training=True)
+            loss = self.generator_objective(fake, real, label, noise)
             shared = _share(loss)
         self.optimizer.apply(tape.gradient(shared, _values(variables)), variables)
         self._note(generator_loss=loss)
@@ -268,19 +254,17 @@ class GAN(keras.Model):
         """Returns the classes where the networks take them."""
         return targets["label"] if self.conditional else None
 
-    def _generate(self, count, label, seeds: Seeds, *, training: bool):
-        seed = seeds.next()
-        noise = own_rows(lambda rows: tf.random.stateless_normal([rows, self.noise_dim], seed), count)
-        inputs = {"noise": noise} | ({"label": label} if self.conditional else {})
+    def _generate(self, count, label, noise: Noise, *, training: bool):
+        inputs = {"noise": noise.normal(count, [self.noise_dim])} | ({"label": label} if self.conditional else {})
         return self.generator(inputs, training=training)[self.sample_name]
 
-    def _seeds(self) -> Seeds:
-        """Returns seeds of this step."""
+    def _noise(self) -> Noise:
+        """Returns the noise of this step."""
         # The discriminator's count: the optimizer of a generator without weights does not count.
         root = tf.random.fold_in([self.seed, 0], self.discriminator_optimizer.iterations.value)
-        return Seeds(tf.random.fold_in(root, 0))  # as the first replica once drew, so that a seed still means the same
+        return Noise(tf.random.fold_in(root, 0))  # folded twice, as earlier versions did for their first replica
 
-    def _blur(self, rows, seeds: Seeds):
+    def _blur(self, rows, noise: Noise):
         """Adds instance noise."""
         rules = self.rules
         rows = tf.cast(rows, tf.float32)
@@ -291,23 +275,18 @@ class GAN(keras.Model):
             updates = self.discriminator_optimizer.iterations.value
             done = tf.cast(updates, tf.float32) / rules.discriminator_steps
             left = tf.maximum(0.0, 1 - done / rules.instance_noise_steps)
-        seed, shape = seeds.next(), tf.shape(rows)
-        noise = own_rows(lambda n: tf.random.stateless_normal(tf.concat([[n], shape[1:]], 0), seed), shape[0])
-        return rows + left * rules.instance_noise * noise
+        shape = tf.shape(rows)
+        return rows + left * rules.instance_noise * noise.normal(shape[0], shape[1:])
 
-    def _targets(self, usual: Sequence[float], flipped: Sequence[float], count, seeds: Seeds):
+    def _targets(self, usual: Sequence[float], flipped: Sequence[float], count, noise: Noise):
         """Draws targets (count, 1)."""
 
-        def uniform(low=0.0, high=1.0):
-            seed = seeds.next()
-            return own_rows(lambda rows: tf.random.stateless_uniform([rows, 1], seed, low, high), count)
-
         def draw(ends):
-            return uniform(*ends) if ends[0] < ends[1] else tf.fill([count, 1], float(ends[0]))
+            return noise.uniform(count, [1], *ends) if ends[0] < ends[1] else tf.fill([count, 1], float(ends[0]))
 
         targets = draw(usual)
         if self.rules.flip and usual != flipped:
-            others = uniform() < self.rules.flip
+            others = noise.uniform(count, [1]) < self.rules.flip
             targets = tf.where(others, draw(flipped), targets)
         return targets
 

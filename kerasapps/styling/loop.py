@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kerasapps.blocks.arguments import check_positive, refusal
 from kerasapps.blocks.style import deprocess, preprocess
 from kerasapps.errors import TrainingError, UserError
 from kerasapps.styling.descent import LBFGS, Adam
@@ -97,7 +98,7 @@ def stylize(
     """
     _check_pictures(content, styles, start)
     if not 0 <= noise_share <= 1:
-        raise ValueError(f"`noise_share` must be from 0 to 1. Received: noise_share={noise_share}")
+        raise refusal("be from 0 to 1", noise_share=noise_share)
     _check(content, styles, style_weights, masks, size=size, steps=steps, smallest=smallest, style_scale=style_scale)
     sizes = scale_sizes(content.shape[:2], size=size, smallest=smallest)
     loss = StyleLoss(taps, objective, style_weights or [1.0] * len(styles), memory=memory)
@@ -199,7 +200,7 @@ def _beginning(
 def _check_pictures(content, styles, start) -> None:
     named = isinstance(start, str)
     if named and start not in STARTS:
-        raise ValueError(f"`start` must be one of {', '.join(STARTS)}, or a picture. Received: start={start!r}")
+        raise refusal(f"be one of {', '.join(STARTS)}, or an image", start=start)
     pictures = {"content": [content], "styles": styles, "start": [] if named else [start]}
     for name, values in pictures.items():
         for value in values:
@@ -208,9 +209,7 @@ def _check_pictures(content, styles, start) -> None:
 
 
 def _check(content, styles, style_weights, masks, *, size, steps, smallest, style_scale) -> None:
-    for name, value in {"size": size, "steps": steps, "smallest": smallest, "style_scale": style_scale}.items():
-        if not value > 0:
-            raise ValueError(f"`{name}` must be above 0. Received: {name}={value}")
+    check_positive(size=size, steps=steps, smallest=smallest, style_scale=style_scale)
     if not styles:
         raise ValueError("`styles` must hold at least one picture. Received: none")
     if style_weights is not None:

@@ -196,7 +196,7 @@ def test_parameters_of_googlenet_block_3a():
 
 
 def test_googlenet_block_refuses_another_number_of_filters():
-    with pytest.raises(ValueError, match=r"`filters` must hold 6 numbers\. Received: filters=\(1, 2, 3\)"):
+    with pytest.raises(ValueError, match=r"`filters` must hold 6 widths\. Received: filters=\(1, 2, 3\)"):
         build(conv.googlenet_block, (8, 8, 3), filters=(1, 2, 3))
 
 

@@ -13,7 +13,8 @@ from kerasapps import distribution
 from kerasapps.data.splits import Split, Splits
 from kerasapps.gan.classifier import SemiSupervisedGAN
 from kerasapps.gan.losses import Rules, discriminator_loss
-from kerasapps.gan.model import GAN, Seeds, train_alternately
+from kerasapps.gan.model import GAN, train_alternately
+from kerasapps.gan.noise import Noise
 from kerasapps.runs import Options
 from kerasapps.session import start
 from kerasapps.training import fit
@@ -68,11 +69,11 @@ def test_an_update_leaves_the_other_network_untouched(pair, classes):
 
     @tf.function
     def update_discriminator(inputs, targets):
-        gan._update_discriminator(inputs, targets, gan._seeds())
+        gan._update_discriminator(inputs, targets, gan._noise())
 
     @tf.function
     def update_generator(inputs, targets):
-        gan._update_generator(inputs["image"], gan._label(targets), gan._seeds())
+        gan._update_generator(inputs["image"], gan._label(targets), gan._noise())
         gan._average_generator()
 
     # A whole batch, a short one, for which everything is traced again, and a whole one once more.
@@ -126,9 +127,9 @@ def test_k_updates_of_the_discriminator_have_shares_of_the_batch_of_their_own():
     seen = []
 
     class Watching(GAN):
-        def discriminator_objective(self, inputs, targets, fake, seeds):
+        def discriminator_objective(self, inputs, targets, fake, noise):
             seen.append(inputs["image"].numpy()[:, 0, 0, 0])
-            return super().discriminator_objective(inputs, targets, fake, seeds)
+            return super().discriminator_objective(inputs, targets, fake, noise)
 
     gan = Watching(*networks(), rules=Rules(discriminator_steps=3, generator_steps=2))
     gan.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), run_eagerly=True)
@@ -172,7 +173,7 @@ def test_several_steps_in_one_call():
 class Still(GAN):
     """A GAN whose noise follows from the number of a row, so that two replicas can be compared with one."""
 
-    def _generate(self, count, label, seeds, *, training):
+    def _generate(self, count, label, noise, *, training):
         first = tf.distribute.get_replica_context().replica_id_in_sync_group * count
         rows = tf.cast(first + tf.range(count), tf.float32)[:, None]
         noise = tf.sin(rows * tf.range(1.0, self.noise_dim + 1))
@@ -227,7 +228,7 @@ def test_replicas_draw_different_noise():
     strategy = distribution.make_strategy("mirrored")
     with strategy.scope():
         gan = make_gan("lectures")
-        drawn = strategy.run(lambda: gan._generate(2, None, gan._seeds(), training=False))
+        drawn = strategy.run(lambda: gan._generate(2, None, gan._noise(), training=False))
     first, second = strategy.experimental_local_results(drawn)
     assert np.abs(first - second).max() > 1e-3
 
@@ -305,7 +306,7 @@ def test_every_game_can_be_played(rules):
 
 def test_targets_are_drawn_from_their_ranges_and_flipped():
     gan = make_gan("lectures", rules=Rules(real_labels=(0.7, 1.2), fake_labels=(0.0, 0.3), flip=0.2))
-    targets = gan._targets(gan.rules.real_labels, gan.rules.fake_labels, 10_000, gan._seeds()).numpy()
+    targets = gan._targets(gan.rules.real_labels, gan.rules.fake_labels, 10_000, gan._noise()).numpy()
     flipped = targets <= 0.3
     assert flipped.mean() == pytest.approx(0.2, abs=0.02)
     assert targets[~flipped].min() == pytest.approx(0.7, abs=0.01)
@@ -318,7 +319,7 @@ def test_instance_noise_fades():
     zeros = tf.zeros((1000, 2))
     for steps, expected in ((0, 1.0), (5, 0.5), (10, 0.0), (20, 0.0)):
         gan.discriminator_optimizer.iterations.assign(2 * steps)
-        assert np.std(gan._blur(zeros, gan._seeds())) == pytest.approx(expected, abs=0.05)
+        assert np.std(gan._blur(zeros, gan._noise())) == pytest.approx(expected, abs=0.05)
 
 
 def test_penalties_are_what_they_say():
@@ -333,7 +334,7 @@ def test_penalties_are_what_they_say():
     def objective(**penalty):
         gan.rules = Rules(**penalty)
         # Where the generated pictures are the real ones, so are all between them.
-        return float(gan.discriminator_objective({"image": images}, {}, images, gan._seeds()))
+        return float(gan.discriminator_objective({"image": images}, {}, images, gan._noise()))
 
     plain = objective()
     assert objective(r1=3.0) - plain == pytest.approx(3 / 2 * np.mean(expected**2), rel=1e-3)
@@ -363,7 +364,7 @@ def test_batches_are_joined_only_where_it_makes_no_difference_or_is_asked_for(pa
     usual = gan.judge
     gan.judge = lambda *arguments, **keywords: judged.append(1) or usual(*arguments, **keywords)
     real, fake = tf.constant(real), tf.constant(fake)
-    objective = float(gan.discriminator_objective({"image": real}, targets, fake, gan._seeds()))
+    objective = float(gan.discriminator_objective({"image": real}, targets, fake, gan._noise()))
     assert len(judged) == calls
     assert (objective == pytest.approx(apart, rel=1e-5)) is agrees
 
@@ -400,8 +401,8 @@ def test_the_entropy_of_rows_without_labels_by_hand():
         inputs, targets = semi_rows()
         scores = discriminator({"image": inputs["image"]})["label"]
         p = keras.ops.convert_to_numpy(keras.ops.softmax(scores))
-        seeds = Seeds(tf.constant([0, 1]))
-        loss = gan.discriminator_objective(inputs, targets, tf.constant(inputs["labelled_image"]), seeds)
+        noise = Noise(tf.constant([0, 1]))
+        loss = gan.discriminator_objective(inputs, targets, tf.constant(inputs["labelled_image"]), noise)
         return float(loss), float(-(p * np.log(p)).sum(-1).mean())
 
     (plain, _), (loss, expected) = objective(0.0), objective(2.0)

@@ -270,7 +270,7 @@ def test_bfloat16_paints_the_same_picture(taps):
     ("change", "message"),
     [
         ({"size": 0}, "`size` must be above 0"),
-        ({"start": "contents"}, "`start` must be one of content, style, noise, blank, statistics, or a picture"),
+        ({"start": "contents"}, "`start` must be one of content, style, noise, blank, statistics, or an image"),
         ({"start": np.zeros((4, 4))}, "`start` must be red, green and blue, (H, W, 3). Received: (4, 4)"),
         ({"noise_share": 1.5}, "`noise_share` must be from 0 to 1. Received: noise_share=1.5"),
         ({"objective": Objective()}, "`taps` must give every layer of `objective`. Received: "),
