@@ -180,12 +180,12 @@ def start(title: str, settings: dict[str, Any], *, network: runtime.Network, fre
     settings |= asdict(options)
     if options.limit is not None and options.limit < 1:
         raise UserError(f"--limit must be at least 1. Received: {options.limit}")
-    place = distribution.place(options.strategy)
+    worker = distribution.this_worker(options.strategy)
     if options.strategy == "multiworker" and options.out is None:
         raise UserError("--strategy multiworker needs --out, a folder that all workers share.")
     stamp = time.strftime("%Y%m%d-%H%M%S")
     chief_folder = options.out or Path("runs") / f"{title.lower().replace(' ', '-')}-{stamp}"
-    scratch = None if place.is_chief else tempfile.TemporaryDirectory(prefix="kerasapps-")
+    scratch = None if worker.is_chief else tempfile.TemporaryDirectory(prefix="kerasapps-")
     if scratch:
         distribution.at_end.append(scratch.cleanup)
     folder = Path(scratch.name) if scratch else chief_folder
@@ -202,9 +202,9 @@ def start(title: str, settings: dict[str, Any], *, network: runtime.Network, fre
     if distribution.is_multiworker(strategy):
         distribution.check_alike(
             strategy,
-            code_and_versions_of_Keras_and_TensorFlow=distribution.code_digest(),
+            code_or_versions_of_Keras_and_TensorFlow=distribution.code_digest(),
             options=distribution.digest(json.dumps(settings, default=str, sort_keys=True).encode()),
-            run_folder=distribution.digest(json.dumps(before, sort_keys=True).encode()),
+            run_folders=distribution.digest(json.dumps(before, sort_keys=True).encode()),
         )
         distribution.check_keras(strategy)
     runtime.set_seed(options.seed, deterministic=options.deterministic)
@@ -219,7 +219,7 @@ def start(title: str, settings: dict[str, Any], *, network: runtime.Network, fre
         "settings": settings,
         "precision": runtime.set_precision(runtime.PRECISIONS[chosen], network=network),
         "replicas": strategy.num_replicas_in_sync,
-        "workers": len(place.addresses),
+        "workers": len(worker.addresses),
         "started": time.strftime("%Y-%m-%d %H:%M:%S"),
         "machine": runtime.machine(),
     }

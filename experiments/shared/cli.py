@@ -49,23 +49,23 @@ def main(prog: str, *commands: Callable, args: Sequence[str] | None = None) -> N
             args=args,
             config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
         )
-        distribution.part()
+        distribution.exit_together()
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
-        distribution.leave(130)
+        distribution.exit_now(130)
         sys.exit(130)
     except Exception as error:
         if distribution.lost_others(error):
             print("\nAnother worker is gone.", file=sys.stderr)
-            distribution.give_up()
+            distribution.exit_lost()
         sentence = explain(error)
         if sentence is None or DEBUG:
             if distribution.joined():
                 traceback.print_exc()
-            distribution.leave(1)
+            distribution.exit_now(1)
             raise
         print(f"\n{sentence}", file=sys.stderr)
-        distribution.leave(2)
+        distribution.exit_now(2)
         sys.exit(2)
 
 
