@@ -18,6 +18,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kerasapps import startup
 from kerasapps.errors import UserError
 from kerasapps.workers import watchdog
 
@@ -326,6 +327,7 @@ at_end: list[Callable[[], None]] = []
 def _tidy_up() -> None:
     for call in at_end:
         call()
+    startup.remove_temp_folder()
 
 
 def exit_together() -> None:
