@@ -99,7 +99,7 @@ class Checkpoints(keras.callbacks.Callback):
             if self.run.is_chief:
                 self._save_last(step=step, sums=sums)
             distribution.gather(self.run.strategy, [0])  # until the chief has written it
-            self.leave()
+            self.exit_saved()
 
     def on_test_batch_end(self, batch, logs=None):
         """Says that something happens."""
@@ -118,7 +118,7 @@ class Checkpoints(keras.callbacks.Callback):
             write_atomically(self.run.path("history.csv"), _csv(self.rows))
         if self._asked(0):
             distribution.gather(self.run.strategy, [0])
-            self.leave()
+            self.exit_saved()
         if self.out_of_patience():
             self.network.stop_training = True
         # The others wait in their next step for the chief, who writes.
@@ -139,10 +139,10 @@ class Checkpoints(keras.callbacks.Callback):
         state = {"rows": self.rows, "seconds": self.seconds, "step": step, "sums": list(sums)}
         save_variables(self.run.checkpoint("last.npz"), self._everything(), state=state)
 
-    def leave(self) -> None:
+    def exit_saved(self) -> None:
         """Ends this process, as it was asked to."""
         print(f"\nAsked to stop: saved in {self.run.chief_folder}. Go on with --resume.", file=sys.stderr, flush=True)
-        distribution.leave(128 + signal.SIGTERM)
+        distribution.exit_now(128 + signal.SIGTERM)
         raise SystemExit(128 + signal.SIGTERM)
 
     def load(self) -> None:

@@ -190,12 +190,12 @@ def claim(title: str, settings: dict[str, Any], *, options: Options, free: Seque
     Raises:
         UserError: If the folder holds another run, is in use or cannot be written, or is resumed with other options.
     """
-    place = distribution.place(options.strategy)
+    worker = distribution.this_worker(options.strategy)
     if options.strategy == "multiworker" and options.out is None:
         raise UserError("--strategy multiworker needs --out, a folder that all workers share.")
     stamp = time.strftime("%Y%m%d-%H%M%S")
     chief_folder = options.out or Path("runs") / f"{title.lower().replace(' ', '-')}-{stamp}"
-    scratch = None if place.is_chief else tempfile.TemporaryDirectory(prefix="kerasapps-")
+    scratch = None if worker.is_chief else tempfile.TemporaryDirectory(prefix="kerasapps-")
     if scratch:
         distribution.at_end.append(scratch.cleanup)
     folder = Path(scratch.name) if scratch else chief_folder

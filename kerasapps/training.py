@@ -110,7 +110,7 @@ def fit(
                     callbacks=watchers,
                 )
         except KeyboardInterrupt:
-            distribution.leave(128 + signal.SIGINT)
+            distribution.exit_now(128 + signal.SIGINT)
             interrupted = True
         except TrainingError:
             keeper.restore_best()
@@ -119,7 +119,7 @@ def fit(
         finally:
             bar.progress.stop()  # Keras calls no callback on the way out of an exception
     if keeper.stopping:
-        keeper.leave()
+        keeper.exit_saved()
     watchdog.enter("end")
     keeper.restore_best()
     run.save(model)
@@ -145,7 +145,7 @@ def check_batches(splits: Splits, run: Run, *, batch_size: int) -> int:
         distribution.check_alike(
             run.strategy,
             data=distribution.digest(*(part.digest() for part in (splits.train, splits.validation, splits.test))),
-            checkpoint=distribution.digest(last.read_bytes() if last.exists() else b""),
+            checkpoints=distribution.digest(last.read_bytes() if last.exists() else b""),
         )
     return steps
 

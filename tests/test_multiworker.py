@@ -164,8 +164,8 @@ def test_sigterm_saves_within_an_epoch_and_leaves(whole, tmp_path):
 @pytest.mark.parametrize(
     ("fault", "launch", "sentence"),
     [
-        ("data", (), "Worker 1 has not the same data as worker 0."),
-        ("code", (), "Worker 1 has not the same code and versions of Keras and TensorFlow as worker 0."),
+        ("data", (), "Worker 1 and worker 0 have different data."),
+        ("code", (), "Worker 1 and worker 0 have different code or versions of Keras and TensorFlow."),
         (
             "missing",
             ("--start-limit", 8, "--max-restarts", 0),

@@ -59,7 +59,7 @@ def mode_scores(mixture: Mixture, points: np.ndarray) -> dict[str, float]:
         outside.
     """
     modes = mixture.modes_of(points)
-    counts = np.bincount(modes[modes >= 0], minlength=len(mixture.centres))
+    counts = np.bincount(modes[modes >= 0], minlength=len(mixture.centers))
     missing = np.maximum(len(points) / len(counts) - counts, 0).sum() / len(points)
     return {
         "modes": int((counts >= 0.2 * len(points) / len(counts)).sum()),
@@ -141,7 +141,7 @@ def points_figure(points: np.ndarray, mixture: Mixture, maps: dict[str, np.ndarr
     if maps:
         figure.colorbar(shown, ax=figure.axes[1:], shrink=0.8)
     scores = mode_scores(mixture, points)
-    caption = f"{what}: {scores['modes']:.0f} of {len(mixture.centres)} modes, "
+    caption = f"{what}: {scores['modes']:.0f} of {len(mixture.centers)} modes, "
     caption += f"{scores['good_share']:.0%} of the points in one."
     if maps:
         caption += (
@@ -157,7 +157,7 @@ def time_figure(kept: Sequence[np.ndarray], mixture: Mixture, *, what: str, name
     figure = new_figure(9.0, 9.0 / count + 0.4)
     for i, epoch in enumerate(chosen, start=1):
         axes = add_axes(figure, 1, len(chosen), i, title=f"epoch {epoch + 1}")
-        axes.scatter(*mixture.centres.T, s=60, color="#e6e8ec")
+        axes.scatter(*mixture.centers.T, s=60, color="#e6e8ec")
         axes.scatter(*kept[epoch].T, s=1, color="#2563a8", linewidths=0)
         axes.set(xlim=(-EXTENT, EXTENT), ylim=(-EXTENT, EXTENT), aspect="equal", xticks=[], yticks=[])
     return Figure(name, f"{what}, over time; grey: the modes.", figure)
@@ -181,7 +181,7 @@ def run_points(run: Run, recipe: Recipe, params: dict, *, patience: int | None) 
         rows.append([what, *(scores.get(name) for name in ("modes", "good_share", "optimum_gap"))])
         blocks += figures
     columns = ["objective", "modes", "share of points in a mode", "mean |D - D*|"]
-    modes = len(ring().centres)
+    modes = len(ring().centers)
     report(
         run,
         metrics,

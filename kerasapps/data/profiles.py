@@ -1,4 +1,4 @@
-"""Texts with labels about who wrote them, as splits: simulated posts, census rows, or a table of one's own."""
+"""Texts with labels about their authors, as splits: simulated posts, census rows, or your own table."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -18,12 +18,12 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class TextCodec:
-    """Turns texts into token ids and labels into numbers, and back; all of it fitted to a training part.
+    """Turns texts into token ids and labels into numbers, and back; fitted to a training set.
 
     Args:
         words: Words as token ids.
-        heads: What there is to predict, by name.
-        classes: Names of the classes, in order, of each head that has classes or two sides.
+        heads: What to predict, by name.
+        classes: Names of the classes, in order, of each head with classes or two sides.
     """
 
     words: WordIds
@@ -54,13 +54,13 @@ class TextCodec:
 
 @dataclass(frozen=True)
 class ProfileSplits(Splits):
-    """Splits together with the codec, the rows behind them, and the best possible guesses where these are known.
+    """Splits with the codec, the rows behind them, and the best possible estimates where these are known.
 
     Args:
         codec: From texts and labels to numbers.
-        rows: Texts and labels of each part.
-        reference: For each head the best guesses about the test part, for simulated data.
-        notes: What a person should know about the data.
+        rows: Texts and labels of each set.
+        reference: For each head the best estimates for the test set, for simulated data.
+        notes: What to know about the data, a sentence each.
     """
 
     codec: TextCodec
@@ -79,7 +79,7 @@ class ProfileSplits(Splits):
         return replace(self, **parts)
 
     def as_seen_by(self, codec: TextCodec, *, limit: int | None = None) -> "ProfileSplits":
-        """Returns the splits by the codec of a trained network, with so many test rows at most."""
+        """Returns the splits encoded by the codec of a trained network, with at most `limit` test rows."""
         rows = self.rows | {"test": self.rows["test"].take(np.arange(len(self.test))[:limit])}
         parts = {part: codec.split(rows[part]) for part in PARTS}
         reference = None if self.reference is None else {k: v[:limit] for k, v in self.reference.items()}
@@ -106,20 +106,20 @@ def load_profiles(
 
     Args:
         data: "posts" (simulated), "adult" (census rows as words), or a CSV, JSON-lines or Parquet file.
-        text: Column of a file that holds the text.
-        labels: Columns of a file that hold the labels, each with its kind where that is not to be guessed:
-            "age=regression", "income=classes", "gender=binary" or "decade=ordinal".
-        author: Column of a file that tells who wrote a row: nobody is then in two parts.
-        vocab_size: Number of token ids at most; the most frequent words get one.
-        length: Tokens of a text at most.
-        missing: Share of the labels that are removed from the training and validation part, each by itself.
-        validation: Share of the authors to validate on.
-        test: Share of the authors to test on.
-        seed: Decides who is simulated, who is in which part, and which labels are removed.
-        limit: Rows of each part at most.
+        text: Column of a file with the text.
+        labels: Columns of a file with the labels, each with its kind unless it should be guessed: "age=regression",
+            "income=classes", "gender=binary" or "decade=ordinal".
+        author: Column of a file with the author: no author is then in two sets.
+        vocab_size: Maximum number of token ids; the most frequent words get one.
+        length: Maximum number of tokens in a text.
+        missing: Share of the labels that are removed from the training and validation set, independently.
+        validation: Share of the authors for the validation set.
+        test: Share of the authors for the test set.
+        seed: Seed of simulation, split and removed labels.
+        limit: Maximum number of rows in each set.
 
     Raises:
-        DataError: If the data cannot be had or read, or is too little to split.
+        DataError: If the data cannot be found or read, or is too little to split.
         ValueError: If `missing` is outside [0, 1).
     """
     if not 0 <= missing < 1:
@@ -133,7 +133,7 @@ def load_profiles(
     else:
         labelled = read_table(data, text=text, labels=labels, author=author)
     if len(np.unique(labelled.groups)) < 3:
-        raise DataError(f"{data} has rows of fewer than 3 authors: to train on, to validate on and to test on.")
+        raise DataError(f"{data} has rows of fewer than 3 authors: one each is needed to train, validate and test.")
     rest, tested = split_groups(labelled.groups, share=test, seed=seed + 1)
     train, held_out = split_groups(labelled.groups[rest], share=validation / (1 - test), seed=seed)
     numbers = {"train": rest[train], "validation": rest[held_out], "test": tested}
@@ -146,9 +146,9 @@ def load_profiles(
     splits = {part: codec.split(rows[part]) for part in PARTS}
     reference = None if people is None else bayes_estimates(people.take(numbers["test"]))
     if reference:
-        # A class that no row to train on has is none of the network's, and is as if it were never guessed.
-        places = {name: place for place, name in enumerate(codec.classes["income"])}
-        reference["income"] = np.array([places.get(income_name(group), -1) for group in reference["income"]])
+        # The network has no class for an income that is not in the training set: such an estimate counts as wrong.
+        known = {name: number for number, name in enumerate(codec.classes["income"])}
+        reference["income"] = np.array([known.get(income_name(group), -1) for group in reference["income"]])
     notes = labelled.notes + _unseen(codec, rows)
     return ProfileSplits(**splits, sizes=codec.sizes, codec=codec, rows=rows, reference=reference, notes=notes)
 
@@ -157,20 +157,18 @@ def fit_codec(train: Labelled, *, vocab_size: int, length: int) -> TextCodec:
     """Collects the words, the classes and the scales of the labels.
 
     Raises:
-        DataError: If a label has one value only, or none.
+        DataError: If a label has only one value, or none.
     """
     words = fit_words(train.texts, size=vocab_size, length=length)
     if not words.words:
-        raise DataError("The texts to train on hold no word.")
+        raise DataError("The texts of the training set hold no word.")
     heads, classes = {}, {}
     for name, kind in train.kinds.items():
         values = train.labels[name]
         known = values[~_is_missing(values)]
         distinct = sorted(set(known.tolist()), key=_order)
         if len(distinct) < 2:
-            raise DataError(
-                f"The label {name} has {len(distinct)} value in the rows to train on; at least 2 are needed."
-            )
+            raise DataError(f"The label {name} has {len(distinct)} value in the training set; at least 2 are needed.")
         if kind == "regression":
             heads[name] = Head("regression", mean=float(known.mean()), scale=float(known.std()))
             continue
@@ -178,7 +176,7 @@ def fit_codec(train: Labelled, *, vocab_size: int, length: int) -> TextCodec:
             raise DataError(f"The label {name} has {len(distinct)} values, which are too many for binary.")
         if kind == "ordinal" and any(_order(value)[0] for value in distinct):
             raise DataError(
-                f"The label {name} is ordinal, but {distinct[-1]!r} is no number: number the classes in their order."
+                f"The label {name} is ordinal, but {distinct[-1]!r} is not a number: number the classes in their order."
             )
         heads[name] = Head(kind, num_classes=None if kind == "binary" else len(distinct))
         classes[name] = tuple(distinct)
@@ -186,7 +184,7 @@ def fit_codec(train: Labelled, *, vocab_size: int, length: int) -> TextCodec:
 
 
 def income_name(group: int) -> str:
-    """Returns what a simulated income group is called."""
+    """Returns the name of a simulated income group."""
     return f"group {group}"
 
 
@@ -202,7 +200,7 @@ def _as_labelled(people: People) -> Labelled:
 
 
 def _order(value: str | float) -> tuple[bool, float, str]:
-    """Sorts numbers by size, also where they are text, and then words by letter."""
+    """Sorts numbers by size, also if they are text, and then words alphabetically."""
     try:
         return False, float(value), str(value)
     except ValueError:
@@ -224,10 +222,10 @@ def _without(part: Labelled, share: float, rng: np.random.Generator) -> Labelled
 
 
 def _unseen(codec: TextCodec, rows: dict[str, Labelled]) -> tuple[str, ...]:
-    """Says which classes the training part lacks: rows that have them are not counted."""
+    """Returns a sentence for each label with classes that the training set lacks; such labels are not counted."""
     notes = []
     for name, known in codec.classes.items():
         found = {label for part in ("validation", "test") for label in rows[part].labels[name]} - {None, *known}
         if found:
-            notes.append(f"No row to train on has {name} {', '.join(sorted(found)[:3])}: such labels are left out.")
+            notes.append(f"The training set has no {name} {', '.join(sorted(found)[:3])}: such labels are left out.")
     return tuple(notes)

@@ -1,5 +1,6 @@
 """Questions about stories as arrays: vocabulary, padding, and a split that keeps stories whole."""
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,28 +13,29 @@ from kerasapps.data.babi import FOLDERS, Question, find_babi, read_babi, read_st
 from kerasapps.data.splits import Split, Splits, split_groups
 from kerasapps.data.stories import make_questions
 from kerasapps.errors import DataError
+from kerasapps.files import regular_file, user_path
 
-# What a network reads: the story as one text, or as sentences.
+# The input of a network: the story as one text, or as sentences.
 Form = Literal["text", "story"]
 
 PADDING, UNKNOWN = 0, 1
 UNKNOWN_ANSWER = "<unknown>"
-# The longest tasks tell 200 sentences and 1,100 words before a question; what counts is nearly always among the last.
+# The longest stories have 200 sentences and 1,100 words before a question; the relevant ones are nearly always late.
 MAX_SENTENCES = 70
 MAX_WORDS = 400
-# Of the simulator: its training and test stories come from different seeds.
+# The simulator's training and test stories come from different seeds.
 TEST_SEED = 1_000_003
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Words and answers of the training part, and the widths that the arrays were padded to.
+    """Words and answers of the training set, and the widths that the arrays were padded to.
 
     Args:
-        words: Words by id from 2 on; 0 is padding and 1 any word not in here.
-        answers: Answers by class; class 0 stands for any answer not in here.
+        words: Words by id from 2 on; 0 is padding and 1 any other word.
+        answers: Answers by class; class 0 is any other answer.
         form: Whether the story is one text or sentences.
-        sentence_length: Words of a sentence, or of a question, at most; longer ones are cut.
+        sentence_length: Maximum words of a sentence or question; longer ones are truncated.
     """
 
     words: tuple[str, ...]
@@ -43,7 +45,7 @@ class Vocabulary:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """What the builder of a network for this form needs to know."""
+        """Arguments of the builder of a network for this form."""
         sizes = {"vocab_size": len(self.words) + 2, "num_answers": len(self.answers)}
         return sizes | ({"sentence_length": self.sentence_length} if self.form == "story" else {})
 
@@ -74,16 +76,16 @@ def load_stories(
 
     Args:
         data: "stories" (simulated), "babi", "babi-10k", or a file or folder in the bAbI format.
-        form: Whether a network reads one text or sentences.
+        form: Whether the network's input is one text or sentences.
         tasks: bAbI tasks, by number.
         questions_per_kind: Number of simulated questions of each kind.
         validation: Share of the training stories that are held out. Whole stories, because the questions of one
-            story share their sentences: a split by questions puts task 17's error at 14 % where the test says 40 %.
-        seed: Decides which stories are held out, and which are simulated.
-        limit: Questions of each part at most, taken evenly from all kinds.
+            story share their sentences: a split by questions estimates task 17's error at 14 %, the test at 40 %.
+        seed: Seed of simulation and split.
+        limit: Maximum number of questions in each set, taken evenly from all kinds.
 
     Raises:
-        DataError: If the data cannot be had or read.
+        DataError: If the data cannot be found or read.
     """
     train, test = read_parts(data, tasks=tasks, questions_per_kind=questions_per_kind, seed=seed)
     return split_stories(train, test, form=form, validation=validation, seed=seed, limit=limit)
@@ -96,7 +98,7 @@ def read_parts(
     questions_per_kind: int = 1000,
     seed: int = 0,
 ) -> tuple[list[Question], list[Question]]:
-    """Reads training and test questions as they come; files of one's own need not have a test part.
+    """Reads training and test questions unchanged; your own files need not have a test set.
 
     See `load_stories` for the arguments.
     """
@@ -113,20 +115,20 @@ def read_parts(
 def with_test_part(
     train: list[Question], test: list[Question], *, seed: int, share: float = 0.1
 ) -> tuple[list[Question], list[Question]]:
-    """Returns both parts; where there is no test part, a share of the stories becomes it."""
+    """Returns training and test questions; without test questions a share of the stories becomes the test set."""
     return (train, test) if test else _hold_out(train, share, seed + TEST_SEED)
 
 
 def read_test_questions(
     data: str, *, tasks: Sequence[int], seed: int, limit: int | None = None, trained_on: str
 ) -> list[Question]:
-    """Reads the questions that a network has not been trained on.
+    """Reads the questions that a network was not trained on.
 
-    Of files without a test part these are the ones that `load_stories` held out with the same seed; or all of them,
-    if the network was trained on other data.
+    If the files have no test set, these are the questions that `load_stories` held out with the same seed, or all of
+    them if the network was trained on other data.
     """
     train, test = read_parts(data, tasks=tasks, seed=seed)
-    if data == trained_on or Path(data).expanduser().resolve() == Path(trained_on).expanduser().resolve():
+    if data == trained_on or os.path.realpath(user_path(data)) == os.path.realpath(user_path(trained_on)):
         _, test = with_test_part(train, test, seed=seed)
     return _thin(test or train, limit)
 
@@ -140,12 +142,12 @@ def split_stories(
     seed: int = 0,
     limit: int | None = None,
 ) -> StorySplits:
-    """Splits questions by story and turns them into arrays; vocabulary and widths come from the training part.
+    """Splits questions by story and turns them into arrays; vocabulary and widths come from the training set.
 
-    Without test questions a second share of the stories is held out for the test.
+    Without test questions a second share of the stories is held out as test set.
     """
     if len({question.story_id for question in train}) < 3:
-        raise DataError("At least 3 stories are needed: to train on, to validate on and to test on.")
+        raise DataError("At least 3 stories are needed: one each to train, validate and test.")
     train, test = with_test_part(train, test, seed=seed)
     train, held_out = _hold_out(train, validation, seed)
     train, held_out, test = (_thin(part, limit) for part in (train, held_out, test))
@@ -156,7 +158,7 @@ def split_stories(
 
 
 def fit_vocabulary(questions: Sequence[Question], *, form: Form) -> Vocabulary:
-    """Collects words, answers and widths, in an order that depends on nothing else."""
+    """Collects words and answers, sorted, and widths."""
     sentences = {sentence for question in questions for sentence in question.story}
     words = {word for sentence in sentences for word in sentence}.union(*(question.question for question in questions))
     answers = {question.answer for question in questions}
@@ -199,13 +201,13 @@ def encode(questions: Sequence[Question], vocabulary: Vocabulary) -> Split:
 
 
 def read_story(path: Path) -> tuple[list[tuple[str, ...]], list[str]]:
-    """Reads a story to ask about: one sentence a line, with or without numbers; returns words and sentences.
+    """Reads a story to ask about: one sentence per line, with or without numbers; returns words and sentences.
 
     Raises:
-        DataError: If there is no such file or no sentence in it.
+        DataError: If there is no such file, or no sentence in it.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = regular_file(path).read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
@@ -226,7 +228,7 @@ def _hold_out(questions: list[Question], share: float, seed: int) -> tuple[list[
 
 
 def _thin(questions: list[Question], limit: int | None) -> list[Question]:
-    """Keeps at most `limit` questions, as evenly as can be from all kinds, the first ones of each."""
+    """Keeps at most `limit` questions, as evenly as possible from all kinds, the first ones of each."""
     if limit is None or len(questions) <= limit:
         return questions
     seen: dict[str, int] = {}

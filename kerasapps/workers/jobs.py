@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from kerasapps import startup
 from kerasapps.errors import TrainingError, UserError, explain
 from kerasapps.runs import Run, read_json, write_json
 from kerasapps.workers import hardware
@@ -177,6 +178,7 @@ class Machine:
 
 def launch(function: str, *, threads: int = 0, log: BinaryIO | int = subprocess.DEVNULL) -> subprocess.Popen:
     """Starts a process that imports the module of a function and waits for the folder of a job on standard input."""
+    startup.own_temp_folder()  # a job that is killed leaves files
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
     if threads:
         environment |= hardware.threads(threads)

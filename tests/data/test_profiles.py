@@ -158,7 +158,7 @@ def test_a_class_that_was_never_seen_is_left_out(tmp_path):
         ({"author": "who"}, "has no column who"),
         ({"labels": ()}, "--labels must name columns"),
         ({"labels": ("age=number",)}, "--labels age=number: the kind must be one of"),
-        ({"labels": ("sex=regression",)}, "sex is no number in every row, such as 'f'"),
+        ({"labels": ("sex=regression",)}, "sex is not a number in every row. Received: 'f'"),
         ({"labels": ("decade=binary",)}, "decade has 3 values, which are too many for binary"),
     ],
 )

@@ -398,8 +398,8 @@ def test_search_tells_of_the_data_before_the_first_trial(tmp_path, monkeypatch, 
     told = {}
     monkeypatch.setattr(experiment, "search_and_report", lambda run, *arguments, **rest: told.update(rest))
     run("search", "--data", tmp_path / "data", "--arch", "perceptron", "--size", 8, "--out", tmp_path / "run")
-    assert "1 of 90 pictures" in capsys.readouterr().out
-    assert "1 of 90 pictures" in told["notes"][0]
+    assert "1 of 90 images" in capsys.readouterr().out
+    assert "1 of 90 images" in told["notes"][0]
     said = refused(capsys, "search", "--data", "none", "--out", tmp_path / "typo")
     assert said.startswith("none is neither a data set")
 
@@ -445,7 +445,7 @@ def test_a_folder_of_ones_own_trains_and_predicts(tmp_path, monkeypatch, capsys)
     options = ("--arch", "perceptron", "--size", 16, "--batch-size", 8, "--epochs", 12, "--shift", 0)
     run("train", "--data", tmp_path / "data", *options, "--out", tmp_path / "run")
     printed = capsys.readouterr().out
-    assert "1 of 90 pictures (1.1%) cannot be read and are skipped." in printed
+    assert "1 of 90 images (1.1%) cannot be read and are skipped." in printed
     assert "red0.png" in printed
     assert "red0.png is not a JPEG" in (tmp_path / "run" / "skipped.txt").read_text()
     assert "with the mirror images" in printed
@@ -466,7 +466,7 @@ def test_a_folder_of_ones_own_trains_and_predicts(tmp_path, monkeypatch, capsys)
     run("evaluate", "--run", tmp_path / "run")
     printed = capsys.readouterr().out
     assert f"{metrics['accuracy']:.4f}" in printed
-    assert "1 of 90 pictures" in printed
+    assert "1 of 90 images" in printed
     assert "may have been trained on" not in printed
     (tmp_path / "data" / "red" / "red1.jpg").unlink()
     run("evaluate", "--run", tmp_path / "run")
@@ -510,7 +510,7 @@ def test_only_a_whole_run_stands_beside_published_results():
 def test_a_folder_of_one_class(tmp_path, capsys):
     colours(tmp_path / "data", count=4)
     said = refused(capsys, "train", "--data", tmp_path / "data" / "red", "--out", tmp_path / "run")
-    assert "holds no picture in a sub-folder" in said
+    assert "holds no image in a sub-folder" in said
     for name in ("green", "blue"):
         for file in (tmp_path / "data" / name).iterdir():
             file.unlink()

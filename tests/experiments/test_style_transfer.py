@@ -94,7 +94,7 @@ def test_a_finished_run_is_not_overwritten_and_resumes_to_the_same(painted, phot
 
 def test_a_size_that_the_format_cannot_have_is_refused_before_it_is_painted(tmp_path, capsys):
     said = refused(capsys, "run", "--size", 16_384, "--out", tmp_path / "c.webp")
-    assert "WEBP pictures have at most 16383 pixels a side" in said
+    assert "WEBP images have at most 16383 pixels a side" in said
     assert not list(tmp_path.iterdir())
 
 
