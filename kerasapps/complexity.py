@@ -20,7 +20,7 @@ def count_flops(model: keras.Model) -> int:
     """Counts the floating-point operations of one row's way through a network, as in inference.
 
     A multiplication and an addition are two. Convolutions, dense layers, biases, pooling (a comparison is one), batch
-    normalisation, sums and softmax count; ReLU and changes of shape do not.
+    normalization, sums and softmax count; ReLU and changes of shape do not.
 
     Args:
         model: A functional model; nested ones count too.
@@ -37,14 +37,14 @@ def count_flops(model: keras.Model) -> int:
     options = profiler.ProfileOptionBuilder(profiler.ProfileOptionBuilder.float_operation())
     logger = tf.get_logger()
     level = logger.level
-    logger.setLevel("ERROR")  # the profiler itself calls what it says is deprecated
+    logger.setLevel("ERROR")  # the profiler itself calls what it warns is deprecated
     try:
         known = profiler.profile(graph, cmd="op", options=options.with_empty_output().build()).total_float_ops
     finally:
         logger.setLevel(level)
     # TensorFlow has no number for it: in inference, one factor and one summand for each element.
-    normalised = [operation.outputs[0] for operation in graph.get_operations() if operation.type == "FusedBatchNormV3"]
-    return known + sum(2 * tensor.shape.num_elements() for tensor in normalised)
+    normalized = [operation.outputs[0] for operation in graph.get_operations() if operation.type == "FusedBatchNormV3"]
+    return known + sum(2 * tensor.shape.num_elements() for tensor in normalized)
 
 
 def measure_speed(model: keras.Model, inputs: Mapping[str, np.ndarray]) -> float:
@@ -72,7 +72,7 @@ def measure_speed(model: keras.Model, inputs: Mapping[str, np.ndarray]) -> float
 
 
 def _graph(model: keras.Model) -> tf.Graph:
-    """Returns the graph of one row, flat: what would be a function of its own is part of it."""
+    """Returns the graph of one row, flat: functions are inlined."""
     for tensor in model.inputs:
         if None in tensor.shape[1:]:
             raise ValueError(f"`model` must have inputs of fixed shape. Received: {tensor.name} {tensor.shape}")

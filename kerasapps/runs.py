@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 # What may differ between a run and its resumption, whatever the command.
 FREE_ON_RESUME = {"out", "resume"}
-# What resuming goes by. A folder without any of it can be begun anew: nothing is lost.
+# What resuming goes by. A folder without any of it can be started anew without losing anything.
 RECORDS = ("metrics.json", "search.json", "checkpoints/*.npz")
 
 
@@ -293,7 +293,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def _replacing(path: Path, suffix: str = ".part") -> Iterator[str]:
-    """Yields a temporary path beside `path` that takes its place at the end, or goes if something fails."""
+    """Yields a temporary path beside `path` that takes its place at the end, or is removed if something fails."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=suffix)
     os.close(handle)
     try:

@@ -113,7 +113,7 @@ def settle(defaults: T, given: Any, **fixed: Any) -> T:
 
 
 def settings_of(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns options by name as config.json holds them: those of a dataclass stand beside the others.
+    """Returns options by name as config.json holds them: those of a dataclass next to the others.
 
     Args:
         arguments: Name to option or to a dataclass of options; `locals()` in the first line of a command.
@@ -123,11 +123,11 @@ def settings_of(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """
     settings: dict[str, Any] = {}
     for name, value in arguments.items():
-        part = dataclasses.asdict(value) if dataclasses.is_dataclass(value) else {name: value}
-        twice = settings.keys() & part.keys()
+        found = dataclasses.asdict(value) if dataclasses.is_dataclass(value) else {name: value}
+        twice = settings.keys() & found.keys()
         if twice:
             raise ValueError(f"`arguments` must not hold an option twice. Received: {', '.join(sorted(twice))}")
-        settings |= part
+        settings |= found
     return settings
 
 

@@ -55,9 +55,9 @@ def fit(
 
     Args:
         model: Built and compiled in the scope of `run.strategy`.
-        splits: Training and validation part are used, the test part is not touched.
-        run: The run folder; what it holds is taken up again.
-        epochs: Passes over the training part, those before a resume included.
+        splits: Training and validation set are used, the test set is not touched.
+        run: The run folder; the checkpoint that it holds is resumed.
+        epochs: Epochs over the training set, including those before a resume.
         batch_size: Rows in a step, over all devices.
         monitor: Metric that decides which epoch is best.
         maximize: Whether high values of it are good.

@@ -24,7 +24,7 @@ class Codec(Protocol):
         """Returns the inputs of the model by name."""
 
     def decode(self, *args, **kwargs) -> Any:
-        """Returns what outputs of the model say."""
+        """Returns what outputs of the model mean."""
 
     def outputs(self) -> Mapping[str, int | None]:
         """Returns the width of each output that a network for this codec may have."""

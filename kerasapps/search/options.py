@@ -24,7 +24,7 @@ class Trials:
     Args:
         tuner: How the next configuration is chosen.
         max_trials: Configurations to try, not counting the default one. Hyperband counts each rung of one.
-        workers: Trials at a time; on one machine each has its share of the cores, or a GPU of its own.
+        workers: Trials at a time; on one machine each has its share of the cores, or its own GPU.
         trial_minutes: End a trial that takes longer, including its second try.
         trial_memory_gb: End a trial that uses more memory, in 10^9 bytes, not counting that of a GPU.
         cluster: Run the trials on the Ray cluster at this address, or on that of this machine with `auto`. All its
