@@ -36,8 +36,8 @@ T = TypeVar("T")
 
 # What may differ between a run and its resumption, whatever the command.
 FREE_ON_RESUME = {"out", "resume"}
-# What resuming goes by. A folder without any of it can be started anew without losing anything.
-RECORDS = ("metrics.json", "search.json", "checkpoints/*.npz")
+# What a run leaves behind; a folder without any of it can be started anew without losing anything.
+RECORDS = ("metrics.json", "search.json", "history.csv", "model.keras", "checkpoints/*.npz")
 
 
 @dataclass(frozen=True)
