@@ -168,8 +168,11 @@ COMBINED = Contract(
     outputs={"verdict": (1,)},
     parameters=dense(5, 6, 32) + conv(5, 8, 4) + conv(5, 4, 1) + conv(5, 1, 4) + conv(5, 4, 8) + dense(32, 6, 1),
     refused=[
-        ({"discriminator": SMALL | {"image_shape": (8, 12, 1)}}, "`discriminator` must take what `generator` gives"),
-        ({"discriminator": SMALL | {"num_classes": 3}}, "`discriminator` must take what `generator` gives"),
+        (
+            {"discriminator": SMALL | {"image_shape": (8, 12, 1)}},
+            "`discriminator` must take the outputs of",
+        ),
+        ({"discriminator": SMALL | {"num_classes": 3}}, "`discriminator` must take the outputs of"),
         ({"discriminator": SMALL | {"name": "generator"}}, "must differ in name. Received: 'generator'"),
     ],
 )

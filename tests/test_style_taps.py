@@ -78,7 +78,7 @@ def test_the_weights_in_the_package_are_small_and_described():
 
 
 @pytest.mark.parametrize(("padding", "even"), [("mirror", True), ("zeros", False)])
-def test_before_a_mirror_an_even_picture_has_no_edge(padding, even):
+def test_before_a_mirror_an_even_image_has_no_edge(padding, even):
     taps = build_style_taps(network="compact", weights="trained", padding=padding, layers=("block2_conv2",))
     seen = np.asarray(taps({"image": np.full((1, 13, 18, 3), 40.0, np.float32)})["block2_conv2"])
     assert seen.max() > 0

@@ -1,4 +1,4 @@
-"""Networks with one text and several heads: who wrote it, or what it is.
+"""Networks with one text and several heads: who wrote it, or what kind of text it is.
 
 Reference: the three-headed network of Chollet, "Deep Learning with Python", Manning 2017, section 7.1.
 """
@@ -39,36 +39,43 @@ def build_multi_head_text(
 ) -> keras.Model:
     """Builds a network that reads a text and predicts several things about it at once.
 
-    By default the lectures' trunk: stages of convolutions over the words with a maximum over every five between them,
-    then the maximum over the text. It takes texts of at least 269 tokens, and reads padding as if it were words. With
-    `padding="same"`, or without convolutions, it takes any text, and how far that is padded changes nothing.
+    The default trunk is that of the course notes: stages of convolutions over the words with max pools of five between
+    them, then the maximum over the text. It takes texts of at least 269 tokens and treats padding as words. With
+    `padding="same"`, or without convolutions, it takes texts of any length, and padding does not change its outputs.
 
     Args:
         vocab_size: Number of token ids, at least 2; 0 is padding.
         heads: What to predict, by the name of the output.
         embedding_dim: Length of a word vector.
-        filters: Filters of each stage; without stages the word vectors are pooled as they are.
-        convolutions: Convolutions in each stage.
+        filters: Filters of each stage; without stages the word vectors are pooled directly.
+        convolutions: Number of convolutions in each stage.
         kernel_size: Width of the convolutions in words.
-        pool_size: How many steps become one between the stages.
-        padding: "valid", or "same", which has steps beyond the ends of the text be zero.
-        pooling: What becomes of the steps at last: their maximum or their average.
-        layer_norm: Whether the result is normalised: averages over long texts differ little from one another.
+        pool_size: Number of steps that each pool between two stages reduces to one.
+        padding: "valid", or "same", which pads the ends of the text with zeros.
+        pooling: How the steps are reduced to one vector: "max" or "average".
+        layer_norm: Whether that vector is normalized, which helps with averages: over long texts they differ little.
         dense_units: Widths of the layers between the text and the heads.
-        dropout: Share of the features dropped before each of these and before the heads in training, in [0, 1).
-        word_dropout: Share of the words left out in training, in [0, 1): no single word may decide.
+        dropout: Share of the features dropped in training before each of these layers and before the heads, in [0, 1).
+        word_dropout: Share of the words left out in training, in [0, 1), so that no single word decides.
         name: Name of the model.
 
     Returns:
         Uncompiled model. In: "text" int32 (B, T), padded at the end.
-        Out: for each head, float32: "regression" (B, 1), in its unit; "binary" the probability of yes (B, 1);
+        Out: for each head, float32: "regression" (B, 1), in its own unit; "binary" the probability of yes (B, 1);
         "classes" and "ordinal" probabilities (B, num_classes).
 
-    Train with: `kerasapps.losses.compile_heads`.
+    Train with: `kerasapps.compile_heads`.
 
     Raises:
         ValueError: If `vocab_size` is under 2, there is no head, a stage lacks `filters` or `convolutions`, a size is
-            under 1, or a share of dropout is outside [0, 1).
+            under 1, or `dropout` or `word_dropout` is outside [0, 1).
+
+    Example:
+        >>> heads = {"year": Head("regression", mean=1900, scale=50), "genre": Head("classes", num_classes=4)}
+        >>> model = build_multi_head_text(vocab_size=1000, heads=heads, filters=(64,), convolutions=(1,))
+        >>> model = compile_heads(model, Adam(1e-3), heads)
+        >>> model.fit({"text": texts}, {"year": years, "genre": genres}, epochs=2)  # texts int32 (n, 300)
+        >>> model.predict({"text": texts})["year"]
     """
     check_at_least(2, vocab_size=vocab_size)
     check_at_least(1, embedding_dim=embedding_dim, kernel_size=kernel_size, pool_size=pool_size)
@@ -85,7 +92,7 @@ def build_multi_head_text(
     # --- trunk
     embedding = layers.Embedding(vocab_size, embedding_dim, name="embedding")
     mask = NotPadding(name="mask")(text) if padding == "same" or not filters else None  # (B, T, 1)
-    # Where a word is the same wherever it comes, the first convolution takes each once.
+    # As long as equal words have equal vectors, the first convolution is computed once for each distinct word.
     once = bool(filters) and not word_dropout
     if once:
         words, places = DistinctWords(name="distinct_words")(text)  # (U,), (B, T)
@@ -171,6 +178,14 @@ def build_profile(
 
     Raises:
         ValueError: As `build_multi_head_text` and `Head` do.
+
+    Example:
+        >>> model = build_profile(vocab_size=1000, num_income_groups=4, age_mean=40, age_scale=15)
+        >>> losses = {"age": "mae", "income": "sparse_categorical_crossentropy", "gender": "binary_crossentropy"}
+        >>> model.compile("adam", losses, loss_weights={"age": 0.25, "income": 1, "gender": 10})
+        >>> targets = {"age": ages, "income": groups, "gender": genders}  # float32 (n, 1), int32 (n,), float32 (n, 1)
+        >>> model.fit({"text": texts}, targets, epochs=2)  # texts int32 (n, 300)
+        >>> model.predict({"text": texts})["age"]
     """
     heads = profile_heads(num_income_groups=num_income_groups, age_mean=age_mean, age_scale=age_scale)
     return build_multi_head_text(vocab_size=vocab_size, heads=heads, name=name, **trunk)
@@ -213,6 +228,12 @@ def build_novel(
 
     Raises:
         ValueError: As `build_multi_head_text` and `Head` do.
+
+    Example:
+        >>> model = build_novel(vocab_size=1000, num_genres=4, padding="same")
+        >>> model = compile_heads(model, Adam(1e-3), novel_heads(num_genres=4))
+        >>> model.fit({"text": texts}, {"genre": genres, "year": years}, epochs=2)  # texts int32 (n, t)
+        >>> model.predict({"text": texts})["genre"].argmax(-1)
     """
     heads = novel_heads(num_genres=num_genres, year_mean=year_mean, year_scale=year_scale)
     return build_multi_head_text(vocab_size=vocab_size, heads=heads, name=name, **trunk)
@@ -221,7 +242,7 @@ def build_novel(
 def pooled_steps(x, pool_size: int, *, padding: str, name: str):
     """Takes the maximum of each `pool_size` steps: (B, T, F) -> (B, T / pool_size, F), rounded up for "same"."""
     if padding == "same":
-        # Keras' own "same" would begin the windows at a place that depends on how far the batch is padded.
+        # The windows of Keras' own "same" would start at a place that depends on how far the batch is padded.
         x = layers.ZeroPadding1D((0, pool_size - 1), name=f"{name}_end")(x)
     return layers.MaxPooling1D(pool_size, name=name)(x)
 
@@ -234,13 +255,13 @@ def masked(x, mask, *, name: str):
 def pooled(x, mask, *, pooling: Pooling, name: str):
     """Reduces the steps to one vector: (B, T, F) -> (B, F)."""
     if pooling == "max":
-        # Zero, what padding has, is the least that a ReLU gives.
+        # Padding is zero, the minimum of a ReLU.
         return layers.GlobalMaxPooling1D(name=name)(x)
     return layers.GlobalAveragePooling1D(name=name)(x) if mask is None else MaskedAverage(name=name)(x, mask)
 
 
 def shortest_text(model: keras.Model) -> int:
-    """Returns the number of tokens that a text must have, padding included, for a network of this file."""
+    """Returns the number of tokens that a network of this file needs at least, padding included."""
     tokens = 1
     for layer in reversed(model.layers):
         if isinstance(layer, layers.MaxPooling1D) and not layer.name.endswith("_mask"):
@@ -254,7 +275,7 @@ def shortest_text(model: keras.Model) -> int:
 
 
 def search_space(hp, **start) -> dict:
-    """Returns arguments for the builders of this file; each default equals the builders', or what `start` gives."""
+    """Returns arguments for the builders of this file; each default equals the builders', or that in `start`."""
     start = {
         "embedding_dim": 256,
         "kernel_size": 5,

@@ -1,4 +1,4 @@
-"""GAN of points in the plane, small enough that everything can be drawn and the best discriminator is known.
+"""GAN of points in the plane, small enough to plot everything, and with a known optimal discriminator.
 
 Reference: Metz et al., "Unrolled Generative Adversarial Networks", ICLR 2017, section 3.1.
 """
@@ -23,7 +23,7 @@ def build_point_generator(
 
     Args:
         dimensions: Coordinates of a point.
-        noise_dim: Numbers of noise behind a point.
+        noise_dim: Length of the noise vector.
         units: Width of each hidden layer.
         depth: Number of hidden layers.
         dropout: Share of features dropped in training, in [0, 1).
@@ -36,6 +36,13 @@ def build_point_generator(
 
     Raises:
         ValueError: If a size is under 1, or `dropout` is outside [0, 1).
+
+    Example:
+        >>> generator, discriminator = build_point_generator(), build_point_discriminator()
+        >>> gan = GAN(generator, discriminator)
+        >>> gan.compile(keras.optimizers.Adam(1e-3, beta_1=0.5), keras.optimizers.Adam(1e-3, beta_1=0.5))
+        >>> gan.fit({"point": points}, epochs=2)  # points float32 (n, 2)
+        >>> generator.predict({"noise": noise[:, :16]})["point"]  # noise float32 (n, 64)
     """
     check_at_least(1, dimensions=dimensions, noise_dim=noise_dim, units=units, depth=depth)
     check_share(dropout=dropout)
@@ -59,7 +66,7 @@ def build_point_discriminator(
     dropout: float = 0.0,
     name: str = "discriminator",
 ) -> keras.Model:
-    """Builds a perceptron from a point to a verdict.
+    """Builds a perceptron from a point to a logit.
 
     Args:
         dimensions: Coordinates of a point.
@@ -69,13 +76,19 @@ def build_point_discriminator(
         name: Name of the model.
 
     Returns:
-        Uncompiled model. In: "point" float32 (B, dimensions). Out: "verdict" float32 (B, 1), the log-odds of being
-        real, without bounds.
+        Uncompiled model. In: "point" float32 (B, dimensions). Out: "verdict" float32 (B, 1), the logit of the point
+        being real.
 
     Train with: `kerasapps.gan.model.GAN`.
 
     Raises:
         ValueError: If a size is under 1, or `dropout` is outside [0, 1).
+
+    Example:
+        >>> model = build_point_discriminator()
+        >>> model.compile("adam", keras.losses.BinaryCrossentropy(from_logits=True))
+        >>> model.fit({"point": points}, real, epochs=2)  # points float32 (n, 2), real float32 (n, 1): 1 or 0
+        >>> model.predict({"point": points})["verdict"] > 0
     """
     check_at_least(1, dimensions=dimensions, units=units, depth=depth)
     check_share(dropout=dropout)

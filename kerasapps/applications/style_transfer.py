@@ -1,4 +1,4 @@
-"""Style transfer: a frozen VGG whose inner activations tell the content of a picture from its style.
+"""Style transfer: a frozen VGG whose inner activations describe the content and the style of an image.
 
 Reference: Gatys et al., "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016.
 """
@@ -12,10 +12,10 @@ import numpy as np
 from keras import ops
 
 from kerasapps.blocks.arguments import check_choice, refusal
-from kerasapps.blocks.style import PADDINGS, POOLINGS, preprocess, standardise_pixels
+from kerasapps.blocks.style import PADDINGS, POOLINGS, preprocess, standardize_pixels
 from kerasapps.weights import SHIPPED, Weights, imagenet_weights, read_weights
 
-# Convolutions and widths of the five blocks. The compact network is VGG-16 at half its width.
+# Number of convolutions and widths of the five blocks. The compact network is VGG-16 at half its width.
 NETWORKS = {
     "vgg16": ((2, 2, 3, 3, 3), (64, 128, 256, 512, 512)),
     "vgg19": ((2, 2, 4, 4, 4), (64, 128, 256, 512, 512)),
@@ -38,34 +38,40 @@ def build_style_taps(
 ) -> keras.Model:
     """Builds the part of a VGG up to the deepest of some layers, frozen, with their activations as outputs.
 
-    Under a mixed number format the weights are held in its narrow one: nothing is added to them that would be lost.
+    Under a mixed precision policy the weights are kept in its compute dtype: as they are frozen, nothing is lost.
 
     Args:
         network: "vgg16", "vgg19", or "compact", which is VGG-16 at half its width.
-        weights: "random", drawn from `seed` and scaled so that every activation has mean 0 and deviation 1 before its
-            ReLU (He, Wang and Hopcroft, "A Powerful Generative Model Using Random Weights for the Deep Image
-            Representation", NIPS 2016); "trained", those of "compact" that come with this package; "imagenet", as
-            `keras.applications` has them; or the path of an .h5 or .keras file in the layout of `keras.applications`,
-            of which nothing but numbers is read.
+        weights: "random", drawn from `seed` and scaled so that activations have mean 0 and standard deviation 1 before
+            the ReLU (He, Wang and Hopcroft, "A Powerful Generative Model Using Random Weights for the Deep Image
+            Representation", NIPS 2016); "trained", those of "compact" that come with this package; "imagenet", those of
+            `keras.applications`; or the path of an .h5 or .keras file in the layout of `keras.applications`, from which
+            only numbers are read.
         pooling: "max" as in VGG, "average" as Gatys et al. prefer, or "l2", the root mean square.
-        padding: What a convolution sees beyond the edge: "zeros" as in VGG, or "mirror", the picture itself. Before
-            zeros, which is grey, pictures grow a dark or glaring frame.
+        padding: What a convolution sees beyond the edge: "zeros" as in VGG, or "mirror", the reflected image. Zeros,
+            which are gray, give images a dark or glaring frame.
         layers: Names of the activations, each a convolution with its ReLU: "block1_conv1", "block1_conv2",
             "block2_conv1" and so on to "block5_conv3", in "vgg19" to "block5_conv4".
-        seed: Decides random weights.
+        seed: Seed of random weights.
         name: Name of the model.
 
     Returns:
         Uncompiled model. In: "image" float32 (B, H, W, 3), any sides that leave a pixel to the deepest layer, as
         `kerasapps.blocks.style.preprocess` gives it.
         Out: a dict, layer name to its activation (B, H / s, W / s, C), s = 1, 2, 4, 8, 16 by block, in the compute
-        type of the number format.
+        dtype.
 
-    Train with: nothing; it is the picture that is optimised, see `kerasapps.styling.stylize`.
+    Train with: nothing; the image is optimized instead, see `kerasapps.styling.stylize`.
 
     Raises:
-        ValueError: If `network`, `pooling`, `padding` or one of `layers` is unknown, or the weights are not there or do
+        ValueError: If `network`, `pooling`, `padding` or one of `layers` is unknown, or the weights are missing or do
             not fit.
+
+    Example:
+        >>> taps = build_style_taps(network="compact", weights="trained")
+        >>> taps.predict({"image": preprocess(photos)})["block4_conv2"]  # photos float32 (n, H, W, 3), values 0 to 255
+        >>> for step in stylize(photos[0], [photos[1]], taps=taps, size=64, steps=5):
+        ...     image = step.image  # float32 (H, W, 3), values 0 to 255
     """
     check_choice(NETWORKS, network=network)
     check_choice(POOLINGS, pooling=pooling)
@@ -120,7 +126,7 @@ def search_space(hp) -> dict:
 
 
 def convolution_shapes(network: str) -> dict[str, tuple[int, int, int, int]]:
-    """Returns the shape of each kernel by name of its layer, from the picture on."""
+    """Returns the shape of each kernel by the name of its layer, from the first on."""
     shapes, channels = {}, 3
     for block, (count, filters) in enumerate(zip(*NETWORKS[network], strict=True), start=1):
         for i in range(1, count + 1):
@@ -130,17 +136,17 @@ def convolution_shapes(network: str) -> dict[str, tuple[int, int, int, int]]:
 
 
 def block_of(layer: str) -> int:
-    """Returns the number of a layer's block; its activations are 2 ** (number - 1) times smaller than the picture."""
+    """Returns the number of a layer's block; its activations are 2 ** (number - 1) times smaller than the image."""
     return int(layer[len("block")])
 
 
 def starts_block(layer: str) -> bool:
-    """Tells whether a pool comes before this convolution."""
+    """Whether a pool comes before this convolution."""
     return layer.endswith("_conv1") and block_of(layer) > 1
 
 
 def random_weights(shapes: dict[str, tuple[int, ...]], *, pool, seed: int) -> Weights:
-    """Draws kernels, and scales them layer by layer on seeded noise with the spectrum of photographs."""
+    """Draws kernels and scales them, layer by layer, by their response to noise with the spectrum of photographs."""
     rng, dtype = np.random.default_rng(seed), keras.config.floatx()
     x = preprocess(cloud_noise(CALIBRATION_SIDE, rng)[None])  # (1, H, W, 3)
     weights = {}
@@ -148,7 +154,7 @@ def random_weights(shapes: dict[str, tuple[int, ...]], *, pool, seed: int) -> We
         if starts_block(layer):
             x = pool(2, dtype=dtype)(x)
         kernel = (rng.standard_normal(shape, np.float32) / math.sqrt(math.prod(shape[:3]))).astype(dtype)
-        x, mean, deviation = standardise_pixels(ops.conv(x, kernel, padding="same"))
+        x, mean, deviation = standardize_pixels(ops.conv(x, kernel, padding="same"))
         mean, deviation = (ops.convert_to_numpy(value).reshape(-1) for value in (mean, deviation))
         weights[layer] = kernel / deviation, -mean / deviation
         x = ops.relu(x)
@@ -156,7 +162,7 @@ def random_weights(shapes: dict[str, tuple[int, ...]], *, pool, seed: int) -> We
 
 
 def cloud_noise(side: int, rng: np.random.Generator) -> np.ndarray:
-    """Draws a picture whose amplitudes fall as 1 / frequency, as those of photographs do: float32 (side, side, 3)."""
+    """Draws an image whose amplitudes fall as 1 / frequency, as those of photographs do: float32 (side, side, 3)."""
     frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None])
     frequency[0, 0] = np.inf
     noise = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((3, side, side))) / frequency, (side, side))

@@ -225,7 +225,7 @@ def test_a_preset_counts_where_nothing_else_is_given():
     objective = objective_of(painting)
     assert objective.style_layers == {"block1_conv1": 2.0, "block2_conv1": 1.0}
     assert objective.content_layers == {"block5_conv1": 1.0}
-    assert (objective.content_weight, objective.style_weight, objective.normalise) == (0.1, 5.0, False)
+    assert (objective.content_weight, objective.style_weight, objective.normalize) == (0.1, 5.0, False)
 
 
 def test_memory_that_was_given_back_may_be_used_again():
