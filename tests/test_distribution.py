@@ -118,7 +118,7 @@ def slurm_job(folder: Path, srun: str) -> subprocess.Popen:
     ],
 )
 def test_a_slurm_job_starts_again_unless_the_mistake_is_the_users(tmp_path, srun, status, calls):
-    assert slurm_job(tmp_path, srun).wait(20) == status
+    assert slurm_job(tmp_path, srun).wait(600) == status
     assert len((tmp_path / "calls").read_text()) == calls
 
 
@@ -130,7 +130,7 @@ def test_a_slurm_job_passes_the_end_of_its_time_on_and_waits(tmp_path):
         time.sleep(0.05)
     time.sleep(0.3)
     job.terminate()
-    assert job.wait(20) == 143
+    assert job.wait(600) == 143
     assert (tmp_path / "saved").exists()
 
 

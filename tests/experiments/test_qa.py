@@ -267,7 +267,7 @@ def small_disk(tmp_path):
 
 def test_a_full_disk(small_disk):
     process = start("train", "--arch", "lstm", "--limit", "260", "--epochs", "3", "--out", small_disk / "run")
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode == 2, errors
     assert "The disk is full" in errors
     assert "--resume" in errors
@@ -277,7 +277,7 @@ def test_a_full_disk(small_disk):
 def test_a_read_only_disk(small_disk):
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     process = start("train", "--smoke", "--out", small_disk / "run")
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode == 2, errors
     assert errors.strip() == f"Cannot write into {small_disk / 'run'}: Read-only file system. Choose another --out."
 

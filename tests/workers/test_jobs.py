@@ -61,7 +61,7 @@ def test_a_job_that_breaks_a_limit_is_ended(limits, said, tmp_path):
 
 
 def test_children_count_and_end_with_their_job():
-    child = "import time; held = b'x' * 100_000_000; print(len(held), flush=True); time.sleep(60)"
+    child = "import time; held = b'x' * 100_000_000; print(len(held), flush=True); time.sleep(600)"
     code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True, **pipes)
@@ -102,7 +102,7 @@ def test_jobs_end_with_their_parent(tmp_path):
         "first_outcome({'job': job})"
     )
     parent = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
         assert time.monotonic() < deadline
         time.sleep(0.1)
