@@ -582,7 +582,7 @@ def test_an_unknown_network(capsys):
         ("separable", '{"width": Infinity}', "--params do not fit --arch separable: cannot convert float infinity"),
         ("separable", '{"filters": []}', "`filters` must hold a pair of widths for each stage. Received: filters=[]"),
         ("perceptron", '{"dense_units": 64}', "dense_units"),
-        ("perceptron", "none.json", "none.json does not exist."),
+        ("perceptron", "none.json", "none.json cannot be read: No such file or directory."),
     ],
 )
 def test_params_that_do_not_fit(arch, params, sentence, tmp_path, capsys):
