@@ -30,7 +30,7 @@ ALLOWED = {
     "reports": {"errors"},
     "optimizers": set(),
     "styling": {"blocks", "errors"},
-    "runs": {"distribution", "errors", "reports", "runtime", "saving", "settings"},
+    "runs": {"distribution", "errors", "files", "reports", "runtime", "saving", "settings"},
     "saving": set(),  # it imports by name what registers classes
     "session": {"distribution", "runs", "runtime", "settings"},
     "settings": {"errors"},

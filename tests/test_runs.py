@@ -186,7 +186,7 @@ def test_json_that_is_none_is_named(tmp_path):
     (tmp_path / "best.json").write_text("{")
     with pytest.raises(UserError, match="is not valid JSON"):
         runs.read_json(tmp_path / "best.json")
-    with pytest.raises(UserError, match="does not exist"):
+    with pytest.raises(UserError, match="cannot be read: No such file"):
         runs.read_json(tmp_path / "none.json")
 
 

@@ -26,7 +26,7 @@ def read_params(params: str | None) -> dict[str, Any]:
         except (ValueError, RecursionError) as error:
             raise UserError(f"--params is not valid JSON: {error}. Received: {_short(params)}") from None
     else:
-        values = read_json(Path(params).expanduser())
+        values = read_json(Path(params))
     if not isinstance(values, dict):
         raise UserError(f"--params takes a JSON object, from argument to value. Received: {_short(params)}")
     return values
