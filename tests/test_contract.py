@@ -136,6 +136,19 @@ def test_the_search_space_starts_at_the_defaults(contract):
     assert {name: defaults[name] for name in space} == space
 
 
+def test_a_best_json_goes_into_the_builder(contract):
+    """As docs/running.md shows: with what the data fix, `build_x(**sizes, **json.load(open("best.json")))`."""
+    if contract.search_space is None:
+        pytest.skip("it only joins networks")
+    best = contract.search_space(keras_tuner.HyperParameters()).keys()
+    parameters = inspect.signature(contract.builder).parameters.values()
+    required = {parameter.name for parameter in parameters if parameter.default is inspect.Parameter.empty}
+    assert not best & required
+    toy = {name: value for name, value in contract.arguments.items() if name in best}
+    model = contract.builder(**contract.arguments | json.loads(json.dumps(toy)))
+    assert model.count_params() == contract.parameters
+
+
 def test_the_docstring_names_every_argument_and_tensor(contract):
     docstring = inspect.getdoc(contract.builder)
     for name in [*inspect.signature(contract.builder).parameters, *contract.inputs, *contract.outputs]:
