@@ -186,7 +186,7 @@ def _gpus() -> list[str]:
 def _how(status: int) -> str:
     if status == -LOST:
         return "lost the others"
-    return f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+    return f"was killed by signal {-status}" if status < 0 else f"exited with status {status}"
 
 
 def _refuse(sentence: str) -> NoReturn:

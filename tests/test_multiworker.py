@@ -175,7 +175,7 @@ def test_a_signal_to_the_launcher_saves_within_an_epoch(whole, tmp_path, number)
         (
             "missing",
             ("--start-limit", 8, "--max-restarts", 0),
-            "The start is not over after 8 s. No answer from worker 1",
+            "The start has not finished after 8 s. No answer from worker 1",
         ),
     ],
 )

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 import time
 from pathlib import Path
 
@@ -92,3 +93,8 @@ def slow_trial(*, params: dict, folder: str, epochs: int) -> dict:
     (Path(folder) / "pid").write_text(str(os.getpid()))
     time.sleep(600)
     return {"score": 0.0}
+
+
+def temp_trial(*, params: dict, folder: str, epochs: int) -> dict:
+    """Leaves a temporary file, as TensorFlow does in a process that exits at once."""
+    return {"file": tempfile.mkstemp()[1]}

@@ -47,8 +47,8 @@ def test_jobs_fail_alone_each_in_its_slot(tmp_path):
 @pytest.mark.parametrize(
     ("limits", "said"),
     [
-        (Limits(seconds=0.01), "Ended at its time limit of 0.000167 minutes."),
-        (Limits(memory=1e6), "Out of memory: it held more than its limit of 0.001 GB."),
+        (Limits(seconds=0.01), "Stopped at its time limit of 0.000167 minutes."),
+        (Limits(memory=1e6), "Out of memory: it used more than its limit of 0.001 GB."),
     ],
     ids=["time", "memory"],
 )
@@ -133,7 +133,7 @@ def test_a_search_to_which_everything_happens_ends_with_the_right_table(tmp_path
         assert row["val_accuracy"] == ("failed" if x in (2, 3) else str(float(x)))
         assert bool(row["message"]) == (x in (1, 2, 3))
     assert tried[1]["message"].startswith("First try: Killed by signal 9")
-    assert tried[2]["message"] == "Twice: Out of memory: it held more than its limit of 2 GB."
+    assert tried[2]["message"] == "Twice: Out of memory: it used more than its limit of 2 GB."
     assert tried[3]["message"] == "Twice: The score is not a number."
     tries = sum(len(path.read_text().split()) for path in (tmp_path / "run" / "trials").glob("*/tries.txt"))
     # A second one of the three; at most again what ran when the driver was killed.
