@@ -1,7 +1,8 @@
 """Texts with labels about who wrote them, as splits: simulated posts, census rows, or a table of one's own."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -13,17 +14,17 @@ from kerasapps.errors import DataError
 from kerasapps.heads import Head, label_weights
 
 PEOPLE = 160_000
-PARTS = ("train", "validation", "test")
+SETS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
 class TextCodec:
-    """Turns texts into token ids and labels into numbers, and back; all of it fitted to a training part.
+    """Turns texts into token ids and labels into numbers, and back; fitted to a training set.
 
     Args:
         words: Words as token ids.
         heads: What there is to predict, by name.
-        classes: Names of the classes, in order, of each head that has classes or two sides.
+        classes: Names of the classes, in order, of each head that is no number.
     """
 
     words: WordIds
@@ -34,6 +35,56 @@ class TextCodec:
     def sizes(self) -> dict:
         """Arguments of the builder."""
         return {"vocab_size": self.words.size, "heads": self.heads}
+
+    def only(self, heads: Iterable[str]) -> "TextCodec":
+        """Returns the codec of a network with some of the heads."""
+        kept = set(heads)
+        return TextCodec(
+            self.words,
+            {name: head for name, head in self.heads.items() if name in kept},
+            {name: names for name, names in self.classes.items() if name in kept},
+        )
+
+    def encode(self, text: str) -> dict[str, np.ndarray]:
+        """Returns the input "text" int32 (1, T) of a model for one text."""
+        return {"text": self.words.encode([text])[0]}
+
+    def decode(self, outputs: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+        """Returns for each row what each head predicts.
+
+        A number is itself; of classes each comes by name with its probability, the most probable first.
+
+        Args:
+            outputs: Numbers or probabilities of the second class (n,) or (n, 1), probabilities (n, classes).
+        """
+        columns = {}
+        for name in [name for name in self.heads if name in outputs]:
+            values = np.reshape(outputs[name], (len(outputs[name]), -1)).astype(float)
+            if self.heads[name].kind == "binary":
+                values = np.concatenate([1 - values, values], 1)
+            columns[name] = [self._decode_row(name, row) for row in values]
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+    def _decode_row(self, name: str, row: np.ndarray) -> float | dict[str, float]:
+        if self.heads[name].kind == "regression":
+            return float(row[0])
+        return {self.classes[name][i]: float(row[i]) for i in np.argsort(-row, kind="stable")}
+
+    def outputs(self) -> dict[str, int | None]:
+        """Returns the width of each output."""
+        return {name: head.num_classes or 1 for name, head in self.heads.items()}
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns what `from_json` needs."""
+        heads = {name: asdict(head) for name, head in self.heads.items()}
+        return {"length": self.words.length, "heads": heads, "classes": self.classes, "words": self.words.words}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "TextCodec":
+        """Returns the codec that `to_json` described."""
+        heads = {name: Head(**head) for name, head in content["heads"].items()}
+        classes = {name: tuple(names) for name, names in content["classes"].items()}
+        return cls(WordIds(tuple(content["words"]), int(content["length"])), heads, classes)
 
     def split(self, part: Labelled) -> Split:
         """Returns rows: input "text", a target for each head, and weights as `label_weights` has them."""
@@ -54,12 +105,12 @@ class TextCodec:
 
 @dataclass(frozen=True)
 class ProfileSplits(Splits):
-    """Splits together with the codec, the rows behind them, and the best possible guesses where these are known.
+    """Splits together with the codec, the rows behind them, and the best possible predictions where these are known.
 
     Args:
         codec: From texts and labels to numbers.
-        rows: Texts and labels of each part.
-        reference: For each head the best guesses about the test part, for simulated data.
+        rows: Texts and labels of each set.
+        reference: For each head the best predictions of the test set, for simulated data.
         notes: What a person should know about the data.
     """
 
@@ -69,21 +120,21 @@ class ProfileSplits(Splits):
     notes: tuple[str, ...]
 
     def only(self, heads: Iterable[str]) -> "ProfileSplits":
-        """Returns the splits with some of the targets."""
-        heads = list(heads)
-        parts = {}
-        for part in PARTS:
-            split = getattr(self, part)
-            kept = [{name: arrays[name] for name in heads} for arrays in (split.targets, split.weights)]
-            parts[part] = replace(split, targets=kept[0], weights=kept[1])
-        return replace(self, **parts)
+        """Returns the splits with some of the heads."""
+        codec = self.codec.only(heads)
+        sets = {}
+        for name in SETS:
+            split = getattr(self, name)
+            kept = [{head: arrays[head] for head in codec.heads} for arrays in (split.targets, split.weights)]
+            sets[name] = replace(split, targets=kept[0], weights=kept[1])
+        return replace(self, **sets, sizes=codec.sizes, codec=codec)
 
     def as_seen_by(self, codec: TextCodec, *, limit: int | None = None) -> "ProfileSplits":
-        """Returns the splits by the codec of a trained network, with so many test rows at most."""
+        """Returns the splits with the words and heads of a trained network, and so many test rows at most."""
         rows = self.rows | {"test": self.rows["test"].take(np.arange(len(self.test))[:limit])}
-        parts = {part: codec.split(rows[part]) for part in PARTS}
+        splits = {name: codec.split(rows[name]) for name in SETS}
         reference = None if self.reference is None else {k: v[:limit] for k, v in self.reference.items()}
-        return replace(self, **parts, sizes=codec.sizes, codec=codec, rows=rows, reference=reference)
+        return replace(self, **splits, sizes=codec.sizes, codec=codec, rows=rows, reference=reference)
 
 
 def load_profiles(
@@ -109,17 +160,17 @@ def load_profiles(
         text: Column of a file that holds the text.
         labels: Columns of a file that hold the labels, each with its kind where that is not to be guessed:
             "age=regression", "income=classes", "gender=binary" or "decade=ordinal".
-        author: Column of a file that tells who wrote a row: nobody is then in two parts.
+        author: Column of a file with the author of each row: nobody is then in two of the three sets.
         vocab_size: Number of token ids at most; the most frequent words get one.
         length: Tokens of a text at most.
-        missing: Share of the labels that are removed from the training and validation part, each by itself.
+        missing: Share of the labels that are removed from training and validation set, each by itself.
         validation: Share of the authors to validate on.
         test: Share of the authors to test on.
-        seed: Decides who is simulated, who is in which part, and which labels are removed.
-        limit: Rows of each part at most.
+        seed: Decides who is simulated, who is in which set, and which labels are removed.
+        limit: Rows of each set at most.
 
     Raises:
-        DataError: If the data cannot be had or read, or is too little to split.
+        DataError: If the data cannot be found, downloaded or read, or is too little to split.
         ValueError: If `missing` is outside [0, 1).
     """
     if not 0 <= missing < 1:
@@ -133,20 +184,20 @@ def load_profiles(
     else:
         labelled = read_table(data, text=text, labels=labels, author=author)
     if len(np.unique(labelled.groups)) < 3:
-        raise DataError(f"{data} has rows of fewer than 3 authors: to train on, to validate on and to test on.")
+        raise DataError(f"{data} has rows of fewer than 3 authors: to train, to validate and to test.")
     rest, tested = split_groups(labelled.groups, share=test, seed=seed + 1)
     train, held_out = split_groups(labelled.groups[rest], share=validation / (1 - test), seed=seed)
     numbers = {"train": rest[train], "validation": rest[held_out], "test": tested}
-    numbers = {part: rows[:limit] for part, rows in numbers.items()}
-    rows = {part: labelled.take(numbers[part]) for part in PARTS}
+    numbers = {name: rows[:limit] for name, rows in numbers.items()}
+    rows = {name: labelled.take(numbers[name]) for name in SETS}
     if missing:
         rng = np.random.default_rng([seed, 7])
-        rows |= {part: _without(rows[part], missing, rng) for part in ("train", "validation")}
+        rows |= {name: _without(rows[name], missing, rng) for name in ("train", "validation")}
     codec = fit_codec(rows["train"], vocab_size=vocab_size, length=length)
-    splits = {part: codec.split(rows[part]) for part in PARTS}
+    splits = {name: codec.split(rows[name]) for name in SETS}
     reference = None if people is None else bayes_estimates(people.take(numbers["test"]))
     if reference:
-        # A class that no row to train on has is none of the network's, and is as if it were never guessed.
+        # A class that no training row has is none of the network's, and is as if it were never predicted.
         places = {name: place for place, name in enumerate(codec.classes["income"])}
         reference["income"] = np.array([places.get(income_name(group), -1) for group in reference["income"]])
     notes = labelled.notes + _unseen(codec, rows)
@@ -161,16 +212,14 @@ def fit_codec(train: Labelled, *, vocab_size: int, length: int) -> TextCodec:
     """
     words = fit_words(train.texts, size=vocab_size, length=length)
     if not words.words:
-        raise DataError("The texts to train on hold no word.")
+        raise DataError("The training texts hold no word.")
     heads, classes = {}, {}
     for name, kind in train.kinds.items():
         values = train.labels[name]
         known = values[~_is_missing(values)]
         distinct = sorted(set(known.tolist()), key=_order)
         if len(distinct) < 2:
-            raise DataError(
-                f"The label {name} has {len(distinct)} value in the rows to train on; at least 2 are needed."
-            )
+            raise DataError(f"The label {name} has {len(distinct)} value in the training set; at least 2 are needed.")
         if kind == "regression":
             heads[name] = Head("regression", mean=float(known.mean()), scale=float(known.std()))
             continue
@@ -224,10 +273,10 @@ def _without(part: Labelled, share: float, rng: np.random.Generator) -> Labelled
 
 
 def _unseen(codec: TextCodec, rows: dict[str, Labelled]) -> tuple[str, ...]:
-    """Says which classes the training part lacks: rows that have them are not counted."""
+    """Returns notes on classes that the training set lacks: such labels are not counted."""
     notes = []
     for name, known in codec.classes.items():
         found = {label for part in ("validation", "test") for label in rows[part].labels[name]} - {None, *known}
         if found:
-            notes.append(f"No row to train on has {name} {', '.join(sorted(found)[:3])}: such labels are left out.")
+            notes.append(f"No training row has {name} {', '.join(sorted(found)[:3])}: such labels are left out.")
     return tuple(notes)
