@@ -29,7 +29,6 @@ from kerasapps.complexity import UNCOUNTED
 from kerasapps.data.augmentation import picture_augment
 from kerasapps.data.gaussians import load_gaussians, ring
 from kerasapps.data.prices import BRANCHES
-from kerasapps.data.question_answering import load_stories
 from kerasapps.data.splits import Split
 from kerasapps.gan.model import GAN
 from kerasapps.optimizers import optimizers_of
@@ -53,12 +52,11 @@ class Case:
 
 def question_answering(arch: str) -> Case:
     """Returns a network of the question-answering experiment, on its simulated stories."""
-    recipe = qa_network.recipe_of(arch)
-    splits = load_stories("stories", form=qa_network.form_of(arch))
+    recipe = qa_network.recipe_of(arch, options=Options())
+    splits = qa_network.load(qa_network.Source(), arch, options=Options())
 
     def make():
-        rate = {"learning_rate": recipe.learning_rate, "steps": STEPS}
-        return qa_network.make_model(arch=arch, params={}, jit_compile=False, **rate, **splits.sizes)
+        return qa_network.make_model(arch=arch, sizes=splits.sizes, params={}, recipe=recipe, steps=STEPS)
 
     return Case(make, splits.train, recipe.batch_size)
 
@@ -101,15 +99,15 @@ def points_gan() -> Case:
 
 def profile(params: dict | None) -> Case:
     """Returns the profile network on simulated posts, as its experiment trains it or with other arguments."""
-    recipe = profile_network.recipe_of("posts", profile_network.Recipe(), options=Options())
+    recipe = profile_network.recipe_of("posts", options=Options())
     splits = profile_network.load(profile_network.Source(), options=Options())
-    params = profile_network.params_of("posts", None) if params is None else params
+    params = profile_network.params_of("posts") if params is None else params
 
     def make():
-        return profile_network.make_model(**splits.sizes, params=params, recipe=recipe, steps=STEPS)
+        return profile_network.make_model(sizes=splits.sizes, params=params, recipe=recipe, steps=STEPS)
 
-    # What the convolutions need at least depends on the arguments.
-    return Case(make, profile_network.long_enough(splits.train, make()), recipe.batch_size)
+    # The shortest text that the convolutions can read depends on the arguments.
+    return Case(make, profile_network.pad_split(splits.train, make()), recipe.batch_size)
 
 
 def price() -> Case:

@@ -7,7 +7,7 @@ import math
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -66,6 +66,23 @@ def ranged(kind: type, **limits: float) -> Any:
     return Annotated[kind, rule, tyro.conf.arg(metavar=rule.metavar(kind.__name__.upper()))]
 
 
+@dataclass(frozen=True)
+class NonEmpty:
+    """Text that is not blank, or tuples that hold something."""
+
+    def __contains__(self, value: str | tuple) -> bool:
+        return bool(value.strip() if isinstance(value, str) else value)
+
+    def __str__(self) -> str:
+        return "non-empty"
+
+
+def nonempty(hint: Any) -> Any:
+    """Returns a type of text or of a tuple whose values must not be empty, which `check_ranges` checks."""
+    return Annotated[hint, NonEmpty()]
+
+
+Text = nonempty(str)
 Count = ranged(int, least=1)
 Positive = ranged(float, above=0)
 Share = ranged(float, least=0, below=1)
@@ -74,7 +91,7 @@ Side = ranged(int, least=1, most=16_384)  # of an image in pixels
 
 
 def or_none(hint: Any) -> Any:
-    """Returns a type of `ranged` that may be None, with its range; `hint | None` would hide it from `--help`."""
+    """Returns a type that may be None, with its range; `hint | None` would hide that from `--help`."""
     metadata = getattr(hint, "__metadata__", ())
     kind = typing.get_args(hint)[0] if metadata else hint
     return functools.reduce(lambda annotated, one: Annotated[annotated, one], metadata, kind | None)
@@ -83,7 +100,8 @@ def or_none(hint: Any) -> Any:
 def optional(cls: type[T]) -> type[T]:
     """Returns a dataclass with the fields of another, each of which may be None and is so by default.
 
-    The command line takes it where a default depends on other options; `settle` makes it one of `cls`.
+    The command line takes it where a default depends on other options; `settle` makes it one of `cls`. A flag that is
+    off by default stays one: an option that may be None would take a value.
 
     Example:
         >>> @dataclass(frozen=True)
@@ -93,7 +111,10 @@ def optional(cls: type[T]) -> type[T]:
         Recipe(epochs=30)
     """
     hints = typing.get_type_hints(cls, include_extras=True)
-    fields = [(field.name, or_none(hints[field.name]), None) for field in dataclasses.fields(cls)]
+    fields = [
+        (field.name, bool, False) if field.default is False else (field.name, or_none(hints[field.name]), None)
+        for field in dataclasses.fields(cls)
+    ]
     made = dataclasses.make_dataclass(f"Optional{cls.__name__}", fields, frozen=True)
     made.__doc__, made.__module__ = cls.__doc__, cls.__module__
     return made
@@ -177,8 +198,9 @@ def convert(name: str, hint: Any, value: Any) -> Any:
         return convert(name, next(one for one in arguments if one is not types.NoneType), value)
     if origin is Literal and value in arguments:
         return value
-    if origin is tuple and isinstance(value, list | tuple):
-        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else arguments
+    if origin in (tuple, Sequence) and isinstance(value, list | tuple):
+        alike = origin is Sequence or arguments[-1] is Ellipsis
+        kinds = [arguments[0]] * len(value) if alike else arguments
         if len(kinds) == len(value):
             return tuple(convert(name, kind, one) for kind, one in zip(kinds, value, strict=True))
     if hint is Path and isinstance(value, str | Path):
@@ -187,15 +209,14 @@ def convert(name: str, hint: Any, value: Any) -> Any:
         return float(value)
     if hint is int and isinstance(value, int) and not isinstance(value, bool):
         return value
-    if hint is Any or (
-        isinstance(origin or hint, type) and hint not in (int, float) and isinstance(value, origin or hint)
-    ):
+    kind = origin or hint
+    if kind is Any or (isinstance(kind, type) and kind not in (int, float, Sequence) and isinstance(value, kind)):
         return value
     raise UserError(f"{option(name)} does not take {value!r}.")
 
 
 def check_ranges(hints: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-    """Refuses numbers out of the range that their type states; of options in a dataclass too.
+    """Refuses what is out of the range that its type states; of options in a dataclass too.
 
     Args:
         hints: Name to type, annotations included: `typing.get_type_hints(..., include_extras=True)`.
@@ -208,10 +229,8 @@ def check_ranges(hints: Mapping[str, Any], values: Mapping[str, Any]) -> None:
         if dataclasses.is_dataclass(value):
             check_ranges(typing.get_type_hints(type(value), include_extras=True), vars(value))
             continue
-        for rule in _ranges(hints.get(name)):
-            for number in value if isinstance(value, tuple) else [value]:
-                if number is not None and number not in rule:
-                    raise UserError(f"{option(name)} must be {rule}. Received: {number}")
+        for rule, broken in _broken(hints.get(name), value):
+            raise UserError(f"{option(name)} must be {rule}. Received: {broken!r}")
 
 
 def checked(command: Callable[..., T]) -> Callable[..., T]:
@@ -232,7 +251,14 @@ def option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _ranges(hint: Any) -> list[Range]:
-    """Returns the ranges in a type, those of a tuple's elements included."""
-    found = [one for one in getattr(hint, "__metadata__", ()) if isinstance(one, Range)]
-    return found + [rule for argument in typing.get_args(hint) for rule in _ranges(argument)]
+def _broken(hint: Any, value: Any) -> Iterator[tuple[Range | NonEmpty, Any]]:
+    """Yields the rules of a type that a value, or an element of a tuple, does not keep, with that value."""
+    if value is None:
+        return
+    for rule in getattr(hint, "__metadata__", ()):
+        if isinstance(rule, Range | NonEmpty) and value not in rule:
+            yield rule, value
+    within = typing.get_origin(hint) is tuple
+    for argument in typing.get_args(hint):
+        for one in value if within else [value]:
+            yield from _broken(argument, one)

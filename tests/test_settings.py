@@ -16,10 +16,13 @@ from kerasapps.settings import (
     Positive,
     Range,
     Share,
+    Text,
     call_with,
     check_ranges,
     checked,
+    convert,
     from_settings,
+    nonempty,
     optional,
     or_none,
     settings_of,
@@ -165,6 +168,41 @@ def test_a_number_out_of_range_is_refused_before_the_command_begins(recipe, sent
         command(recipe=type(recipe)(), patience=-1)
     command(recipe=type(recipe)())
     assert len(begun) == 1
+
+
+@pytest.mark.parametrize(
+    ("hint", "value", "rule"),
+    [
+        (Count, 0, "at least 1"),
+        (or_none(Count), 0, "at least 1"),
+        (tuple[Share, ...], (0.5, 1.5), "in [0, 1)"),
+        (nonempty(tuple[Share, ...]), (), "non-empty"),
+        (nonempty(tuple[Share, ...]), (0.5, float("nan")), "in [0, 1)"),
+        (Text, " ", "non-empty"),
+        (or_none(Text), "", "non-empty"),
+    ],
+)
+def test_what_a_type_refuses(hint, value, rule):
+    with pytest.raises(UserError) as error:
+        check_ranges({"some_option": hint}, {"some_option": value})
+    assert str(error.value).startswith(f"--some-option must be {rule}. Received: ")
+
+
+@pytest.mark.parametrize(
+    ("hint", "value"),
+    [(or_none(Count), None), (nonempty(tuple[Share, ...]), (0.0,)), (or_none(nonempty(tuple[Count, ...])), None)],
+)
+def test_what_a_type_takes(hint, value):
+    check_ranges({"some_option": hint}, {"some_option": value})
+
+
+def test_sequences_of_json():
+    from collections.abc import Sequence
+
+    assert convert("widths", Sequence[Sequence[int]], [[1, 2], [3]]) == ((1, 2), (3,))
+    for value in ("12", [1.5], 3):
+        with pytest.raises(UserError):
+            convert("widths", Sequence[int], value)
 
 
 def test_no_option_of_a_search_or_a_run_takes_what_makes_no_sense():

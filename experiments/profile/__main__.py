@@ -9,206 +9,155 @@ python -m experiments.profile evaluate --run runs/NAME
 python -m experiments.profile predict --run runs/NAME --text "moored in the harbour all day, lovely tide"
 """
 
-from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-
 from experiments.profile.compare import compare
-from experiments.profile.network import (
-    Recipe,
-    Source,
-    load,
-    params_of,
-    read_codec,
-    recipe_of,
-    train_network,
-    write_codec,
-)
-from experiments.profile.results import (
-    boosted_guesses,
-    calibration_figure,
-    constant_guesses,
-    decide,
-    examples_table,
-    heads_table,
-    metric_name,
-    predict_heads,
-    say,
-    scores,
-    subgroup_table,
-)
+from experiments.profile.network import GivenRecipe, Source, load, pad_inputs, params_of, recipe_of, train_one
+from experiments.profile.results import metric_name, predict_heads, result_blocks, shown, test_metrics
 from experiments.shared.cli import main, print_table
-from experiments.shared.searching import finish_trial, options_of, search_and_report, start_search, trial_options
+from experiments.shared.runs import load_run
+from experiments.shared.searching import search_and_report, start_search
+from experiments.shared.training import finish
 from kerasapps.applications.multi_head_text import search_space
 from kerasapps.data.profiles import ProfileSplits
-from kerasapps.data.splits import Split
 from kerasapps.errors import UserError
-from kerasapps.reports import Block, Table, curves
-from kerasapps.runs import Options, load_model, read_config
+from kerasapps.runs import Options
 from kerasapps.search.options import Trials
 from kerasapps.session import start
+from kerasapps.settings import Count, Text, from_settings, or_none, settings_of
 
 
 def train(
     *,
     source: Source = Source(),
     params: str | None = None,
-    recipe: Recipe = Recipe(),
-    patience: int | None = None,
+    recipe: GivenRecipe = GivenRecipe(),
+    patience: or_none(Count) = None,
     options: Options = Options(),
 ) -> None:
     """Trains one network for all labels and writes a run folder.
 
     Args:
         source: Which texts.
-        params: Arguments of the builder in place of those that suit the data: a best.json written by `search`, or JSON
-            such as '{"pooling": "max"}'; '{}' is the lectures' network.
-        recipe: How it is trained, where that is not to follow from the data.
-        patience: Stop after so many passes without a better one; by default never.
+        params: Builder arguments in place of those that suit the data: a best.json written by `search`, or JSON such
+            as '{"pooling": "max"}'; '{}' takes the builder's defaults.
+        recipe: How it is trained; by default as suits the data.
+        patience: Stop after so many epochs without a better one; never by default.
         options: Options that every experiment shares.
     """
-    settings = dict(locals())
-    recipe = recipe_of(source.data, settings.pop("recipe"), options=options)
-    settings |= asdict(settings.pop("source"))
-    run = start("Profile", settings | asdict(recipe), workload="matmul")
-    splits = load(source, options=options)
-    for note in splits.notes:
-        print(note, flush=True)
-    model, history = train_network(run, splits, recipe=recipe, params=params_of(source.data, params), patience=patience)
-    if history.interrupted:
-        print("Interrupted: what there is was evaluated and is saved.")
-    outputs = predict_heads(model, splits.test)
-    metrics, table = compare_with_marks(splits, outputs, data=source.data, seed=options.seed)
-    metrics |= {"seconds": history.seconds, "parameters": model.count_params(), "epochs": len(history.rows)}
-    blocks: list[Block | None] = [
-        table,
-        calibration_figure(splits.codec, outputs, splits.test),
-        subgroup_table(splits.codec, outputs, splits.test),
-        examples_table(splits.codec, splits.rows["test"], outputs),
-        curves(history.rows, best_epoch=history.best_epoch) if history.rows else None,
-    ]
-    summary = f"One network for {', '.join(splits.codec.heads)}, from texts of {source.data}: "
-    summary += f"{len(splits.train):,} rows to train on, {len(splits.test):,} to test on."
-    if history.interrupted:
-        summary += f" Interrupted: the weights are those of epoch {history.best_epoch}."
-    headline = [metric_name(name, head) for name, head in splits.codec.heads.items()]
-    headline = [name for name in (*headline, "seconds") if name in metrics]
-    run.finish(metrics, summary=" ".join([summary, *splits.notes]), headline=headline, blocks=[b for b in blocks if b])
-    print_table(table)
-    print(f"Report: {run.folder / 'report.html'}")
-
-
-def compare_with_marks(
-    splits: ProfileSplits, outputs: dict[str, np.ndarray], *, data: str, seed: int
-) -> tuple[dict[str, float], Table]:
-    """Returns the metrics of the test part, and a table of them beside what they are to be compared with."""
-    heads, test = splits.codec.heads, splits.test
-    rows = {"network": scores(heads, {name: decide(heads[name], outputs[name]) for name in outputs}, test)}
-    rows["guessing without reading"] = scores(heads, constant_guesses(heads, splits.train, len(test)), test)
-    metrics = dict(rows["network"])
-    caption = "Numbers: mean absolute error in their unit. Classes: share that is right, in percent."
-    if splits.reference:
-        # A probability says the likelier side.
-        best = {n: (v > 0.5).astype(int) if heads[n].kind == "binary" else v for n, v in splits.reference.items()}
-        rows["best possible (Bayes)"] = scores(heads, best, test)
-        metrics |= {f"{name}_reference": value for name, value in rows["best possible (Bayes)"].items()}
-        caption += " The data are simulated: Bayes' rule with the very model that wrote them is what nobody can beat."
-    if data == "adult":
-        rows["gradient boosting, one a target"] = scores(heads, boosted_guesses(splits, seed=seed), test)
-        metrics |= {f"{name}_baseline": value for name, value in rows["gradient boosting, one a target"].items()}
-        caption += " Gradient boosting is scikit-learn's, with the same columns and rows."
-    return metrics, heads_table(rows, title="The test part", caption=caption)
+    recipe = recipe_of(source.data, recipe, options=options)
+    run = start("Profile", settings_of(locals()), experiment="profile", workload="matmul")
+    params = params_of(source.data, params)
+    trained = train_one(run, source=source, params=params, recipe=recipe, patience=patience)
+    splits = trained.splits
+    outputs = predict_heads(trained.model, splits.test)
+    metrics, table = test_metrics(splits, outputs, data=source.data, seed=options.seed)
+    heads = splits.codec.heads
+    finish(
+        run,
+        trained.history,
+        metrics,
+        [table, *result_blocks(splits, outputs)],
+        summary=f"One network for {', '.join(heads)}, from texts of {source.data}: {len(splits.train):,} training "
+        f"rows, {len(splits.test):,} test rows.",
+        headline=[*(metric_name(name, head) for name, head in heads.items()), "seconds"],
+        model=trained.model,
+        table=table,
+        notes=splits.notes,
+    )
 
 
 def search(
     *,
     source: Source = Source(),
-    objective: str = "total",
+    objective: Text = "total",
     trials: Trials = Trials(),
-    recipe: Recipe = Recipe(),
+    recipe: GivenRecipe = GivenRecipe(),
     options: Options = Options(),
 ) -> None:
-    """Searches the network's hyperparameters on the validation part, and tests the winner once.
+    """Searches the network's hyperparameters on the validation set, and tests the winner once.
 
     Args:
         source: Which texts.
-        objective: What is to be best: "total", the loss of all heads, or the name of a head.
+        objective: What to optimize: "total", the loss of all heads, or the name of a head.
         trials: How configurations are tried.
-        recipe: How each is trained, where that is not to follow from the data.
+        recipe: How each is trained; by default as suits the data.
         options: Options that every experiment shares.
     """
-    settings = dict(locals())
-    recipe = recipe_of(source.data, settings.pop("recipe"), options=options)
-    settings |= asdict(settings.pop("source"))
-    run, trials = start_search("Profile search", settings | asdict(recipe), workload="matmul")
-    splits = load(source, options=options)
-    heads = splits.codec.heads
-    if objective not in ("total", *heads):
-        raise UserError(f"--objective must be total or one of {', '.join(heads)}. Received: {objective}")
-    write_codec(run, splits.codec)
-    measured = "loss"
-    if objective != "total":
-        if not splits.validation.weights[objective].any():
-            raise UserError(f"--objective {objective}: no row to validate on has this label.")
-        # Keras leaves the name of a sole output out.
-        measured = metric_name(objective if len(heads) > 1 else "", heads[objective]).removeprefix("_")
+    recipe = recipe_of(source.data, recipe, options=options)
+    run, trials = start_search("Profile search", settings_of(locals()), experiment="profile", workload="matmul")
+    splits = load(source, options=options)  # before the trials, so that an error in the data is reported once
+    metric, maximize = objective_of(splits, objective)
+    usual = params_of(source.data)
 
-    def test(folder: Path):
-        model = load_model(folder)
+    def test(model):
         outputs = predict_heads(model, splits.test)
-        metrics, table = compare_with_marks(splits, outputs, data=source.data, seed=options.seed)
-        return model, metrics, [table]
+        metrics, table = test_metrics(splits, outputs, data=source.data, seed=options.seed)
+        return metrics, [table]
 
     search_and_report(
         run,
-        trial,
-        lambda hp: params_of(source.data, None) | search_space(hp, **params_of(source.data, None)),
+        trials,
+        train_one,
+        lambda hp: usual | search_space(hp, **usual),
         what=f"the profile network for {objective}",
-        arguments={
-            "source": asdict(source),
-            "measured": measured,
-            "recipe": asdict(recipe),
-            "shared": trial_options(run),
-        },
-        trials=trials,
+        workload="matmul",
         epochs=recipe.epochs,
         test=test,
-        objective=measured,
-        direction="max" if measured.endswith("accuracy") else "min",
+        objective=metric,
+        maximize=maximize,
+        notes=splits.notes,
     )
 
 
-def evaluate(*, run: Path, limit: int | None = None) -> None:
-    """Prints how well a trained network does on the test part of what it was trained on.
+def objective_of(splits: ProfileSplits, objective: str) -> tuple[str, bool]:
+    """Returns the metric of --objective as training calls it, and whether high values of it are good.
+
+    Raises:
+        UserError: If there is no such head, or no label of it to validate on.
+    """
+    heads = splits.codec.heads
+    if objective == "total":
+        return "loss", False
+    if objective not in heads:
+        raise UserError(f"--objective must be total or one of {', '.join(heads)}. Received: {objective}")
+    if not splits.validation.weights[objective].any():
+        raise UserError(f"--objective {objective}: no row to validate on has this label.")
+    head = heads[objective]
+    # Keras leaves the name of a sole output out.
+    metric = metric_name(objective if len(heads) > 1 else "", head).removeprefix("_")
+    return metric, head.kind != "regression"
+
+
+def evaluate(*, run: Path, limit: or_none(Count) = None) -> None:
+    """Prints metrics of a trained network on the test set of the data it was trained on.
 
     Args:
         run: A run folder.
-        limit: Rows of the test part at most.
+        limit: Rows of the test set at most.
     """
-    model, settings = load_model(run), read_config(run)["settings"]
-    source = Source(**{name: settings[name] for name in vars(Source())} | {"labels": tuple(settings["labels"])})
-    options = Options(seed=settings["seed"], limit=settings["limit"], smoke=settings["smoke"])
-    # The words and classes of the run: those of the data may have changed since.
-    splits = load(source, options=options).as_seen_by(read_codec(run), limit=limit)
-    outputs = predict_heads(model, splits.test)
-    print_table(compare_with_marks(splits, outputs, data=source.data, seed=settings["seed"])[1])
+    saved = load_run(run, "profile")
+    source, options = from_settings(Source, saved.settings), from_settings(Options, saved.settings)
+    # With the words and classes of the run: those of the data may have changed since.
+    splits = load(source, options=options).as_seen_by(saved.codec, limit=limit)
+    outputs = predict_heads(saved.model, splits.test)
+    print_table(test_metrics(splits, outputs, data=source.data, seed=options.seed)[1])
 
 
-def predict(*, run: Path, text: str) -> None:
-    """Says what a network makes of a text.
+def predict(*, run: Path, text: Text) -> None:
+    """Prints what a network predicts about the author of a text.
 
     Args:
         run: A run folder.
         text: The text, or the name of a file that holds it.
     """
-    model, codec = load_model(run), read_codec(run)
-    ids, lengths = codec.words.encode([text_or_file(text)])
-    if not (ids > 1).any():
-        raise UserError("None of these words was in the texts to train on, so the network cannot say anything.")
-    outputs = predict_heads(model, Split({"text": ids}, {"row": np.zeros(1)}, lengths={"text": lengths}))
-    for name, head in codec.heads.items():
-        print(f"{name}: {say(codec, name, head, outputs[name][0])}")
+    saved = load_run(run, "profile")
+    inputs = saved.codec.encode(text_or_file(text))
+    if not (inputs["text"] > 1).any():
+        raise UserError("No training text has any of these words, so there is nothing to predict from.")
+    outputs = saved.model.predict(pad_inputs(inputs, saved.model), verbose=0)
+    for name, predicted in saved.codec.decode(outputs)[0].items():
+        print(f"{name}: {shown(predicted)}")
 
 
 def text_or_file(text: str) -> str:
@@ -220,19 +169,9 @@ def text_or_file(text: str) -> str:
     try:
         return Path(text).read_text(encoding="utf-8") if Path(text).is_file() else text
     except UnicodeDecodeError:
-        raise UserError(f"{text} holds no text in UTF-8.") from None
+        raise UserError(f"{text} is not UTF-8 text.") from None
     except OSError:  # too long for the name of a file
         return text
-
-
-def trial(*, params: dict, folder: str, epochs: int, source: dict, measured: str, recipe: dict, shared: dict) -> dict:
-    """Trains one configuration for the search, in a process of its own; the test part is not touched."""
-    options = options_of(folder, shared)
-    settings = {"params": params, **source, **recipe, "epochs": epochs, "options": options}
-    run = start("Profile trial", settings, workload="matmul")
-    splits = load(Source(**source | {"labels": tuple(source["labels"])}), options=options)
-    _, history = train_network(run, splits, recipe=Recipe(**recipe | {"epochs": epochs}), params=params)
-    return finish_trial(run, history, objective=measured)
 
 
 if __name__ == "__main__":

@@ -1,125 +1,110 @@
-"""One network for all labels against one network a label: `compare`, the lectures' claim put to the test."""
+"""`compare`: one network for all labels against one network of the same size for each."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from experiments.profile.network import Recipe, Source, load, params_of, recipe_of, train_network
+from experiments.profile.network import GivenRecipe, Source, load, params_of, recipe_of, train_one
 from experiments.profile.results import decide, metric_name, predict_heads, scores
-from experiments.shared.cli import print_table
-from experiments.shared.params import check_positive
-from experiments.shared.searching import options_of, trial_options
-from kerasapps.errors import UserError
+from experiments.shared.comparing import spread, train_variants
+from experiments.shared.training import Trained, report
 from kerasapps.heads import Head
 from kerasapps.reports import Figure, Table, add_axes, new_figure
 from kerasapps.runs import Options
 from kerasapps.session import start
-from kerasapps.workers.jobs import run_all
+from kerasapps.settings import Count, Share, nonempty, settings_of
 
 JOINT = "joint"
+METRICS = ("_mae", "_accuracy")
+# What `train_variants` returns: the metrics of each network and share, one value per seed.
+Results = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 def compare(
     *,
     source: Source = Source(),
-    shares: tuple[float, ...] = (0.0, 0.5),
-    seeds: int = 3,
+    shares: nonempty(tuple[Share, ...]) = (0.0, 0.5),
+    seeds: Count = 3,
     params: str | None = None,
-    recipe: Recipe = Recipe(),
-    workers: int = 2,
+    recipe: GivenRecipe = GivenRecipe(),
+    workers: Count = 2,
     options: Options = Options(),
 ) -> None:
-    """Trains one network for all labels and one a label of the same size, and shows which does better.
+    """Compares one network for all labels and one network of the same size for each.
 
     Args:
         source: Which texts; its --missing is not used.
-        shares: Shares of the labels to remove, each by itself; the first is what the others are compared with.
+        shares: Shares of the labels to remove, each by itself; the others are compared with the first.
         seeds: Trainings of each network, with the seeds from --seed on.
         params: As for `train`.
         recipe: As for `train`.
         workers: Trainings at a time, one thread each if more than one.
         options: Options that every experiment shares.
     """
-    settings = dict(locals())
-    check_positive(seeds=seeds, workers=workers)
-    if not shares or not all(0 <= share < 1 for share in shares):
-        raise UserError(f"--shares must be in [0, 1), at least one. Received: {' '.join(map(str, shares))}")
-    recipe = recipe_of(source.data, settings.pop("recipe"), options=options)
-    settings |= asdict(settings.pop("source"))
-    run = start("Profile comparison", settings | asdict(recipe), workload="matmul", free=["workers"])
-    heads = load(source, options=options).codec.heads
-    calls = {}
-    for seed in range(options.seed, options.seed + seeds):
-        for share in shares:
-            for network in (JOINT, *heads):
-                name = f"{network}_{share:g}_{seed}"
-                calls[name] = {
-                    "folder": run.path(name, "network"),
-                    "source": asdict(replace(source, missing=share)),
-                    "only": [] if network == JOINT else [network],
-                    "params": params_of(source.data, params),
-                    "recipe": asdict(recipe),
-                    "shared": trial_options(run) | {"seed": seed},
-                }
-    results: dict[str, dict[str, float]] = {}
-    for name, outcome in run_all(run, train_one, calls, workers=workers):
-        results[name] = outcome.value
-        shown = ", ".join(f"{metric} {value:.4g}" for metric, value in outcome.value.items())
-        print(f"{name}: {shown}", flush=True)
-    table, metrics = summarise(results, heads, shares=shares, seeds=range(options.seed, options.seed + seeds))
-    summary = f"One network for {', '.join(heads)} against one of the same size for each, from texts of {source.data}."
-    headline = [name for name in metrics if name.startswith("loss_of")][:6]
-    run.finish(metrics, summary=summary, headline=headline, blocks=[table, figure(results, heads, shares)])
-    # A terminal is too narrow for the ranges.
-    shown = [i for i, name in enumerate(table.columns) if not name.startswith("range")]
-    rows = [[row[i] for i in shown] for row in table.rows]
-    print_table(replace(table, columns=[table.columns[i] for i in shown], rows=rows))
-    print(f"\n{run.folder / 'report.html'}")
+    recipe = recipe_of(source.data, recipe, options=options)
+    run = start("Profile comparison", settings_of(locals()), experiment="profile", workload="matmul", free=["workers"])
+    heads, params = load(source, options=options).codec.heads, params_of(source.data, params)
+    networks = {JOINT: list(heads)} | {name: [name] for name in heads}
+    results = train_variants(
+        run,
+        {
+            variant(name, share): {"params": params, "only": only, "missing": share}
+            for share in shares
+            for name, only in networks.items()
+        },
+        train_one,
+        measure,
+        seeds=seeds,
+        workers=workers,
+        workload="matmul",
+        describe=lambda measured: ", ".join(f"{n} {v:.4g}" for n, v in measured.items() if n.endswith(METRICS)),
+    )
+    table, metrics = summarize(results, heads, shares)
+    report(
+        run,
+        metrics,
+        [table, points_figure(results, heads, shares)],
+        summary=f"One network for {', '.join(heads)} against one of the same size for each, on {source.data}.",
+        headline=[name for name in metrics if name.startswith("loss_of")][:6],
+        table=narrow(table),
+    )
 
 
-def train_one(
-    *, folder: str, source: dict, only: list[str], params: dict, recipe: dict, shared: dict
-) -> dict[str, float]:
-    """Trains one network and returns its figures of merit on the test part."""
-    options = options_of(folder, shared)
-    source = Source(**source | {"labels": tuple(source["labels"])})
-    settings = {**asdict(source), "only": only, "params": params, **recipe, "options": options}
-    run = start("Profile network", settings, workload="matmul")
-    splits = load(source, options=options)
-    model, history = train_network(run, splits, recipe=Recipe(**recipe), params=params, only=only)
-    outputs = predict_heads(model, splits.test)
-    heads = {name: splits.codec.heads[name] for name in outputs}
-    decided = {name: decide(heads[name], output) for name, output in outputs.items()}
-    result = scores(heads, decided, splits.test)
-    run.finish(result | {"seconds": history.seconds})
-    return result
+def variant(network: str, share: float) -> str:
+    """Returns the name of a network that is trained with a share of the labels removed."""
+    return f"{network}_{share:g}"
 
 
-def summarise(
-    results: Mapping[str, Mapping[str, float]], heads: Mapping[str, Head], *, shares: tuple[float, ...], seeds: range
-) -> tuple[Table, dict[str, float]]:
-    """Returns the table of medians and spreads, and the metrics."""
+def measure(trained: Trained) -> dict[str, float]:
+    """Returns the test metrics of the heads that a network has."""
+    heads, test = trained.splits.codec.heads, trained.splits.test
+    outputs = predict_heads(trained.model, test)
+    return scores(heads, {name: decide(head, outputs[name]) for name, head in heads.items()}, test)
+
+
+def summarize(results: Results, heads: Mapping[str, Head], shares: Sequence[float]) -> tuple[Table, dict[str, float]]:
+    """Returns the table of medians and ranges over the seeds, and the metrics."""
     metrics: dict[str, float] = {}
     rows = []
     for name, head in heads.items():
-        merit = metric_name(name, head)
+        metric = metric_name(name, head)
         unit, better = (1, -1) if head.kind == "regression" else (100, 1)
         for share in shares:
-            reached = {
-                kind: np.array([results[f"{network}_{share:g}_{seed}"][merit] for seed in seeds])
-                for kind, network in (("joint", JOINT), ("separate", name))
-            }
-            gain = better * (reached["joint"] - reached["separate"])  # (seeds,)
-            cells: list = [f"{name}, {'error' if better < 0 else '% right'}, {share:.0%} removed"]
+            cells: list = [f"{name}, {'error' if better < 0 else 'accuracy %'}, {share:.0%} removed"]
             losses: list = []
-            for kind, values in reached.items():
-                metrics[f"{merit}_{kind}_{share:g}"] = float(np.median(values))
-                cells += [unit * float(np.median(values)), f"{unit * values.min():.2f} to {unit * values.max():.2f}"]
-                loss = better * (metrics[f"{merit}_{kind}_{shares[0]:g}"] - float(np.median(values)))
+            reached = {}
+            for kind, network in (("joint", JOINT), ("separate", name)):
+                reached[kind] = np.array([one[metric] for one in results[variant(network, share)]])
+                median, low, high = spread(reached[kind])
+                metrics[f"{metric}_{kind}_{share:g}"] = median
+                cells += [unit * median, f"{unit * low:.2f} to {unit * high:.2f}"]
+                loss = better * (metrics[f"{metric}_{kind}_{shares[0]:g}"] - median)
                 losses.append(None if share == shares[0] else unit * loss)
                 if share != shares[0]:
                     metrics[f"loss_of_{name}_{kind}_{share:g}"] = loss
+            gain = better * (reached["joint"] - reached["separate"])  # (seeds,)
             rows.append([*cells, *losses, unit * float(np.median(gain)), f"{int((gain > 0).sum())}/{len(gain)}"])
     columns = [
         "",
@@ -133,29 +118,30 @@ def summarise(
         "seeds",
     ]
     caption = (
-        f"Test part, medians over {len(seeds)} seeds and their range. Joint: one network with all heads; separate: one "
-        "of the same size for each label. Both train with the same recipe on the same rows, of whose labels a share is "
-        "removed. What a network loses is counted from the first share; the last column counts the seeds in which "
-        "joint is better."
+        f"Test set, medians over {len(gain)} seeds and their range. Joint: one network with all heads; separate: one "
+        "of the same size for each label. Both train with the same recipe on the same rows, a share of whose labels is "
+        "removed. Losses are relative to the first share; the last column counts the seeds in which joint is better."
     )
     return Table("One network or several", columns, rows, caption, digits=2), metrics
 
 
-def figure(results: Mapping[str, Mapping[str, float]], heads: Mapping[str, Head], shares: tuple[float, ...]) -> Figure:
-    """Draws every training as a point: joint beside separate, by the share of labels removed."""
-    drawn = new_figure(width=3.6 * max(2, len(heads)))
+def narrow(table: Table) -> Table:
+    """Returns a table without its ranges, for which a terminal is too narrow."""
+    kept = [i for i, name in enumerate(table.columns) if not name.startswith("range")]
+    rows = [[row[i] for i in kept] for row in table.rows]
+    return replace(table, columns=[table.columns[i] for i in kept], rows=rows)
+
+
+def points_figure(results: Results, heads: Mapping[str, Head], shares: Sequence[float]) -> Figure:
+    """Draws every training as a point: joint next to separate, by the share of labels removed."""
+    figure = new_figure(width=3.6 * max(2, len(heads)))
     for i, (name, head) in enumerate(heads.items(), start=1):
-        merit = metric_name(name, head)
-        ylabel = "mean absolute error" if head.kind == "regression" else "share right"
-        axes = add_axes(drawn, 1, len(heads), i, title=name, xlabel="share of labels removed", ylabel=ylabel)
-        for kind, network, offset in (("joint", JOINT, -1), ("separate", name, 1)):
-            points = [
-                (share + 0.012 * offset, result[merit])
-                for share in shares
-                for label, result in results.items()
-                if label.startswith(f"{network}_{share:g}_")
-            ]
+        metric = metric_name(name, head)
+        ylabel = "mean absolute error" if head.kind == "regression" else "accuracy"
+        axes = add_axes(figure, 1, len(heads), i, title=name, xlabel="share of labels removed", ylabel=ylabel)
+        for kind, network, offset in (("joint", JOINT, -0.012), ("separate", name, 0.012)):
+            points = [(share + offset, one[metric]) for share in shares for one in results[variant(network, share)]]
             axes.scatter(*zip(*points, strict=True), label=kind, alpha=0.8)
         axes.set_xticks(shares)
         axes.legend(frameon=False)
-    return Figure("comparison", "Every training is a point.", drawn)
+    return Figure("comparison", "Every point is one training.", figure)

@@ -1,25 +1,24 @@
-"""The network of the profile experiment: which data, how it is built and trained, in which run folder."""
+"""The network of the profile experiment: which data, how it is built and trained."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from functools import partial
 from typing import Any, Literal
 
 import keras
 import numpy as np
 
-from experiments.shared.params import check_positive, fitting, read_params
+from experiments.shared import training
+from experiments.shared.params import build, read_params
+from experiments.shared.training import Trained, tell
 from kerasapps.applications.multi_head_text import build_multi_head_text, shortest_text
-from kerasapps.data.profiles import ProfileSplits, TextCodec, load_profiles
+from kerasapps.data.profiles import SETS, ProfileSplits, TextCodec, load_profiles
 from kerasapps.data.splits import Split
-from kerasapps.data.words import WordIds
-from kerasapps.errors import UserError
-from kerasapps.heads import Head
 from kerasapps.losses import Deviation, compile_heads
 from kerasapps.optimizers import Adam, LazyAdam, one_cycle
-from kerasapps.runs import Options, Run, read_json, write_json
-from kerasapps.training import History, fit
+from kerasapps.runs import Options, Run
+from kerasapps.settings import Count, Positive, Share, Text, optional, or_none, ranged, settle
 
+CODEC = TextCodec
 LECTURES = {"age": 0.25, "income": 1.0, "gender": 10.0}
 
 
@@ -32,44 +31,46 @@ class Source:
         text: Column of a file that holds the text.
         labels: Columns of a file that hold the labels, such as age=regression income=classes gender=binary; without
             the kind it is guessed.
-        author: Column of a file that tells who wrote a row: nobody is then in two parts.
+        author: Column of a file with the author of each row: nobody is then in two of training, validation and test
+            set.
         vocab_size: Token ids at most; the most frequent words get one. By default 50,000, for adult 2,500.
         length: Tokens of a text at most.
-        missing: Share of the labels that are removed from the training and validation part, each by itself.
+        missing: Share of the labels that are removed from training and validation set, each by itself.
     """
 
-    data: str = "posts"
-    text: str = "text"
-    labels: tuple[str, ...] = ()
-    author: str | None = None
-    vocab_size: int | None = None
-    length: int = 500
-    missing: float = 0.0
+    data: Text = "posts"
+    text: Text = "text"
+    labels: tuple[Text, ...] = ()
+    author: or_none(Text) = None
+    vocab_size: or_none(ranged(int, least=3)) = None
+    length: Count = 500
+    missing: Share = 0.0
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the network is trained; what is not given follows from the data.
+    """How the network is trained; by default as suits the data.
 
     Args:
-        epochs: Passes over the training part.
+        epochs: Epochs over the training set.
         batch_size: Rows in a step, over all devices.
-        learning_rate: Of Adam at its highest, after a tenth of the steps; then it falls to nearly nothing.
+        learning_rate: Peak learning rate of Adam, reached after a tenth of the steps; then it falls to nearly 0.
         loss_weights: "equal"; "lectures": 0.25 for age, 1 for income, 10 for gender; or "learnt" by uncertainty.
-        deviation: What is least for a number: its squared or its absolute error.
-        lazy: Whether the vectors of words that a batch does not hold stay as they are: another algorithm than Adam, for
-            large vocabularies.
+        deviation: Loss of a number: its squared or its absolute error.
+        lazy: Update only the vectors of words in the batch: another algorithm than Adam, for large vocabularies.
     """
 
-    epochs: int | None = None
-    batch_size: int | None = None
-    learning_rate: float | None = None
+    epochs: Count = 5
+    batch_size: Count = 128
+    learning_rate: Positive = 4e-3
     loss_weights: Literal["equal", "lectures", "learnt"] = "equal"
     deviation: Deviation = "absolute"
     lazy: bool = False
 
 
-# The lectures' network wants long texts and much time; these are small uses of the same builder.
+GivenRecipe = optional(Recipe)
+RECIPES = {"adult": Recipe(epochs=10, learning_rate=1e-3)}
+# The builder's defaults want long texts and much time; these are small.
 POSTS = {
     "embedding_dim": 32,
     "filters": [64],
@@ -85,117 +86,86 @@ POSTS = {
 ADULT = POSTS | {"embedding_dim": 128, "filters": [], "convolutions": [], "dense_units": [256, 256]}
 ADULT |= {"layer_norm": False, "dropout": 0.2, "word_dropout": 0.2}
 PARAMS = {"adult": ADULT}
-RECIPES = {"adult": {"epochs": 10, "batch_size": 128, "learning_rate": 1e-3}}
-# A number that stands in one or two census rows tells who they are about: incomes would be learnt by heart.
+# A number that stands in one or two census rows identifies people, whose incomes would be memorized.
 VOCAB_SIZE, VOCAB_SIZES = 50_000, {"adult": 2_500}
-RECIPE = {"epochs": 5, "batch_size": 128, "learning_rate": 4e-3}
 
 
-def params_of(data: str, params: str | None) -> dict[str, Any]:
-    """Returns arguments of the builder: those of the data set, or those given in their place."""
+def params_of(data: str, params: str | None = None) -> dict[str, Any]:
+    """Returns arguments of the builder: those that suit the data set, or those given in their place."""
     return PARAMS.get(data, POSTS) if params is None else read_params(params)
 
 
-def recipe_of(data: str, given: Recipe, *, options: Options) -> Recipe:
+def recipe_of(data: str, given: GivenRecipe = GivenRecipe(), *, options: Options) -> Recipe:
     """Returns how to train on a data set, where the command line says nothing else."""
-    values = RECIPES.get(data, RECIPE) | {name: value for name, value in asdict(given).items() if value is not None}
-    values |= {"epochs": options.shrink(values["epochs"], 2), "batch_size": options.shrink(values["batch_size"], 16)}
-    check_positive(**{name: values[name] for name in ("epochs", "batch_size", "learning_rate")})
-    return Recipe(**values)
+    return options.shrunk(settle(RECIPES.get(data, Recipe()), given), epochs=2, batch_size=16)
 
 
 def load(source: Source, *, options: Options) -> ProfileSplits:
     """Loads the data as the options say."""
-    if not 0 <= source.missing < 1:
-        raise UserError(f"--missing must be in [0, 1). Received: {source.missing}")
-    values = asdict(source)
-    if values["vocab_size"] is None:
-        values["vocab_size"] = VOCAB_SIZES.get(source.data, VOCAB_SIZE)
-    if values["vocab_size"] < 3 or source.length < 1:
-        raise UserError("--vocab-size must be at least 3 and --length at least 1.")
-    return load_profiles(**values, seed=options.seed, limit=options.rows)
+    vocab_size = source.vocab_size or VOCAB_SIZES.get(source.data, VOCAB_SIZE)
+    return load_profiles(**asdict(source) | {"vocab_size": vocab_size}, seed=options.seed, limit=options.rows)
+
+
+def train_one(
+    run: Run,
+    *,
+    source: Source,
+    params: dict[str, Any],
+    recipe: Recipe,
+    only: tuple[str, ...] = (),
+    patience: int | None = None,
+) -> Trained:
+    """Trains one network in a run folder, for all heads or for some."""
+    splits = load(source, options=run.options)
+    tell(splits.notes)
+    splits = splits.only(only or splits.codec.heads)
+    return training.train(
+        run,
+        splits,
+        partial(make_model, sizes=splits.sizes, params=params, recipe=recipe),
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        codec=splits.codec,
+        prepare=pad_to_shortest,
+        patience=patience,
+    )
 
 
 def make_model(
-    *,
-    vocab_size: int,
-    heads: dict[str, Head],
-    params: dict[str, Any],
-    recipe: Recipe,
-    steps: int,
-    jit_compile: bool = False,
+    *, sizes: dict[str, Any], params: dict[str, Any], recipe: Recipe, steps: int, jit_compile: bool = False
 ) -> keras.Model:
-    """Builds and compiles: the one place that training, the strategy scope and the search share.
+    """Builds and compiles.
 
     Args:
-        vocab_size: Number of token ids.
-        heads: What to predict.
-        params: Further arguments of `build_multi_head_text`.
+        sizes: Arguments of the builder that the data give.
+        params: Further arguments of the builder.
         recipe: How it is trained.
         steps: Steps of the whole training, over which the learning rate rises and falls.
         jit_compile: Whether XLA compiles the step.
     """
-    with fitting(params, "this network"):
-        model = build_multi_head_text(vocab_size=vocab_size, heads=heads, **params)
+    model = build(build_multi_head_text, params, what="this network", given=sizes)
     rate = one_cycle(recipe.learning_rate, steps=steps, warmup=0.1)
     weights = None if recipe.loss_weights == "equal" else recipe.loss_weights
     if weights == "lectures":
-        weights = {name: LECTURES.get(name, 1.0) for name in heads}
+        weights = {name: LECTURES.get(name, 1.0) for name in sizes["heads"]}
     optimizer = LazyAdam(rate) if recipe.lazy else Adam(rate)
     return compile_heads(
-        model, optimizer, heads, loss_weights=weights, deviation=recipe.deviation, jit_compile=jit_compile
+        model, optimizer, sizes["heads"], loss_weights=weights, deviation=recipe.deviation, jit_compile=jit_compile
     )
 
 
-def train_network(
-    run: Run,
-    splits: ProfileSplits,
-    *,
-    recipe: Recipe,
-    params: dict[str, Any],
-    only: Sequence[str] = (),
-    patience: int | None = None,
-) -> tuple[keras.Model, History]:
-    """Trains one network in a run folder, for all heads or for some, and saves it with its vocabulary."""
-    codec = splits.codec
-    heads = {name: head for name, head in codec.heads.items() if name in only or not only}
-    write_codec(run, codec)
-    steps = recipe.epochs * splits.train.steps(recipe.batch_size)
-    with run.strategy.scope():
-        model = make_model(
-            **splits.sizes | {"heads": heads}, params=params, recipe=recipe, steps=steps, jit_compile=run.jit_compile
-        )
-    splits = splits.only(heads)
-    parts = {part: long_enough(getattr(splits, part), model) for part in ("train", "validation")}
-    history = fit(
-        model,
-        replace(splits, **parts),
-        run,
-        epochs=recipe.epochs,
-        batch_size=recipe.batch_size,
-        monitor="val_loss",
-        patience=patience,
-    )
-    return model, history
+def pad_to_shortest(splits: ProfileSplits, model: keras.Model) -> ProfileSplits:
+    """Returns the splits with texts that a network can read: without padding of its own it needs some length."""
+    return replace(splits, **{name: pad_split(getattr(splits, name), model) for name in SETS})
 
 
-def long_enough(split: Split, model: keras.Model) -> Split:
-    """Returns texts padded to what the network can read at least: without padding of its own it needs some length."""
-    least, ids = shortest_text(model), split.inputs["text"]
-    ids = np.pad(ids, ((0, 0), (0, max(0, least - ids.shape[1]))))
-    return replace(split, inputs={"text": ids}, lengths={"text": np.maximum(split.lengths["text"], least)})
+def pad_split(split: Split, model: keras.Model) -> Split:
+    """Returns texts padded to the shortest that a network can read."""
+    lengths = np.maximum(split.lengths["text"], shortest_text(model))
+    return replace(split, inputs=pad_inputs(split.inputs, model), lengths={"text": lengths})
 
 
-def write_codec(run: Run, codec: TextCodec) -> None:
-    """Keeps with the run what a model does not hold: words, classes and scales."""
-    heads = {name: asdict(head) for name, head in codec.heads.items()}
-    content = {"length": codec.words.length, "heads": heads, "classes": codec.classes, "words": codec.words.words}
-    write_json(run.path("vocabulary.json"), content)
-
-
-def read_codec(folder: Path) -> TextCodec:
-    """Reads what `write_codec` wrote."""
-    content = read_json(folder / "vocabulary.json")
-    heads = {name: Head(**head) for name, head in content["heads"].items()}
-    classes = {name: tuple(names) for name, names in content["classes"].items()}
-    return TextCodec(WordIds(tuple(content["words"]), content["length"]), heads, classes)
+def pad_inputs(inputs: dict[str, np.ndarray], model: keras.Model) -> dict[str, np.ndarray]:
+    """Returns token ids (n, T) padded to the shortest text that a network can read."""
+    ids = inputs["text"]
+    return {"text": np.pad(ids, ((0, 0), (0, max(0, shortest_text(model) - ids.shape[1]))))}

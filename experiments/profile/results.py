@@ -1,4 +1,4 @@
-"""What the profile experiment measures: errors, accuracies, marks to compare them with, calibration, subgroups."""
+"""What the profile experiment measures: errors and accuracies next to references, calibration, subgroups."""
 
 from collections.abc import Mapping
 from itertools import pairwise
@@ -8,12 +8,12 @@ import numpy as np
 from sklearn.calibration import calibration_curve
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-from experiments.profile.network import long_enough
+from experiments.profile.network import pad_split
 from kerasapps.data.labelled_texts import ADULT_NUMBERS, ADULT_TARGETS, Labelled, adult_columns
 from kerasapps.data.profiles import ProfileSplits, TextCodec
 from kerasapps.data.splits import Split
 from kerasapps.heads import Head
-from kerasapps.reports import Figure, Table, add_axes, new_figure, plain
+from kerasapps.reports import Block, Figure, Table, add_axes, new_figure, plain
 
 Outputs = Mapping[str, np.ndarray]
 AGE_BANDS = 4
@@ -22,9 +22,42 @@ FEWEST_IN_GROUP = 20
 
 
 def predict_heads(model: keras.Model, split: Split, *, batch_size: int = 256) -> dict[str, np.ndarray]:
-    """Returns what each head says of each row: numbers or probabilities of yes (n,), probabilities (n, classes)."""
-    outputs = model.predict(long_enough(split, model).batches(batch_size), verbose=0)
+    """Returns for each head numbers or probabilities of the second class (n,), or probabilities (n, classes)."""
+    outputs = model.predict(pad_split(split, model).batches(batch_size), verbose=0)
     return {name: values[:, 0] if values.shape[1] == 1 else values for name, values in outputs.items()}
+
+
+def test_metrics(splits: ProfileSplits, outputs: Outputs, *, data: str, seed: int) -> tuple[dict[str, float], Table]:
+    """Returns the metrics of the test set, and a table of them next to what they are to be compared with."""
+    heads, test = splits.codec.heads, splits.test
+    rows = {
+        "network": scores(heads, {name: decide(head, outputs[name]) for name, head in heads.items()}, test),
+        "constant prediction": scores(heads, constant_guesses(heads, splits.train, len(test)), test),
+    }
+    metrics = dict(rows["network"])
+    caption = "Numbers: mean absolute error in their unit. Classes: accuracy in percent."
+    if splits.reference:
+        best = dict(splits.reference)  # numbers and classes, but probabilities of the second of two
+        best |= {name: decide(head, best[name]) for name, head in heads.items() if head.kind == "binary"}
+        rows["best possible (Bayes)"] = scores(heads, best, test)
+        metrics |= {f"{name}_reference": value for name, value in rows["best possible (Bayes)"].items()}
+        caption += " The data are simulated: Bayes' rule with the true model of the data cannot be beaten."
+    if data == "adult":
+        boosted = scores(heads, boosted_guesses(splits, seed=seed), test)
+        rows["gradient boosting, one model per target"] = boosted
+        metrics |= {f"{name}_baseline": value for name, value in boosted.items()}
+        caption += " Gradient boosting is scikit-learn's, with the same columns and rows."
+    return metrics, heads_table(rows, title="Test set", caption=caption)
+
+
+def result_blocks(splits: ProfileSplits, outputs: Outputs) -> list[Block | None]:
+    """Returns what the report shows of the test set."""
+    codec, test = splits.codec, splits.test
+    return [
+        calibration_figure(codec, outputs, test),
+        subgroup_table(codec, outputs, test),
+        examples_table(codec, splits.rows["test"], outputs),
+    ]
 
 
 def decide(head: Head, output: np.ndarray) -> np.ndarray:
@@ -35,7 +68,7 @@ def decide(head: Head, output: np.ndarray) -> np.ndarray:
 
 
 def metric_name(name: str, head: Head) -> str:
-    """Returns the name of a head's figure of merit."""
+    """Returns the name of a head's metric."""
     return f"{name}_mae" if head.kind == "regression" else f"{name}_accuracy"
 
 
@@ -44,7 +77,7 @@ def scores(heads: Mapping[str, Head], decided: Outputs, split: Split) -> dict[st
 
     Args:
         heads: What to score.
-        decided: A number or a class for each row, (n,) a head.
+        decided: For each head a number or a class for each row, (n,).
         split: The rows.
     """
     result = {}
@@ -58,7 +91,7 @@ def scores(heads: Mapping[str, Head], decided: Outputs, split: Split) -> dict[st
 
 
 def constant_guesses(heads: Mapping[str, Head], train: Split, count: int) -> dict[str, np.ndarray]:
-    """Returns for each head the best guess that reads nothing: the median or the most frequent class."""
+    """Returns for each head the best constant prediction: the median or the most frequent class."""
     guesses = {}
     for name, head in heads.items():
         values = train.targets[name][train.weights[name] > 0]
@@ -68,7 +101,7 @@ def constant_guesses(heads: Mapping[str, Head], train: Split, count: int) -> dic
 
 
 def boosted_guesses(splits: ProfileSplits, *, seed: int) -> dict[str, np.ndarray]:
-    """Returns what scikit-learn's gradient boosting, a model for each target, says of the Adult test part.
+    """Returns the predictions of scikit-learn's gradient boosting, one model per target, of the Adult test set.
 
     The models see the same columns of the same rows as the network: numbers as numbers, words as categories.
     """
@@ -100,10 +133,10 @@ def boosted_guesses(splits: ProfileSplits, *, seed: int) -> dict[str, np.ndarray
 
 
 def heads_table(rows: Mapping[str, Mapping[str, float]], *, title: str, caption: str = "") -> Table:
-    """Returns one row a model, one column a figure of merit; accuracies in percent, errors in their unit."""
+    """Returns one row per model, one column per metric; accuracies in percent, errors in their unit."""
     names = list(dict.fromkeys(name for row in rows.values() for name in row))
     columns = [
-        name.removesuffix("_accuracy").removesuffix("_mae") + (", error" if "_mae" in name else ", % right")
+        name.removesuffix("_accuracy").removesuffix("_mae") + (", error" if "_mae" in name else ", accuracy %")
         for name in names
     ]
     cells = [
@@ -114,7 +147,7 @@ def heads_table(rows: Mapping[str, Mapping[str, float]], *, title: str, caption:
 
 
 def subgroup_table(codec: TextCodec, outputs: Outputs, split: Split) -> Table | None:
-    """Returns how well each head does for people of different kinds, by the other labels and by its own."""
+    """Returns the metrics of each head for groups of people, by the other labels and by its own."""
     groups = {}
     for name, head in codec.heads.items():
         known = split.weights[name] > 0
@@ -139,14 +172,14 @@ def subgroup_table(codec: TextCodec, outputs: Outputs, split: Split) -> Table | 
     if not rows:
         return None
     caption = (
-        "The network makes larger errors for some people than for others; the number of people in brackets. Rows by "
-        "what a head itself predicts show how it errs towards the usual."
+        "Errors are larger for some groups than for others; group sizes in parentheses. Groups by the label that a "
+        "head itself predicts show how its predictions are drawn towards common values."
     )
     return heads_table(rows, title="Error by subgroup", caption=caption)
 
 
 def calibration_figure(codec: TextCodec, outputs: Outputs, split: Split) -> Figure | None:
-    """Draws how often what a head says with a certain confidence is so, for each head that gives probabilities."""
+    """Draws the accuracy over the predicted probability, for each head that gives probabilities."""
     names = [
         name for name, head in codec.heads.items() if head.kind != "regression" and (split.weights[name] > 0).any()
     ]
@@ -157,42 +190,41 @@ def calibration_figure(codec: TextCodec, outputs: Outputs, split: Split) -> Figu
         known = split.weights[name] > 0
         truth, output = split.targets[name][known], outputs[name][known]
         if codec.heads[name].kind == "binary":
-            said, right, label = output, truth == 1, f"probability of {plain(codec.classes[name][1])}"
+            predicted, correct, label = output, truth == 1, f"probability of {plain(codec.classes[name][1])}"
         else:
-            said, right, label = output.max(1), truth == output.argmax(1), "probability of the likeliest class"
-        share, mean = calibration_curve(right, np.clip(said, 0, 1), n_bins=BINS, strategy="quantile")
-        axes = add_axes(figure, 1, len(names), i, xlabel=label, ylabel="how often it is so", title=name)
+            predicted, correct = output.max(1), truth == output.argmax(1)
+            label = "probability of the most probable class"
+        share, mean = calibration_curve(correct, np.clip(predicted, 0, 1), n_bins=BINS, strategy="quantile")
+        axes = add_axes(figure, 1, len(names), i, xlabel=label, ylabel="observed frequency", title=name)
         axes.plot([0, 1], [0, 1], color="#9aa1ab", linewidth=1, linestyle=":")
         axes.plot(mean, share, marker="o")
         axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    caption = (
-        "Calibration on the test part, in tenths of the rows: on the dotted line, what is said with 70 % is so in 70 %."
-    )
+    caption = "Calibration on the test set, in ten bins of equally many rows; perfect on the dotted line."
     return Figure("calibration", caption, figure)
 
 
 def examples_table(
-    codec: TextCodec, part: Labelled, outputs: Outputs, *, count: int = 6, characters: int = 60
+    codec: TextCodec, rows: Labelled, outputs: Outputs, *, count: int = 6, characters: int = 60
 ) -> Table:
-    """Returns the first rows: the beginning of the text, and what was said of it beside what is so."""
-    rows = []
-    for i in range(min(count, len(part.texts))):
-        text = part.texts[i][:characters] + ("…" if len(part.texts[i]) > characters else "")
-        cells = []
-        for name, head in codec.heads.items():
-            truth = part.labels[name][i]
-            said = say(codec, name, head, outputs[name][i])
-            unknown = truth is None or truth != truth
-            cells.append(f"{said} ({'unknown' if unknown else f'{truth:g}' if head.kind == 'regression' else truth})")
-        rows.append([text, *cells])
-    return Table("What it says of test rows", ["text", *codec.heads], rows, "What is so stands in brackets.")
+    """Returns the first rows: the beginning of the text, and each prediction with the true label."""
+    cells = []
+    for i, predicted in enumerate(codec.decode({name: values[:count] for name, values in outputs.items()})):
+        text = rows.texts[i][:characters] + ("…" if len(rows.texts[i]) > characters else "")
+        true = {name: rows.labels[name][i] for name in predicted}
+        cells.append([text, *(f"{shown(value)} ({true_label(true[name])})" for name, value in predicted.items())])
+    return Table("Predictions on the test set", ["text", *codec.heads], cells, "True labels in parentheses.")
 
 
-def say(codec: TextCodec, name: str, head: Head, output: np.ndarray) -> str:
-    """Puts one output into words: a number, or the likeliest class and its probability."""
-    if head.kind == "regression":
-        return f"{float(output):.1f}"
-    if head.kind == "binary":
-        side = int(output > 0.5)
-        return f"{codec.classes[name][side]} {max(float(output), 1 - float(output)):.0%}"
-    return f"{codec.classes[name][int(output.argmax())]} {float(output.max()):.0%}"
+def true_label(value: str | float | None) -> str:
+    """Returns a label for people; None and NaN are unknown."""
+    if value is None or value != value:
+        return "unknown"
+    return value if isinstance(value, str) else f"{value:g}"
+
+
+def shown(predicted: float | dict[str, float]) -> str:
+    """Returns a prediction of a codec for people: a number, or the most probable class and its probability."""
+    if isinstance(predicted, float):
+        return f"{predicted:.1f}"
+    label, probability = next(iter(predicted.items()))
+    return f"{label} {probability:.0%}"

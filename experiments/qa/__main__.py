@@ -1,201 +1,174 @@
-"""Question answering: a memory network, and the two-input network of the lectures, on stories and bAbI.
+"""Question answering: memory networks, and two-input networks of text and question, on stories and bAbI.
 
 python -m experiments.qa train --data stories --baseline lstm
 python -m experiments.qa train --data babi --tasks 1 2 3
 python -m experiments.qa search --arch lstm --tuner bayesian --max-trials 20
-python -m experiments.qa evaluate --run runs/qa --data babi
-python -m experiments.qa predict --run runs/qa --story story.txt --question "Where is Nora?"
+python -m experiments.qa evaluate --run runs/NAME --data babi
+python -m experiments.qa predict --run runs/NAME --story story.txt --question "Where is Nora?"
 python -m experiments.qa babi --out runs/babi
 """
 
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 from experiments.qa.babi import babi
 from experiments.qa.network import (
     Arch,
-    form_of,
-    read_vocabulary,
+    GivenRecipe,
+    Source,
+    Tasks,
+    load,
     recipe_of,
     space_of,
-    train_and_test,
-    train_network,
+    train_networks,
+    train_one,
 )
-from experiments.qa.results import evaluate_model, kinds_table, pick, read_questions, text_of
+from experiments.qa.results import (
+    evaluate_model,
+    kinds_table,
+    pick,
+    printed,
+    read_questions,
+    result_blocks,
+    test_metrics,
+    text_of,
+)
 from experiments.shared.cli import main, print_table
-from experiments.shared.searching import finish_trial, options_of, search_and_report, start_search, trial_options
-from kerasapps.data.babi import Question, tokenize
-from kerasapps.data.question_answering import encode, load_stories, read_story, read_test_questions
-from kerasapps.reports import Readings, curves
-from kerasapps.runs import Options, load_model, read_config, read_json, write_json
+from experiments.shared.params import read_params
+from experiments.shared.runs import load_run
+from experiments.shared.searching import search_and_report, start_search
+from experiments.shared.training import finish
+from kerasapps.data.question_answering import ask, read_story, read_test_questions
+from kerasapps.runs import Options
 from kerasapps.search.options import Trials
 from kerasapps.session import start
-
-ALL_TASKS = tuple(range(1, 21))
-SHOWN_STORIES = 3
+from kerasapps.settings import Count, Text, from_settings, or_none, settings_of
 
 
 def train(
     *,
-    data: str = "stories",
-    tasks: tuple[int, ...] = ALL_TASKS,
+    source: Source = Source(),
     arch: Arch = "memory",
     baseline: Arch | None = None,
-    epochs: int | None = None,
-    batch_size: int | None = None,
-    learning_rate: float | None = None,
-    patience: int | None = None,
-    params: Path | None = None,
+    params: str | None = None,
+    recipe: GivenRecipe = GivenRecipe(),
+    patience: or_none(Count) = None,
     options: Options = Options(),
 ) -> None:
     """Trains one network for all kinds of question in DATA, and writes a run folder.
 
     Args:
-        data: "stories" (simulated), "babi", "babi-10k", or a file or folder in the bAbI format.
-        tasks: bAbI tasks to train on, together.
-        arch: A memory network, or the two-input network with one of four encoders.
-        baseline: A second network to train and show beside the first.
-        epochs: Passes over the training part; by architecture. A resumed run may have more, but then the learning
-            rate of the memory network, which falls over all of them, jumps.
-        batch_size: Questions in a step, over all devices; by architecture.
-        learning_rate: Of Adam at its highest; by architecture.
-        patience: Stop after so many passes without a better one; by default never.
-        params: A best.json written by `search`.
+        source: Which questions.
+        arch: A memory network, or a two-input network with one of four encoders.
+        baseline: A second network to train and to compare with the first.
+        params: Builder arguments: a best.json written by `search`, or JSON such as '{"dropout": 0.2}'.
+        recipe: How it is trained; by default as suits the architecture.
+        patience: Stop after so many epochs without a better one; never by default.
         options: Options that every experiment shares.
     """
-    settings = dict(locals())
-    given = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
-    recipe = recipe_of(arch, smoke=options.smoke, **given)
-    run = start("Question answering", settings | asdict(recipe), workload="recurrent")
-    shared = {"data": data, "tasks": tasks, "patience": patience}
-    print(f"Network: {arch}", flush=True)
-    first = train_and_test(run, arch, recipe, params=read_json(params) if params else {}, **shared)
-    networks = {arch: first}
-    if baseline and not first.history.interrupted:
-        print(f"Baseline: {baseline}", flush=True)
-        recipe = recipe_of(baseline, smoke=options.smoke, **given)
-        part = run.part("baseline", {"arch": baseline, "baseline": None, "params": None} | asdict(recipe))
-        networks[f"{baseline}, baseline"] = train_and_test(part, baseline, recipe, params={}, **shared)
-    interrupted = any(network.history.interrupted for network in networks.values())
-    if interrupted:
-        print("Interrupted: what there is was evaluated and is saved.")
-
-    metrics = {"seconds": first.history.seconds}
-    for network, suffix in zip(networks.values(), ("", "_baseline"), strict=False):
-        metrics |= {f"{name}{suffix}": value for name, value in network.metrics.items()}
-    table = kinds_table({name: network.by_kind for name, network in networks.items()})
-    readings = read_questions(first.model, first.splits.vocabulary, pick(first.splits.questions["test"]))
-    legend = "The darker a cell, the more that hop looked at the sentence. " if arch == "memory" else ""
-    shown = Readings(
-        "What it read, what it answered, what it looked at",
-        f"Test questions. {legend}Bold sentences hold the answer.",
-        readings,
+    settings = settings_of(locals() | {"recipe": recipe_of(arch, recipe, options=options)})
+    run = start("Question answering", settings, experiment="qa", workload="recurrent")
+    networks = train_networks(
+        run,
+        source=source,
+        arch=arch,
+        baseline=baseline,
+        params=read_params(params),
+        given=recipe,
+        patience=patience,
     )
-    drawn = [
-        curves(network.history.rows, best_epoch=network.history.best_epoch, name=f"curves_{i}", network=name)
-        for i, (name, network) in enumerate(networks.items())
-        if network.history.rows
-    ]
-    right, kinds = metrics["accuracy"], len(first.by_kind)
-    summary = f"One network ({arch}) for {kinds} kinds of question, right on {right:.1%} of the test questions."
-    if interrupted:
-        summary += f" Interrupted: the weights are those of epoch {first.history.best_epoch}."
-    headline = [name for name in ("accuracy", "accuracy_baseline", "loss", "seconds") if name in metrics]
-    run.finish(metrics, summary=summary, headline=headline, blocks=[table, shown, *drawn])
-    print_table(table)
-    for reading in readings[:SHOWN_STORIES]:
-        print(f"\n{text_of(reading)}")
-    print(f"\nRight on {right:.1%} of the test questions. Report: {run.folder / 'report.html'}")
+    first = networks[arch]
+    metrics, table = test_metrics(networks)
+    readings = read_questions(first.model, first.splits.codec, pick(first.splits.questions["test"]))
+    finish(
+        run,
+        first.history,
+        metrics,
+        [table, *result_blocks(networks, readings)],
+        summary=f"One network ({arch}) for {len(table.rows) - 1} kinds of question of {source.data}: "
+        f"{metrics['accuracy']:.1%} test accuracy ({len(first.splits.test):,} questions).",
+        headline=("accuracy", "accuracy_baseline", "loss", "seconds"),
+        model=first.model,
+        table=table,
+        conclusion=printed(readings, metrics),
+        interrupted=any(one.history.interrupted for one in networks.values()),
+    )
 
 
 def search(
     *,
-    data: str = "stories",
-    tasks: tuple[int, ...] = ALL_TASKS,
+    source: Source = Source(),
     arch: Arch = "lstm",
     trials: Trials = Trials(),
-    epochs: int | None = None,
+    recipe: GivenRecipe = GivenRecipe(),
     options: Options = Options(),
 ) -> None:
-    """Searches the network's hyperparameters on the validation part, and tests the winner once.
+    """Searches the network's hyperparameters on the validation set, and tests the winner once.
 
     Args:
-        data: As for `train`.
-        tasks: bAbI tasks to train on, together.
+        source: Which questions.
         arch: Network to search in.
         trials: How configurations are tried.
-        epochs: Passes of a trial over the training part; by architecture. Hyperband gives it to the survivors.
+        recipe: How each is trained; by default as suits the architecture. Under Hyperband --epochs are those of the
+            longest trials.
         options: Options that every experiment shares.
     """
-    epochs = recipe_of(arch, smoke=options.smoke, epochs=epochs).epochs
-    run, trials = start_search("Question answering search", locals(), workload="recurrent")
-
-    def test(folder: Path):
-        model, vocabulary = load_model(folder), read_vocabulary(folder)
-        questions = read_test_questions(data, tasks=tasks, seed=options.seed, limit=options.rows, trained_on=data)
-        write_json(run.path("vocabulary.json"), read_json(folder / "vocabulary.json"))
-        return model, evaluate_model(model, encode(questions, vocabulary), questions)[0], []
-
+    recipe = recipe_of(arch, recipe, options=options)
+    run, trials = start_search(
+        "Question answering search", settings_of(locals()), experiment="qa", workload="recurrent"
+    )
+    splits = load(source, arch, options=options)  # before the trials, so that an error in the data is reported once
     search_and_report(
         run,
-        trial,
+        trials,
+        train_one,
         space_of(arch),
         what=arch,
-        arguments={"data": data, "tasks": tasks, "arch": arch, "shared": trial_options(run)},
-        trials=trials,
-        epochs=epochs,
-        test=test,
+        workload="recurrent",
+        epochs=recipe.epochs,
+        test=lambda model: (evaluate_model(model, splits.test, splits.questions["test"])[0], []),
     )
 
 
 def evaluate(
-    *, run: Path, data: str | None = None, tasks: tuple[int, ...] | None = None, limit: int | None = None
+    *, run: Path, data: or_none(Text) = None, tasks: or_none(Tasks) = None, limit: or_none(Count) = None
 ) -> None:
-    """Prints the accuracy of a trained network by kind of question, beside published figures for bAbI.
+    """Prints the test accuracy of a trained network by kind of question, next to published figures for bAbI.
 
     Args:
         run: A run folder.
-        data: As for `train`; its test part is used. By default what it was trained on.
-        tasks: bAbI tasks to answer; by default those it was trained on.
+        data: As for `train`; its test set is used. By default what the network was trained on.
+        tasks: bAbI tasks to answer; by default those that the network was trained on.
         limit: Questions at most.
     """
-    model, vocabulary = load_model(run), read_vocabulary(run)
-    settings = read_config(run)["settings"]
-    data, tasks = data or settings["data"], tasks or settings["tasks"]
-    questions = read_test_questions(data, tasks=tasks, seed=settings["seed"], limit=limit, trained_on=settings["data"])
-    tested, by_kind = evaluate_model(model, encode(questions, vocabulary), questions)
-    print_table(kinds_table({model.name: by_kind}))
-    print(f"Right on {tested['accuracy']:.1%} of {len(questions)} questions.")
+    saved = load_run(run, "qa")
+    source = from_settings(Source, saved.settings)
+    questions = read_test_questions(
+        data or source.data,
+        tasks=tasks or source.tasks,
+        seed=from_settings(Options, saved.settings).seed,
+        limit=limit,
+        trained_on=source.data,
+    )
+    tested, by_kind = evaluate_model(saved.model, saved.codec.split(questions), questions)
+    print_table(kinds_table({saved.model.name: by_kind}))
+    print(f"{tested['accuracy']:.1%} test accuracy ({len(questions):,} questions).")
 
 
-def predict(*, run: Path, story: Path, question: str) -> None:
-    """Answers a question about a story and shows what the network looked at.
+def predict(*, run: Path, story: Path, question: Text) -> None:
+    """Answers a question about a story and shows which sentences the network attends to.
 
     Args:
         run: A run folder.
         story: A text file, one sentence a line.
         question: The question.
     """
-    model, vocabulary = load_model(run), read_vocabulary(run)
-    sentences, texts = read_story(story)
-    words = tokenize(question)
-    unknown = vocabulary.unknown([*words, *(word for sentence in sentences for word in sentence)])
+    saved = load_run(run, "qa")
+    asked = ask(read_story(story), question)
+    unknown = saved.codec.unknown(word for words in (*asked.story, asked.question) for word in words)
     if unknown:
-        print(f"Not in the training stories, so the network cannot know: {', '.join(unknown)}.", file=sys.stderr)
-    asked = Question(tuple(sentences), words, "", (), "asked", 0, tuple(texts), question)
-    print(text_of(read_questions(model, vocabulary, [asked])[0]))
-
-
-def trial(*, params: dict, folder: str, epochs: int, data: str, tasks: list[int], arch: Arch, shared: dict) -> dict:
-    """Trains one configuration for the search, in a process of its own; the test part is not touched."""
-    options = options_of(folder, shared)
-    settings = {"params": params, "epochs": epochs, "data": data, "tasks": tasks, "arch": arch, "options": options}
-    run = start("Question answering trial", settings, workload="recurrent")
-    splits = load_stories(data, form=form_of(arch), tasks=tasks, seed=options.seed, limit=options.limit)
-    recipe = recipe_of(arch, epochs=epochs)
-    _, history = train_network(run, splits, arch=arch, recipe=recipe, params=params)
-    return finish_trial(run, history)
+        print(f"Not in the training stories, and therefore unknown: {', '.join(unknown)}.", file=sys.stderr)
+    print(text_of(read_questions(saved.model, saved.codec, [asked])[0]))
 
 
 if __name__ == "__main__":

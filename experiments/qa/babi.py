@@ -1,20 +1,26 @@
-"""The bAbI table: every task, several seeds, one network for all tasks beside a network a task."""
+"""`babi`: every bAbI task with several seeds, one network for all tasks next to one network per task."""
 
-from pathlib import Path
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Literal
 
-import keras
 import numpy as np
 
-from experiments.qa.network import Arch, form_of, recipe_of, train_network
-from experiments.qa.results import MEMN2N_JOINT, PUBLISHED_LSTM, PUBLISHED_MEAN_ERROR, TASK_KINDS, accuracy_by_kind
-from experiments.shared.cli import print_table
-from experiments.shared.params import check_positive
-from kerasapps.data.question_answering import load_stories
+from experiments.qa.network import ALL_TASKS, Arch, Tasks, recipe_of, train_one
+from experiments.qa.results import (
+    BATCH_SIZE,
+    MEMN2N_JOINT,
+    PUBLISHED_LSTM,
+    PUBLISHED_MEAN_ERROR,
+    TASK_KINDS,
+    accuracy_by_kind,
+)
+from experiments.shared.comparing import spread, train_variants
+from experiments.shared.training import Trained, report
 from kerasapps.reports import Figure, Table, add_axes, new_figure
 from kerasapps.runs import Options
 from kerasapps.session import start
-from kerasapps.workers.jobs import run_all
+from kerasapps.settings import Count, nonempty, settings_of
 
 Mode = Literal["joint", "single"]
 Column = Literal["memory_joint", "memory_single", "lstm_single"]
@@ -26,94 +32,92 @@ COLUMNS: dict[Column, tuple[Arch, Mode]] = {
     "lstm_single": ("lstm", "single"),
 }
 RULE = (
-    "Of several seeds the one with the highest validation accuracy (whole stories held out of the training part) is "
-    "the chosen one; nothing is decided by the test part."
+    "The chosen seed is the one with the highest validation accuracy (on whole stories held out of the training set); "
+    "the test set plays no part in any choice."
 )
 
 
 def babi(
     *,
-    seeds: int = 3,
+    seeds: Count = 3,
     data: Literal["babi", "babi-10k"] = "babi",
-    tasks: tuple[int, ...] = tuple(range(1, 21)),
-    columns: tuple[Column, ...] = tuple(COLUMNS),
-    workers: int = 2,
+    tasks: Tasks = ALL_TASKS,
+    columns: nonempty(tuple[Column, ...]) = tuple(COLUMNS),
+    workers: Count = 2,
     options: Options = Options(),
 ) -> None:
-    """Makes the table of all bAbI tasks: error by task, median and chosen seed, beside published figures.
+    """Makes the table of all bAbI tasks: error by task, median and chosen seed, next to published figures.
 
     Args:
         seeds: Trainings of each network, with the seeds from --seed on.
-        data: 1,000 or 10,000 training questions a task.
-        tasks: Tasks to train on and answer.
+        data: 1,000 or 10,000 training questions per task.
+        tasks: Tasks to train on and to answer.
         columns: Which of memory_joint, memory_single and lstm_single to train.
         workers: Trainings at a time, one thread each if more than one.
         options: Options that every experiment shares.
     """
-    settings = dict(locals())
-    check_positive(seeds=seeds, workers=workers)
-    run = start("Question answering bAbI table", settings, workload="recurrent", free=["workers"])
+    settings = settings_of(locals())
+    run = start("Question answering bAbI table", settings, experiment="qa", workload="recurrent", free=["workers"])
     print(RULE, flush=True)
-    shared = {"precision": run.config["precision"], "limit": options.rows, "strategy": options.strategy}
-    shared |= {"deterministic": options.deterministic, "smoke": options.smoke}
-    calls = {}
-    for seed in range(options.seed, options.seed + seeds):
-        for column in columns:
-            arch, mode = COLUMNS[column]
-            name = f"{column}_{seed}"
-            calls[name] = {"folder": run.path(name), "arch": arch, "mode": mode, "seed": seed}
-            calls[name] |= {"data": data, "tasks": tasks, "shared": shared}
-    results: dict[tuple[str, int], dict] = {}
-    for name, outcome in run_all(run, train_column, calls, workers=workers):
-        column, seed = name.rsplit("_", 1)
-        results[column, int(seed)] = outcome.value
-        error = np.mean(list(outcome.value["error"].values()))
-        print(f"{name}: mean error {error:.1f} % in {outcome.value['seconds']:.0f} s", flush=True)
+    results = train_variants(
+        run,
+        {name: variant for column in columns for name, variant in variants(column, tasks, options=options).items()},
+        train_one,
+        measure,
+        seeds=seeds,
+        workers=workers,
+        workload="recurrent",
+        describe=lambda measured: f"mean error {measured['mean_error']:.1f} % in {measured['seconds']:.0f} s",
+    )
     kinds = [f"qa{task}" for task in sorted(set(tasks))]
-    table, metrics = summarise(results, kinds, columns)
-    summary = f"All bAbI tasks ({data}), {seeds} seeds. {RULE}"
-    headline = [
-        name
-        for name in ("mean_error", "mean_error_reference", "mean_error_memory_single", "mean_error_lstm_single")
-        if name in metrics
+    table, metrics = summarize({column: in_column(results, column) for column in columns}, kinds)
+    report(
+        run,
+        metrics,
+        [table, errors_figure(metrics, kinds)],
+        summary=f"All bAbI tasks ({data}), {seeds} seeds. {RULE}",
+        headline=("mean_error", "mean_error_reference", "mean_error_memory_single", "mean_error_lstm_single"),
+        table=table,
+    )
+
+
+def variants(column: Column, tasks: Sequence[int], *, options: Options) -> dict[str, dict[str, Any]]:
+    """Returns the networks of a column by name: one for all tasks, or one per task."""
+    arch, mode = COLUMNS[column]
+    shared = {"arch": arch, "params": {}} | asdict(recipe_of(arch, options=options))
+    if mode == "joint":
+        return {column: shared | {"tasks": tasks}}
+    return {f"{column}_qa{task}": shared | {"tasks": [task]} for task in sorted(set(tasks))}
+
+
+def measure(trained: Trained) -> dict[str, Any]:
+    """Returns test error in percent and validation accuracy by task, and the mean of the errors."""
+    accuracies = []
+    for name in ("test", "validation"):
+        split = getattr(trained.splits, name)
+        probabilities = trained.model.predict(split.batches(4 * BATCH_SIZE), verbose=0)["answer"]
+        accuracies.append(accuracy_by_kind(probabilities, split, trained.splits.questions[name]))
+    tested, validation = accuracies
+    error = {kind: 100 * (1 - accuracy) for kind, accuracy in tested.items()}
+    return {"error": error, "validation": validation, "mean_error": float(np.mean(list(error.values())))}
+
+
+def in_column(results: Mapping[str, Sequence[Mapping[str, Any]]], column: Column) -> list[dict[str, Any]]:
+    """Returns for each seed what the networks of a column reached together."""
+    networks = [values for name, values in results.items() if name == column or name.startswith(f"{column}_qa")]
+    return [
+        {
+            "error": {kind: error for one in seed for kind, error in one["error"].items()},
+            "validation": {kind: accuracy for one in seed for kind, accuracy in one["validation"].items()},
+            "seconds": sum(one["seconds"] for one in seed),
+            "peak_memory_mib": max(one["peak_memory_mib"] for one in seed),
+        }
+        for seed in zip(*networks, strict=True)
     ]
-    run.finish(metrics, summary=summary, headline=headline, blocks=[table, errors_figure(metrics, kinds)])
-    print_table(table)
-    print(f"\n{run.folder / 'report.html'}")
 
 
-def train_column(*, folder: str, arch: Arch, mode: Mode, seed: int, data: str, tasks: list[int], shared: dict) -> dict:
-    """Trains one network for all tasks, or one for each, and returns test error and validation accuracy by task.
-
-    Every network has a run folder of its own, so that what is finished is not done again.
-    """
-    result: dict[str, dict | float] = {"error": {}, "validation": {}, "peak_memory_mib": 0.0, "seconds": 0.0}
-    for group in [tasks] if mode == "joint" else [[task] for task in tasks]:
-        keras.backend.clear_session()
-        name = "joint" if mode == "joint" else f"qa{group[0]}"
-        options = Options(out=Path(folder) / name, resume=True, seed=seed, **shared)
-        run = start(
-            f"question answering bAbI {arch} {name}",
-            {"tasks": group, "data": data, "options": options},
-            workload="recurrent",
-        )
-        splits = load_stories(data, form=form_of(arch), tasks=group, seed=seed, limit=options.limit)
-        recipe = recipe_of(arch, smoke=options.smoke)
-        model, history = train_network(run, splits, arch=arch, recipe=recipe, params={})
-        for part, row in (("test", "error"), ("validation", "validation")):
-            split = getattr(splits, part)
-            probabilities = model.predict(split.batches(256), verbose=0)["answer"]
-            for kind, accuracy in accuracy_by_kind(probabilities, split, splits.questions[part]).items():
-                result[row][kind] = 100 * (1 - accuracy) if part == "test" else accuracy
-        result["seconds"] += history.seconds
-        metrics = {f"error_{kind}": result["error"][kind] for kind in (f"qa{task}" for task in group)}
-        written = run.finish(metrics | {"seconds": history.seconds})
-        result["peak_memory_mib"] = max(result["peak_memory_mib"], written["peak_memory_mib"])
-    return result
-
-
-def summarise(
-    results: dict[tuple[str, int], dict], kinds: list[str], columns: tuple[str, ...]
+def summarize(
+    results: Mapping[Column, Sequence[Mapping[str, Any]]], kinds: Sequence[str]
 ) -> tuple[Table, dict[str, float]]:
     """Returns the table and the metrics: medians over the seeds, and the seed that validation chose.
 
@@ -121,28 +125,25 @@ def summarise(
     """
     metrics: dict[str, float] = {}
     shown: dict[str, list[float]] = {}
-    for column in columns:
-        runs = [value for (name, _), value in sorted(results.items()) if name == column]
-        errors = np.array([[one["error"][kind] for kind in kinds] for one in runs])  # (seeds, tasks)
-        validation = np.array([[one["validation"][kind] for kind in kinds] for one in runs])
+    for column, seeds in results.items():
+        errors = np.array([[one["error"][kind] for kind in kinds] for one in seeds])  # (seeds, tasks)
+        validation = np.array([[one["validation"][kind] for kind in kinds] for one in seeds])
         if COLUMNS[column][1] == "joint":
             chosen = errors[validation.mean(1).argmax()]
         else:
             chosen = errors[validation.argmax(0), np.arange(len(kinds))]
         suffix = "" if column == "memory_joint" else f"_{column}"
-        metrics[f"mean_error{suffix}"] = float(np.median(errors.mean(1)))
-        metrics[f"mean_error_chosen{suffix}"] = float(chosen.mean())
-        metrics[f"mean_error_lowest{suffix}"] = float(errors.mean(1).min())
-        metrics[f"mean_error_highest{suffix}"] = float(errors.mean(1).max())
+        median, lowest, highest = spread(errors.mean(1))
+        means = {"": median, "_chosen": float(chosen.mean()), "_lowest": lowest, "_highest": highest}
+        metrics |= {f"mean_error{which}{suffix}": value for which, value in means.items()}
         for name in ("seconds", "peak_memory_mib"):
-            metrics[f"{name}_{column}"] = float(np.median([one[name] for one in runs]))
-        metrics |= {
-            f"error_{kind}{suffix}": float(value) for kind, value in zip(kinds, np.median(errors, 0), strict=True)
-        }
+            metrics[f"{name}_{column}"] = float(np.median([one[name] for one in seeds]))
+        medians = [float(value) for value in np.median(errors, 0)]
+        metrics |= {f"error_{kind}{suffix}": value for kind, value in zip(kinds, medians, strict=True)}
         label = column.replace("_", ", ")
-        shown[f"{label}: median"] = [*np.median(errors, 0), np.median(errors.mean(1))]
+        shown[f"{label}: median"] = [*medians, median]
         shown[f"{label}: chosen"] = [*chosen, chosen.mean()]
-    published = [100 - PUBLISHED_LSTM[int(kind[2:]) - 1] for kind in kinds]
+    published = published_errors(kinds)
     if len(kinds) == len(TASK_KINDS):
         metrics["mean_error_reference"] = PUBLISHED_MEAN_ERROR[MEMN2N_JOINT]
     shown["LSTM, published"] = [*published, float(np.mean(published))]
@@ -156,11 +157,16 @@ def summarise(
     return Table("Test error in percent", ["task", *shown], rows, caption=caption), metrics
 
 
-def errors_figure(metrics: dict[str, float], kinds: list[str]) -> Figure:
+def published_errors(kinds: Sequence[str]) -> list[float]:
+    """Returns the published error of the LSTM baseline on each task, in percent."""
+    return [100 - PUBLISHED_LSTM[int(kind[2:]) - 1] for kind in kinds]
+
+
+def errors_figure(metrics: Mapping[str, float], kinds: Sequence[str]) -> Figure:
     """Draws the median error of each network on each task."""
     figure = new_figure(width=10.0)
     axes = add_axes(figure, xlabel="task", ylabel="test error, percent")
-    series = {"published LSTM": [100 - PUBLISHED_LSTM[int(kind[2:]) - 1] for kind in kinds]}
+    series = {"published LSTM": published_errors(kinds)}
     for column in COLUMNS:
         suffix = "" if column == "memory_joint" else f"_{column}"
         if f"error_{kinds[0]}{suffix}" in metrics:

@@ -1,15 +1,16 @@
-"""What the question-answering experiment shows: accuracy by kind, published figures, and what was looked at."""
+"""What the question-answering experiment reports: accuracy by kind of question, published figures, attention."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
 
+from experiments.shared.training import Trained
 from kerasapps.applications.memory_network import attention_of
 from kerasapps.data.babi import TASK_NAMES, Question
-from kerasapps.data.question_answering import Vocabulary, encode
+from kerasapps.data.question_answering import StoryCodec
 from kerasapps.data.splits import Split
-from kerasapps.reports import Reading, Table
+from kerasapps.reports import Block, Reading, Readings, Table, curves
 
 # Accuracy in percent on bAbI 1k, tasks 1 to 20: the LSTM baseline of Weston et al. 2016, as quoted in Keras'
 # examples/babi_rnn.py.
@@ -19,31 +20,33 @@ MEMN2N_JOINT = "MemN2N, one network for all tasks (Sukhbaatar et al. 2015)"
 PUBLISHED_MEAN_ERROR = {
     "LSTM (Weston et al. 2016)": 50.8,
     MEMN2N_JOINT: 12.4,
-    "MemN2N, a network a task (Sukhbaatar et al. 2015)": 13.8,
-    "Universal Transformer, a network a task, best of 10 (Dehghani et al. 2019)": 4.55,
+    "MemN2N, one network per task (Sukhbaatar et al. 2015)": 13.8,
+    "Universal Transformer, one network per task, best of 10 (Dehghani et al. 2019)": 4.55,
 }
+TASK_KINDS = {f"qa{task}": name for task, name in enumerate(TASK_NAMES, start=1)}
 TOP_ANSWERS = 3
 SHOWN = 12
+PRINTED = 3
 BATCH_SIZE = 64
 
 
-def is_right(probabilities: np.ndarray, split: Split) -> np.ndarray:
-    """Returns which answers are right, bool (n,); class 0 stands for answers nobody can give and never is."""
+def is_correct(probabilities: np.ndarray, split: Split) -> np.ndarray:
+    """Returns which answers are correct, bool (n,); class 0, any answer not seen in training, never is."""
     target = split.targets["answer"]
     return (probabilities.argmax(-1) == target) & (target != 0)
 
 
 def accuracy_by_kind(probabilities: np.ndarray, split: Split, questions: Sequence[Question]) -> dict[str, float]:
-    """Returns the share of right answers for each kind of question, in the order of the kinds.
+    """Returns the accuracy for each kind of question, in the order of the kinds.
 
     Args:
         probabilities: Output of the model, (n, num_answers).
         split: The rows it answered.
         questions: The questions behind them.
     """
-    right = is_right(probabilities, split)
+    correct = is_correct(probabilities, split)
     kinds = np.array([question.kind for question in questions])
-    return {kind: float(right[kinds == kind].mean()) for kind in dict.fromkeys(kinds.tolist())}
+    return {kind: float(correct[kinds == kind].mean()) for kind in dict.fromkeys(kinds.tolist())}
 
 
 def evaluate_model(
@@ -53,14 +56,39 @@ def evaluate_model(
     probabilities = model.predict(split.batches(BATCH_SIZE), verbose=0)["answer"]
     loss = keras.losses.sparse_categorical_crossentropy(split.targets["answer"], probabilities)
     metrics = {
-        "accuracy": float(is_right(probabilities, split).mean()),
+        "accuracy": float(is_correct(probabilities, split).mean()),
         "loss": float(keras.ops.mean(loss)),
     }
     return metrics, accuracy_by_kind(probabilities, split, questions)
 
 
+def test_metrics(networks: Mapping[str, Trained]) -> tuple[dict[str, float], Table]:
+    """Returns the metrics on the test set, those of a second network as the baseline's, and a table by kind."""
+    metrics, by_kind = {}, {}
+    for (name, one), suffix in zip(networks.items(), ("", "_baseline"), strict=False):
+        tested, by_kind[name] = evaluate_model(one.model, one.splits.test, one.splits.questions["test"])
+        tested |= {f"accuracy_{kind}": accuracy for kind, accuracy in by_kind[name].items()}
+        metrics |= {f"{metric}{suffix}": value for metric, value in tested.items()}
+    return metrics, kinds_table(by_kind)
+
+
+def result_blocks(networks: Mapping[str, Trained], readings: Sequence[Reading]) -> list[Block]:
+    """Returns test questions with what the first network answers, and learning curves of the others."""
+    legend = "The darker a cell, the more that hop attends to the sentence. " if readings[0].weights.size else ""
+    caption = f"{legend}Sentences in bold are the supporting facts."
+    _, *others = networks.items()
+    return [
+        Readings("Test questions", caption, readings),
+        *(
+            curves(one.history.rows, best_epoch=one.history.best_epoch, name="curves_baseline", network=name)
+            for name, one in others
+            if one.history.rows
+        ),
+    ]
+
+
 def pick(questions: Sequence[Question], count: int = SHOWN) -> list[Question]:
-    """Picks questions to show, of as many kinds as there are, short stories first: these are read."""
+    """Picks questions to show, of as many kinds as there are, those with the shortest stories: these are read."""
     kinds: dict[str, Question] = {}
     for question in questions:
         shortest = kinds.get(question.kind)
@@ -74,10 +102,7 @@ def published_accuracy(kind: str) -> float | None:
     return PUBLISHED_LSTM[int(kind[2:]) - 1] if kind in TASK_KINDS else None
 
 
-TASK_KINDS = {f"qa{task}": name for task, name in enumerate(TASK_NAMES, start=1)}
-
-
-def kinds_table(accuracies: dict[str, dict[str, float]]) -> Table:
+def kinds_table(accuracies: Mapping[str, Mapping[str, float]]) -> Table:
     """Compares models by kind of question; each model comes with its accuracy by kind."""
     first = next(iter(accuracies.values()))
     published = any(kind in TASK_KINDS for kind in first)
@@ -93,40 +118,40 @@ def kinds_table(accuracies: dict[str, dict[str, float]]) -> Table:
     means = [100 * float(np.mean(list(by_kind.values()))) for by_kind in accuracies.values()]
     rows.append(["mean over the kinds", *means, *([float(np.mean(known))] if published else [])])
     return Table(
-        "Right answers on the test part, in percent",
+        "Test accuracy in percent",
         ["kind of question", *accuracies, *(["LSTM, published"] if published else [])],
         rows,
         caption=(
-            "Published: the LSTM baseline of Weston et al. 2016, one network a task, 1,000 questions; its mean is over "
-            "the tasks shown. On all 20 tasks MemN2N has a mean error of 12.4 % with one network for all, and the "
-            "Universal Transformer 4.55 % with one a task, the best of ten runs."
+            "Published: the LSTM baseline of Weston et al. 2016, one network per task, 1,000 training questions; its "
+            "mean is over the tasks shown. On all 20 tasks MemN2N has a mean error of 12.4 % with one network for all, "
+            "and the Universal Transformer 4.55 % with one network per task, the best of ten runs."
         )
         if published
         else "",
     )
 
 
-def read_questions(model: keras.Model, vocabulary: Vocabulary, questions: Sequence[Question]) -> list[Reading]:
-    """Has a model answer questions and tells what it looked at; a network without sentences looks at none."""
-    split = encode(questions, vocabulary)
-    probabilities = model.predict(split.batches(len(questions)), verbose=0)["answer"]
-    weights: list[np.ndarray] = [np.zeros((0, 0))] * len(questions)
-    if vocabulary.form == "story":
+def read_questions(model: keras.Model, codec: StoryCodec, questions: Sequence[Question]) -> list[Reading]:
+    """Returns what a model answers and, where it reads sentences, the attention of each hop."""
+    split = codec.split(questions)
+    answers = codec.decode(model.predict(split.batches(len(questions)), verbose=0))
+    attention: list[np.ndarray] = [np.zeros((0, 0))] * len(questions)
+    if codec.form == "story":
         hops = attention_of(model).predict(split.batches(len(questions)), verbose=0)
-        weights = list(np.stack([hops[name] for name in sorted(hops)], 1))  # (n, hops, S)
+        attention = list(np.stack([hops[name] for name in sorted(hops)], 1))  # (n, hops, S)
     readings = []
-    for question, likely, looked in zip(questions, probabilities, weights, strict=True):
-        kept = len(question.story[-looked.shape[-1] :]) if looked.size else 0
-        top = likely.argsort()[::-1][:TOP_ANSWERS]
-        # Sentences before those that the network keeps were not looked at.
-        padded = np.pad(looked[:, :kept], ((0, 0), (len(question.story) - kept, 0))) if looked.size else looked
+    for question, likely, weights in zip(questions, answers, attention, strict=True):
+        if weights.size:
+            # A long story is cut: the network does not see its first sentences.
+            kept = len(question.story[-weights.shape[-1] :])
+            weights = np.pad(weights[:, :kept], ((0, 0), (len(question.story) - kept, 0)))
         readings.append(
             Reading(
                 sentences=question.text,
                 question=question.question_text,
                 truth=question.answer or None,
-                answers=[(vocabulary.answers[i], float(likely[i])) for i in top],
-                weights=padded,
+                answers=list(likely.items())[:TOP_ANSWERS],
+                weights=weights,
                 supports=question.supports,
             )
         )
@@ -134,14 +159,20 @@ def read_questions(model: keras.Model, vocabulary: Vocabulary, questions: Sequen
 
 
 def text_of(reading: Reading) -> str:
-    """Returns a reading for the terminal: the story, the answers, and a mark at the sentences most looked at."""
-    looked = reading.weights.max(0) if reading.weights.size else np.zeros(len(reading.sentences))
+    """Returns a reading for the terminal: the story with a mark at the sentences attended to most, the answers."""
+    attention = reading.weights.max(0) if reading.weights.size else np.zeros(len(reading.sentences))
     lines = [
         f"  {'●' if weight >= 0.5 else '○' if weight >= 0.15 else ' '} {weight:4.2f}  {sentence}"
         if reading.weights.size
         else f"  {sentence}"
-        for sentence, weight in zip(reading.sentences, looked, strict=True)
+        for sentence, weight in zip(reading.sentences, attention, strict=True)
     ]
     answers = ", ".join(f"{answer} {probability:.0%}" for answer, probability in reading.answers)
     truth = f"   (true: {reading.truth})" if reading.truth else ""
     return "\n".join([*lines, f"  {reading.question}  ->  {answers}{truth}"])
+
+
+def printed(readings: Sequence[Reading], metrics: Mapping[str, float]) -> str:
+    """Returns some readings and the test accuracy for the terminal."""
+    stories = "\n\n".join(map(text_of, readings[:PRINTED]))
+    return f"Some test questions:\n\n{stories}\n\n{metrics['accuracy']:.1%} test accuracy."

@@ -31,14 +31,14 @@ def train_variants(
         run: The run folder of the comparison; each network gets a folder VARIANT_SEED there.
         variants: Name to the settings in which a variant differs from the comparison's.
         train_one: Trains one network as the settings say; as for a search.
-        measure: From a `Trained` to what is compared, as JSON can hold it; numbers among it are the metrics.
+        measure: From a `Trained` to what is compared, as JSON can hold it; numbers among it are metrics of the run.
         seeds: Trainings of each variant, with the seeds from --seed on.
         workers: Trainings at a time, one thread each if more than one.
         workload: What the networks mostly compute.
         describe: From what was measured to a few words.
 
     Returns:
-        What was measured of each variant, a value a seed.
+        What was measured of each variant, with the metrics of its run, one value per seed.
     """
     first = run.options.seed
     calls = {
@@ -73,12 +73,11 @@ def measure_one(
 ) -> dict[str, Any]:
     """Trains one network in a separate process and measures it; see `train_variants`."""
     settings = settings | {"out": folder}
-    run = start(f"{title}, one network", settings, experiment=experiment, workload=workload)
+    run = start(f"{title}, one network", settings, experiment=experiment, workload=workload, free=["workers"])
     trained = call_with(function_at(train_one), settings, run=run)
     measured = function_at(measure)(trained)
     numbers = {name: value for name, value in measured.items() if isinstance(value, int | float)}
-    run.finish(numbers | {"seconds": trained.history.seconds})
-    return measured
+    return run.finish(numbers | {"seconds": trained.history.seconds}) | measured
 
 
 def spread(values: Sequence[float]) -> tuple[float, float, float]:

@@ -2,14 +2,22 @@
 
 import inspect
 import json
+import reprlib
+import typing
 from collections.abc import Callable, Collection
-from pathlib import Path
 from typing import Any, TypeVar
 
+import keras
+
 from kerasapps.errors import UserError
+from kerasapps.files import user_path
 from kerasapps.runs import read_json
+from kerasapps.settings import convert
 
 Model = TypeVar("Model")
+
+# No width, depth or count of a network that fits into a machine is larger, and a builder would try for hours.
+LARGEST = 1_000_000
 
 
 def read_params(params: str | None) -> dict[str, Any]:
@@ -20,15 +28,14 @@ def read_params(params: str | None) -> dict[str, Any]:
     """
     if params is None:
         return {}
-    if params.lstrip().startswith(("{", "[")):
-        try:
-            values = json.loads(params)
-        except (ValueError, RecursionError) as error:
+    try:
+        values = json.loads(params)
+    except (ValueError, RecursionError) as error:
+        if params.lstrip().startswith(("{", "[")):
             raise UserError(f"--params is not valid JSON: {error}. Received: {_short(params)}") from None
-    else:
-        values = read_json(Path(params))
+        values = read_json(user_path(params))
     if not isinstance(values, dict):
-        raise UserError(f"--params takes a JSON object, from argument to value. Received: {_short(params)}")
+        raise UserError(f"--params takes a JSON object, or a file that holds one. Received: {_short(params)}")
     return values
 
 
@@ -60,15 +67,36 @@ def build(
         raise UserError(
             f"--params: {what} does not take {_short(', '.join(unknown))}; it takes {', '.join(sorted(known))}."
         )
+    hints = typing.get_type_hints(builder)
+    params = {name: _checked(name, hints[name], value, what=what) for name, value in params.items()}
     try:
         return builder(**given, **(usual or {}) | params)
     except Exception as error:
         if not params:
             raise
-        # With other arguments than ours a builder may fail in any way: an odd type, a size that no memory holds.
+        # With other arguments than ours a builder may fail in any way: widths that do not fit, more than memory holds.
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        shown = _short(json.dumps(params))
-        raise UserError(f"--params do not fit {what}: {_short(reason, 300)}. Received: {shown}") from error
+        received = "" if "Received: " in reason else f" Received: {_short(json.dumps(params))}"
+        raise UserError(f"--params do not fit {what}: {_short(reason, 300)}.{received}") from error
+
+
+def _checked(name: str, hint: Any, value: Any, *, what: str) -> Any:
+    """Returns a value of JSON as the type that an argument has.
+
+    Raises:
+        UserError: If it does not fit, or holds a number that no network needs.
+    """
+    try:
+        converted = convert(name, hint, value)
+    except (UserError, OverflowError, RecursionError):
+        rule = inspect.formatannotation(hint).replace("collections.abc.", "")
+    else:
+        numbers = [one for one in keras.tree.flatten(converted) if isinstance(one, int | float)]
+        if all(-LARGEST <= number <= LARGEST for number in numbers):
+            return converted
+        rule = f"in [-{LARGEST:,}, {LARGEST:,}]"
+    received = _short(f"{name}={reprlib.repr(value)}")
+    raise UserError(f"--params do not fit {what}: `{name}` must be {rule}. Received: {received}")
 
 
 def _short(text: str, longest: int = 200) -> str:

@@ -32,6 +32,7 @@ def train(
     epochs: int,
     batch_size: int,
     codec: Codec | None = None,
+    prepare: Callable[[Splits, keras.Model], Splits] | None = None,
     monitor: str = "val_loss",
     maximize: bool = False,
     patience: int | None = None,
@@ -47,6 +48,7 @@ def train(
         epochs: Epochs over the training set.
         batch_size: Rows in a step, over all devices.
         codec: What the model does not hold.
+        prepare: Returns the data as this network takes them, such as padded to its shortest text.
         monitor: Metric that decides which epoch is best.
         maximize: Whether high values of it are good.
         patience: Stop after so many epochs without a better one; never by default.
@@ -59,6 +61,8 @@ def train(
     with run.strategy.scope():
         model = make_model(steps=steps, jit_compile=run.jit_compile)
     warn_of_other_epochs(run, model, epochs)
+    if prepare is not None:
+        splits = prepare(splits, model)
     history = training.fit(
         model,
         splits,

@@ -1,7 +1,8 @@
 """Texts with labels about their authors, as splits: simulated posts, census rows, or your own table."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from kerasapps.errors import DataError
 from kerasapps.heads import Head, label_weights
 
 PEOPLE = 160_000
-PARTS = ("train", "validation", "test")
+SETS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,56 @@ class TextCodec:
     def sizes(self) -> dict:
         """Arguments of the builder."""
         return {"vocab_size": self.words.size, "heads": self.heads}
+
+    def only(self, heads: Iterable[str]) -> "TextCodec":
+        """Returns the codec of a network with some of the heads."""
+        kept = set(heads)
+        return TextCodec(
+            self.words,
+            {name: head for name, head in self.heads.items() if name in kept},
+            {name: names for name, names in self.classes.items() if name in kept},
+        )
+
+    def encode(self, text: str) -> dict[str, np.ndarray]:
+        """Returns the input "text" int32 (1, T) of a model for one text."""
+        return {"text": self.words.encode([text])[0]}
+
+    def decode(self, outputs: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+        """Returns for each row what each head predicts.
+
+        A number is itself; of classes each comes by name with its probability, the most probable first.
+
+        Args:
+            outputs: Numbers or probabilities of the second class (n,) or (n, 1), probabilities (n, classes).
+        """
+        columns = {}
+        for name in [name for name in self.heads if name in outputs]:
+            values = np.reshape(outputs[name], (len(outputs[name]), -1)).astype(float)
+            if self.heads[name].kind == "binary":
+                values = np.concatenate([1 - values, values], 1)
+            columns[name] = [self._decode_row(name, row) for row in values]
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+    def _decode_row(self, name: str, row: np.ndarray) -> float | dict[str, float]:
+        if self.heads[name].kind == "regression":
+            return float(row[0])
+        return {self.classes[name][i]: float(row[i]) for i in np.argsort(-row, kind="stable")}
+
+    def outputs(self) -> dict[str, int | None]:
+        """Returns the width of each output."""
+        return {name: head.num_classes or 1 for name, head in self.heads.items()}
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns what `from_json` needs."""
+        heads = {name: asdict(head) for name, head in self.heads.items()}
+        return {"length": self.words.length, "heads": heads, "classes": self.classes, "words": self.words.words}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "TextCodec":
+        """Returns the codec that `to_json` described."""
+        heads = {name: Head(**head) for name, head in content["heads"].items()}
+        classes = {name: tuple(names) for name, names in content["classes"].items()}
+        return cls(WordIds(tuple(content["words"]), int(content["length"])), heads, classes)
 
     def split(self, part: Labelled) -> Split:
         """Returns rows: input "text", a target for each head, and weights as `label_weights` has them."""
@@ -69,21 +120,21 @@ class ProfileSplits(Splits):
     notes: tuple[str, ...]
 
     def only(self, heads: Iterable[str]) -> "ProfileSplits":
-        """Returns the splits with some of the targets."""
-        heads = list(heads)
-        parts = {}
-        for part in PARTS:
-            split = getattr(self, part)
-            kept = [{name: arrays[name] for name in heads} for arrays in (split.targets, split.weights)]
-            parts[part] = replace(split, targets=kept[0], weights=kept[1])
-        return replace(self, **parts)
+        """Returns the splits with some of the heads."""
+        codec = self.codec.only(heads)
+        sets = {}
+        for name in SETS:
+            split = getattr(self, name)
+            kept = [{head: arrays[head] for head in codec.heads} for arrays in (split.targets, split.weights)]
+            sets[name] = replace(split, targets=kept[0], weights=kept[1])
+        return replace(self, **sets, sizes=codec.sizes, codec=codec)
 
     def as_seen_by(self, codec: TextCodec, *, limit: int | None = None) -> "ProfileSplits":
         """Returns the splits encoded by the codec of a trained network, with at most `limit` test rows."""
         rows = self.rows | {"test": self.rows["test"].take(np.arange(len(self.test))[:limit])}
-        parts = {part: codec.split(rows[part]) for part in PARTS}
+        splits = {name: codec.split(rows[name]) for name in SETS}
         reference = None if self.reference is None else {k: v[:limit] for k, v in self.reference.items()}
-        return replace(self, **parts, sizes=codec.sizes, codec=codec, rows=rows, reference=reference)
+        return replace(self, **splits, sizes=codec.sizes, codec=codec, rows=rows, reference=reference)
 
 
 def load_profiles(
@@ -137,13 +188,13 @@ def load_profiles(
     rest, tested = split_groups(labelled.groups, share=test, seed=seed + 1)
     train, held_out = split_groups(labelled.groups[rest], share=validation / (1 - test), seed=seed)
     numbers = {"train": rest[train], "validation": rest[held_out], "test": tested}
-    numbers = {part: rows[:limit] for part, rows in numbers.items()}
-    rows = {part: labelled.take(numbers[part]) for part in PARTS}
+    numbers = {name: rows[:limit] for name, rows in numbers.items()}
+    rows = {name: labelled.take(numbers[name]) for name in SETS}
     if missing:
         rng = np.random.default_rng([seed, 7])
-        rows |= {part: _without(rows[part], missing, rng) for part in ("train", "validation")}
+        rows |= {name: _without(rows[name], missing, rng) for name in ("train", "validation")}
     codec = fit_codec(rows["train"], vocab_size=vocab_size, length=length)
-    splits = {part: codec.split(rows[part]) for part in PARTS}
+    splits = {name: codec.split(rows[name]) for name in SETS}
     reference = None if people is None else bayes_estimates(people.take(numbers["test"]))
     if reference:
         # The network has no class for an income that is not in the training set: such an estimate counts as wrong.

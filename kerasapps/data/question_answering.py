@@ -2,10 +2,10 @@
 
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -28,14 +28,14 @@ TEST_SEED = 1_000_003
 
 
 @dataclass(frozen=True)
-class Vocabulary:
-    """Words and answers of the training set, and the widths that the arrays were padded to.
+class StoryCodec:
+    """Turns questions about stories into token ids, and probabilities into answers; fitted to a training set.
 
     Args:
         words: Words by id from 2 on; 0 is padding and 1 any other word.
-        answers: Answers by class; class 0 is any other answer.
-        form: Whether the story is one text or sentences.
-        sentence_length: Maximum words of a sentence or question; longer ones are truncated.
+        answers: Answers by class; class 0 stands for any other answer.
+        form: Whether the network reads the story as one text or as sentences.
+        sentence_length: Words of a sentence, or of a question, at most; longer ones are cut.
     """
 
     words: tuple[str, ...]
@@ -45,20 +45,83 @@ class Vocabulary:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Arguments of the builder of a network for this form."""
+        """Arguments of the builder."""
         sizes = {"vocab_size": len(self.words) + 2, "num_answers": len(self.answers)}
         return sizes | ({"sentence_length": self.sentence_length} if self.form == "story" else {})
 
-    def unknown(self, words: Sequence[str]) -> list[str]:
-        """Returns the words that are not in the vocabulary, each once."""
+    def unknown(self, words: Iterable[str]) -> list[str]:
+        """Returns the words that no training story has, each once."""
         return sorted(set(words) - set(self.words))
+
+    def encode(self, *, story: Sequence[str], question: str) -> dict[str, np.ndarray]:
+        """Returns the inputs of a model for one question.
+
+        Args:
+            story: Sentences, oldest first.
+            question: The question.
+
+        Raises:
+            DataError: If the question has no word, or no sentence has one.
+        """
+        return dict(self.split([ask(story, question)]).inputs)
+
+    def decode(self, outputs: Mapping[str, np.ndarray]) -> list[dict[str, float]]:
+        """Returns for each question its answers with their probabilities, the most probable first."""
+        order = np.argsort(-outputs["answer"], axis=-1, kind="stable")
+        rows = zip(order, outputs["answer"], strict=True)
+        return [{self.answers[i]: float(row[i]) for i in ranks} for ranks, row in rows]
+
+    def outputs(self) -> dict[str, int | None]:
+        """Returns the width of each output."""
+        return {"answer": len(self.answers)}
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns what `from_json` needs."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "StoryCodec":
+        """Returns the codec that `to_json` described."""
+        if content["form"] not in get_args(Form):
+            raise ValueError(f"`form` must be one of {', '.join(get_args(Form))}. Received: {content['form']!r}")
+        words, answers = tuple(content["words"]), tuple(content["answers"])
+        return cls(words, answers, content["form"], int(content["sentence_length"]))
+
+    def split(self, questions: Sequence[Question]) -> Split:
+        """Turns questions into padded token ids.
+
+        Returns:
+            Inputs "question" int32 (n, W) and, by form, "text" int32 (n, T) or "story" int32 (n, S, W): the last
+            `MAX_WORDS` words or `MAX_SENTENCES` sentences, oldest first, padded with 0 at the end.
+            Target "answer" int32 (n,).
+        """
+        word_ids = {word: i for i, word in enumerate(self.words, start=2)}
+        answer_ids = {answer: i for i, answer in enumerate(self.answers)}
+
+        def ids(words: Sequence[str]) -> list[int]:
+            return [word_ids.get(word, UNKNOWN) for word in words]
+
+        width = self.sentence_length
+        asked = [ids(question.question)[:width] for question in questions]
+        answers = np.array([answer_ids.get(question.answer, 0) for question in questions], np.int32)
+        inputs = {"question": _pad(asked, width)}
+        if self.form == "text":
+            rows = [[i for sentence in question.story for i in ids(sentence)][-MAX_WORDS:] for question in questions]
+            lengths = np.array([len(row) for row in rows], np.int32)
+            inputs["text"] = _pad(rows, lengths.max())
+        else:
+            stories = [question.story[-MAX_SENTENCES:] for question in questions]
+            lengths = np.array([len(story) for story in stories], np.int32)
+            rows = [[i for sentence in story for i in _padded(ids(sentence), width)] for story in stories]
+            inputs["story"] = _pad(rows, lengths.max() * width).reshape(len(rows), -1, width)
+        return Split(inputs, {"answer": answers}, lengths={self.form: lengths})
 
 
 @dataclass(frozen=True)
 class StorySplits(Splits):
-    """Splits together with the vocabulary and the questions behind the rows."""
+    """Splits together with the codec and the questions behind the rows."""
 
-    vocabulary: Vocabulary
+    codec: StoryCodec
     questions: dict[str, list[Question]]
 
 
@@ -87,11 +150,11 @@ def load_stories(
     Raises:
         DataError: If the data cannot be found or read.
     """
-    train, test = read_parts(data, tasks=tasks, questions_per_kind=questions_per_kind, seed=seed)
+    train, test = read_sets(data, tasks=tasks, questions_per_kind=questions_per_kind, seed=seed)
     return split_stories(train, test, form=form, validation=validation, seed=seed, limit=limit)
 
 
-def read_parts(
+def read_sets(
     data: str,
     *,
     tasks: Sequence[int] = tuple(range(1, 21)),
@@ -112,7 +175,7 @@ def read_parts(
     return read_babi(path, tasks) if data in FOLDERS else read_story_files(path)
 
 
-def with_test_part(
+def with_test_set(
     train: list[Question], test: list[Question], *, seed: int, share: float = 0.1
 ) -> tuple[list[Question], list[Question]]:
     """Returns training and test questions; without test questions a share of the stories becomes the test set."""
@@ -127,9 +190,9 @@ def read_test_questions(
     If the files have no test set, these are the questions that `load_stories` held out with the same seed, or all of
     them if the network was trained on other data.
     """
-    train, test = read_parts(data, tasks=tasks, seed=seed)
+    train, test = read_sets(data, tasks=tasks, seed=seed)
     if data == trained_on or os.path.realpath(user_path(data)) == os.path.realpath(user_path(trained_on)):
-        _, test = with_test_part(train, test, seed=seed)
+        _, test = with_test_set(train, test, seed=seed)
     return _thin(test or train, limit)
 
 
@@ -148,13 +211,13 @@ def split_stories(
     """
     if len({question.story_id for question in train}) < 3:
         raise DataError("At least 3 stories are needed: one each to train, validate and test.")
-    train, test = with_test_part(train, test, seed=seed)
+    train, test = with_test_set(train, test, seed=seed)
     train, held_out = _hold_out(train, validation, seed)
-    train, held_out, test = (_thin(part, limit) for part in (train, held_out, test))
-    vocabulary = fit_vocabulary(train, form=form)
-    parts = {"train": train, "validation": held_out, "test": test}
-    splits = {part: encode(questions, vocabulary) for part, questions in parts.items()}
-    return StorySplits(**splits, sizes=vocabulary.sizes, vocabulary=vocabulary, questions=parts)
+    sets = {"train": train, "validation": held_out, "test": test}
+    sets = {name: _thin(questions, limit) for name, questions in sets.items()}
+    codec = fit_codec(sets["train"], form=form)
+    splits = {name: codec.split(questions) for name, questions in sets.items()}
+    return StorySplits(**splits, sizes=codec.sizes, codec=codec, questions=sets)
 
 
 def fit_vocabulary(questions: Sequence[Question], *, form: Form) -> Vocabulary:
@@ -162,7 +225,7 @@ def fit_vocabulary(questions: Sequence[Question], *, form: Form) -> Vocabulary:
     sentences = {sentence for question in questions for sentence in question.story}
     words = {word for sentence in sentences for word in sentence}.union(*(question.question for question in questions))
     answers = {question.answer for question in questions}
-    return Vocabulary(
+    return StoryCodec(
         words=tuple(sorted(words)),
         answers=(UNKNOWN_ANSWER, *sorted(answers)),
         form=form,
@@ -170,8 +233,8 @@ def fit_vocabulary(questions: Sequence[Question], *, form: Form) -> Vocabulary:
     )
 
 
-def encode(questions: Sequence[Question], vocabulary: Vocabulary) -> Split:
-    """Turns questions into padded ids.
+def ask(story: Sequence[str], question: str) -> Question:
+    """Returns a question about a story that somebody wrote, whose answer nobody knows.
 
     Returns:
         Inputs "question" int32 (n, W) and, by the vocabulary's form, "text" int32 (n, T) or "story" int32 (n, S, W):
@@ -212,14 +275,13 @@ def read_story(path: Path) -> tuple[list[tuple[str, ...]], list[str]]:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
         raise DataError(f"{path} is not UTF-8 text.") from None
-    lines = [line.strip() for line in lines if line.strip() and "\t" not in line]
-    if all(re.match(r"\d+ ", line) for line in lines):
-        lines = [line.split(" ", 1)[1] for line in lines]
-    texts = [line.strip() for line in lines]
-    told = [(tokenize(text), text) for text in texts if tokenize(text)]
-    if not told:
+    lines = [line.strip() for line in lines if "\t" not in line]
+    if all(re.match(r"\d+ ", line) for line in lines if line):
+        lines = [line.partition(" ")[2].strip() for line in lines]
+    story = [line for line in lines if tokenize(line)]
+    if not story:
         raise DataError(f"{path} holds no sentence.")
-    return [words for words, _ in told], [text for _, text in told]
+    return story
 
 
 def _hold_out(questions: list[Question], share: float, seed: int) -> tuple[list[Question], list[Question]]:

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -5,8 +7,9 @@ from kerasapps.data.babi import parse_stories
 from kerasapps.data.question_answering import (
     MAX_SENTENCES,
     UNKNOWN,
-    encode,
-    fit_vocabulary,
+    StoryCodec,
+    ask,
+    fit_codec,
     load_stories,
     read_story,
     read_test_questions,
@@ -29,11 +32,11 @@ def many(stories: int):
 
 
 def test_sentences_by_hand(questions):
-    vocabulary = fit_vocabulary(questions, form="story")
-    assert vocabulary.words == ("attic", "felix", "is", "nora", "slept", "the", "to", "went", "where", "who")
-    assert vocabulary.answers == ("<unknown>", "attic", "felix")
-    assert vocabulary.sizes == {"vocab_size": 12, "num_answers": 3, "sentence_length": 5}
-    split = encode(questions, vocabulary)
+    codec = fit_codec(questions, form="story")
+    assert codec.words == ("attic", "felix", "is", "nora", "slept", "the", "to", "went", "where", "who")
+    assert codec.answers == ("<unknown>", "attic", "felix")
+    assert codec.sizes == {"vocab_size": 12, "num_answers": 3, "sentence_length": 5}
+    split = codec.split(questions)
     np.testing.assert_array_equal(split.inputs["story"][0], [[5, 9, 8, 7, 2], [3, 6, 0, 0, 0]])
     np.testing.assert_array_equal(split.inputs["question"], [[10, 4, 5, 0, 0], [11, 6, 0, 0, 0]])
     np.testing.assert_array_equal(split.targets["answer"], [1, 2])
@@ -41,9 +44,9 @@ def test_sentences_by_hand(questions):
 
 
 def test_one_text_by_hand(questions):
-    vocabulary = fit_vocabulary(questions, form="text")
-    assert vocabulary.sizes == {"vocab_size": 12, "num_answers": 3}
-    split = encode(questions, vocabulary)
+    codec = fit_codec(questions, form="text")
+    assert codec.sizes == {"vocab_size": 12, "num_answers": 3}
+    split = codec.split(questions)
     np.testing.assert_array_equal(split.inputs["text"][0], [5, 9, 8, 7, 2, 3, 6])
     assert set(split.inputs) == {"text", "question"}
 
@@ -51,16 +54,16 @@ def test_one_text_by_hand(questions):
 def test_the_last_sentences_are_kept():
     lines = [f"{i} Nora saw thing{i}." for i in range(1, 101)] + ["101 What?\tthing100"]
     long = parse_stories(lines, kind="toy", source="toy")
-    vocabulary = fit_vocabulary(long, form="story")
-    split = encode(long, vocabulary)
+    codec = fit_codec(long, form="story")
+    split = codec.split(long)
     assert split.inputs["story"].shape[1] == MAX_SENTENCES
-    assert vocabulary.words[split.inputs["story"][0, -1, 2] - 2] == "thing100"
+    assert codec.words[split.inputs["story"][0, -1, 2] - 2] == "thing100"
 
 
-def test_vocabulary_and_widths_come_from_the_training_part_alone():
+def test_words_and_widths_come_from_the_training_set_alone():
     splits = split_stories(many(50), [], form="story")
     seen = {word for question in splits.questions["train"] for word in (*question.story[0], *question.question)}
-    assert set(splits.vocabulary.words) == seen
+    assert set(splits.codec.words) == seen
     for part in ("validation", "test"):
         unseen = [q.story[0][0] not in seen for q in splits.questions[part]]
         assert all(unseen)
@@ -75,8 +78,8 @@ def test_stories_stay_whole():
 
 
 def test_an_answer_that_training_did_not_have_is_never_right(questions):
-    vocabulary = fit_vocabulary(questions[:1], form="story")
-    assert encode(questions, vocabulary).targets["answer"].tolist() == [1, 0]
+    codec = fit_codec(questions[:1], form="story")
+    assert codec.split(questions).targets["answer"].tolist() == [1, 0]
 
 
 def test_the_same_seed_gives_the_same_data_and_another_another():
@@ -124,11 +127,39 @@ def test_babi_is_split_and_encoded():
 def test_a_story_to_ask_about(tmp_path):
     path = tmp_path / "story.txt"
     path.write_text("1 Nora took 2 apples.\n\n2 Where is Nora?\tattic\t1\n3 She left!\n", encoding="utf-8-sig")
-    words, texts = read_story(path)
-    assert words == [("nora", "took", "2", "apples"), ("she", "left")]
-    assert texts == ["Nora took 2 apples.", "She left!"]
-    path.write_text("2 apples lay there.\nNora left.\n")
-    assert read_story(path)[1] == ["2 apples lay there.", "Nora left."]
+    assert read_story(path) == ["Nora took 2 apples.", "She left!"]
+    path.write_text("2 apples lay there.\nNora left.\n...\n")
+    assert read_story(path) == ["2 apples lay there.", "Nora left."]
+    asked = ask(["Nora took 2 apples.", "...", "She left!"], "Who left?")
+    assert asked.story == (("nora", "took", "2", "apples"), ("she", "left"))
+    assert asked.text == ("Nora took 2 apples.", "She left!")
+    assert asked.question == ("who", "left")
+
+
+@pytest.mark.parametrize(("story", "question"), [(["..."], "Who?"), (["Nora left."], "?!")])
+def test_nothing_to_ask(story, question):
+    with pytest.raises(DataError, match=r"The (question|story) "):
+        ask(story, question)
+
+
+@pytest.mark.parametrize("form", ["text", "story"])
+def test_the_codec_by_hand(questions, form):
+    codec = StoryCodec.from_json(json.loads(json.dumps(fit_codec(questions, form=form).to_json())))
+    assert codec == fit_codec(questions, form=form)
+    inputs = codec.encode(story=["Nora went to the attic.", "Felix slept."], question="Where is the ZEPPELIN?")
+    np.testing.assert_array_equal(inputs["question"], [[10, 4, 7, UNKNOWN, 0]])
+    np.testing.assert_array_equal(inputs[form], codec.split(questions).inputs[form][:1])
+    answers = codec.decode({"answer": np.array([[0.1, 0.2, 0.7], [0.5, 0.25, 0.25]])})
+    assert [list(row) for row in answers] == [["felix", "attic", "<unknown>"], ["<unknown>", "attic", "felix"]]
+    assert answers[0]["felix"] == 0.7
+    assert codec.outputs() == {"answer": 3}
+
+
+@pytest.mark.parametrize("change", [{"form": "tree"}, {"words": 3}, {"sentence_length": "long"}])
+def test_a_damaged_codec(questions, change):
+    content = fit_codec(questions, form="story").to_json()
+    with pytest.raises((TypeError, ValueError)):
+        StoryCodec.from_json(content | change)
 
 
 @pytest.mark.parametrize(("content", "said"), [(b"", "holds no sentence"), (b"\xff\xfe\x00", "is not UTF-8 text")])
