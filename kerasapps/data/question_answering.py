@@ -15,15 +15,15 @@ from kerasapps.data.stories import make_questions
 from kerasapps.errors import DataError
 from kerasapps.files import regular_file, user_path
 
-# The input of a network: the story as one text, or as sentences.
+# What a network reads: the story as one text, or as sentences.
 Form = Literal["text", "story"]
 
 PADDING, UNKNOWN = 0, 1
 UNKNOWN_ANSWER = "<unknown>"
-# The longest stories have 200 sentences and 1,100 words before a question; the relevant ones are nearly always late.
+# The longest tasks have 200 sentences and 1,100 words before a question; what counts is nearly always among the last.
 MAX_SENTENCES = 70
 MAX_WORDS = 400
-# The simulator's training and test stories come from different seeds.
+# Of the simulator: its training and test stories come from different seeds.
 TEST_SEED = 1_000_003
 
 
@@ -139,16 +139,17 @@ def load_stories(
 
     Args:
         data: "stories" (simulated), "babi", "babi-10k", or a file or folder in the bAbI format.
-        form: Whether the network's input is one text or sentences.
+        form: Whether a network reads one text or sentences.
         tasks: bAbI tasks, by number.
         questions_per_kind: Number of simulated questions of each kind.
         validation: Share of the training stories that are held out. Whole stories, because the questions of one
-            story share their sentences: a split by questions estimates task 17's error at 14 %, the test at 40 %.
-        seed: Seed of simulation and split.
-        limit: Maximum number of questions in each set, taken evenly from all kinds.
+            story share their sentences: split by questions, validation puts task 17's error at 14 %, the test set at
+            40 %.
+        seed: Decides which stories are held out, and which are simulated.
+        limit: Questions of each set at most, taken evenly from all kinds.
 
     Raises:
-        DataError: If the data cannot be found or read.
+        DataError: If the data cannot be found, downloaded or read.
     """
     train, test = read_sets(data, tasks=tasks, questions_per_kind=questions_per_kind, seed=seed)
     return split_stories(train, test, form=form, validation=validation, seed=seed, limit=limit)
@@ -161,7 +162,7 @@ def read_sets(
     questions_per_kind: int = 1000,
     seed: int = 0,
 ) -> tuple[list[Question], list[Question]]:
-    """Reads training and test questions unchanged; your own files need not have a test set.
+    """Reads training and test questions as they come; without a test set the second list is empty.
 
     See `load_stories` for the arguments.
     """
@@ -178,17 +179,17 @@ def read_sets(
 def with_test_set(
     train: list[Question], test: list[Question], *, seed: int, share: float = 0.1
 ) -> tuple[list[Question], list[Question]]:
-    """Returns training and test questions; without test questions a share of the stories becomes the test set."""
+    """Returns training and test set; where there is no test set, a share of the stories becomes it."""
     return (train, test) if test else _hold_out(train, share, seed + TEST_SEED)
 
 
 def read_test_questions(
     data: str, *, tasks: Sequence[int], seed: int, limit: int | None = None, trained_on: str
 ) -> list[Question]:
-    """Reads the questions that a network was not trained on.
+    """Reads the questions that a network has not been trained on.
 
-    If the files have no test set, these are the questions that `load_stories` held out with the same seed, or all of
-    them if the network was trained on other data.
+    Of files without a test set these are the ones that `load_stories` held out with the same seed; or all of them,
+    if the network was trained on other data.
     """
     train, test = read_sets(data, tasks=tasks, seed=seed)
     if data == trained_on or os.path.realpath(user_path(data)) == os.path.realpath(user_path(trained_on)):
@@ -205,9 +206,9 @@ def split_stories(
     seed: int = 0,
     limit: int | None = None,
 ) -> StorySplits:
-    """Splits questions by story and turns them into arrays; vocabulary and widths come from the training set.
+    """Splits questions by story and turns them into arrays; the codec is fitted to the training set.
 
-    Without test questions a second share of the stories is held out as test set.
+    Without test questions a second share of the stories becomes the test set.
     """
     if len({question.story_id for question in train}) < 3:
         raise DataError("At least 3 stories are needed: one each to train, validate and test.")
@@ -220,8 +221,8 @@ def split_stories(
     return StorySplits(**splits, sizes=codec.sizes, codec=codec, questions=sets)
 
 
-def fit_vocabulary(questions: Sequence[Question], *, form: Form) -> Vocabulary:
-    """Collects words and answers, sorted, and widths."""
+def fit_codec(questions: Sequence[Question], *, form: Form) -> StoryCodec:
+    """Collects words, answers and widths, in an order that depends on nothing else."""
     sentences = {sentence for question in questions for sentence in question.story}
     words = {word for sentence in sentences for word in sentence}.union(*(question.question for question in questions))
     answers = {question.answer for question in questions}
@@ -236,38 +237,29 @@ def fit_vocabulary(questions: Sequence[Question], *, form: Form) -> Vocabulary:
 def ask(story: Sequence[str], question: str) -> Question:
     """Returns a question about a story that somebody wrote, whose answer nobody knows.
 
-    Returns:
-        Inputs "question" int32 (n, W) and, by the vocabulary's form, "text" int32 (n, T) or "story" int32 (n, S, W):
-        the last `MAX_WORDS` words or `MAX_SENTENCES` sentences, oldest first, padded with 0 at the end.
-        Target "answer" int32 (n,).
-    """
-    word_ids = {word: i for i, word in enumerate(vocabulary.words, start=2)}
-    answer_ids = {answer: i for i, answer in enumerate(vocabulary.answers)}
-
-    def ids(words: Sequence[str]) -> list[int]:
-        return [word_ids.get(word, UNKNOWN) for word in words]
-
-    width = vocabulary.sentence_length
-    asked = [ids(question.question)[:width] for question in questions]
-    answers = np.array([answer_ids.get(question.answer, 0) for question in questions], np.int32)
-    inputs = {"question": _pad(asked, width)}
-    if vocabulary.form == "text":
-        rows = [[i for sentence in question.story for i in ids(sentence)][-MAX_WORDS:] for question in questions]
-        lengths = np.array([len(row) for row in rows], np.int32)
-        inputs["text"] = _pad(rows, lengths.max())
-    else:
-        stories = [question.story[-MAX_SENTENCES:] for question in questions]
-        lengths = np.array([len(story) for story in stories], np.int32)
-        rows = [[i for sentence in story for i in _padded(ids(sentence), width)] for story in stories]
-        inputs["story"] = _pad(rows, lengths.max() * width).reshape(len(rows), -1, width)
-    return Split(inputs, {"answer": answers}, lengths={vocabulary.form: lengths})
-
-
-def read_story(path: Path) -> tuple[list[tuple[str, ...]], list[str]]:
-    """Reads a story to ask about: one sentence per line, with or without numbers; returns words and sentences.
+    Args:
+        story: Sentences, oldest first; those without a word are left out.
+        question: The question.
 
     Raises:
-        DataError: If there is no such file, or no sentence in it.
+        DataError: If the question has no word, or no sentence has one.
+    """
+    told = [(tokenize(sentence), sentence) for sentence in story]
+    told = [(words, sentence) for words, sentence in told if words]
+    if not told:
+        raise DataError("The story holds no sentence.")
+    words = tokenize(question)
+    if not words:
+        raise DataError(f"The question has no word. Received: {question!r}")
+    sentences, texts = zip(*told, strict=True)
+    return Question(sentences, words, "", (), "asked", 0, texts, question)
+
+
+def read_story(path: Path) -> list[str]:
+    """Reads a story to ask about: one sentence a line, with or without numbers; questions are left out.
+
+    Raises:
+        DataError: If the file cannot be read, or holds no sentence.
     """
     try:
         lines = regular_file(path).read_text(encoding="utf-8-sig").splitlines()
@@ -290,7 +282,7 @@ def _hold_out(questions: list[Question], share: float, seed: int) -> tuple[list[
 
 
 def _thin(questions: list[Question], limit: int | None) -> list[Question]:
-    """Keeps at most `limit` questions, as evenly as possible from all kinds, the first ones of each."""
+    """Keeps at most `limit` questions, as evenly as can be from all kinds, the first ones of each."""
     if limit is None or len(questions) <= limit:
         return questions
     seen: dict[str, int] = {}
