@@ -68,7 +68,7 @@ def train_semi_supervised(run: Run, splits: ImageSplits, arch: Arch, recipe: Rec
 
     train = with_labeled(splits.train, rows)
     batch_size = recipe.batch_size * recipe.discriminator_steps
-    return train_labels(run, splits, train, make_model, epochs=recipe.epochs, batch_size=batch_size)
+    return train_labels(run, splits, train, make_model, recipe, batch_size=batch_size)
 
 
 def train_supervised(run: Run, splits: ImageSplits, arch: Arch, recipe: Recipe, params: dict, rows: np.ndarray):
@@ -81,14 +81,16 @@ def train_supervised(run: Run, splits: ImageSplits, arch: Arch, recipe: Recipe, 
         model.compile(Adam(1e-3), loss, metrics={"label": ["accuracy"]}, jit_compile=jit_compile)
         return model
 
-    train = splits.train.take(rows)
-    return train_labels(run, splits, train, make_model, epochs=recipe.epochs, batch_size=recipe.batch_size)
+    return train_labels(run, splits, splits.train.take(rows), make_model, recipe)
 
 
-def train_labels(run: Run, splits: ImageSplits, train: Split, make_model, **recipe: int) -> tuple[float, Trained]:
+def train_labels(
+    run: Run, splits: ImageSplits, train: Split, make_model, recipe: Recipe, *, batch_size: int | None = None
+) -> tuple[float, Trained]:
     """Trains on rows in the place of the training set; the best epoch has the highest validation accuracy."""
     sets = Splits(repeated(train, options=run.options), splits.validation, splits.test, sizes=splits.sizes)
-    trained = training.train(run, sets, make_model, monitor="val_accuracy", maximize=True, **recipe)
+    best = {"monitor": "val_accuracy", "maximize": True}
+    trained = training.train(run, sets, make_model, recipe, batch_size=batch_size, **best)
     return trained.model.evaluate(splits.test.batches(256), verbose=0, return_dict=True)["accuracy"], trained
 
 

@@ -82,7 +82,7 @@ def train_points(run: Run, recipe: Recipe, params: dict, *, patience: int | None
         run,
         splits,
         make_model,
-        epochs=recipe.epochs,
+        recipe,
         batch_size=recipe.batch_size * recipe.discriminator_steps,
         monitor="val_missed",
         patience=patience,

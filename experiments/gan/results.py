@@ -139,15 +139,15 @@ def report_images(run: Run, trained: Trained, judge: Judge, *, arch: str, data: 
     warning = alarm([(row["val_fid"], row["val_diversity"]) for row in history.rows]) if history.rows else ""
     finish(
         run,
-        history,
+        trained,
         metrics,
         [blocks[0], table, *blocks[1:]],
         summary=f"{arch} on {data}: {metrics['classes_covered']:.0f} of {len(splits.class_names)} classes, the judge "
-        f"confident of {metrics['confident_share']:.0%} of the samples; weights of epoch {history.best_epoch}.",
+        f"confident of {metrics['confident_share']:.0%} of the samples; weights of epoch {history.best_epoch}."
+        f"{' ' * bool(warning)}{warning}",
         headline=("fid", "fid_baseline", "classes_covered", "confident_share"),
         table=table,
         conclusion=warning,
-        notes=[*([warning] if warning else []), *splits.notes],
         interrupted=interrupted,
         draw_curves=False,
     )

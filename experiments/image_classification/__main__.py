@@ -66,7 +66,7 @@ def train(
     flipped = f" ({metrics['accuracy_flip']:.2%} with mirrored images)" if recipe.flip else ""
     finish(
         run,
-        history,
+        trained,
         metrics,
         [
             *result_blocks(splits, probabilities, data=data, network=arch, whole=options.rows is None),
@@ -76,10 +76,8 @@ def train(
         summary=f"{arch} on {data}: {metrics['accuracy']:.2%} test accuracy ({len(splits.test):,} images, "
         f"{len(splits.class_names)} classes) after {len(history.rows)} epochs over {len(splits.train):,} images.",
         headline=("accuracy", "top5_accuracy", "parameters", "seconds"),
-        model=model,
         table=class_table(probabilities, splits.test.targets["label"], splits.class_names),
         conclusion=f"{metrics['accuracy']:.2%} test accuracy{flipped}.",
-        notes=splits.notes,
     )
 
 

@@ -119,16 +119,8 @@ def train_one(
     splits = load(source, options=run.options)
     tell(splits.notes)
     splits = splits.only(only or splits.codec.heads)
-    return training.train(
-        run,
-        splits,
-        partial(make_model, sizes=splits.sizes, params=params, recipe=recipe),
-        epochs=recipe.epochs,
-        batch_size=recipe.batch_size,
-        codec=splits.codec,
-        prepare=pad_to_shortest,
-        patience=patience,
-    )
+    network = partial(make_model, sizes=splits.sizes, params=params)
+    return training.train(run, splits, network, recipe, prepare=pad_to_shortest, patience=patience)
 
 
 def make_model(
