@@ -29,6 +29,7 @@ import tensorflow as tf
 
 from kerasapps import distribution, runtime
 from kerasapps.errors import UserError
+from kerasapps.files import regular_file
 from kerasapps.reports import Animation, Block, Figure, render_report
 
 # What may differ between a run and its resumption, whatever the command.
@@ -270,6 +271,8 @@ def read_json(path: Path) -> Any:
     Raises:
         UserError: If it is not there or not JSON.
     """
+    if path.exists():
+        regular_file(path)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -297,6 +300,8 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
 @contextlib.contextmanager
 def _replacing(path: Path, suffix: str = ".part") -> Iterator[str]:
     """Yields a temporary path beside `path` that takes its place at the end, or goes if something fails."""
+    if path.exists() and not path.is_file():  # to replace a device would remove it for everybody
+        raise UserError(f"{path} is not a regular file: choose another one to write to.")
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=suffix)
     os.close(handle)
     try:

@@ -29,7 +29,7 @@ ALLOWED = {
     "reports": {"errors"},
     "optimizers": set(),
     "styling": {"blocks", "errors"},
-    "runs": {"distribution", "errors", "reports", "runtime"},
+    "runs": {"distribution", "errors", "files", "reports", "runtime"},
     "checkpoints": {"distribution", "errors", "files", "optimizers", "runs", "startup", "workers"},
     "training": {"checkpoints", "data", "distribution", "errors", "optimizers", "runs", "workers"},
     "workers": {"errors", "runs", "startup"},
