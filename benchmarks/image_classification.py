@@ -2,10 +2,10 @@
 
     python -m benchmarks.image_classification --out runs/bench-images.json --torch-python OTHER/VENV/bin/python
 
-The lectures' separable network at 64 pixels, ResNet-20 and a wide residual network of 8 layers at 32 pixels; batch
-64. Ours has the number format that `--precision auto` settles; plain Keras is compiled with its defaults in float32;
-PyTorch is timed channels first and last, in float32 and under bfloat16 autocast, and its best counts. Without torch the
-rest is measured.
+The separable network at 64 pixels, ResNet-20 and a wide residual network of 8 layers at 32 pixels, batch size 64. Ours
+runs in the precision that `--precision auto` chooses; plain Keras is compiled with its defaults in float32; PyTorch is
+timed channels first and last, in float32 and under bfloat16 autocast, and its best time counts. Without torch the rest
+is measured.
 """
 
 import json
@@ -33,9 +33,9 @@ def main(
 
     Args:
         out: JSON file to write.
-        rounds: Readings of each implementation, in turn.
-        steps: Training steps of a reading, the first ten of which do not count.
-        torch_python: An interpreter that has torch; it may be in another environment.
+        rounds: Measurements of each implementation, in turn.
+        steps: Training steps of a measurement, the first ten of which do not count.
+        torch_python: An interpreter that has torch; it may belong to another environment.
         cases: Which networks; by default all.
     """
     with_torch = has_torch(torch_python)
@@ -62,7 +62,7 @@ def main(
         counted = run(
             Implementation("flops", ["-m", "benchmarks.image_classification", "--worker", "flops", case, "0"])
         )
-        flops[name] = 3 * BATCH * counted["flops"]  # forwards, back to the input, back to the weights
+        flops[name] = 3 * BATCH * counted["flops"]  # forward, backward to the input, backward to the weights
     peak = run(Implementation("peak", ["-m", "benchmarks.image_classification", "--worker", "peak", "{}", "0"]))
     print(f"convolution peak: {peak}")
     best = max(peak.values())
@@ -73,7 +73,7 @@ def main(
 
 
 def peak_of_convolution() -> None:
-    """Reports the most floating-point operations a second of a 3x3 convolution of 256 channels, by number format."""
+    """Prints the peak FLOP/s of a 3x3 convolution of 256 channels, by dtype."""
     import tensorflow as tf
 
     peaks = {}
@@ -87,7 +87,7 @@ def peak_of_convolution() -> None:
 
 
 def count(case: dict) -> None:
-    """Reports the floating-point operations of a forward pass for one picture."""
+    """Prints the FLOPs of a forward pass for one image."""
     from kerasapps.complexity import count_flops
 
     print(json.dumps({"flops": count_flops(build(case))}))
@@ -104,7 +104,7 @@ def build(case: dict):
 
 
 def build_plain(case: dict):
-    """Builds the same network as a Keras user writes it, of Keras' own layers."""
+    """Builds the same network as a Keras user would, of Keras' own layers."""
     import keras
     from keras import layers
 
@@ -133,7 +133,7 @@ def build_plain(case: dict):
 
 
 def worker(implementation: str, case: dict, steps: int) -> None:
-    """Trains one network and reports the moments at which its steps ended."""
+    """Trains one network and prints when each of its steps ended."""
     import keras
     import numpy as np
 
@@ -154,7 +154,7 @@ def worker(implementation: str, case: dict, steps: int) -> None:
         precision = "mixed_bfloat16" if "bfloat16" in implementation else "float32"
         keras.config.set_dtype_policy(precision)
         model, adam = build_plain(case), keras.optimizers.Adam
-        # Keras' default compiles with XLA; the second variant gives it the best that its options allow.
+        # Keras compiles with XLA by default; the second variant has the best options that Keras offers.
         compilation = {"jit_compile": False} if "bfloat16" in implementation else {}
     optimizer = adam() if separable else keras.optimizers.SGD(0.01, momentum=0.9, nesterov=True)
     model.compile(optimizer, {"label": "sparse_categorical_crossentropy"}, **compilation)

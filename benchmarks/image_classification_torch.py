@@ -17,7 +17,7 @@ BATCH, CLASSES = 64, 10
 
 
 class Separable(nn.Sequential):
-    """A depthwise and a 1x1 convolution without padding, as in the lectures' network."""
+    """A depthwise and a 1x1 convolution without padding."""
 
     def __init__(self, channels: int, filters: int):
         super().__init__(
@@ -26,7 +26,7 @@ class Separable(nn.Sequential):
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions, normalised, around which the picture or its projection leads."""
+    """Two normalized 3x3 convolutions with a shortcut around them."""
 
     def __init__(self, channels: int, filters: int, stride: int):
         super().__init__()
@@ -42,13 +42,13 @@ class Residual(nn.Module):
         )
 
     def forward(self, x):
-        """Adds what the convolutions make of x to x: (B, C, H, W) -> (B, filters, H / stride, W / stride)."""
+        """Adds the output of the convolutions to x: (B, C, H, W) -> (B, filters, H / stride, W / stride)."""
         y = functional.relu(self.norm1(self.first(x)))
         return functional.relu(self.shortcut(x) + self.norm2(self.second(y)))
 
 
 def separable() -> nn.Module:
-    """The lectures' network."""
+    """Returns the separable network."""
     return nn.Sequential(
         Separable(3, 32),
         Separable(32, 64),
@@ -67,7 +67,7 @@ def separable() -> nn.Module:
 
 
 def residual(depth: int, filters: tuple[int, int, int]) -> nn.Module:
-    """The residual network of 6n + 2 layers."""
+    """Returns the residual network of 6n + 2 layers."""
     blocks = [nn.Conv2d(3, filters[0], 3, 1, 1, bias=False), nn.BatchNorm2d(filters[0]), nn.ReLU()]
     channels = filters[0]
     for stage, width in enumerate(filters):
@@ -78,7 +78,7 @@ def residual(depth: int, filters: tuple[int, int, int]) -> nn.Module:
 
 
 def main(case: str, layout: str, precision: str, steps: int) -> None:
-    """Trains and reports the moments at which steps ended."""
+    """Trains and prints when each step ended."""
     torch.manual_seed(0)
     case = json.loads(case)
     network = separable() if case["arch"] == "separable" else residual(case["depth"], case["filters"])

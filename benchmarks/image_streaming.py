@@ -1,9 +1,9 @@
-"""Memory while a network trains on pictures that stream from disk: generated sets larger than may be kept.
+"""Memory while a network trains on images streamed from disk: generated sets larger than may be cached.
 
     python -m benchmarks.image_streaming --pictures 5000 20000 --size 256
 
-Prints pictures a second and resident memory for every epoch, for each number of pictures in a process of its own.
-Memory must grow neither with the epochs nor with the size of the set, but for its list of files.
+Prints images a second and resident memory for every epoch, for each number of images in a separate process. Memory
+must grow neither with the epochs nor with the size of the set, except for its list of files.
 """
 
 import os
@@ -37,14 +37,14 @@ def main(
     batch_size: int = 64,
     memory_mib: int = 256,
 ) -> None:
-    """Generates pictures in a temporary folder, trains a small network on them and measures.
+    """Generates images in a temporary folder, trains a small network on them and measures.
 
     Args:
         pictures: Numbers of JPEG files to generate.
-        size: Side of the pictures, as stored and as streamed.
-        epochs: Passes over the training part.
-        batch_size: Pictures in a batch.
-        memory_mib: What the loader may keep in memory; the decoded sets should be larger.
+        size: Side of the images in pixels, as stored and as streamed.
+        epochs: Epochs over the training set.
+        batch_size: Images in a batch.
+        memory_mib: MiB that the loader may cache; the decoded sets should be larger.
     """
     if len(pictures) == 1:
         measure(pictures[0], size=size, epochs=epochs, batch_size=batch_size, memory_mib=memory_mib)
@@ -52,15 +52,15 @@ def main(
     shared = {"--size": size, "--epochs": epochs, "--batch-size": batch_size, "--memory-mib": memory_mib}
     options = [str(word) for option in shared.items() for word in option]
     for count in pictures:
-        # One that follows another in the same process would find its memory.
+        # A second one in the same process would reuse the memory of the first.
         command = [sys.executable, "-m", "benchmarks.image_streaming", "--pictures", str(count), *options]
         subprocess.run(command, check=True)
 
 
 def measure(pictures: int, *, size: int, epochs: int, batch_size: int, memory_mib: int) -> None:
-    """Trains on one set and prints what it took."""
+    """Trains on one set and prints speed and memory."""
     decoded = pictures * size * size * 3 / 2**20
-    print(f"{pictures:,} pictures, decoded: {decoded:,.0f} MiB; may be kept: {memory_mib:,} MiB", flush=True)
+    print(f"{pictures:,} images, decoded: {decoded:,.0f} MiB; may be cached: {memory_mib:,} MiB", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         generate(Path(folder), pictures=pictures, size=size)
         print(f"on disk: {sum(path.stat().st_size for path in Path(folder).glob('*/*')) / 2**20:,.0f} MiB", flush=True)
@@ -69,9 +69,9 @@ def measure(pictures: int, *, size: int, epochs: int, batch_size: int, memory_mi
         splits = load_images(folder, size=size, memory_mib=memory_mib)
         seconds = time.perf_counter() - started
         if splits.train.read is None:
-            print("The set fits into memory and is not streamed: use more pictures or less --memory-mib.")
+            print("The set fits into memory and is not streamed: use more --pictures or less --memory-mib.")
         print(
-            f"checked once: {pictures / seconds:,.0f} pictures/s, resident {before:,.0f} -> {resident_mib():,.0f} MiB",
+            f"checked once: {pictures / seconds:,.0f} images/s, resident {before:,.0f} -> {resident_mib():,.0f} MiB",
             flush=True,
         )
         model = build_separable_classifier(**splits.sizes, filters=((8, 8),) * 4, padding="same")
@@ -80,7 +80,7 @@ def measure(pictures: int, *, size: int, epochs: int, batch_size: int, memory_mi
             splits.train.epochs(batch_size, seed=0, first=0, last=epochs),
             epochs=epochs,
             steps_per_epoch=splits.train.steps(batch_size),
-            shuffle=False,  # they are
+            shuffle=False,  # they are shuffled
             validation_data=splits.validation.batches(batch_size),
             verbose=0,
             callbacks=[Memory(len(splits.train))],
@@ -88,37 +88,41 @@ def measure(pictures: int, *, size: int, epochs: int, batch_size: int, memory_mi
 
 
 class Memory(keras.callbacks.Callback):
-    """Prints speed and memory of each epoch of so many pictures."""
+    """Prints speed and memory of each epoch.
 
-    def __init__(self, pictures: int):
+    Args:
+        images: Images in an epoch.
+    """
+
+    def __init__(self, images: int):
         super().__init__()
-        self.pictures = pictures
+        self.images = images
 
     def on_epoch_begin(self, epoch, logs=None):
         """Starts the clock."""
         self.started, self.highest = time.perf_counter(), 0.0
 
     def on_train_batch_end(self, batch, logs=None):
-        """Looks at the memory now and then."""
+        """Samples the memory every ten steps."""
         if batch % 10 == 0:
             self.highest = max(self.highest, resident_mib())
 
     def on_epoch_end(self, epoch, logs=None):
-        """Says how it was."""
-        rate, now = self.pictures / (time.perf_counter() - self.started), resident_mib()
+        """Prints the epoch."""
+        rate, now = self.images / (time.perf_counter() - self.started), resident_mib()
         highest = max(now, self.highest)
-        print(f"epoch {epoch + 1}: {rate:,.0f} pictures/s, resident {now:,.0f} MiB, at most {highest:,.0f}", flush=True)
+        print(f"epoch {epoch + 1}: {rate:,.0f} images/s, resident {now:,.0f} MiB, at most {highest:,.0f}", flush=True)
 
 
 def generate(folder: Path, *, pictures: int, size: int) -> None:
-    """Writes JPEG files of coloured noise, smooth enough to compress like photographs: FOLDER/<class>/<n>.jpg."""
+    """Writes JPEG files of colored noise, smooth enough to compress like photographs: FOLDER/<class>/<n>.jpg."""
     for label in range(CLASSES):
         (folder / f"class{label}").mkdir()
 
     def write(number: int) -> None:
         coarse = np.random.default_rng(number).integers(0, 256, (max(2, size // 8),) * 2 + (3,), np.uint8)
-        picture = Image.fromarray(coarse).resize((size, size), Image.Resampling.BICUBIC)
-        picture.save(folder / f"class{number % CLASSES}" / f"{number:06}.jpg", quality=85)
+        image = Image.fromarray(coarse).resize((size, size), Image.Resampling.BICUBIC)
+        image.save(folder / f"class{number % CLASSES}" / f"{number:06}.jpg", quality=85)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(write, range(pictures)))

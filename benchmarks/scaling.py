@@ -55,9 +55,9 @@ BEST, LARGE = 3, 2048  # networks named as the best; rows a worker that a GPU ma
 TRIALS, EPOCHS, SEARCH_WORKERS, RATE, AWAY = 1000, 20, 16, 0.01, 8.0
 HOURS, REPETITIONS = (1.0, 24.0), 20
 POLICIES = [
-    Policy("no checkpoints, never begun again", checkpoints=False, retries=0),
-    Policy("no checkpoints, begun again once", checkpoints=False, retries=1),
-    Policy("checkpoint each epoch, begun again once", checkpoints=True, retries=1),
+    Policy("no checkpoints, no retry", checkpoints=False, retries=0),
+    Policy("no checkpoints, one retry", checkpoints=False, retries=1),
+    Policy("checkpoint each epoch, one retry", checkpoints=True, retries=1),
     Policy("the same, and the driver dies too", checkpoints=True, retries=1, driver=True),
 ]
 
@@ -201,17 +201,18 @@ def answer(networks: Sequence[Network], clusters: dict[float, list[Cluster]], sp
         waits += [network.name] if statistics > gradients else []
     return " ".join(
         [
-            "**First for the trials of a search and the seeds of a comparison, which exchange nothing "
-            f"(`search --workers {FEW}`); for one training only where this says that it pays.**",
+            "**Use them first for the trials of a search and the seeds of a comparison, which exchange "
+            f"nothing (`search --workers {FEW}`), and for a single training run only where the tables below say that "
+            "it pays.**",
             f"If each of {FEW} GPUs is {speed_up:g} times as fast as the machine measured here and keeps the default "
-            f"batch, the predicted efficiency is {target} or more for {counts}, of {total} networks; the best on "
+            f"batch, the predicted efficiency reaches {target} for {counts}, of {total} networks; the best on "
             f"{MIDDLE} Gbit/s are {best}.",
-            f"With larger batches it pays for {len(larger)} of them from at most {LARGE:,} rows a GPU: "
+            f"With larger batches it pays for {len(larger)} of them with no more than {LARGE:,} rows per GPU: "
             f"{', '.join(larger) or 'none'}.",
-            f"If the {FEW} share the default batch, so that the training stays the same, "
+            f"If the {FEW} split the default batch, so that training is unchanged, "
             f"{good(fast[MIDDLE], 'strong')} of {total} reach {target}.",
-            f"In {len(waits)} of {total} the statistics of batch normalisation take longer than the gradients, for "
-            "they are many small exchanges: there a faster link hardly helps.",
+            f"In {len(waits)} of {total}, exchanging the statistics of batch normalization takes longer than "
+            "exchanging the gradients, because it takes many small messages; a faster link hardly helps there.",
         ]
     )
 
@@ -247,7 +248,7 @@ def networks_table(networks: Sequence[Network], result: dict[str, Any]) -> str:
         ]
         for network in networks
     ]
-    return table([*columns, "GFLOP a step", "ms a step here"], rows)
+    return table([*columns, "GFLOP per step", "ms per step here"], rows)
 
 
 def tables_sentence(networks: Sequence[Network]) -> str:
@@ -255,7 +256,7 @@ def tables_sentence(networks: Sequence[Network]) -> str:
     most = max(networks, key=lambda network: network.gathered * network.rows)
     gathered = gather_bytes(most.gathered * most.rows, FEW)
     return (
-        f"in *{most.name}* each of {FEW} workers sends {digits(gathered / 1e6)} MB of them in a step; the tables whole "
+        f"in *{most.name}*, each of {FEW} workers sends {digits(gathered / 1e6)} MB of them per step; the whole tables "
         f"would be {digits(ring_bytes(most.tables, FEW) / 1e6)} MB."
     )
 
@@ -280,7 +281,7 @@ def efficiency_table(networks: Sequence[Network], clusters: Sequence[Cluster]) -
         for network in networks
     ]
     columns = [f"{scaling}, {workers}" for scaling, workers in SHOWN]
-    return table(["network", *columns, f"pays from, rows a worker of {FEW}"], rows)
+    return table(["network", *columns, f"pays from, rows per worker of {FEW}"], rows)
 
 
 def search_table() -> str:

@@ -63,7 +63,7 @@ def question_answering(arch: str) -> Case:
 
 def classifier(arch: str) -> Case:
     """Returns a network of the image-classification experiment, as for CIFAR-10."""
-    recipe = image_network.recipe_of(arch, "cifar10", image_network.Recipe(), options=Options())
+    recipe = image_network.recipe_of(arch, "cifar10", image_network.GivenRecipe(), options=Options())
     sizes = {"image_shape": (recipe.size, recipe.size, 3), "num_classes": CLASSES}
 
     def make():

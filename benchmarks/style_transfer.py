@@ -231,8 +231,9 @@ def quality(size: int, steps: int) -> None:
 
 def memory(size: int, limit: str) -> None:
     """Reports the peak memory of a few steps at one size, with the checkpoint that the command writes."""
-    from experiments.style_transfer.network import Painting, prepare
     from experiments.style_transfer.painting import paint
+
+    from experiments.style_transfer.network import Painting, prepare
     from kerasapps.runs import Options
     from kerasapps.session import start
 

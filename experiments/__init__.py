@@ -1,1 +1,5 @@
 """Scripts, one an application: `python -m experiments` lists them."""
+
+from kerasapps import startup
+
+startup.prepare()

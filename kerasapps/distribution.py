@@ -1,4 +1,4 @@
-"""From a flag to a `tf.distribute` strategy; the only place that knows how many devices and workers there are."""
+"""From a flag to a `tf.distribute` strategy; no other module knows how many devices and workers there are."""
 
 import contextlib
 import functools
@@ -18,15 +18,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kerasapps import startup
 from kerasapps.errors import UserError
 from kerasapps.workers import watchdog
 
 StrategyName = Literal["none", "mirrored", "multiworker"]
 
 VIRTUAL_CPUS = 2
-# Keras releases with which two workers were seen to end with the weights of one process.
+# Keras releases with which two workers were checked to end with the weights of one process.
 TESTED_KERAS = ("3.15",)
-PARTING_SECONDS = 0.5
+CHIEF_WAITS_SECONDS = 0.5
 MOST_TASKS = 1024  # of Slurm's on one machine without GPUs
 
 
@@ -35,8 +36,8 @@ def make_strategy(name: StrategyName) -> tf.distribute.Strategy:
 
     Args:
         name: `none`: one device. `mirrored`: a copy of the model on each GPU, or, without a GPU, on two virtual CPU
-            devices, which is slower than one and there to be tried. `multiworker`: a copy on each GPU of several
-            processes, as `cluster_resolver` finds them; this waits until all have come.
+            devices, which is slower than one and only useful for trying it out. `multiworker`: a copy on each GPU of
+            several processes, as `cluster_resolver` finds them; blocks until all of them have started.
 
     Returns:
         A strategy; for `none` TensorFlow's default one, whose scope changes nothing.
@@ -49,7 +50,7 @@ def make_strategy(name: StrategyName) -> tf.distribute.Strategy:
     return tf.distribute.get_strategy() if name == "none" else _mirrored()
 
 
-# One a process: two of them on the same devices take each other's collective operations for their own.
+# One per process: two on the same devices would mix up each other's collective operations.
 @functools.cache
 def _mirrored() -> tf.distribute.Strategy:
     """Returns the strategy over all GPUs, or over virtual CPUs."""
@@ -61,9 +62,9 @@ def _mirrored() -> tf.distribute.Strategy:
 
 @functools.cache
 def _multiworker() -> tf.distribute.Strategy:
-    """Returns the strategy over all workers, once they are there."""
+    """Returns the strategy over all workers, once they have started."""
     resolver = cluster_resolver(os.environ)
-    this = place("multiworker")
+    this = this_worker("multiworker")
     watchdog.start(this.addresses)
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
@@ -71,27 +72,27 @@ def _multiworker() -> tf.distribute.Strategy:
         return strategy
     except (tf.errors.OpError, RuntimeError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        print(f"\nWorker {this.index} cannot work at {this.addresses[this.index]}: {lines[0]}", file=sys.stderr)
-        give_up()  # another one may have died, or the port was taken: a new start may help
+        print(f"\nWorker {this.index} failed to start at {this.addresses[this.index]}: {lines[0]}", file=sys.stderr)
+        exit_lost()  # another worker may have died, or the port was taken: a restart may help
         raise
 
 
 def split_cpu(count: int = VIRTUAL_CPUS) -> int:
-    """Splits the CPU into logical devices, as long as TensorFlow has not started; returns how many there are."""
+    """Splits the CPU into logical devices, unless TensorFlow has already started; returns how many there are."""
     cpu = tf.config.list_physical_devices("CPU")[0]
-    # Raises a RuntimeError once TensorFlow runs; how many there are by then is what counts.
+    # Raises a RuntimeError once TensorFlow runs; the number of devices is then fixed.
     with contextlib.suppress(RuntimeError):
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
     return len(tf.config.list_logical_devices("CPU"))
 
 
 def is_distributed(strategy: tf.distribute.Strategy) -> bool:
-    """Tells whether a step is shared by several replicas."""
+    """Returns whether a step is shared by several replicas."""
     return strategy.num_replicas_in_sync > 1
 
 
 def shard_rows(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Has several workers share the rows of a data set; sharing files, the default, fails for data in memory."""
+    """Shards a data set by rows among workers; sharding by files, the default, fails for data in memory."""
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     return dataset.with_options(options)
@@ -101,38 +102,38 @@ def shard_rows(dataset: tf.data.Dataset) -> tf.data.Dataset:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Which of several processes this is: the first, number 0, is the chief, who alone writes."""
+class Worker:
+    """One of several processes: the first, number 0, is the chief, which alone writes files."""
 
     index: int
     addresses: tuple[str, ...]
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process writes."""
+        """Whether this process writes files."""
         return self.index == 0
 
 
-def place(name: StrategyName) -> Place:
-    """Returns the place of this process; the only one unless the strategy is `multiworker`."""
+def this_worker(name: StrategyName) -> Worker:
+    """Returns which worker this process is; the only one unless the strategy is `multiworker`."""
     if name != "multiworker":
-        return Place(0, ("",))
+        return Worker(0, ("",))
     resolver = cluster_resolver(os.environ)
     jobs = resolver.cluster_spec().as_dict()
     chiefs, workers = jobs.get("chief", []), jobs.get("worker", [])
     offset = 0 if resolver.task_type == "chief" else len(chiefs)
-    return Place(offset + resolver.task_id, (*chiefs, *workers))
+    return Worker(offset + resolver.task_id, (*chiefs, *workers))
 
 
 def cluster_resolver(environment: Mapping[str, str]) -> tf.distribute.cluster_resolver.ClusterResolver:
-    """Returns who works together, from TF_CONFIG or from what Slurm says.
+    """Returns the cluster of workers, from TF_CONFIG or from Slurm's variables.
 
     Args:
-        environment: That of this process. TF_CONFIG is set by Kubernetes' TFJob and by `kerasapps.launch`, SLURM_PROCID
-            and more by `srun`.
+        environment: Environment variables of this process. Kubernetes' TFJob and `kerasapps.launch` set TF_CONFIG,
+            `srun` sets SLURM_PROCID and more.
 
     Raises:
-        UserError: If it says nothing, or something wrong.
+        UserError: If they describe no cluster, or are invalid.
     """
     resolvers = tf.distribute.cluster_resolver
     if "TF_CONFIG" in environment:
@@ -143,22 +144,22 @@ def cluster_resolver(environment: Mapping[str, str]) -> tf.distribute.cluster_re
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise UserError(f"TF_CONFIG cannot be read: {error}. It is {environment['TF_CONFIG']}") from error
         if task not in ("chief", "worker") or not there:
-            raise UserError(f"TF_CONFIG has no place for this process: {environment['TF_CONFIG']}")
+            raise UserError(f"TF_CONFIG does not list this process: {environment['TF_CONFIG']}")
         return resolver
     if "SLURM_PROCID" in environment:
         try:
-            # It asks nvidia-smi for GPUs to share, and fails without it; then there is nothing to share.
+            # The resolver asks nvidia-smi for GPUs to assign, and fails without it; then there are none to assign.
             no_gpus = {"gpus_per_node": MOST_TASKS, "gpus_per_task": 1, "auto_set_gpu": False}
             resolver = resolvers.SlurmClusterResolver(**{} if shutil.which("nvidia-smi") else no_gpus)
-            # It sorts the machines by name, so that node10 comes before node9, and counts tasks as Slurm does, which
-            # does not: this task is found by the machine it runs on.
+            # It sorts the machines by name (node10 before node9) but takes the task number from Slurm, which does not
+            # sort them that way: this task is found by the machine it runs on.
             cluster = resolver.cluster_spec()
             hosts = [address.rsplit(":", 1)[0] for address in cluster.as_dict()["worker"]]
             here = [i for i, host in enumerate(hosts) if host == environment["SLURMD_NODENAME"]]
             task = here[int(environment["SLURM_LOCALID"])]
             return resolvers.SimpleClusterResolver(cluster, task_type="worker", task_id=task, rpc_layer="grpc")
         except (RuntimeError, LookupError, ValueError) as error:
-            raise UserError(f"What Slurm says of this job cannot be read: {error}") from error
+            raise UserError(f"Slurm's variables for this job cannot be read: {error}") from error
     raise UserError(
         "--strategy multiworker finds no other workers: start it with `python -m kerasapps.launch --workers 2 -- ...`, "
         "with srun, or with TF_CONFIG set."
@@ -166,15 +167,15 @@ def cluster_resolver(environment: Mapping[str, str]) -> tf.distribute.cluster_re
 
 
 class AcrossWorkers:
-    """What Keras 3 lacks to `fit` under `tf.distribute.MultiWorkerMirroredStrategy`: mixed into a model's class.
+    """What Keras 3 lacks for `fit` under `tf.distribute.MultiWorkerMirroredStrategy`: mixed into a model's class.
 
-    Two hooks of `keras.Model` on TensorFlow go wrong there (github.com/keras-team/keras/issues/20585). They are
-    overridden here for the models that need it; nothing of Keras is patched.
+    Two hooks of `keras.Model` on TensorFlow fail there (github.com/keras-team/keras/issues/20585). They are overridden
+    for the models that need it; Keras itself is not patched.
     """
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         # Keras takes a batch and averages it over the replicas, which fails for values of several workers, and would
-        # move a shuffled data set on. What a batch looks like is known without one.
+        # advance a shuffled data set. The element spec gives shapes and dtypes without taking a batch.
         if iterator is not None:
             data_batch = keras.tree.map_structure(_symbol, iterator._distributed_dataset.element_spec)
         with self.distribute_strategy.scope():
@@ -189,7 +190,7 @@ class AcrossWorkers:
 
 
 def _symbol(spec) -> keras.KerasTensor:
-    """Returns what stands for a tensor, or for those of all replicas of this worker."""
+    """Returns the symbolic tensor of a spec, also of one that covers all replicas of this worker."""
     spec = spec._component_specs[0] if hasattr(spec, "_component_specs") else spec
     return keras.KerasTensor(spec.shape, spec.dtype.name)
 
@@ -200,21 +201,21 @@ def _across_workers(cls: type) -> type:
 
 
 def prepare(model: keras.Model) -> None:
-    """Makes a model that was built in the scope of its strategy ready for `fit` under it."""
+    """Prepares a model that was built in the scope of its strategy for `fit` under it."""
     if is_multiworker(model.distribute_strategy) and not isinstance(model, AcrossWorkers):
         model.__class__ = _across_workers(type(model))
 
 
 def check_keras(strategy: tf.distribute.Strategy) -> None:
-    """Has a release of Keras that was not tested show that several workers train as one does, in two tiny steps.
+    """Checks an untested release of Keras: two tiny steps on several workers must give the weights of one process.
 
     Raises:
         UserError: If they do not.
     """
     if keras.__version__.startswith(tuple(f"{version}." for version in TESTED_KERAS)):
         return
-    tested = f"Several workers were tested with Keras {', '.join(TESTED_KERAS)}, this is {keras.__version__}"
-    warnings.warn(f"{tested}: two steps are compared with those of one process.", stacklevel=2)
+    tested = f"Training on several workers was tested with Keras {', '.join(TESTED_KERAS)}, this is {keras.__version__}"
+    warnings.warn(f"{tested}: comparing two steps with those of one process.", stacklevel=2)
     rows = 8 * strategy.num_replicas_in_sync
     x = np.linspace(-1, 1, 2 * rows, dtype=np.float32)[:, None]
     batches = tf.data.Dataset.from_tensor_slices((x, x**2)).batch(rows)  # two
@@ -224,18 +225,18 @@ def check_keras(strategy: tf.distribute.Strategy) -> None:
             model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, kernel_initializer="ones")])
             model.compile(keras.optimizers.SGD(0.1), "mse", jit_compile=False)
         prepare(model)
-        model.fit(data, epochs=1, verbose=0)
+        model.fit(data, epochs=1, shuffle=False, verbose=0)
         return np.concatenate([keras.ops.convert_to_numpy(weight).ravel() for weight in model.weights])
 
     if not np.allclose(
         weights(strategy, shard_rows(batches)), weights(tf.distribute.get_strategy(), batches), atol=1e-5
     ):
-        raise UserError(f"{tested}, with which they do not train as one process does.")
+        raise UserError(f"{tested}, which gives other weights than one process does.")
 
 
 @contextlib.contextmanager
 def as_built(model: keras.Model) -> Iterator[None]:
-    """Gives a model the class it was built with, by which it is saved."""
+    """Gives a model the class it was built with, which is the one to save."""
     cls = type(model)
     if isinstance(model, AcrossWorkers):
         model.__class__ = cls.__mro__[2]
@@ -246,12 +247,12 @@ def as_built(model: keras.Model) -> Iterator[None]:
 
 
 def is_multiworker(strategy: tf.distribute.Strategy) -> bool:
-    """Tells whether a step is shared by several processes."""
+    """Returns whether a step is shared by several processes."""
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
 def gather(strategy: tf.distribute.Strategy, numbers: Sequence[int]) -> np.ndarray:
-    """Returns the numbers that every worker gives, int64 (workers, n); waits until all have come to it."""
+    """Returns the numbers that each worker passes, int64 (workers, n); blocks until all workers call it."""
     row = np.array([numbers], np.int64)
     if not is_multiworker(strategy):
         return row
@@ -261,48 +262,48 @@ def gather(strategy: tf.distribute.Strategy, numbers: Sequence[int]) -> np.ndarr
 
 
 def check_alike(strategy: tf.distribute.Strategy, **digests: int) -> None:
-    """Refuses to go on where workers differ in something; waits until all have come to it.
+    """Checks that all workers agree on something; blocks until all workers call it.
 
     Args:
-        strategy: That of the run.
-        digests: For a name that people understand, a number that must be the same on all workers.
+        strategy: Strategy of the run.
+        digests: By a name for people, a number that must be the same on all workers.
 
     Raises:
-        UserError: If one is not, on every worker.
+        UserError: If one differs; on every worker.
     """
     rows = gather(strategy, list(digests.values()))
     for what, column in zip(digests, rows.T, strict=True):
         others = [str(i) for i, digest in enumerate(column) if digest != column[0]]
         if others:
-            raise UserError(f"Worker {', '.join(others)} has not the same {what.replace('_', ' ')} as worker 0.")
+            raise UserError(f"Worker {', '.join(others)} and worker 0 have different {what.replace('_', ' ')}.")
 
 
-def digest(*parts: bytes) -> int:
-    """Returns a number of 63 bits that differs where the parts do."""
-    return int.from_bytes(hashlib.blake2b(b"\0".join(parts), digest_size=8).digest(), "big") >> 1
+def digest(*contents: bytes) -> int:
+    """Returns a number of 63 bits that differs where the contents do."""
+    return int.from_bytes(hashlib.blake2b(b"\0".join(contents), digest_size=8).digest(), "big") >> 1
 
 
 def code_digest() -> int:
-    """Returns a digest of this package, of the script with all of its own package, and of the versions of Keras."""
+    """Returns a digest of this package, of the script's whole package, and of the versions of Keras and TensorFlow."""
     files = sorted(Path(__file__).parent.rglob("*.py"))
     main = sys.modules["__main__"]
     if getattr(main, "__file__", None):
         script = Path(main.__file__)
-        # `python -m experiments.qa` computes with all of `experiments`; a lone script with what lies next to it.
+        # `python -m experiments.qa` may use all of `experiments`; a lone script the modules next to it.
         depth = main.__spec__.name.count(".") if getattr(main, "__spec__", None) else 0
         files += sorted(script.parents[max(0, depth - 1)].rglob("*.py") if depth else script.parent.glob("*.py"))
     return digest(*(file.read_bytes() for file in files), keras.__version__.encode(), tf.__version__.encode())
 
 
 def joined() -> bool:
-    """Tells whether this process is one of several workers."""
+    """Returns whether this process is one of several workers."""
     return bool(_multiworker.cache_info().currsize)
 
 
-def leave(status: int) -> None:
-    """Ends this process at once if it is one of several workers, else does nothing.
+def exit_now(status: int) -> None:
+    """Exits at once if this process is one of several workers, else does nothing.
 
-    One that ended the ordinary way would wait for others that may be gone.
+    Python's ordinary exit would wait for other workers, which may be gone.
     """
     if joined():
         _tidy_up()
@@ -311,36 +312,37 @@ def leave(status: int) -> None:
         os._exit(status)
 
 
-def give_up() -> None:
-    """Ends this worker because another one is gone: all have to start again."""
+def exit_lost() -> None:
+    """Exits this worker because another one is gone: all have to restart."""
     _tidy_up()
     sys.stdout.flush()
     sys.stderr.flush()
     os.kill(os.getpid(), watchdog.LOST)
 
 
-# What is called before a worker ends, for it ends without Python's own end.
+# Called before a worker exits, which skips Python's own clean-up.
 at_end: list[Callable[[], None]] = []
 
 
 def _tidy_up() -> None:
     for call in at_end:
         call()
+    startup.remove_temp_folder()
 
 
-def part() -> None:
-    """Ends this process if it is one of several workers, as soon as all have come to this."""
+def exit_together() -> None:
+    """Exits this process if it is one of several workers, as soon as all of them call this."""
     if joined():
-        # The work is done: whoever is gone by now has done it too.
+        # The work is done: a worker that is gone by now has finished too.
         with contextlib.suppress(tf.errors.OpError):
             gather(_multiworker(), [0])
-        if place("multiworker").is_chief:
-            time.sleep(PARTING_SECONDS)  # it holds what the others still talk to
-        leave(0)
+        if this_worker("multiworker").is_chief:
+            time.sleep(CHIEF_WAITS_SECONDS)  # the others still talk to the service that it runs
+        exit_now(0)
 
 
 def lost_others(error: Exception) -> bool:
-    """Tells whether an error says that another worker is gone."""
+    """Returns whether an error means that another worker is gone."""
     gone = (
         tf.errors.UnavailableError,
         tf.errors.AbortedError,

@@ -1,4 +1,4 @@
-"""What a network with several outputs predicts: data sets, builders and losses speak of it alike."""
+"""What each output of a network predicts, as data sets, builders and losses describe it."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -14,15 +14,15 @@ class Head:
     """What one output of a network is.
 
     Args:
-        kind: "regression": a number. "classes": one of `num_classes`, in no order. "ordinal": one of `num_classes` that
-            have an order, such as decades. "binary": yes or no.
-        num_classes: Number of classes, at least 2; for "classes" and "ordinal" alone.
-        mean: For "regression", what the number is about, in its own unit: the network learns the standardised number.
-        scale: For "regression", how far the number is from `mean` as a rule, in its own unit, above 0.
+        kind: "regression": a number. "classes": one of `num_classes`. "ordinal": one of `num_classes` that have an
+            order, such as decades. "binary": yes or no.
+        num_classes: Number of classes, at least 2; only for "classes" and "ordinal".
+        mean: For "regression", the mean of the number in its own unit: the network learns the standardized number.
+        scale: For "regression", the standard deviation of the number in its own unit, above 0.
 
     Raises:
-        ValueError: If `kind` is none of these, `num_classes` is under 2 or given for a kind that has none, or `scale`
-            is not above 0.
+        ValueError: If `kind` is none of these, `num_classes` is under 2 or given for a kind without classes, or
+            `scale` is not above 0.
     """
 
     kind: Kind
@@ -49,14 +49,14 @@ class Head:
 
 
 def label_weights(known: np.ndarray) -> np.ndarray:
-    """Returns the sample weights of one head: 0 for rows without its label, alike for the others, and 1 on average.
+    """Returns the sample weights of one head: 0 for rows without its label, equal for the others, 1 on average.
 
-    So a head's loss is the mean over the rows with a label, whatever batch or replica they fall into.
+    The loss of a head is then the mean over the rows with a label, whatever batch or replica they are in.
 
     Args:
         known: Whether a row has the label, bool (n,).
 
     Returns:
-        float32 (n,); all 0 where no row has it.
+        float32 (n,); all 0 if no row has the label.
     """
     return (known / max(known.mean(), 1e-12)).astype(np.float32) if len(known) else known.astype(np.float32)

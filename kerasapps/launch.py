@@ -1,8 +1,10 @@
-"""Several workers on one machine, and the gang that starts again when one of them dies.
+"""Several workers on one machine, restarted together when one of them dies.
 
 python -m kerasapps.launch --workers 2 -- -m experiments.qa train --out runs/qa
 
-A worker cannot come back to the others: when one dies, all are ended and start again from the last checkpoint.
+A worker cannot rejoin the others: when one dies, all are ended and restart from the last checkpoint. Ctrl-C, SIGTERM
+and SIGHUP, which a closed terminal sends, have all of them save and exit; under `nohup` the launcher outlives its
+terminal.
 """
 
 import contextlib
@@ -20,40 +22,41 @@ from typing import NoReturn
 
 import tyro
 
+from kerasapps import startup
+from kerasapps.errors import explain
 from kerasapps.workers import hardware
 from kerasapps.workers.watchdog import LIMITS, LOST
 
 POLL_SECONDS = 0.1
-# Time that the others have to notice by themselves why they cannot go on, and to say it.
-PARTING_SECONDS = 1.0
-WRONG = 2  # exit status of a mistake of the user's, which a second start would repeat
-PREEMPTED = 128 + signal.SIGTERM
-STOPPED = 128 + signal.SIGINT
+# Time that the others have to notice for themselves why they cannot continue, and to report it.
+REPORT_SECONDS = 1.0
+WRONG = 2  # exit status of an error of the user's, which a restart would repeat
+INTERRUPTED = 128 + signal.SIGINT
 
 
 class Gang:
-    """Workers that need one another, started at once.
+    """Workers of one training, all started at once.
 
     Args:
-        command: What stands behind `python`.
-        workers: How many.
+        command: Arguments of `python`.
+        workers: Number of workers.
         logs: Folder for the output of all but the first, which writes to the terminal.
-        environment: Beside that of this process.
+        environment: Environment variables in addition to those of this process.
     """
 
     def __init__(self, command: Sequence[str], *, workers: int, logs: Path, environment: dict[str, str]):
         cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(workers)]}
         logs.mkdir(parents=True, exist_ok=True)
         self.processes: list[subprocess.Popen] = []
-        for i, share in enumerate(_shares(workers)):
+        for i, devices in enumerate(_devices(workers)):
             task = {"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": i}})}
-            shared = {"KERASAPPS_PARENT": str(os.getpid()), "PYTHONUNBUFFERED": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+            common = {"KERASAPPS_PARENT": str(os.getpid()), "PYTHONUNBUFFERED": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
             log = None if i == 0 else open(logs / f"worker-{i}.log", "ab")  # noqa: SIM115 - closed below
-            # A session of its own, so that Ctrl-C reaches the launcher alone, which decides what becomes of the gang.
+            # A separate session: Ctrl-C and a closed terminal reach only the launcher, which decides for all.
             self.processes.append(
                 subprocess.Popen(
                     [sys.executable, *command],
-                    env=os.environ | task | shared | share | environment,
+                    env=os.environ | task | common | devices | environment,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
@@ -64,7 +67,7 @@ class Gang:
                 log.close()
 
     def wait(self) -> tuple[int, int] | None:
-        """Waits until all have ended well, and returns None, or until one has not: its number and exit status."""
+        """Waits until all have succeeded and returns None, or until one fails: its number and exit status."""
         while True:
             culprit = self.culprit()
             if culprit or all(process.poll() == 0 for process in self.processes):
@@ -72,27 +75,27 @@ class Gang:
             time.sleep(POLL_SECONDS)
 
     def culprit(self) -> tuple[int, int] | None:
-        """Returns number and exit status of a worker that has not ended well; None if there is none."""
+        """Returns number and exit status of the worker that failed; None if there is none."""
         statuses = [process.poll() for process in self.processes]
         bad = [(i, status) for i, status in enumerate(statuses) if status not in (None, 0)]
-        # A mistake explains all that follows from it; a worker that says it lost another is not the one that was lost.
+        # An error of the user's explains all that follows; a worker that lost the others is not the one that was lost.
         return min(bad, key=lambda one: (one[1] != WRONG, one[1] == -LOST), default=None)
 
     def ask_to_stop(self) -> None:
-        """Asks all to save and to leave."""
+        """Asks all to save and exit."""
         for process in self.processes:
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
 
     def end(self, patience: float) -> None:
-        """Ends those that have not left after `patience` seconds, without mercy."""
+        """Kills those that have not exited after `patience` seconds."""
         deadline = time.monotonic() + patience
         for process in self.processes:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.0, deadline - time.monotonic()))
         for process in self.processes:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # with what it has started itself
+                os.killpg(process.pid, signal.SIGKILL)  # and what it has started itself
             process.wait()
 
 
@@ -100,27 +103,26 @@ def launch(command: Sequence[str], *, workers: int, max_restarts: int, limits: d
     """Runs a command in several workers until it is done; returns its exit status.
 
     Args:
-        command: What stands behind `python`, with the --out that a restart goes on with.
-        workers: How many processes.
-        max_restarts: How often all start again after one of them died.
+        command: Arguments of `python`, with the --out that a restart resumes.
+        workers: Number of processes.
+        max_restarts: How often all restart after one of them died.
         limits: Seconds for "start", "step", "save" and "end"; see `kerasapps.workers.watchdog`.
     """
     folder = Path(_folder_of(command))
     environment = {f"KERASAPPS_{name.upper()}_LIMIT": str(seconds) for name, seconds in limits.items()}
-    signal.signal(signal.SIGTERM, _raise_exit)
     for restart in range(max_restarts + 1):
         gang = Gang(command, workers=workers, logs=folder / "workers", environment=environment)
         try:
             lost = gang.wait()
             if lost:
-                time.sleep(PARTING_SECONDS)
+                time.sleep(REPORT_SECONDS)
                 lost = gang.culprit()
         except (KeyboardInterrupt, SystemExit) as reason:
             gang.ask_to_stop()
-            with contextlib.suppress(KeyboardInterrupt):  # who asks twice does not want to wait
+            with contextlib.suppress(KeyboardInterrupt, SystemExit):  # asked a second time it does not wait
                 gang.end(limits["save"])
-            print(f"\nStopped. Go on with --resume: what is in {folder} is kept.", file=sys.stderr)
-            return STOPPED if isinstance(reason, KeyboardInterrupt) else PREEMPTED
+            print(f"\nStopped. Continue with --resume: {folder} is kept.", file=sys.stderr)
+            return INTERRUPTED if isinstance(reason, KeyboardInterrupt) else startup.STOPPED
         finally:
             gang.end(0)
         if lost is None:
@@ -128,21 +130,21 @@ def launch(command: Sequence[str], *, workers: int, max_restarts: int, limits: d
         number, status = lost
         what = f"Worker {number} {_how(status)}"
         log = f" See {folder / 'workers' / f'worker-{number}.log'}." if number else ""
-        if status in (WRONG, PREEMPTED):
-            # The first worker says the same on the terminal, if it got so far.
+        if status in (WRONG, startup.STOPPED):
+            # The first worker reports the same on the terminal, if it got so far.
             if gang.processes[0].returncode != status:
                 print(f"{what}.{log}", file=sys.stderr)
             return status
         if restart == max_restarts:
-            print(f"{what} once more than --max-restarts {max_restarts} allows.{log}", file=sys.stderr)
+            print(f"{what}, and --max-restarts {max_restarts} allows no further restart.{log}", file=sys.stderr)
             return 1
-        print(f"{what}: all start again from the last checkpoint ({restart + 1} of {max_restarts}).", file=sys.stderr)
+        print(f"{what}: restarting all from the last checkpoint ({restart + 1} of {max_restarts}).", file=sys.stderr)
         command = [*command, *(["--resume"] if "--resume" not in command else [])]
-    raise AssertionError("every pass of the loop returns or starts again")
+    raise AssertionError("every pass of the loop returns or restarts")
 
 
 def free_ports(count: int) -> list[int]:
-    """Returns ports that nobody uses now."""
+    """Returns ports that are free now."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:
@@ -150,19 +152,19 @@ def free_ports(count: int) -> list[int]:
         return [one.getsockname()[1] for one in sockets]
 
 
-def _shares(workers: int) -> list[dict[str, str]]:
-    """Returns for each worker the variables that give it its share of the GPUs, or else of the cores."""
+def _devices(workers: int) -> list[dict[str, str]]:
+    """Returns the environment variables that assign GPUs, or without any the cores, to each worker."""
     gpus = _gpus()
     if gpus:
         count = len(gpus) // workers
         if not count:
-            _refuse(f"--workers {workers} are more than the GPUs of this machine, {len(gpus)}.")
+            _refuse(f"--workers must be at most the number of GPUs here, {len(gpus)}. Received: {workers}")
         return [{"CUDA_VISIBLE_DEVICES": ",".join(gpus[i * count : (i + 1) * count])} for i in range(workers)]
     return [hardware.threads(max(1, hardware.cores() // workers))] * workers
 
 
 def _folder_of(command: Sequence[str]) -> str:
-    """Returns what --out names; nothing without it."""
+    """Returns the value of --out; an empty string without it."""
     for i, word in enumerate(command):
         if word == "--out":
             return "".join(command[i + 1 : i + 2])
@@ -172,7 +174,7 @@ def _folder_of(command: Sequence[str]) -> str:
 
 
 def _gpus() -> list[str]:
-    """Returns the numbers of the GPUs that may be used, without TensorFlow, which would keep them."""
+    """Returns the numbers of the usable GPUs, without TensorFlow, which would occupy them."""
     if "CUDA_VISIBLE_DEVICES" in os.environ:
         return [name for name in os.environ["CUDA_VISIBLE_DEVICES"].split(",") if name]
     if not shutil.which("nvidia-smi"):
@@ -184,16 +186,12 @@ def _gpus() -> list[str]:
 def _how(status: int) -> str:
     if status == -LOST:
         return "lost the others"
-    return f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+    return f"was killed by signal {-status}" if status < 0 else f"exited with status {status}"
 
 
 def _refuse(sentence: str) -> NoReturn:
     print(sentence, file=sys.stderr)
     sys.exit(WRONG)
-
-
-def _raise_exit(*_) -> None:
-    raise SystemExit(PREEMPTED)
 
 
 def main(
@@ -207,26 +205,36 @@ def main(
 ) -> None:
     """Runs `python COMMAND` in several workers on this machine: `... --workers 2 -- COMMAND`.
 
+    Ctrl-C, SIGTERM and SIGHUP, which a closed terminal sends, have all workers save and exit. Start it with `nohup` to
+    have it outlive its terminal.
+
     Args:
-        workers: Processes; each has its share of the GPUs, or else of the cores.
-        max_restarts: How often all start again after one of them died.
-        start_limit: Seconds that the start may take, to the end of the first step.
-        step_limit: Seconds that any further step may take.
-        save_limit: Seconds that a checkpoint may take.
-        end_limit: Seconds that evaluation and report may take.
+        workers: Number of processes; they share the GPUs, or without any the cores.
+        max_restarts: How often all restart after one of them died.
+        start_limit: Seconds for the start, to the end of the first step.
+        step_limit: Seconds for each further step.
+        save_limit: Seconds for a checkpoint.
+        end_limit: Seconds for evaluation and report.
     """
     command = sys.argv[sys.argv.index("--") + 1 :]
     if not _folder_of(command):
-        _refuse("The command needs --out FOLDER: all workers read checkpoints there, and a restart goes on there.")
+        _refuse("The command needs --out FOLDER: all workers read checkpoints there, and a restart resumes there.")
     if workers < 1 or max_restarts < 0:
         _refuse("--workers must be at least 1 and --max-restarts at least 0.")
     if "--strategy" not in command:
         command += ["--strategy", "multiworker"]
     limits = {"start": start_limit, "step": step_limit, "save": save_limit, "end": end_limit}
-    sys.exit(launch(command, workers=workers, max_restarts=max_restarts, limits=limits))
+    try:
+        with startup.when_stopped(startup.stop):
+            startup.own_temp_folder()
+            status = launch(command, workers=workers, max_restarts=max_restarts, limits=limits)
+    except OSError as error:
+        _refuse(explain(error) or str(error))
+    sys.exit(status)
 
 
 if __name__ == "__main__":
+    startup.prepare()
     if "--" not in sys.argv:
         sys.argv += ["--help", "--"]
     tyro.cli(main, prog="python -m kerasapps.launch", args=sys.argv[1 : sys.argv.index("--")])

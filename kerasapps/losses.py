@@ -1,4 +1,4 @@
-"""Losses: of several heads in comparable units, their weights given or learnt; of classes with a smoothed target."""
+"""Losses: for several heads in comparable units, with given or learned weights; for classes with a smoothed target."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -16,28 +16,28 @@ Deviation = Literal["squared", "absolute"]
 class HeadLoss(keras.losses.Loss):
     """The loss of one head: cross-entropy with class ids, or the deviation of a number in units of the head's scale.
 
-    A row without a label has sample weight 0; `kerasapps.heads.label_weights` gives the others such weights that the
-    loss of a head does not fall because fewer rows are labelled.
+    A row without a label has sample weight 0; `kerasapps.heads.label_weights` scales the weights of the others so that
+    the loss of a head does not fall if fewer rows are labeled.
 
     Args:
         head: What the output is.
-        deviation: For "regression": "squared" is least for the mean of what a row could be, "absolute" for its median.
-        uncertainty: A scalar weight, the logarithm of the variance that the head is to learn; by default there is none.
+        deviation: For "regression": the best prediction is the mean of the target under "squared", its median under
+            "absolute".
+        uncertainty: A scalar weight, the logarithm of a variance that the head learns; by default there is none.
     """
 
     def __init__(self, head: Head, *, deviation: Deviation = "squared", uncertainty: Any = None, name: str = "loss"):
-        # Over the whole batch: a mean over its labelled rows would make these count more the fewer there are of them.
+        # Over the whole batch: in a mean over the labeled rows each would count more the fewer there are.
         super().__init__(name=name, reduction="sum_over_batch_size")
         self.head = head
         self.deviation = deviation
         self.uncertainty = uncertainty
 
-    def call(self, y_true, y_pred):
-        """Returns the loss of each row (B,)."""
+    def call(self, y_true, y_pred):  # -> (B,)
         loss = self._plain(y_true, y_pred)
         if self.uncertainty is None:
             return loss
-        # The negative log-likelihood of a Gaussian, of a Laplacian, and, as the paper approximates it, of a softmax.
+        # The negative log-likelihood of a Gaussian, of a Laplacian and, in the paper's approximation, of a softmax.
         regression = self.head.kind == "regression"
         of_loss = 0.5 if regression and self.deviation == "squared" else 1.0
         of_width = 1.0 if regression and self.deviation == "absolute" else 0.5
@@ -53,18 +53,17 @@ class HeadLoss(keras.losses.Loss):
         return ops.square(error) if self.deviation == "squared" else ops.abs(error)
 
     def get_config(self):
-        """Returns the arguments of the constructor but the learnt uncertainty, which is a weight of the model."""
+        # Without the uncertainty, which is a weight of the model.
         return {"head": asdict(self.head), "deviation": self.deviation, "name": self.name}
 
     @classmethod
     def from_config(cls, config):
-        """Makes the loss that `get_config` tells of."""
         return cls(**config | {"head": Head(**config["head"])})
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")
 class SmoothedCrossentropy(keras.losses.Loss):
-    """Cross-entropy with class ids (B,) or (B, 1), whose target spreads some probability over all classes.
+    """Cross-entropy with class ids (B,) or (B, 1) whose target spreads some probability over all classes.
 
     Reference: Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016, section 7.
 
@@ -76,22 +75,20 @@ class SmoothedCrossentropy(keras.losses.Loss):
         super().__init__(name=name, **kwargs)
         self.smoothing = smoothing
 
-    def call(self, y_true, y_pred):
-        """Returns the loss of each row (B,)."""
+    def call(self, y_true, y_pred):  # -> (B,)
         labels = ops.cast(ops.reshape(y_true, (-1,)), "int32")
         targets = ops.one_hot(labels, y_pred.shape[-1])  # (B, num_classes)
         return keras.losses.categorical_crossentropy(targets, y_pred, label_smoothing=self.smoothing)
 
     def get_config(self):
-        """Returns the arguments of the constructor."""
         return super().get_config() | {"smoothing": self.smoothing}
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")
 class TaskUncertainty(layers.Layer):
-    """Hands a dict of outputs on as it is, and keeps a learnt log-variance for each of them.
+    """Passes a dict of outputs on unchanged and keeps a learned log-variance for each of them.
 
-    Used by `HeadLoss`: a head whose labels are hard to predict comes to count less, without a weight to choose.
+    With these, `HeadLoss` gives heads whose labels are hard to predict less weight, and no weight has to be chosen.
 
     Reference: Kendall et al., "Multi-Task Learning Using Uncertainty to Weigh Losses", CVPR 2018.
 
@@ -104,26 +101,23 @@ class TaskUncertainty(layers.Layer):
         self.tasks = tuple(tasks)
 
     def build(self, input_shape):
-        """Makes the log-variances, all 0: every loss counts once."""
+        # All 0: at first every loss counts once.
         self.log_variances = {
             task: self.add_weight(shape=(), initializer="zeros", name=f"{task}_log_variance") for task in self.tasks
         }
 
     def call(self, outputs):
-        """Changes nothing."""
         return outputs
 
     def compute_output_shape(self, input_shape):
-        """Changes no shape."""
         return input_shape
 
     def get_config(self):
-        """Returns the arguments of the constructor."""
         return super().get_config() | {"tasks": self.tasks}
 
 
-def with_learnt_weights(model: keras.Model) -> tuple[keras.Model, dict[str, Any]]:
-    """Returns a model on the same tensors that learns how much each of its outputs counts, and its log-variances."""
+def with_learned_weights(model: keras.Model) -> tuple[keras.Model, dict[str, Any]]:
+    """Returns a model on the same tensors that learns the weights of its losses, and its log-variances by output."""
     uncertainty = TaskUncertainty(tuple(model.output_names), dtype="float32", name="uncertainty")
     weighted = keras.Model(model.input, uncertainty(model.output), name=model.name)
     return weighted, uncertainty.log_variances
@@ -138,21 +132,27 @@ def compile_heads(
     deviation: Deviation = "squared",
     jit_compile: bool = False,
 ) -> keras.Model:
-    """Compiles a network with several heads; rows may lack labels, by sample weights of 0.
+    """Compiles a network with several heads; rows without a label have sample weight 0.
 
     Args:
-        model: Its outputs are named as the heads.
+        model: The network, whose outputs are named as the heads.
         optimizer: The optimizer.
         heads: What each output is.
-        loss_weights: How much each loss counts in the total, by default 1; "learnt" by its uncertainty.
+        loss_weights: Weight of each loss in the total, by default 1; "learnt" learns them by uncertainty.
         deviation: Of regression heads; see `HeadLoss`.
         jit_compile: Whether XLA compiles the step.
 
     Returns:
-        The compiled model: the one given, or, with learnt weights, one on the same tensors.
+        The compiled model: the one given or, with learned weights, one on the same tensors.
 
     Raises:
-        ValueError: If `heads` or `loss_weights` names an output that is none, or an output has no head.
+        ValueError: If `heads` or `loss_weights` names something that is not an output, or an output has no head.
+
+    Example:
+        >>> heads = {"age": Head("regression", mean=40, scale=15), "genre": Head("classes", num_classes=4)}
+        >>> model = build_multi_head_text(vocab_size=1000, heads=heads, padding="same")
+        >>> model = compile_heads(model, Adam(1e-3), heads, loss_weights="learnt")
+        >>> model.fit({"text": texts}, {"age": ages, "genre": genres}, epochs=2)  # texts int32 (n, t)
     """
     if set(model.output_names) != set(heads):
         outputs = ", ".join(sorted(model.output_names))
@@ -161,7 +161,7 @@ def compile_heads(
         raise ValueError(f'`loss_weights` must be numbers by head, or "learnt". Received: {loss_weights!r}')
     variances = {}
     if loss_weights == "learnt":
-        model, variances = with_learnt_weights(model)
+        model, variances = with_learned_weights(model)
         loss_weights = None
     unknown = sorted((loss_weights or {}).keys() - heads.keys())
     if unknown:

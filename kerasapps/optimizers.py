@@ -1,7 +1,7 @@
 """Adam in one pass over each weight on TensorFlow, lazy Adam for large embeddings, and the one-cycle learning rate.
 
-Keras writes Adam as a dozen operations; over a large embedding each of them reads and writes the whole table.
-TensorFlow has the same update as one operation.
+Keras writes Adam as a dozen operations, each of which reads and writes the whole table of a large embedding. TensorFlow
+has the same update as one operation.
 
 Reference: Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015.
 """
@@ -10,12 +10,12 @@ import keras
 
 
 def one_cycle(peak: float, *, steps: int, warmup: float) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Returns a learning rate that rises to its peak, and falls along a cosine to a hundredth of it.
+    """Returns a learning rate that rises to its peak and falls along a cosine to a hundredth of it.
 
     Args:
         peak: The highest rate.
-        steps: Steps of the whole training.
-        warmup: Share of the steps in which it rises.
+        steps: Number of steps of the whole training.
+        warmup: Share of the steps during which it rises.
     """
     rising = max(1, int(warmup * steps))
     return keras.optimizers.schedules.CosineDecay(
@@ -25,14 +25,13 @@ def one_cycle(peak: float, *, steps: int, warmup: float) -> keras.optimizers.sch
 
 @keras.saving.register_keras_serializable(package="kerasapps")
 class Adam(keras.optimizers.Adam):
-    """Keras' Adam: the same arguments and variables, faster on TensorFlow.
+    """Keras' Adam with the same arguments and variables, faster on TensorFlow.
 
-    Results are Keras' own, but for embeddings: where a batch looks a row up twice, Keras on TensorFlow adds up the
-    squares of both gradients, here and on its other backends the sum is squared.
+    Results are equal except for embeddings: if a batch looks a row up twice, Keras on TensorFlow adds the squares of
+    both gradients; here, as on its other backends, their sum is squared.
     """
 
     def update_step(self, gradient, variable, learning_rate):
-        """Updates one weight and its two moments in place."""
         if keras.backend.backend() != "tensorflow":
             return super().update_step(gradient, variable, learning_rate)
         import tensorflow as tf
@@ -61,17 +60,16 @@ class Adam(keras.optimizers.Adam):
 class LazyAdam(Adam):
     """Adam that updates only the rows of an embedding that the batch looked up.
 
-    Worth it where a batch holds few of the words. It is another algorithm: Adam goes on moving a row by its momentum
-    after the row was last seen, and lets its moments fade meanwhile; here both wait until it is seen again. A rare word
-    therefore moves as often as it is seen, in steps that remember its own last gradients. Where every row is looked up
-    in every batch the two are equal, as they are for weights that are no embeddings, and on other backends. Weight
-    decay and averaged weights, where they are asked for, are Keras' own and go over every row.
+    Worth it if each batch holds only a few of the words. It is another algorithm: Adam continues to move a row by its
+    momentum, and lets its moments fade, after the row was last looked up; here both wait until it is looked up again. A
+    rare word therefore moves as often as it occurs, in steps that follow from its own last gradients. The two are equal
+    if every batch looks up every row, for weights other than embeddings, and on other backends. Weight decay and
+    averaged weights, if asked for, are Keras' own and apply to every row.
 
     Reference: `LazyAdamOptimizer` of TensorFlow 1's contrib, and `torch.optim.SparseAdam`.
     """
 
     def update_step(self, gradient, variable, learning_rate):
-        """Updates the rows of one weight and of its two moments in place."""
         if keras.backend.backend() != "tensorflow" or self.amsgrad:
             return super().update_step(gradient, variable, learning_rate)
         import tensorflow as tf
@@ -94,13 +92,13 @@ class LazyAdam(Adam):
 
 
 def optimizers_of(model: keras.Model) -> list[keras.optimizers.Optimizer]:
-    """Returns what trains a model: its optimizer, or several, built, where it has a list `optimizers` of them."""
+    """Returns the optimizers of a model: its `optimizers` where it has several, otherwise its only one."""
     return getattr(model, "optimizers", [model.optimizer])
 
 
 def scale_learning_rate(optimizer: keras.optimizers.Optimizer, factor: float) -> None:
-    """Multiplies the learning rate, constant or not."""
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # where the loss is scaled
+    """Multiplies the learning rate, which may be constant or a schedule."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of one that scales the loss
     rate = optimizer._learning_rate
     if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
         optimizer._learning_rate = Scaled(rate, factor)
@@ -117,14 +115,11 @@ class Scaled(keras.optimizers.schedules.LearningRateSchedule):
         self.factor = factor
 
     def __call__(self, step):
-        """Returns the learning rate of a step."""
         return self.factor * self.schedule(step)
 
     def get_config(self):
-        """Returns the arguments of the constructor."""
         return {"schedule": keras.saving.serialize_keras_object(self.schedule), "factor": self.factor}
 
     @classmethod
     def from_config(cls, config):
-        """Makes it again."""
         return cls(keras.saving.deserialize_keras_object(config["schedule"]), config["factor"])

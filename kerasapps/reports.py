@@ -1,4 +1,4 @@
-"""Figures, and `report.html`: one file that needs nothing beside it."""
+"""Figures, and `report.html`: one self-contained file."""
 
 import base64
 import functools
@@ -40,7 +40,7 @@ COUNTED = {"epoch", "trial"}
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture: `name` is its file name, `figure` what matplotlib drew."""
+    """An image: `name` is its file name, `figure` what matplotlib drew."""
 
     name: str
     caption: str
@@ -64,12 +64,12 @@ class Figure:
 
 @dataclass(frozen=True)
 class Animation:
-    """A moving picture: `name` is its file name, `frames` are pictures uint8 (H, W, C) of one shape.
+    """An animation: `name` is its file name, `frames` are images uint8 (H, W, C) of one shape.
 
     Args:
         name: As for `Figure`.
         caption: As for `Figure`.
-        frames: The pictures; the last one is shown longer.
+        frames: The images; the last one is shown longer.
         seconds: How long it takes.
     """
 
@@ -81,11 +81,11 @@ class Animation:
     @cached_property
     def gif(self) -> bytes:
         """The frames as a GIF file."""
-        pictures = [Image.fromarray(frame[..., 0] if frame.shape[-1] == 1 else frame) for frame in self.frames]
-        each = max(20, int(1000 * self.seconds / len(pictures)))  # milliseconds
+        images = [Image.fromarray(frame[..., 0] if frame.shape[-1] == 1 else frame) for frame in self.frames]
+        each = max(20, int(1000 * self.seconds / len(images)))  # milliseconds
         buffer = io.BytesIO()
-        durations = [each] * (len(pictures) - 1) + [max(each, 2000)]
-        pictures[0].save(buffer, "GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0)
+        durations = [each] * (len(images) - 1) + [max(each, 2000)]
+        images[0].save(buffer, "GIF", save_all=True, append_images=images[1:], duration=durations, loop=0)
         return buffer.getvalue()
 
     def files(self) -> dict[str, bytes]:
@@ -153,7 +153,7 @@ def new_figure(width: float = 7.0, height: float = 3.6) -> matplotlib.figure.Fig
 
 
 def plain(text: str) -> str:
-    """Returns a text that is shown as it is: between two dollar signs there would be mathematics."""
+    """Escapes a text for matplotlib, which reads mathematics between two dollar signs."""
     return text.replace("$", r"\$")
 
 
@@ -230,7 +230,7 @@ def _data_uri(kind: str, content: bytes) -> str:
 
 
 def format_number(value: str | float | None, digits: int = 3) -> str:
-    """Returns a number with so many digits after the point, text as it is, and nothing as a dash."""
+    """Returns a number with so many digits after the point, text unchanged, and None as a dash."""
     if value is None:
         return "–"
     if isinstance(value, str):

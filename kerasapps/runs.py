@@ -15,10 +15,13 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import resource
 import sys
 import tempfile
+import textwrap
 import time
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,8 +30,9 @@ from typing import Any, BinaryIO, TypeVar
 import keras
 import tensorflow as tf
 
-from kerasapps import distribution, runtime
+from kerasapps import distribution, runtime, saving
 from kerasapps.errors import UserError
+from kerasapps.files import regular_file
 from kerasapps.reports import Block, render_report
 from kerasapps.settings import Count, or_none, ranged
 
@@ -36,8 +40,8 @@ T = TypeVar("T")
 
 # What may differ between a run and its resumption, whatever the command.
 FREE_ON_RESUME = {"out", "resume"}
-# What resuming goes by. A folder without any of it can be begun anew: nothing is lost.
-RECORDS = ("metrics.json", "search.json", "checkpoints/*.npz")
+# What a run leaves behind; a folder without any of it can be started anew without losing anything.
+RECORDS = ("metrics.json", "search.json", "history.csv", "model.keras", "checkpoints/*.npz")
 
 
 @dataclass(frozen=True)
@@ -190,12 +194,12 @@ def claim(title: str, settings: dict[str, Any], *, options: Options, free: Seque
     Raises:
         UserError: If the folder holds another run, is in use or cannot be written, or is resumed with other options.
     """
-    place = distribution.place(options.strategy)
+    worker = distribution.this_worker(options.strategy)
     if options.strategy == "multiworker" and options.out is None:
         raise UserError("--strategy multiworker needs --out, a folder that all workers share.")
     stamp = time.strftime("%Y%m%d-%H%M%S")
     chief_folder = options.out or Path("runs") / f"{title.lower().replace(' ', '-')}-{stamp}"
-    scratch = None if place.is_chief else tempfile.TemporaryDirectory(prefix="kerasapps-")
+    scratch = None if worker.is_chief else tempfile.TemporaryDirectory(prefix="kerasapps-")
     if scratch:
         distribution.at_end.append(scratch.cleanup)
     folder = Path(scratch.name) if scratch else chief_folder
@@ -231,22 +235,34 @@ def load_model(folder: Path) -> keras.Model:
     """
     read_config(folder)
     path = folder / "model.keras"
-    if not path.is_file():
+    if not path.exists():
         raise UserError(f"{folder} has no model.keras yet: finish the run first, with --resume --out {folder}.")
     try:
-        # Opening it tells "may not be read" from "damaged"; Keras says "File not found" for both.
-        with path.open("rb"):
-            return keras.models.load_model(path, compile=False)
-    except OSError as error:
-        reason = error.strerror or _first_line(error)
+        return _open_model(path)
+    except UserError:
+        raise
     except Exception as error:  # Keras raises whatever the damage leads to: zip, h5py, JSON, shapes, refused classes
-        reason = _first_line(error)
-    raise UserError(f"{path} cannot be loaded as a model of this program: {reason}.")
+        if isinstance(error, OSError) and error.filename:
+            raise UserError(f"{path} cannot be read: {error.strerror}.") from None
+        raise UserError(f"{path} is damaged or not a model of this program: {_reason(error)}.") from error
 
 
-def _first_line(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    return lines[0].strip().rstrip(".:")[:200]
+def _open_model(path: Path) -> keras.Model:
+    """Returns a saved model; Keras itself reports "File not found" for whatever is not a readable zip file."""
+    with regular_file(path).open("rb") as file:
+        if not zipfile.is_zipfile(file):
+            raise ValueError("it is not a whole Keras file")
+    model = saving.load_model(path)
+    if not isinstance(model, keras.Model):
+        raise ValueError(f"it holds a {type(model).__name__}")
+    return model
+
+
+def _reason(error: Exception) -> str:
+    """Returns the sentence of an error that says most: what Keras did not find or refused, or else the first one."""
+    sentences = re.split(r"\.(?:\s|$)", str(error).strip('"'))
+    telling = [one for one in sentences if "Could not locate" in one or "Lambda" in one]
+    return textwrap.shorten((telling or sentences)[0], 160, placeholder="…") or type(error).__name__
 
 
 def save_model(model: keras.Model, path: Path) -> None:
@@ -265,12 +281,12 @@ def read_json(path: Path) -> Any:
     """Reads a JSON file.
 
     Raises:
-        UserError: If it is not there or not JSON.
+        UserError: If it cannot be read or is not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist.") from None
+        return json.loads(regular_file(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
     except (ValueError, RecursionError) as error:  # nested thousands deep, it is no file of ours
         raise UserError(f"{path} is not valid JSON: {error}.") from error
 
@@ -293,7 +309,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def _replacing(path: Path, suffix: str = ".part") -> Iterator[str]:
-    """Yields a temporary path beside `path` that takes its place at the end, or goes if something fails."""
+    """Yields a temporary path beside `path` that takes its place at the end, or is removed if something fails."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=suffix)
     os.close(handle)
     try:

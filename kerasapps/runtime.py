@@ -151,7 +151,7 @@ def gpu_ids() -> list[str]:
 
 
 def device_names() -> list[str]:
-    """Names the devices a person would count: GPUs by model, or else the logical CPUs."""
+    """Names the devices: GPUs by model, or else the logical CPUs."""
     gpus = tf.config.get_visible_devices("GPU")
     if gpus:
         return [str(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)) for gpu in gpus]

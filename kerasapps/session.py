@@ -45,9 +45,9 @@ def start(
     if distribution.is_multiworker(strategy):
         distribution.check_alike(
             strategy,
-            code_and_versions_of_Keras_and_TensorFlow=distribution.code_digest(),
+            code_or_versions_of_Keras_and_TensorFlow=distribution.code_digest(),
             options=distribution.digest(json.dumps(settings, default=str, sort_keys=True).encode()),
-            run_folder=distribution.digest(json.dumps(before, sort_keys=True).encode()),
+            run_folders=distribution.digest(json.dumps(before, sort_keys=True).encode()),
         )
         distribution.check_keras(strategy)
     runtime.set_seed(options.seed, deterministic=options.deterministic)
@@ -62,7 +62,7 @@ def start(
         "settings": settings,
         "precision": runtime.set_precision(runtime.PRECISIONS[chosen], workload=workload),
         "replicas": strategy.num_replicas_in_sync,
-        "workers": len(distribution.place(options.strategy).addresses),
+        "workers": len(distribution.this_worker(options.strategy).addresses),
         "started": time.strftime("%Y-%m-%d %H:%M:%S"),
         "machine": runtime.machine(),
     }

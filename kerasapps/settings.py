@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import inspect
 import math
+import re
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -120,13 +121,20 @@ def optional(cls: type[T]) -> type[T]:
 
 
 def settle(defaults: T, given: Any, **fixed: Any) -> T:
-    """Returns `defaults` with the values of an `optional` of it that are not None, and `fixed` ones before all."""
+    """Returns `defaults` with the values of an `optional` of it that are not None, and `fixed` ones before all.
+
+    Raises:
+        UserError: If the dataclass refuses them.
+    """
     values = {name: value for name, value in vars(given).items() if value is not None}
-    return dataclasses.replace(defaults, **values | fixed)
+    try:
+        return dataclasses.replace(defaults, **values | fixed)
+    except ValueError as error:  # a rule of the dataclass's own, which names its arguments in backticks
+        raise UserError(re.sub(r"`(\w+)`", lambda name: option(name[1]), str(error))) from None
 
 
 def settings_of(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns options by name as config.json holds them: those of a dataclass stand beside the others.
+    """Returns options by name as config.json holds them: those of a dataclass next to the others.
 
     Args:
         arguments: Name to option or to a dataclass of options; `locals()` in the first line of a command.
@@ -136,11 +144,11 @@ def settings_of(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """
     settings: dict[str, Any] = {}
     for name, value in arguments.items():
-        part = dataclasses.asdict(value) if dataclasses.is_dataclass(value) else {name: value}
-        twice = settings.keys() & part.keys()
+        found = dataclasses.asdict(value) if dataclasses.is_dataclass(value) else {name: value}
+        twice = settings.keys() & found.keys()
         if twice:
             raise ValueError(f"`arguments` must not hold an option twice. Received: {', '.join(sorted(twice))}")
-        settings |= part
+        settings |= found
     return settings
 
 

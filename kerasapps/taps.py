@@ -1,4 +1,4 @@
-"""Inner activations of a network, through a second model on the same tensors."""
+"""Inner activations of a network as outputs of a second model on the same tensors."""
 
 import difflib
 from collections.abc import Sequence
@@ -7,17 +7,22 @@ import keras
 
 
 def feature_taps(model: keras.Model, names: Sequence[str]) -> keras.Model:
-    """Returns a model that shares all of `model` and gives the outputs of some of its layers.
+    """Returns a model on the same tensors whose outputs are those of some layers.
 
     Args:
         model: A functional model.
-        names: Names of its layers, none twice, each used once in the graph.
+        names: Names of layers, none twice, each used once in the graph.
 
     Returns:
-        Uncompiled model. In: as `model`. Out: a dict, layer name to its output.
+        Uncompiled model. In: as `model`. Out: a dict from the name of each layer to its output.
 
     Raises:
-        ValueError: If a name is not a layer of the model, or none is given.
+        ValueError: If a name is not a layer of the model, a name comes twice, or there is none.
+
+    Example:
+        >>> model = build_residual_classifier(image_shape=(32, 32, 3), num_classes=10, depth=8)
+        >>> taps = feature_taps(model, ["stage1_block1_relu", "features"])
+        >>> taps.predict({"image": images})["features"]  # images float32 (n, 32, 32, 3)
     """
     if not names or len(set(names)) != len(names):
         raise ValueError(f"`names` must hold at least one layer, none twice. Received: names={list(names)}")

@@ -55,9 +55,9 @@ def fit(
 
     Args:
         model: Built and compiled in the scope of `run.strategy`.
-        splits: Training and validation part are used, the test part is not touched.
-        run: The run folder; what it holds is taken up again.
-        epochs: Passes over the training part, those before a resume included.
+        splits: Training and validation set are used, the test set is not touched.
+        run: The run folder; the checkpoint that it holds is resumed.
+        epochs: Epochs over the training set, including those before a resume.
         batch_size: Rows in a step, over all devices.
         monitor: Metric that decides which epoch is best.
         maximize: Whether high values of it are good.
@@ -110,7 +110,7 @@ def fit(
                     callbacks=watchers,
                 )
         except KeyboardInterrupt:
-            distribution.leave(128 + signal.SIGINT)
+            distribution.exit_now(128 + signal.SIGINT)
             interrupted = True
         except TrainingError:
             keeper.restore_best()
@@ -119,7 +119,7 @@ def fit(
         finally:
             bar.progress.stop()  # Keras calls no callback on the way out of an exception
     if keeper.stopping:
-        keeper.leave()
+        keeper.exit_saved()
     watchdog.enter("end")
     keeper.restore_best()
     run.save(model)
@@ -145,7 +145,7 @@ def check_batches(splits: Splits, run: Run, *, batch_size: int) -> int:
         distribution.check_alike(
             run.strategy,
             data=distribution.digest(*(part.digest() for part in (splits.train, splits.validation, splits.test))),
-            checkpoint=distribution.digest(last.read_bytes() if last.exists() else b""),
+            checkpoints=distribution.digest(last.read_bytes() if last.exists() else b""),
         )
     return steps
 

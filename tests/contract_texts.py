@@ -1,10 +1,12 @@
-"""Contract rows of the networks with several heads or inputs: tests/contract.py gives the class, takes the rows."""
+"""Contract rows of the networks with several heads, and of those with several kinds of input."""
 
 import numpy as np
 
 import kerasapps
-from kerasapps.applications import multi_head_text, multimodal_price
+from kerasapps.applications import multi_head_text as application
+from kerasapps.applications import multimodal_price as price
 from kerasapps.heads import Head
+from tests.contract_row import Contract, ids
 
 HEADS = {
     "regression": Head("regression", mean=3.0, scale=2.0),
@@ -16,139 +18,141 @@ SMALL = {"embedding_dim": 4, "filters": (6, 5), "convolutions": (1, 2), "kernel_
 SMALL |= {"dense_units": (8,), "dropout": 0.5, "word_dropout": 0.2}
 EMBEDDING = 12 * 4
 TRUNK = (3 * 4 + 1) * 6 + (3 * 6 + 1) * 5 + (3 * 5 + 1) * 5
+REFUSED = [
+    ({"vocab_size": 1}, "`vocab_size` must be at least 2. Received: vocab_size=1"),
+    ({"filters": (0, 5)}, "`filters` must be at least 1. Received: filters=(0, 5)"),
+    ({"convolutions": (1,)}, "`convolutions` must hold 2 widths"),
+    ({"kernel_size": 0}, "`kernel_size` must be at least 1. Received: kernel_size=0"),
+    ({"pooling": "sum"}, "`pooling` must be one of max, average. Received: pooling='sum'"),
+    ({"dropout": 1.0}, "`dropout` must be in [0, 1). Received: dropout=1.0"),
+    ({"word_dropout": -0.1}, "`word_dropout` must be in [0, 1). Received: word_dropout=-0.1"),
+]
 
 
-def texts(length: int) -> np.ndarray:
-    """Token ids of four texts, one of them shorter."""
-    ids = np.random.default_rng(0).integers(1, 12, (4, length)).astype(np.int32)
-    ids[0, -2:] = 0
-    return ids
+def multi_head_text(
+    variant: str, *, parameters: int, length: int = 13, refused=(), padded: tuple[str, ...] = ("text",), **arguments
+) -> Contract:
+    """The network with a head of each kind; parameters up to the features of the dense layer."""
+    return Contract(
+        builder=kerasapps.build_multi_head_text,
+        variant=variant,
+        arguments={"vocab_size": 12, "heads": HEADS, **SMALL, **arguments},
+        inputs={"text": ids(4, length, padding=2)},
+        outputs={"regression": (1,), "classes": (3,), "ordinal": (4,), "binary": (1,)},
+        # The ordinal head has one score without bias and 3 thresholds.
+        parameters=parameters + (8 + 1) * (1 + 3 + 1) + (8 + 3),
+        refused=[*refused],
+        search_space=application.search_space,
+        padded=padded,
+    )
 
 
-def text_contracts(contract: type) -> list:
-    """Returns one row a builder and way to read."""
-    refused = [
-        ({"vocab_size": 1}, "`vocab_size` must be at least 2. Received: vocab_size=1"),
-        ({"filters": (0, 5)}, "`filters` must be at least 1. Received: filters=0"),
-        ({"convolutions": (1,)}, "`convolutions` must hold 2 widths"),
-        ({"kernel_size": 0}, "`kernel_size` must be at least 1"),
-        ({"pooling": "sum"}, "`pooling` must be max or average. Received: pooling='sum'"),
-        ({"dropout": 1.0}, "`dropout` must be in"),
-        ({"word_dropout": -0.1}, "`word_dropout` must be in"),
-    ]
-    shared = {"search_space": multi_head_text.search_space, "inputs": {"text": texts(13)}}
-    heads = (8 + 1) * (1 + 3 + 1) + (8 + 3)
-    outputs = {"regression": (1,), "classes": (3,), "ordinal": (4,), "binary": (1,)}
-    many = {"vocab_size": 12, "heads": HEADS, **SMALL}
-    profile = {"vocab_size": 12, "num_income_groups": 3, **SMALL}
-    novel = {"vocab_size": 12, "num_genres": 3, **SMALL}
-    return [
-        contract(
-            builder=kerasapps.build_multi_head_text,
-            arguments=many | {"padding": "same", "pooling": "average"},
-            outputs=outputs,
-            parameters=EMBEDDING + TRUNK + (5 + 1) * 8 + heads,
-            refused=[*refused, ({"heads": {}}, "`heads` must name at least one output")],
-            padded=("text",),
-            **shared,
-        ),
-        contract(
-            builder=kerasapps.build_multi_head_text,
-            arguments=many | {"padding": "same", "pooling": "max"},
-            outputs=outputs,
-            parameters=EMBEDDING + TRUNK + (5 + 1) * 8 + heads,
-            refused=refused,
-            padded=("text",),
-            **shared,
-        ),
-        contract(
-            builder=kerasapps.build_multi_head_text,
-            arguments=many | {"padding": "valid", "layer_norm": True},
-            outputs=outputs,
-            parameters=EMBEDDING + TRUNK + 2 * 5 + (5 + 1) * 8 + heads,
-            refused=refused,
-            **shared | {"inputs": {"text": texts(17)}},
-        ),
-        contract(
-            builder=kerasapps.build_multi_head_text,
-            arguments=many | {"filters": (), "convolutions": (), "pooling": "max"},
-            outputs=outputs,
-            parameters=EMBEDDING + (4 + 1) * 8 + heads,
-            refused=refused[-1:],
-            padded=("text",),
-            **shared,
-        ),
-        contract(
-            builder=kerasapps.build_multi_head_text,
-            arguments=many | {"filters": (), "convolutions": (), "pooling": "average"},
-            outputs=outputs,
-            parameters=EMBEDDING + (4 + 1) * 8 + heads,
-            refused=[({"embedding_dim": 0}, "`embedding_dim` must be at least 1")],
-            padded=("text",),
-            **shared,
-        ),
-        contract(
-            builder=kerasapps.build_profile,
-            arguments=profile | {"padding": "same"},
-            outputs={"age": (1,), "income": (3,), "gender": (1,)},
-            parameters=EMBEDDING + TRUNK + (5 + 1) * 8 + (8 + 1) * (1 + 3 + 1),
-            refused=[*refused, ({"num_income_groups": 1}, "`num_classes`"), ({"age_scale": 0.0}, "`scale` must be")],
-            padded=("text",),
-            **shared,
-        ),
-        contract(
-            builder=kerasapps.build_novel,
-            arguments=novel | {"padding": "same"},
-            outputs={"genre": (3,), "year": (1,)},
-            parameters=EMBEDDING + TRUNK + (5 + 1) * 8 + (8 + 1) * (3 + 1),
-            refused=[*refused, ({"num_genres": 1}, "`num_classes`"), ({"year_scale": -1.0}, "`scale` must be")],
-            padded=("text",),
-            **shared,
-        ),
-        *price_contracts(contract),
-    ]
-
-
-def price_contracts(contract: type) -> list:
-    """Returns one row for all branches, and one for metadata alone."""
-    rng = np.random.default_rng(0)
-    image = rng.integers(0, 256, (4, 8, 8, 3)).astype(np.float32)
-    image[1] = -1  # has no picture
-    text = texts(5)
-    text[2] = 0  # has no description
-    metadata = {
-        "numbers": rng.normal(3, 2, (4, 2)).astype(np.float32),
-        "categories": rng.integers(0, 3, (4, 2)).astype(np.int32),
-    }
-    small = {"embedding_dim": 4, "units": 6, "depth": 1, "dropout": 0.5}
+def multimodal_price(variant: str, *, inputs: dict, parameters: int, refused: list, padded=(), **arguments) -> Contract:
+    """The network of prices; the tables hold 3 + 4 categories."""
     known = {"numbers": ((3.0, 2.0), (3.0, 2.0)), "category_sizes": (3, 4)}
-    tables = (3 + 4) * 4
-    branch = (2 + 2 * 4 + 1) * 6
-    described = 12 * 4 + (2 * 4 + 1) * 6 + 6
-    seen = 3 * 3 * 3 * 2 + 4 * 2 + 3 * 3 * 2 * 3 + 4 * 3 + (2 * 3 + 1) * 6 + 6
-    shared = {"builder": kerasapps.build_multimodal_price, "search_space": multimodal_price.search_space}
-    shared |= {"outputs": {"log_price": (1,)}}
-    return [
-        contract(
-            arguments=small | known | {"vocab_size": 12, "image_shape": (8, 8, 3), "filters": (2, 3)},
-            inputs=metadata | {"text": text, "image": image},
-            parameters=tables + branch + described + seen + (3 * 6 + 1) * 6 + 7,
-            refused=[
-                ({"units": 0}, "`units` must be at least 1. Received: units=0"),
-                ({"filters": ()}, "`filters` must be at least 1"),
-                ({"dropout": 1.0}, "`dropout` must be in"),
-                ({"depth": 0}, "`depth` must be at least 1"),
-                ({"price_scale": 0.0}, "`scale` must be above 0"),
-                ({"numbers": ((0.0, 0.0),)}, "`numbers` must have standard deviations above 0"),
-            ],
-            padded=("text",),
-            **shared,
-        ),
-        contract(
-            arguments=small | known,
-            inputs=metadata,
-            parameters=tables + branch + (6 + 1) * 6 + 7,
-            refused=[({"numbers": (), "category_sizes": ()}, "must be given. Received: none")],
-            **shared,
-        ),
-    ]
+    return Contract(
+        builder=kerasapps.build_multimodal_price,
+        variant=variant,
+        arguments={"embedding_dim": 4, "units": 6, "depth": 1, "dropout": 0.5, **known, **arguments},
+        inputs=inputs,
+        outputs={"log_price": (1,)},
+        parameters=parameters,
+        refused=refused,
+        search_space=price.search_space,
+        padded=padded,
+    )
+
+
+rng = np.random.default_rng(0)
+IMAGE = rng.integers(0, 256, (4, 8, 8, 3)).astype(np.float32)
+IMAGE[1] = -1  # has no image
+TEXT = ids(4, 5, padding=2)
+TEXT[2] = 0  # has no description
+METADATA = {
+    "numbers": rng.normal(3, 2, (4, 2)).astype(np.float32),
+    "categories": rng.integers(0, 3, (4, 2)).astype(np.int32),
+}
+METADATA_BRANCH = (3 + 4) * 4 + (2 + 2 * 4 + 1) * 6
+TEXT_BRANCH = 12 * 4 + (2 * 4 + 1) * 6 + 6
+IMAGE_BRANCH = 3 * 3 * 3 * 2 + 4 * 2 + 3 * 3 * 2 * 3 + 4 * 3 + (2 * 3 + 1) * 6 + 6
+
+CONTRACTS = [
+    multi_head_text(
+        "same-average",
+        padding="same",
+        pooling="average",
+        parameters=EMBEDDING + TRUNK + (5 + 1) * 8,
+        refused=[*REFUSED, ({"heads": {}}, "`heads` must name at least one output")],
+    ),
+    multi_head_text(
+        "same-max", padding="same", pooling="max", parameters=EMBEDDING + TRUNK + (5 + 1) * 8, refused=REFUSED
+    ),
+    multi_head_text(
+        "valid",
+        padding="valid",
+        layer_norm=True,
+        parameters=EMBEDDING + TRUNK + 2 * 5 + (5 + 1) * 8,
+        refused=REFUSED,
+        length=17,
+        padded=(),
+    ),
+    multi_head_text(
+        "bag-max",
+        filters=(),
+        convolutions=(),
+        pooling="max",
+        parameters=EMBEDDING + (4 + 1) * 8,
+        refused=REFUSED[-1:],
+    ),
+    multi_head_text(
+        "bag-average",
+        filters=(),
+        convolutions=(),
+        pooling="average",
+        parameters=EMBEDDING + (4 + 1) * 8,
+        refused=[({"embedding_dim": 0}, "`embedding_dim` must be at least 1. Received: embedding_dim=0")],
+    ),
+    Contract(
+        builder=kerasapps.build_profile,
+        arguments={"vocab_size": 12, "num_income_groups": 3, "padding": "same", **SMALL},
+        inputs={"text": ids(4, 13, padding=2)},
+        outputs={"age": (1,), "income": (3,), "gender": (1,)},
+        parameters=EMBEDDING + TRUNK + (5 + 1) * 8 + (8 + 1) * (1 + 3 + 1),
+        refused=[*REFUSED, ({"num_income_groups": 1}, "`num_classes`"), ({"age_scale": 0.0}, "`scale` must be")],
+        search_space=application.search_space,
+        padded=("text",),
+    ),
+    Contract(
+        builder=kerasapps.build_novel,
+        arguments={"vocab_size": 12, "num_genres": 3, "padding": "same", **SMALL},
+        inputs={"text": ids(4, 13, padding=2)},
+        outputs={"genre": (3,), "year": (1,)},
+        parameters=EMBEDDING + TRUNK + (5 + 1) * 8 + (8 + 1) * (3 + 1),
+        refused=[*REFUSED, ({"num_genres": 1}, "`num_classes`"), ({"year_scale": -1.0}, "`scale` must be")],
+        search_space=application.search_space,
+        padded=("text",),
+    ),
+    multimodal_price(
+        "all",
+        vocab_size=12,
+        image_shape=(8, 8, 3),
+        filters=(2, 3),
+        inputs=METADATA | {"text": TEXT, "image": IMAGE},
+        parameters=METADATA_BRANCH + TEXT_BRANCH + IMAGE_BRANCH + (3 * 6 + 1) * 6 + 7,
+        refused=[
+            ({"units": 0}, "`units` must be at least 1. Received: units=0"),
+            ({"filters": ()}, "`filters` must hold at least one number"),
+            ({"dropout": 1.0}, "`dropout` must be in [0, 1). Received: dropout=1.0"),
+            ({"depth": 0}, "`depth` must be at least 1"),
+            ({"price_scale": 0.0}, "`scale` must be above 0"),
+            ({"numbers": ((0.0, 0.0),)}, "`numbers` must have standard deviations above 0"),
+        ],
+        padded=("text",),
+    ),
+    multimodal_price(
+        "metadata",
+        inputs=METADATA,
+        parameters=METADATA_BRANCH + (6 + 1) * 6 + 7,
+        refused=[({"numbers": (), "category_sizes": ()}, "must be given. Received: none")],
+    ),
+]

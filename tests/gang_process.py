@@ -34,7 +34,7 @@ class Slowly(keras.callbacks.Callback):
         if (
             self.fault == "stuck"
             and self.epoch == 1
-            and distribution.place("multiworker").index == 1
+            and distribution.this_worker("multiworker").index == 1
             and not self.mark.exists()
         ):
             self.mark.touch()
@@ -68,7 +68,7 @@ def train(
     """
     if seconds:
         os.replace = slow_replace
-    faulty = strategy == "multiworker" and distribution.place(strategy).index == 1
+    faulty = strategy == "multiworker" and distribution.this_worker(strategy).index == 1
     splits = toy.toy_splits
     if fault == "data" and faulty:
         toy.toy_splits = lambda: splits(points=121)

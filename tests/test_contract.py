@@ -1,6 +1,7 @@
 """Every builder keeps the contract of tests/contract.py."""
 
 import inspect
+import json
 import re
 
 import keras
@@ -10,7 +11,8 @@ import pytest
 import tensorflow as tf
 
 from kerasapps import distribution
-from tests.contract import CONTRACTS, Contract
+from tests.contract import CONTRACTS, GOLDEN, golden_output
+from tests.contract_row import Contract
 
 
 @pytest.fixture(params=CONTRACTS, ids=str, scope="module")
@@ -18,8 +20,9 @@ def contract(request) -> Contract:
     return request.param
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def model(contract) -> keras.Model:
+    """One build for all tests of a row; none of them may change what it begins with."""
     return contract.builder(**contract.arguments)
 
 
@@ -34,14 +37,21 @@ def test_inputs_and_outputs_are_named_and_shaped(contract, model):
         assert value.dtype == tf.float32
 
 
-def test_a_second_build_has_the_same_layers(contract, model):
-    again = contract.builder(**contract.arguments)
+def test_a_second_build_has_the_same_layers_whatever_its_name(contract, model):
+    again = contract.builder(**contract.arguments, name="again")
+    assert again.name == "again"
     assert [layer.name for layer in again.layers] == [layer.name for layer in model.layers]
     assert [weight.path for weight in again.weights] == [weight.path for weight in model.weights]
 
 
 def test_parameters(contract, model):
     assert model.count_params() == contract.parameters
+
+
+def test_the_network_is_still_the_same(contract):
+    golden = json.loads(GOLDEN.read_text())
+    assert golden.keys() == {str(row) for row in CONTRACTS}
+    np.testing.assert_allclose(golden_output(contract), golden[str(contract)], rtol=1e-4, atol=1e-6)
 
 
 def test_no_two_weights_begin_alike(model):
@@ -124,6 +134,19 @@ def test_the_search_space_starts_at_the_defaults(contract):
     space = contract.search_space(keras_tuner.HyperParameters())
     assert space
     assert {name: defaults[name] for name in space} == space
+
+
+def test_a_best_json_goes_into_the_builder(contract):
+    """As docs/running.md shows: with what the data fix, `build_x(**sizes, **json.load(open("best.json")))`."""
+    if contract.search_space is None:
+        pytest.skip("it only joins networks")
+    best = contract.search_space(keras_tuner.HyperParameters()).keys()
+    parameters = inspect.signature(contract.builder).parameters.values()
+    required = {parameter.name for parameter in parameters if parameter.default is inspect.Parameter.empty}
+    assert not best & required
+    toy = {name: value for name, value in contract.arguments.items() if name in best}
+    model = contract.builder(**contract.arguments | json.loads(json.dumps(toy)))
+    assert model.count_params() == contract.parameters
 
 
 def test_the_docstring_names_every_argument_and_tensor(contract):

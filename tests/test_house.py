@@ -14,25 +14,31 @@ ROOT = Path(__file__).parent.parent
 ALLOWED = {
     "heads": set(),
     "blocks": {"blocks", "heads"},
-    "applications": {"applications", "blocks", "heads"},
-    "data": {"data", "errors", "heads"},
+    "applications": {"applications", "blocks", "heads", "weights"},
+    "data": {"data", "errors", "files", "heads"},
     "losses": {"heads"},
     "gan": {"applications", "blocks"},
     "errors": set(),
+    "files": {"errors"},
+    "startup": {"errors"},
     "taps": set(),
+    "weights": set(),
     "complexity": set(),
-    "distribution": {"errors", "workers"},
-    "launch": {"workers"},
+    "distribution": {"errors", "startup", "workers"},
+    "launch": {"errors", "startup", "workers"},
     "runtime": {"errors", "workers"},
     "reports": {"errors"},
     "optimizers": set(),
     "styling": {"blocks", "errors"},
-    "runs": {"distribution", "errors", "reports", "runtime"},
-    "checkpoints": {"distribution", "errors", "optimizers", "runs", "workers"},
+    "runs": {"distribution", "errors", "files", "reports", "runtime", "saving", "settings"},
+    "saving": set(),  # it imports by name what registers classes
+    "session": {"distribution", "runs", "runtime", "settings"},
+    "settings": {"errors"},
+    "checkpoints": {"distribution", "errors", "files", "optimizers", "runs", "startup", "workers"},
     "training": {"checkpoints", "data", "distribution", "errors", "optimizers", "runs", "workers"},
-    "workers": {"errors", "runs"},
-    "search": {"errors", "reports", "runs", "runtime", "workers"},
-    "__init__": {"applications", "heads", "losses", "optimizers", "taps"},
+    "workers": {"errors", "runs", "startup"},
+    "search": {"errors", "reports", "runs", "runtime", "settings", "workers"},
+    "__init__": set(),
 }
 # A builder that only joins networks has no hyperparameters beside theirs.
 JOINS = {"build_gan": {"search_space_generator"}}
@@ -40,7 +46,7 @@ ONLY_IN = {
     "keras_tuner": {"search"},
     "matplotlib": {"reports", "search"},
     "ray": {"workers"},
-    "tyro": {"launch"},
+    "tyro": {"launch", "settings"},
 }
 
 
@@ -78,6 +84,66 @@ def test_builders_are_pure_keras(path):
         assert not any(name.split(".")[0] == "tensorflow" for name in imports(path))
 
 
+# --- experiments
+
+
+def experiment_modules() -> list[Path]:
+    return sorted((ROOT / "experiments").glob("*/*.py"))
+
+
+@pytest.mark.parametrize("path", experiment_modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_experiments_import_the_shared_stage_and_never_each_other(path):
+    folders = {name.split(".")[1] for name in imports(path) if name.startswith("experiments.")}
+    assert folders <= {"shared", path.parent.name}
+
+
+def test_the_shared_stage_knows_no_application():
+    for path in (ROOT / "experiments" / "shared").glob("*.py"):
+        assert not any(name.startswith("kerasapps.applications") for name in imports(path)), path
+
+
+LONGEST = {"function": 60, "builder": 80, "module": 300, "train": 30}  # lines, docstrings of functions left out
+
+
+def test_nothing_is_longer_than_a_reader_can_hold():
+    long = []
+    for path in [*modules(), *experiment_modules()]:
+        text = path.read_text(encoding="utf-8")
+        experiment = path in experiment_modules()
+        if experiment and len(text.splitlines()) > LONGEST["module"]:
+            long.append(f"{path.name}: {len(text.splitlines())} lines")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                first = node.body[1] if ast.get_docstring(node) is not None and len(node.body) > 1 else node.body[0]
+                lines = node.end_lineno - first.lineno + 1
+                kind = "builder" if node.name.startswith("build_") else "function"
+                kind = "train" if experiment and path.name == "__main__.py" and node.name == "train" else kind
+                if lines > LONGEST[kind]:
+                    long.append(f"{path.relative_to(ROOT)} {node.name}: {lines} lines")
+    assert not long
+
+
+def code_lines(path: Path) -> list[str]:
+    """The lines of a module without imports, docstrings, comments and lone brackets."""
+    text = path.read_text(encoding="utf-8")
+    left_out = set()
+    for node in ast.walk(ast.parse(text)):
+        is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if isinstance(node, ast.Import | ast.ImportFrom) or is_docstring:
+            left_out |= set(range(node.lineno, node.end_lineno + 1))
+    lines = [line.strip() for i, line in enumerate(text.splitlines(), start=1) if i not in left_out]
+    return [line for line in lines if line.strip("()[]{},") and not line.startswith("#")]
+
+
+def test_no_two_experiments_share_six_lines():
+    seen: dict[tuple[str, ...], Path] = {}
+    for path in experiment_modules():
+        lines = code_lines(path)
+        for run in zip(*(lines[i:] for i in range(6)), strict=False):
+            other = seen.setdefault(run, path)
+            assert other.parent == path.parent, f"{other} and {path} share: {run}"
+
+
 def test_every_builder_is_exported_tested_and_has_a_search_space():
     import kerasapps
 
@@ -90,7 +156,7 @@ def test_every_builder_is_exported_tested_and_has_a_search_space():
             assert spaces & functions, f"{builder} has no search space"
             assert builder in kerasapps.__all__, f"{builder} is not exported"
             assert builder in {row.builder.__name__ for row in CONTRACTS}, f"{builder} has no contract"
-            assert builder in (ROOT / "README.md").read_text(), f"{builder} is not in the README"
+            assert any(builder in page.read_text() for page in (ROOT / "experiments").glob("*/README.md")), builder
 
 
 def test_every_dependency_is_pinned_and_every_pin_is_only_a_name_and_a_version():

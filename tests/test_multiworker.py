@@ -14,6 +14,7 @@ import pytest
 
 from experiments.shared import cli
 from kerasapps import distribution
+from kerasapps.checkpoints import load_arrays
 from kerasapps.runs import write_json
 
 ROOT = Path(__file__).parent.parent
@@ -21,8 +22,8 @@ pytestmark = pytest.mark.multiworker
 
 
 def variables(folder: Path) -> list[np.ndarray]:
-    with np.load(folder / "checkpoints" / "last.npz") as file:
-        return [file[name] for name in sorted(file.files) if name != "state"]
+    arrays, _ = load_arrays(folder / "checkpoints" / "last.npz")
+    return [arrays[name] for name in sorted(arrays)]
 
 
 def start(*arguments, workers: int = 2, launch=(), **settings) -> subprocess.Popen:
@@ -35,7 +36,7 @@ def start(*arguments, workers: int = 2, launch=(), **settings) -> subprocess.Pop
 def run(*arguments, **settings) -> tuple[int, str]:
     process = start(*arguments, **settings)
     try:
-        said, _ = process.communicate(timeout=100)
+        said, _ = process.communicate(timeout=600)
     finally:
         process.terminate()  # and with it the workers
     return process.returncode, said
@@ -123,7 +124,7 @@ def kill_some(out: Path, *, kills: int, seed: int) -> int:
                 done += 1
                 while process.poll() is None and set(children(process)) & set(gang):
                     time.sleep(0.05)
-        said, _ = process.communicate(timeout=100)
+        said, _ = process.communicate(timeout=600)
     finally:
         process.kill()
     assert process.returncode == 0, said
@@ -142,18 +143,23 @@ def test_a_gang_that_loses_workers_ends_where_it_would_have(whole, tmp_path, see
         np.testing.assert_array_equal(a, b)
 
 
-def test_sigterm_saves_within_an_epoch_and_leaves(whole, tmp_path):
+def as_on_a_terminal():
+    """Undoes the `nohup` that the tests may run under."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_the_launcher_saves_within_an_epoch(whole, tmp_path, number):
     out = tmp_path / "run"
-    process = start(*toy(out, "--epochs", 4, "--seconds", 0.3))
+    process = start(*toy(out, "--epochs", 4, "--seconds", 0.3), preexec_fn=as_on_a_terminal)
     while rows_of(out) < 3 and process.poll() is None:
         time.sleep(0.05)
     time.sleep(0.8)
-    process.terminate()
-    said, _ = process.communicate(timeout=120)
+    process.send_signal(number)
+    said, _ = process.communicate(timeout=600)
     assert process.returncode == 143, said
-    assert "Asked to stop: saved" in said
-    with np.load(out / "checkpoints" / "last.npz") as file:
-        assert '"step": 0' not in str(file["state"])
+    assert "Stopped: saved in" in said
+    assert load_arrays(out / "checkpoints" / "last.npz")[1]["step"] > 0
     status, said = run(*toy(out, "--epochs", 4, "--resume"))
     assert status == 0, said
     assert (out / "history.csv").read_text() == (whole / "history.csv").read_text()
@@ -164,12 +170,12 @@ def test_sigterm_saves_within_an_epoch_and_leaves(whole, tmp_path):
 @pytest.mark.parametrize(
     ("fault", "launch", "sentence"),
     [
-        ("data", (), "Worker 1 has not the same data as worker 0."),
-        ("code", (), "Worker 1 has not the same code and versions of Keras and TensorFlow as worker 0."),
+        ("data", (), "Worker 1 and worker 0 have different data."),
+        ("code", (), "Worker 1 and worker 0 have different code or versions of Keras and TensorFlow."),
         (
             "missing",
             ("--start-limit", 8, "--max-restarts", 0),
-            "The start is not over after 8 s. No answer from worker 1",
+            "The start has not finished after 8 s. No answer from worker 1",
         ),
     ],
 )
@@ -195,6 +201,31 @@ def test_a_mistake_in_starting_workers_is_said(arguments, sentence):
     assert process.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("out", "reason"),
+    [
+        ("{}/file", "Not a directory"),
+        ("{}/file/below", "Not a directory"),
+        ("{}/" + "x" * 300, "File name too long"),
+        ("/proc/nothing", "No such file or directory"),
+    ],
+)
+def test_a_folder_that_cannot_be_made_is_said(tmp_path, out, reason):
+    (tmp_path / "file").touch()
+    out = out.format(tmp_path)
+    process = subprocess.run(
+        [sys.executable, "-m", "kerasapps.launch", "--", "x.py", "--out", out],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert process.returncode == 2
+    assert process.stderr.startswith(out)
+    assert process.stderr.endswith(f": {reason}.\n")
+    assert process.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize("asked", [1, 2])
 def test_ctrl_c_ends_a_gang_and_nothing_of_it_stays(tmp_path, asked):
     process = start(*toy(tmp_path / "run", "--epochs", 4, "--seconds", 0.3))
@@ -205,10 +236,10 @@ def test_ctrl_c_ends_a_gang_and_nothing_of_it_stays(tmp_path, asked):
     for _ in range(asked):
         process.send_signal(signal.SIGINT)
         time.sleep(0.2)
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=600)
     assert process.returncode == 130
     assert "Traceback" not in said
-    assert "Stopped. Go on with --resume" in said
+    assert "Stopped. Continue with --resume" in said
     assert not any(Path(f"/proc/{pid}").exists() for pid in gang)
 
 
@@ -220,7 +251,7 @@ def test_a_gang_ends_when_its_launcher_is_killed(tmp_path):
     assert len(gang) == 2
     process.kill()
     process.wait()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 600
     while time.monotonic() < deadline and any(Path(f"/proc/{pid}").exists() for pid in gang):
         time.sleep(0.1)
     assert not any(Path(f"/proc/{pid}").exists() for pid in gang)
@@ -231,6 +262,6 @@ def test_a_stuck_worker_is_noticed_and_all_start_again(whole, tmp_path):
     assert status == 0, said
     assert "one of them may be stuck" in said
     assert said.count("epoch 1/4") == 1  # not from the beginning
-    assert "all start again from the last checkpoint (1 of 3)" in said
+    assert "restarting all from the last checkpoint (1 of 3)" in said
     for a, b in zip(variables(tmp_path / "run"), variables(whole), strict=True):
         np.testing.assert_array_equal(a, b)

@@ -36,7 +36,7 @@ SMALL = {"image_shape": (32, 32, 3), "num_classes": 10, "small_images": True}
     ("builder", "arguments", "published"),
     [
         (build_perceptron, {}, 784 * 128 + 128 + 128 * 64 + 64 + 64 * 10 + 10),
-        (build_mnist_network, {}, 21_840),  # PyTorch's MNIST example, as in the lectures
+        (build_mnist_network, {}, 21_840),  # PyTorch's MNIST example, as in the course notes
         (build_lenet5, {}, 61_706),  # LeCun et al. with C3 connected in full
         (build_alexnet, {}, 61_100_840),  # torchvision, and all below but where it says otherwise
         (build_vgg, {"depth": 11}, 132_863_336),
@@ -54,10 +54,10 @@ SMALL = {"image_shape": (32, 32, 3), "num_classes": 10, "small_images": True}
         # Huang et al. print 0.8, 15.3 and 25.6 million; the first number is that of their reimplementations.
         (build_densenet, {"blocks": (16, 16, 16), "growth_rate": 12, **SMALL}, 769_162),
         (build_xception, IMAGENET, 22_855_952),
-        (build_separable_classifier, {}, 38_949),  # the lectures
+        (build_separable_classifier, {}, 38_949),  # the course notes
         # He et al. print 0.27 million, without the two projections.
         (build_residual_classifier, {"image_shape": (32, 32, 3), "num_classes": 10}, 269_722 + 576 + 2_176),
-        # The lectures: embedding, convolutions, dense layer, heads of 1 + 10 + 1.
+        # The course notes: embedding, convolutions, dense layer, heads of 1 + 10 + 1.
         (build_profile, {}, 12_800_000 + 163_968 + 164_096 + 3 * 327_936 + 32_896 + 129 * 12),
     ],
 )
@@ -123,6 +123,6 @@ def test_the_weights_of_keras_applications_give_the_same_features(builder, tap, 
     ours = builder(image_shape=shape, num_classes=2)
     ours = keras.Model(ours.input, ours.get_layer(tap).output)
     ours.set_weights(theirs.get_weights())
-    pictures = np.random.default_rng(0).integers(0, 256, (2, *shape)).astype(np.float32)
-    expected = keras.ops.convert_to_numpy(theirs(pictures / 127.5 - 1))
-    np.testing.assert_allclose(ours({"image": pictures}), expected, atol=1e-5 * expected.max())
+    images = np.random.default_rng(0).integers(0, 256, (2, *shape)).astype(np.float32)
+    expected = keras.ops.convert_to_numpy(theirs(images / 127.5 - 1))
+    np.testing.assert_allclose(ours({"image": images}), expected, atol=1e-5 * expected.max())

@@ -68,7 +68,7 @@ def test_the_report_needs_nothing_beside_it(tmp_path):
 def test_a_wrong_answer_shows_the_right_one(tmp_path):
     run = begin(tmp_path / "run")
     run.finish({}, blocks=[Readings("R", "", [reading(answer="cellar")])])
-    assert "the answer is <b>attic</b>" in (run.folder / "report.html").read_text()
+    assert "true: <b>attic</b>" in (run.folder / "report.html").read_text()
 
 
 def test_a_path_that_is_no_text_can_be_written(tmp_path):
@@ -105,12 +105,34 @@ def test_a_resumed_run_keeps_its_options(tmp_path):
         begin(tmp_path / "run", rate=0.1, epochs=3, resume=True)
 
 
-def test_a_resumed_run_keeps_its_number_format(tmp_path):
-    begin(tmp_path / "run").close()
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "float32"])
+def test_a_resumed_run_keeps_its_precision(tmp_path, precision):
+    begun = begin(tmp_path / "run")
+    begun.path("history.csv").write_text("epoch\n1\n")
+    begun.close()
     config = json.loads((tmp_path / "run" / "config.json").read_text())
-    runs.write_json(tmp_path / "run" / "config.json", config | {"precision": "mixed_bfloat16"})
+    runs.write_json(tmp_path / "run" / "config.json", config | {"precision": precision})
     run = begin(tmp_path / "run", resume=True)
-    assert run.config["precision"] == "mixed_bfloat16"
+    assert run.config["precision"] == precision
+
+
+@pytest.mark.parametrize(
+    "record", ["metrics.json", "history.csv", "model.keras", "checkpoints/last.npz", "search.json", "judge/history.csv"]
+)
+def test_what_a_run_leaves_behind_is_not_overwritten(tmp_path, record):
+    run = begin(tmp_path / "run")
+    run.path(*record.split("/")).write_text("precious")
+    run.close()
+    with pytest.raises(UserError, match="Add --resume"):
+        begin(tmp_path / "run")
+
+
+def test_a_run_that_ended_before_its_first_epoch_can_be_started_anew(tmp_path):
+    run = begin(tmp_path / "run", rate=0.5)
+    run.path("codec.json").write_text("{}")
+    run.path("tensorboard", "events").write_text("")
+    run.close()
+    begin(tmp_path / "run", rate=0.1).close()
 
 
 def test_a_folder_with_other_things_is_refused(tmp_path):
@@ -164,7 +186,7 @@ def test_json_that_is_none_is_named(tmp_path):
     (tmp_path / "best.json").write_text("{")
     with pytest.raises(UserError, match="is not valid JSON"):
         runs.read_json(tmp_path / "best.json")
-    with pytest.raises(UserError, match="does not exist"):
+    with pytest.raises(UserError, match="cannot be read: No such file"):
         runs.read_json(tmp_path / "none.json")
 
 

@@ -1,8 +1,11 @@
 """The taps of style transfer: names, weights from every source, and files that are not what they should be."""
 
+import errno
 import json
+import os
 import re
 import zipfile
+from pathlib import Path
 
 import h5py
 import keras
@@ -11,6 +14,7 @@ import pytest
 
 from kerasapps import build_style_taps
 from kerasapps.applications import style_transfer
+from kerasapps.weights import SHIPPED, read_weights
 
 LAYERS = ("block1_conv2", "block2_conv1")
 image = np.random.default_rng(0).normal(0, 60, (1, 32, 40, 3)).astype("float32")
@@ -63,18 +67,18 @@ def test_random_weights_depend_on_the_seed_alone_and_keep_activations_in_size():
 
 def test_the_weights_in_the_package_are_small_and_described():
     taps = build_style_taps(network="compact", weights="trained", layers=("block5_conv3",))
-    assert style_transfer.SHIPPED.stat().st_size < 8e6
-    card = json.loads(style_transfer.SHIPPED.with_suffix(".json").read_text())
+    assert SHIPPED.stat().st_size < 8e6
+    card = json.loads(SHIPPED.with_suffix(".json").read_text())
     assert card["accuracy"] > 0.8
     assert f"{sum(weight.size for weight in taps.get_weights()):,} numbers" in card["network"]
-    with h5py.File(style_transfer.SHIPPED) as file:
+    with h5py.File(SHIPPED) as file:
         kernel = file["block1_conv1/block1_conv1/kernel:0"]
         assert kernel.dtype == np.float16
         np.testing.assert_array_equal(taps.get_weights()[0], kernel[()].astype(np.float32))
 
 
 @pytest.mark.parametrize(("padding", "even"), [("mirror", True), ("zeros", False)])
-def test_before_a_mirror_an_even_picture_has_no_edge(padding, even):
+def test_before_a_mirror_an_even_image_has_no_edge(padding, even):
     taps = build_style_taps(network="compact", weights="trained", padding=padding, layers=("block2_conv2",))
     seen = np.asarray(taps({"image": np.full((1, 13, 18, 3), 40.0, np.float32)})["block2_conv2"])
     assert seen.max() > 0
@@ -176,7 +180,7 @@ def replaced(path, **arguments):
         name = "block1_conv1/block1_conv1_W_1:0"
         del file[name]
         file.create_dataset(name, (3, 3, 3, 64), **arguments)
-    return path, f"{path.name} has no numbers of its own for block1_conv1"
+    return path, f"{path.name} has no floating-point numbers of its own for block1_conv1"
 
 
 def text(tmp_path):
@@ -192,8 +196,44 @@ def missing(tmp_path):
     return tmp_path / "f.h5", "f.h5', which does not exist"
 
 
-WRONG = [wrong_layout, other_network, no_weights, no_archive, empty_archive, damaged_archive, missing]
-WRONG += [text, numbers_of_another_file]
+def folder(tmp_path):
+    (tmp_path / "j.keras").mkdir()
+    return tmp_path / "j.keras", "j.keras is a folder."
+
+
+def named_pipe(tmp_path):
+    os.mkfifo(tmp_path / "k.h5")
+    return tmp_path / "k.h5", "k.h5 is not a regular file."
+
+
+def too_long_a_name(tmp_path):
+    return tmp_path / f"{'l' * 300}.h5", "l.h5 cannot be read: File name too long."
+
+
+def with_bias(path, value, dtype="float32"):
+    """Puts one number into the bias of a layer."""
+    with h5py.File(official(path), "a") as file:
+        bias = file["block1_conv2/block1_conv2_b_1:0"][()].astype(dtype)
+        bias[7] = value
+        del file["block1_conv2/block1_conv2_b_1:0"]
+        file["block1_conv2/block1_conv2_b_1:0"] = bias
+    return path, f"{path.name} has weights of block1_conv2 that are not finite numbers."
+
+
+def not_a_number(tmp_path):
+    return with_bias(tmp_path / "m.h5", np.nan)
+
+
+def infinite(tmp_path):
+    return with_bias(tmp_path / "n.h5", -np.inf)
+
+
+def too_large_for_float32(tmp_path):
+    return with_bias(tmp_path / "o.h5", 1e300, "float64")
+
+
+WRONG = [wrong_layout, other_network, no_weights, no_archive, empty_archive, damaged_archive, missing, folder]
+WRONG += [text, numbers_of_another_file, named_pipe, too_long_a_name, not_a_number, infinite, too_large_for_float32]
 
 
 @pytest.mark.parametrize("case", WRONG)
@@ -201,6 +241,45 @@ def test_other_files_are_refused(tmp_path, case):
     path, message = case(tmp_path)
     with pytest.raises(ValueError, match=re.escape(message)):
         build_style_taps(weights=str(path), layers=LAYERS)
+
+
+def test_a_file_without_rights_is_refused(tmp_path, monkeypatch):
+    def denied(path, mode):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    path = official(tmp_path / "a.h5")
+    monkeypatch.setattr(Path, "open", denied)  # whoever runs the tests may have the right to read every file
+    with pytest.raises(ValueError, match=r"a\.h5 cannot be read: Permission denied\.$"):
+        build_style_taps(weights=str(path), layers=LAYERS)
+
+
+@pytest.mark.parametrize("compression", ["h5", "STORED", "DEFLATED", "BZIP2", "LZMA"])
+def test_a_damaged_file_is_read_or_refused_in_a_sentence(tmp_path, compression):
+    shape = (3, 3, 3, 4)
+    whole = tmp_path / "whole.h5"
+    with h5py.File(whole, "w") as file:
+        file["block1_conv1/kernel"] = np.random.default_rng(0).normal(size=shape).astype("float32")
+        file["block1_conv1/bias"] = np.zeros(4, "float32")
+    path = tmp_path / "damaged.h5"
+    if compression != "h5":
+        path = whole = tmp_path / "damaged.keras"
+        with zipfile.ZipFile(path, "w", getattr(zipfile, f"ZIP_{compression}")) as archive:
+            archive.write(tmp_path / "whole.h5", "model.weights.h5")
+    data = whole.read_bytes()
+    path.write_bytes(data)
+    assert read_weights(path, {"block1_conv1": shape})["block1_conv1"][0].shape == shape
+    rng, messages = np.random.default_rng(1), []
+    for i in range(100):
+        damaged = bytearray(data)
+        at = int(rng.integers(len(data)))
+        damaged[at : at + 8] = rng.bytes(8)
+        path.write_bytes(damaged[:at] if i % 5 == 0 else damaged)
+        try:
+            read_weights(path, {"block1_conv1": shape})
+        except ValueError as error:
+            messages.append(str(error))
+    assert len(messages) > 10
+    assert all("damaged." in message and "\n" not in message for message in messages)
 
 
 def test_imagenet_comes_from_keras_and_off_line_a_sentence_names_the_fallback(monkeypatch):
@@ -213,7 +292,7 @@ def test_imagenet_comes_from_keras_and_off_line_a_sentence_names_the_fallback(mo
         raise Exception("URL fetch failure on https://example.org: None -- no route to host")
 
     monkeypatch.setattr(keras.applications, "VGG16", offline)
-    with pytest.raises(ValueError, match=r'"imagenet" weights of vgg16 cannot be had .*use "random"'):
+    with pytest.raises(ValueError, match=r'"imagenet" weights of vgg16 could not be downloaded .*Use "random"'):
         build_style_taps(weights="imagenet", layers=("block1_conv1",))
     with pytest.raises(ValueError, match="are for vgg16 and vgg19"):
         build_style_taps(network="compact", weights="imagenet", layers=("block1_conv1",))

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 
+from kerasapps.checkpoints import load_arrays, save_arrays
 from kerasapps.errors import TrainingError, UserError
 from kerasapps.runs import load_model
 from tests.toy import DieIn, toy_splits, train_toy
@@ -15,8 +16,8 @@ ROOT = Path(__file__).parent.parent
 
 
 def variables(folder: Path) -> list[np.ndarray]:
-    with np.load(folder / "checkpoints" / "last.npz") as file:
-        return [file[name] for name in sorted(file.files) if name != "state"]
+    arrays, _ = load_arrays(folder / "checkpoints" / "last.npz")
+    return [arrays[name] for name in sorted(arrays)]
 
 
 def run_toy(*arguments) -> int:
@@ -41,11 +42,26 @@ def test_a_killed_run_resumes_exactly(tmp_path):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
+@pytest.mark.slow
+def test_a_run_killed_before_or_after_any_file_resumes_exactly(tmp_path):
+    command = [sys.executable, "-m", "tests.kill_process", str(tmp_path)]
+    killed = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+    assert len(killed) > 20
+    whole, weights = tmp_path / "whole", load_model(tmp_path / "whole").get_weights()
+    for name in killed:
+        run = tmp_path / name
+        assert (run / "history.csv").read_text() == (whole / "history.csv").read_text(), name
+        assert {path.name for path in whole.glob("[!.]*")} == {path.name for path in run.glob("[!.]*")}, name
+        for a, b in zip(variables(run), variables(whole), strict=True):
+            np.testing.assert_array_equal(a, b, name)
+        for a, b in zip(load_model(run).get_weights(), weights, strict=True):
+            np.testing.assert_array_equal(a, b, name)
+
+
 def test_sigterm_saves_within_an_epoch_and_the_run_resumes_exactly(tmp_path):
     assert run_toy(tmp_path / "whole", 3, -1) == 0
     assert run_toy(tmp_path / "stopped", 3, 1, "TERM") == 143
-    with np.load(tmp_path / "stopped" / "checkpoints" / "last.npz") as file:
-        state = json.loads(str(file["state"]))
+    _, state = load_arrays(tmp_path / "stopped" / "checkpoints" / "last.npz")
     assert (len(state["rows"]), state["step"]) == (1, 3)
     assert run_toy(tmp_path / "stopped", 3, -1, "RESUME") == 0
     for a, b in zip(variables(tmp_path / "stopped"), variables(tmp_path / "whole"), strict=True):
@@ -119,9 +135,8 @@ def test_two_replicas_see_every_batch(tmp_path):
 def test_a_checkpoint_of_another_network_is_refused(tmp_path):
     _, run = train_toy(tmp_path / "run", epochs=1)
     path = run.folder / "checkpoints" / "last.npz"
-    with np.load(path) as file:
-        arrays = dict(file)
-    np.savez(path, **arrays | {"0000": np.zeros((9, 9))})
+    arrays, state = load_arrays(path)
+    save_arrays(path, arrays | {"0000": np.zeros((9, 9))}, state)
     with pytest.raises(UserError, match="checkpoint of another network"):
         train_toy(tmp_path / "run", epochs=2, resume=True)
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 import time
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def rough_trial(*, params: dict, folder: str, epochs: int) -> dict:
         os.kill(os.getpid(), signal.SIGKILL)
     if params["x"] == 2:
         held = b"x" * HOG_BYTES
-        time.sleep(60)
+        time.sleep(600)
         del held
     return {"score": float("nan" if params["x"] == 3 else params["x"])}
 
@@ -90,5 +91,10 @@ def slow_trial(*, params: dict, folder: str, epochs: int) -> dict:
     """Says who it is, and lives long."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     (Path(folder) / "pid").write_text(str(os.getpid()))
-    time.sleep(60)
+    time.sleep(600)
     return {"score": 0.0}
+
+
+def temp_trial(*, params: dict, folder: str, epochs: int) -> dict:
+    """Leaves a temporary file, as TensorFlow does in a process that exits at once."""
+    return {"file": tempfile.mkstemp()[1]}

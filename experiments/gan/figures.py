@@ -1,6 +1,5 @@
-"""What the GAN experiment draws: grids of samples, interpolations, neighbours among the training pictures, curves."""
+"""What the GAN experiment draws: grids of samples, interpolations, neighbors among the training images, curves."""
 
-import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,45 +8,24 @@ import matplotlib.axes
 import numpy as np
 from PIL import Image
 
+from experiments.shared.classification import WIDTH
+from experiments.shared.images import png, tile
 from kerasapps.gan.losses import CROSS_ENTROPY, Rules, rest
 from kerasapps.gan.metrics import nearest_rows
 from kerasapps.reports import STYLE, Animation, Figure, add_axes, new_figure
 from kerasapps.runs import Run, write_atomically
 
-WIDTH = 9.0  # inches
-PAPER = 255
 OPTIMUM = "#9aa1ab"
-COLOURS = STYLE["axes.prop_cycle"].by_key()["color"]
-LEAST_SIDE = 480  # pixels of a grid's file
-
-
-def grid(images: np.ndarray, *, columns: int = 8, gap: int = 1) -> np.ndarray:
-    """Puts pictures, uint8 (n, H, W, C), side by side: uint8 (rows * H', columns * W', C)."""
-    count, height, width, channels = images.shape
-    lines = -(-count // columns)
-    sheet = np.full((lines * (height + gap) + gap, columns * (width + gap) + gap, channels), PAPER, np.uint8)
-    for i, image in enumerate(images):
-        top, left = (i // columns) * (height + gap) + gap, (i % columns) * (width + gap) + gap
-        sheet[top : top + height, left : left + width] = image
-    return sheet
-
-
-def png(image: np.ndarray) -> bytes:
-    """Returns a picture, uint8 (H, W, C), as a PNG file, its pixels repeated until a person can see them."""
-    times = max(1, -(-LEAST_SIDE // max(image.shape[:2])))
-    image = image.repeat(times, 0).repeat(times, 1)
-    buffer = io.BytesIO()
-    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(buffer, "PNG")
-    return buffer.getvalue()
+COLORS = STYLE["axes.prop_cycle"].by_key()["color"]
 
 
 def write_frame(run: Run, epoch: int, image: np.ndarray) -> None:
-    """Keeps the grid of an epoch in the run folder, from where a resumed run takes it up."""
+    """Keeps the grid of an epoch in the run folder, where a resumed run finds it."""
     write_atomically(run.path("samples", f"epoch{epoch:05d}.png"), png(image))
 
 
 def read_frames(run: Run, epochs: int) -> list[np.ndarray]:
-    """Reads the grids of the first epochs, uint8 (H, W, C), as far as they are there."""
+    """Reads the grids of the first epochs, uint8 (H, W, C), those that there are."""
     frames = []
     for path in sorted(Path(run.folder, "samples").glob("epoch*.png")):
         if int(re.sub(r"\D", "", path.stem)) <= epochs:
@@ -57,34 +35,34 @@ def read_frames(run: Run, epochs: int) -> list[np.ndarray]:
 
 
 def over_time(run: Run, epochs: int) -> list[Animation]:
-    """Shows what became of the same noise, epoch by epoch; nothing before the second epoch."""
+    """Shows the images of the same noise epoch by epoch; nothing before the second epoch."""
     frames = read_frames(run, epochs)
     caption = f"The same noise after each of {len(frames)} epochs, through the averaged generator."
     return [Animation("over_time", caption, frames)] if len(frames) > 1 else []
 
 
 def samples_figure(images: np.ndarray, *, what: str, name: str = "samples") -> Figure:
-    """Shows samples as they come, none chosen, uint8 (n, H, W, C)."""
+    """Shows random samples, uint8 (n, H, W, C)."""
     figure = new_figure(WIDTH, WIDTH * -(-len(images) // 12) / 12)
-    show(add_axes(figure), grid(images, columns=12))
-    return Figure(name, f"{what}; {len(images)} samples as they come, none chosen.", figure)
+    show(add_axes(figure), tile(images, columns=12))
+    return Figure(name, f"{what}; {len(images)} random samples.", figure)
 
 
 def interpolation_figure(rows: Sequence[np.ndarray]) -> Figure:
-    """Shows pictures between pictures: the rows, uint8 (n, H, W, C), turn noise evenly from one sample to another."""
+    """Shows images between images: the rows, uint8 (n, H, W, C), turn noise evenly from one sample to another."""
     figure = new_figure(WIDTH, WIDTH * len(rows) / len(rows[0]))
-    show(add_axes(figure), grid(np.concatenate(rows), columns=len(rows[0])))
+    show(add_axes(figure), tile(np.concatenate(rows), columns=len(rows[0])))
     caption = (
         "Interpolation: from left to right the noise turns evenly from one sample's to another's. A generator that "
     )
-    caption += "only knew single pictures by heart would jump."
+    caption += "had memorized single images would jump."
     return Figure("interpolation", caption, figure)
 
 
 def between(first: np.ndarray, second: np.ndarray, count: int) -> np.ndarray:
     """Turns one vector of noise into another along the sphere: (Z,), (Z,) -> (count, Z).
 
-    On a straight line the noise in the middle would be shorter than any that the generator knows.
+    On a straight line the noise in the middle would be shorter than any that the generator was trained on.
     """
     cosine = first @ second / (np.linalg.norm(first) * np.linalg.norm(second))
     angle = np.arccos(np.clip(cosine, -1, 1))
@@ -92,12 +70,12 @@ def between(first: np.ndarray, second: np.ndarray, count: int) -> np.ndarray:
     return (np.sin((1 - shares) * angle) * first + np.sin(shares * angle) * second) / np.sin(angle)
 
 
-def neighbours_figure(samples: np.ndarray, train: np.ndarray, test: np.ndarray) -> tuple[Figure, float]:
-    """Shows samples above their nearest training pictures, all uint8 (n, H, W, C).
+def neighbors_figure(samples: np.ndarray, train: np.ndarray, test: np.ndarray) -> tuple[Figure, float]:
+    """Shows samples above their nearest training images, all uint8 (n, H, W, C).
 
     Returns:
-        The figure, and how far a sample is from its nearest training picture as a share of how far a test picture is:
-        near 0 where training pictures are copied.
+        The figure, and how far a sample is from its nearest training image as a share of how far a test image is:
+        near 0 where training images are copied.
     """
     rows, distances = nearest_rows(samples, train)
     share = float(np.median(distances) / np.median(nearest_rows(test, train)[1]))
@@ -108,16 +86,16 @@ def neighbours_figure(samples: np.ndarray, train: np.ndarray, test: np.ndarray) 
         for part in (samples[i : i + columns], train[rows[i : i + columns]])
     ]
     figure = new_figure(WIDTH, WIDTH * 4 / columns)
-    show(add_axes(figure), grid(np.concatenate(lines), columns=columns))
+    show(add_axes(figure), tile(np.concatenate(lines), columns=columns))
     caption = (
-        f"First and third row: samples. Below each the nearest of {len(train):,} training pictures, pixel by pixel. "
-        f"In the median a sample is {share:.2f} times as far from them as a test picture is; copies would be near 0."
+        f"First and third row: samples. Below each the nearest of {len(train):,} training images, pixel by pixel. "
+        f"In the median a sample is {share:.2f} times as far from them as a test image is; copies would be near 0."
     )
-    return Figure("neighbours", caption, figure), share
+    return Figure("neighbors", caption, figure), share
 
 
 def curves_figure(rows: Sequence[dict[str, float]], rules: Rules, *, best_epoch: int) -> Figure:
-    """Draws losses, verdicts and the score over the epochs, with the values at which the game would rest."""
+    """Draws losses, logits and the score over the epochs, with their equilibrium values."""
     optimum = rest(rules)
     epochs = np.arange(1, len(rows) + 1)
     figure = new_figure(WIDTH + 2, 3.6)
@@ -125,11 +103,11 @@ def curves_figure(rows: Sequence[dict[str, float]], rules: Rules, *, best_epoch:
     def draw(position: int, title: str, names: dict[str, str], levels: dict[str, float | None]) -> matplotlib.axes.Axes:
         axes = add_axes(figure, 1, 3, position, xlabel="epoch", title=title)
         for i, (name, label) in enumerate(names.items()):
-            axes.plot(epochs, [row.get(name, np.nan) for row in rows], label=label, color=COLOURS[i])
+            axes.plot(epochs, [row.get(name, np.nan) for row in rows], label=label, color=COLORS[i])
         for i, level in enumerate(levels.values()):
             if level is not None:
-                # As a dashed line in the colour of what would rest there.
-                axes.axhline(level, color=COLOURS[i] if len(levels) > 1 else OPTIMUM, linestyle="--", linewidth=1)
+                # A dashed line in the color of its curve.
+                axes.axhline(level, color=COLORS[i] if len(levels) > 1 else OPTIMUM, linestyle="--", linewidth=1)
         axes.axvline(best_epoch, color=OPTIMUM, linewidth=1, linestyle=":")
         axes.legend(frameon=False, fontsize=8)
         return axes
@@ -140,21 +118,21 @@ def curves_figure(rows: Sequence[dict[str, float]], rules: Rules, *, best_epoch:
         {"discriminator_loss": "discriminator", "generator_loss": "generator"},
         {"discriminator": optimum.discriminator_loss, "generator": optimum.generator_loss},
     )
-    what = "D(x)" if rules.loss in CROSS_ENTROPY else "verdict"
+    what = "D(x)" if rules.loss in CROSS_ENTROPY else "logit"
     names = {"real_verdict": "real", "fake_verdict": "generated", "val_real_verdict": "held out"}
     draw(2, what, names, {"both": optimum.verdict})
     # The first epochs are hundreds of times worse than the last ones, which are to be told apart.
     draw(3, "score", {"val_fid": "Fréchet distance"}, {}).set_yscale("log")
     caption = (
-        "Dashed: where the game would rest if the generator drew from the distribution of the data; a trained pair "
-        "seldom gets there. Where real pictures that were held out are taken for generated ones more and more, the "
-        f"discriminator knows the others by heart. Dotted: epoch {best_epoch}, which is kept."
+        "Dashed: equilibrium values, of a generator that draws from the distribution of the data; trained pairs rarely "
+        "get there. Where held-out real images are more and more classified as generated, the discriminator has "
+        f"memorized the training images. Dotted: epoch {best_epoch}, whose weights are kept."
     )
     return Figure("curves", caption, figure)
 
 
 def show(axes: matplotlib.axes.Axes, image: np.ndarray) -> None:
-    """Draws one picture, uint8 (H, W, C), and nothing around it."""
+    """Draws one image, uint8 (H, W, C), and nothing around it."""
     axes.imshow(
         image[..., 0] if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=255, interpolation="nearest"
     )

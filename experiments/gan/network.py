@@ -1,91 +1,79 @@
-"""The networks of the GAN experiment: which pair, how it plays, on which pictures, in which run folder."""
+"""The networks of the GAN experiment: which pair, how it is trained, on which images."""
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from experiments.image_classification.network import DECIDED as DECIDED_BY_DATA
-from experiments.image_classification.network import UPRIGHT
-from experiments.shared.params import check_positive, fitting
+from experiments.shared.image_classifier import UPRIGHT
+from experiments.shared.params import build
+from experiments.shared.training import tell
 from kerasapps.applications import dcgan, gan, resnet_gan
 from kerasapps.data.augmentation import picture_augment
+from kerasapps.data.image_codec import ImageCodec
 from kerasapps.data.images import ImageSplits, load_images
 from kerasapps.data.splits import Split
 from kerasapps.errors import UserError
-from kerasapps.gan.losses import LossName, Rules
+from kerasapps.gan.losses import Rules
 from kerasapps.gan.model import GAN
 from kerasapps.optimizers import Adam
-from kerasapps.runs import Options, Run
-from kerasapps.training import History, fit
+from kerasapps.runs import Options
+from kerasapps.settings import Count, Positive, Side, optional, or_none, settle
 
+CODEC = ImageCodec
 Arch = Literal["lectures", "dcgan", "resnet", "mixed"]
-# What is not for --params: the data and the recipe decide, and a name is for code.
-DECIDED = DECIDED_BY_DATA | {"classifies", "dimensions"}
-# Pictures of an epoch at least: of a small set an epoch is several passes, or most of the time would go into scores.
+# Images of an epoch at least: a small set is repeated, or most of the time would go into scores.
 EPOCH_ROWS = 6400
-LEAST = 4  # pictures to validate and to test on: precision looks at a third neighbour
+# What the data and the task decide, whichever the pair.
+DECIDED = ("classifies", "dimensions")
+LEAST = 4  # images to validate and to test on: precision looks at a third neighbor
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How a pair is trained; what is not given follows from the architecture. `kerasapps.gan.losses.Rules`
-    says more.
+class Recipe(Rules):
+    """How a pair is trained, by default as suits the architecture; see `kerasapps.gan.losses.Rules` for the objective.
 
     Args:
-        size: Side of the pictures in pixels, a multiple of 4.
-        epochs: Passes over the training part; of a part under 6,400 pictures each is several passes, up to that many.
-        batch_size: Pictures in an update of the discriminator, over all devices.
-        learning_rate: Of Adam, for both networks.
-        conditional: Whether both networks are told the class, which makes better pictures of each.
-        flip_pictures: Whether half of the training pictures are mirrored; digits never are.
-        loss: Which game.
+        size: Side of the images in pixels, a multiple of 4; by default the data set's own.
+        epochs: Epochs over the training set; one under 6,400 images is repeated within an epoch, up to that many.
+        batch_size: Images in an update of the discriminator, over all devices.
+        learning_rate: Learning rate of Adam, for both networks.
+        conditional: Whether both networks get the class as an input, which makes better images of each.
+        flip_pictures: Whether half of the training images are mirrored; digits never are.
+        loss: Objective of both networks.
         discriminator_steps: Updates of the discriminator in a step.
         generator_steps: Updates of the generator in a step.
-        real_labels: Range of the discriminator's targets for real pictures; the lectures have 0.7 1.2.
-        fake_labels: Range of its targets for generated pictures; the lectures have 0 0.3.
+        real_labels: Range of the discriminator's targets for real images; the course notes have 0.7 1.2.
+        fake_labels: Range of its targets for generated images; the course notes have 0 0.3.
         flip: Share of the targets that are exchanged.
-        joint_batches: Whether the discriminator sees real and generated pictures in one batch, not apart; by default
-            where it has no moving statistics.
-        instance_noise: Standard deviation of noise added to all that the discriminator sees.
+        joint_batches: Whether the discriminator gets real and generated images in one batch; by default where it has no
+            moving statistics.
+        instance_noise: Standard deviation of noise added to all inputs of the discriminator.
         instance_noise_steps: Steps over which it fades away; 0 for never.
         clip: Largest size of a weight of the discriminator; 0 for any.
         gradient_penalty: Weight of WGAN-GP's penalty.
-        r1: Weight of the penalty on slopes at real pictures.
-        entropy: With --labels, weight of the entropy of the classes of pictures without labels.
+        r1: Weight of the penalty on slopes at real images.
+        entropy: With --labels, weight of the entropy of the classes of images without labels.
         average: How much of the averaged generator stays in a step.
     """
 
-    size: int | None = None
-    epochs: int | None = None
-    batch_size: int | None = None
-    learning_rate: float | None = None
-    conditional: bool | None = None
-    flip_pictures: bool | None = None
-    loss: LossName | None = None
-    discriminator_steps: int | None = None
-    generator_steps: int | None = None
-    real_labels: tuple[float, float] | None = None
-    fake_labels: tuple[float, float] | None = None
-    flip: float | None = None
-    joint_batches: bool | None = None
-    instance_noise: float | None = None
-    instance_noise_steps: int | None = None
-    clip: float | None = None
-    gradient_penalty: float | None = None
-    r1: float | None = None
-    entropy: float | None = None
-    average: float | None = None
+    size: or_none(Side) = None
+    epochs: Count = 20
+    batch_size: Count = 64
+    learning_rate: Positive = 2e-4
+    conditional: bool = False
+    flip_pictures: bool = True
 
     @property
     def rules(self) -> Rules:
-        """How they play, once every value is settled."""
-        values = {field.name: getattr(self, field.name) for field in fields(Rules)}
-        return Rules(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        """The objective alone."""
+        return Rules(**{field.name: getattr(self, field.name) for field in fields(Rules)})
+
+
+GivenRecipe = optional(Recipe)
 
 
 @dataclass(frozen=True)
@@ -99,66 +87,55 @@ class Pair:
     params: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
-PLAIN = asdict(Rules()) | {
-    "size": None,
-    "epochs": 20,
-    "batch_size": 64,
-    "learning_rate": 2e-4,
-    "conditional": False,
-    "flip_pictures": True,
-}
+PLAIN = Recipe()
 PAIRS = {
     "lectures": Pair(
         gan.build_generator,
         gan.build_discriminator,
         (gan.search_space_generator, gan.search_space_discriminator),
-        PLAIN | {"real_labels": (0.7, 1.2), "fake_labels": (0.0, 0.3), "generator_steps": 2},
+        replace(PLAIN, real_labels=(0.7, 1.2), fake_labels=(0.0, 0.3), generator_steps=2),
     ),
     "dcgan": Pair(
         dcgan.build_dcgan_generator,
         dcgan.build_dcgan_discriminator,
         (dcgan.search_space_dcgan_generator, dcgan.search_space_dcgan_discriminator),
-        PLAIN | {"conditional": True},
+        replace(PLAIN, conditional=True),
     ),
     "resnet": Pair(
         resnet_gan.build_resnet_generator,
         resnet_gan.build_resnet_discriminator,
         (resnet_gan.search_space_resnet_generator, resnet_gan.search_space_resnet_discriminator),
-        PLAIN | {"conditional": True, "loss": "hinge", "discriminator_steps": 2},
+        replace(PLAIN, conditional=True, loss="hinge", discriminator_steps=2),
     ),
-    # For few labels: a discriminator that is kept from learning its pictures by heart, and a generator that keeps up.
+    # For few labels: a discriminator that is kept from memorizing its images, and a generator that keeps up.
     "mixed": Pair(
         dcgan.build_dcgan_generator,
         gan.build_discriminator,
         None,
-        PLAIN | {"epochs": 24, "batch_size": 50, "learning_rate": 1e-3, "entropy": 0.3},
+        replace(PLAIN, epochs=24, batch_size=50, learning_rate=1e-3, entropy=0.3),
         {"generator": {"filters": 32}, "discriminator": {"filters": 32, "units": 128, "noise": 0.3, "dropout": 0.4}},
     ),
 }
-# Without R1 the game of points circles around the modes and ends in one of them.
-POINTS = PLAIN | {"r1": 0.5, "learning_rate": 2e-3, "batch_size": 256, "average": 0.99, "epochs": 50}
-# Stored at 8 pixels, digits say no more at 28 than at 16, and take three times as long.
-OF_DATA = {"digits": {"size": 16, "learning_rate": 5e-4}}
+# Without R1 the pair circles around the modes of the points and ends in one of them.
+POINTS = replace(PLAIN, r1=0.5, learning_rate=2e-3, batch_size=256, average=0.99, epochs=50)
 
 
-def recipe_of(arch: Arch | Literal["points"], data: str, given: Recipe, *, options: Options) -> Recipe:
-    """Returns how to train an architecture on a data set, where the command line says nothing else."""
-    values = POINTS if arch == "points" else PAIRS[arch].recipe | OF_DATA.get(data, {})
-    values = values | {name: value for name, value in asdict(given).items() if value is not None}
-    if data in UPRIGHT:
-        values["flip_pictures"] = False
-    values["epochs"] = options.shrink(values["epochs"], 2)
-    check_positive(**{name: values[name] for name in ("epochs", "batch_size", "learning_rate")})
+def recipe_of(arch: Arch | Literal["points"], data: str, given: GivenRecipe, *, options: Options) -> Recipe:
+    """Returns how to train an architecture on a data set, where the command line says nothing else.
+
+    Raises:
+        UserError: If values do not go together.
+    """
+    defaults = POINTS if arch == "points" else PAIRS[arch].recipe
+    if data == "digits" and arch != "points":
+        # Stored at 8 pixels, digits show no more at 28 than at 16, and take three times as long.
+        defaults = replace(defaults, size=16, learning_rate=5e-4)
+    recipe = settle(defaults, given, **{"flip_pictures": False} if data in UPRIGHT else {})
     if options.precision == "mixed_float16":
         raise UserError("--precision must be float32 or mixed_bfloat16 for a GAN. Received: mixed_float16")
-    if values["size"] is not None and (values["size"] < 4 or values["size"] % 4):
-        raise UserError(f"--size must be a multiple of 4. Received: {values['size']}")
-    recipe = Recipe(**values)
-    try:
-        _ = recipe.rules
-    except ValueError as error:
-        raise UserError(str(error)) from None
-    return recipe
+    if recipe.size is not None and recipe.size % 4:
+        raise UserError(f"--size must be a multiple of 4. Received: {recipe.size}")
+    return options.shrunk(recipe, epochs=2)
 
 
 def space_of(arch: Arch) -> Callable[..., dict[str, Any]]:
@@ -169,28 +146,29 @@ def space_of(arch: Arch) -> Callable[..., dict[str, Any]]:
     return lambda hp: {"generator": generator(hp), "discriminator": discriminator(hp)}
 
 
-def load_pictures(data: str, recipe: Recipe, *, options: Options) -> ImageSplits:
-    """Loads a data set for a GAN: pictures from -1 to 1."""
+def load(data: str, recipe: Recipe, *, options: Options) -> ImageSplits:
+    """Loads a data set for a GAN, images from -1 to 1, and prints what a person should know about it."""
     augment = picture_augment(flip=recipe.flip_pictures)
     splits = load_images(data, size=recipe.size, seed=options.seed, limit=options.rows, augment=augment)
     height, width, _ = splits.sizes["image_shape"]
     if height % 4 or width % 4:
-        raise UserError(f"{data} has pictures of {height} pixels, which is no multiple of 4: choose a --size that is.")
+        raise UserError(f"{data} has images of {height} pixels, which is no multiple of 4: choose a --size that is.")
     fewest = min(len(splits.validation), len(splits.test))
     if fewest < LEAST:
-        raise UserError(f"{data} leaves {fewest} pictures to validate or to test on, and scores need at least {LEAST}.")
+        raise UserError(f"{data} leaves {fewest} images to validate or to test on, and scores need at least {LEAST}.")
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    tell(splits.notes)
     return replace(splits, **{name: scaled(part) for name, part in parts.items()})
 
 
 def repeated(split: Split, *, options: Options) -> Split:
-    """Returns the training part of an epoch, with every row as often as gives about `EPOCH_ROWS`; once with --smoke."""
+    """Returns the training set of an epoch, its rows repeated to about `EPOCH_ROWS`; once with --smoke."""
     passes = 1 if options.smoke else max(1, round(EPOCH_ROWS / len(split)))
     return split.take(np.tile(np.arange(len(split)), passes)) if passes > 1 else split
 
 
 def scaled(split: Split) -> Split:
-    """Returns a split whose pictures are -1 to 1."""
+    """Returns a split whose images are scaled to -1 to 1."""
     before = split.prepare
 
     def prepare(inputs: dict) -> dict:
@@ -201,7 +179,7 @@ def scaled(split: Split) -> Split:
 
 
 def as_pixels(images: np.ndarray) -> np.ndarray:
-    """Returns pictures from -1 to 1 as uint8."""
+    """Returns images from -1 to 1 as uint8."""
     return np.clip(np.round((np.asarray(images, np.float32) + 1) * 127.5), 0, 255).astype(np.uint8)
 
 
@@ -213,24 +191,20 @@ def build_pair(
     Args:
         arch: Which pair.
         params: Arguments of the builders, those of "generator" and of "discriminator".
-        image_shape: Height, width and channels of the pictures.
-        num_classes: Number of classes, where the networks are to know of them.
-        classifies: Whether the discriminator tells the class, of which the generator then knows nothing.
+        image_shape: Height, width and channels of the images.
+        num_classes: Number of classes, where the networks get them.
+        classifies: Whether the discriminator predicts the class, which the generator then does not get.
     """
-    decided = {
-        "generator": {"num_classes": None if classifies else num_classes},
-        "discriminator": {"num_classes": num_classes} | ({"classifies": True} if classifies else {}),
-    }
-    decided = {part: values | {"image_shape": tuple(image_shape)} for part, values in decided.items()}
-    pair = PAIRS[arch]
-    builders = {part: getattr(pair, part) for part in decided}
-    return build_networks(builders, params, decided, usual=pair.params, what=f"--arch {arch}")
+    pair, shape = PAIRS[arch], tuple(image_shape)
+    generator = {"image_shape": shape, "num_classes": None if classifies else num_classes}
+    discriminator = {"image_shape": shape, "num_classes": num_classes} | ({"classifies": True} if classifies else {})
+    builders = {"generator": (pair.generator, generator), "discriminator": (pair.discriminator, discriminator)}
+    return build_networks(builders, params, usual=pair.params, what=f"--arch {arch}")
 
 
 def build_networks(
-    builders: Mapping[str, Callable[..., keras.Model]],
+    builders: Mapping[str, tuple[Callable[..., keras.Model], dict[str, Any]]],
     params: dict[str, Any],
-    decided: Mapping[str, dict[str, Any]],
     *,
     usual: Mapping[str, dict[str, Any]],
     what: str,
@@ -238,33 +212,28 @@ def build_networks(
     """Builds a generator and a discriminator.
 
     Args:
-        builders: Those of "generator" and of "discriminator".
+        builders: Builder of "generator" and of "discriminator", each with the arguments that are not for `--params`.
         params: Their arguments as `--params` gives them.
-        decided: Their arguments that are not for `--params`.
-        usual: Their arguments where `params` say nothing, if not the builders' defaults.
+        usual: Their arguments where `params` have none, if not the builders' defaults.
         what: What the networks are, for people.
 
     Raises:
         UserError: If `params` hold something else, or what a builder refuses.
     """
-    unknown = sorted(params.keys() - builders.keys())
-    if unknown:
-        raise UserError(f'--params must be {{"generator": {{...}}, "discriminator": {{...}}}}, not {unknown[0]}.')
+    if params.keys() - builders.keys() or not all(isinstance(given, dict) for given in params.values()):
+        raise UserError(
+            f'--params must be {{"generator": {{...}}, "discriminator": {{...}}}}. Received: {", ".join(params)[:200]}'
+        )
     networks = []
-    for part, build in builders.items():
-        given = params.get(part, {})
-        known = inspect.signature(build).parameters.keys() - DECIDED
-        if not isinstance(given, dict) or given.keys() - known:
-            strange = ", ".join(sorted(given.keys() - known)) if isinstance(given, dict) else str(given)
-            raise UserError(f"These parameters are not for the {part} of {what}: {strange}.")
-        with fitting(given, f"the {part} of {what}"):
-            networks.append(build(**decided.get(part, {}), **usual.get(part, {}) | given))
+    for part, (builder, given) in builders.items():
+        label, chosen, defaults = f"the {part} of {what}", params.get(part, {}), usual.get(part, {})
+        networks.append(build(builder, chosen, what=label, given=given, usual=defaults, decided=DECIDED))
     return tuple(networks)
 
 
 def compile_gan(model: GAN, recipe: Recipe, *, jit_compile: bool) -> GAN:
     """Gives both networks their optimizers."""
-    # As in the papers of these games: steps without momentum where the discriminator must stay smooth.
+    # As in the papers of these objectives: steps without momentum where the discriminator must stay smooth.
     betas = (0.0, 0.9) if recipe.loss in ("hinge", "wasserstein") else (0.5, 0.999)
     optimizers = [Adam(recipe.learning_rate, beta_1=betas[0], beta_2=betas[1]) for _ in range(2)]
     model.compile(*optimizers, jit_compile=jit_compile)
@@ -280,48 +249,20 @@ def make_model(
     jit_compile: bool,
     image_shape: tuple[int, int, int],
     num_classes: int,
+    steps: int | None = None,
 ) -> GAN:
-    """Builds and compiles: the one place that training, the strategy scope and the search share."""
+    """Builds and compiles; the learning rate does not depend on the number of `steps`."""
     classes = num_classes if recipe.conditional else None
     if arch == "dcgan" and recipe.gradient_penalty:
-        # The penalty is on the slope at each picture; normalised by the batch, every verdict hangs on all pictures
+        # The penalty is on the slope at each image; normalized by the batch, every logit depends on all images
         # (Gulrajani et al., section 4).
         params = params | {"discriminator": {"normalization": "none"} | params.get("discriminator", {})}
     networks = build_pair(arch, params, image_shape=image_shape, num_classes=classes)
     return compile_gan(GAN(*networks, rules=recipe.rules, seed=seed), recipe, jit_compile=jit_compile)
 
 
-def train_network(
-    run: Run,
-    splits: ImageSplits,
-    *,
-    arch: Arch,
-    recipe: Recipe,
-    params: dict[str, Any],
-    patience: int | None = None,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> tuple[GAN, History]:
-    """Trains one pair in a run folder, keeps its epoch of the lowest `val_fid`, and saves it."""
-    seed = run.options.seed
-    with run.strategy.scope():
-        model = make_model(
-            arch=arch, params=params, recipe=recipe, seed=seed, jit_compile=run.jit_compile, **splits.sizes
-        )
-    history = fit(
-        model,
-        replace(splits, train=repeated(splits.train, options=run.options)),
-        run,
-        epochs=recipe.epochs,
-        batch_size=recipe.batch_size * recipe.discriminator_steps,
-        monitor="val_fid",
-        patience=patience,
-        callbacks=callbacks,
-    )
-    return model, history
-
-
 def draw(model: GAN, count: int, *, seed: int, label: int | None = None, batch_size: int = 256) -> np.ndarray:
-    """Draws pictures from the averaged generator, float32 (count, H, W, C) from -1 to 1.
+    """Draws images from the averaged generator, float32 (count, H, W, C) from -1 to 1.
 
     Args:
         model: The GAN.
@@ -339,7 +280,7 @@ def noise_of(model: GAN, count: int, seed: int) -> np.ndarray:
 
 
 def generate(model: GAN, noise: np.ndarray, *, label: int | None = None, batch_size: int = 256) -> np.ndarray:
-    """Makes pictures of noise (n, noise_dim), as `draw` does."""
+    """Makes images of noise (n, noise_dim), as `draw` does."""
     inputs = {"noise": noise}
     if model.conditional:
         classes = model.averaged.get_layer("embedding").input_dim

@@ -1,4 +1,4 @@
-"""GANs of points from a ring of Gaussians: every mode counted, the discriminator beside the best one there is."""
+"""GANs of points from a ring of Gaussians: every mode counted, the discriminator compared with the optimal one."""
 
 import io
 from collections.abc import Sequence
@@ -9,18 +9,22 @@ import keras
 import numpy as np
 
 from experiments.gan.network import Recipe, build_networks, compile_gan, draw
+from experiments.shared import training
+from experiments.shared.training import report
 from kerasapps.applications.point_gan import build_point_discriminator, build_point_generator
 from kerasapps.data.gaussians import Mixture, load_gaussians, ring
 from kerasapps.gan.losses import CROSS_ENTROPY, Rules
 from kerasapps.gan.model import GAN
 from kerasapps.reports import Figure, Table, add_axes, new_figure
 from kerasapps.runs import Run, write_atomically
-from kerasapps.training import History, fit
+from kerasapps.training import History
 
-SEEN = 2000  # points that a picture shows and a score counts
+POINTS = "gaussians"  # their name as a data set
+EXTRAS = ("real_labels", "fake_labels", "flip", "clip", "gradient_penalty", "r1", "instance_noise")
+SEEN = 2000  # points that a figure shows and a score counts
 EXTENT = 3.0
 CELLS = 60  # of a side of the map
-NOTHING = 1e-4  # density below which nothing is said of a place
+NOTHING = 1e-4  # density below which the optimum is not computed
 BANDWIDTH = 0.08  # of the kernels that a generator's density is estimated with
 
 
@@ -33,7 +37,7 @@ class CountModes(keras.callbacks.Callback):
         self.mixture = mixture
 
     def on_epoch_end(self, epoch, logs=None):
-        """Adds to the logs, and keeps the points in the run folder, from where a resumed run takes them up."""
+        """Adds to the logs, and keeps the points in the run folder, where a resumed run finds them."""
         points = draw(self.model, SEEN, seed=self.run.options.seed)
         buffer = io.BytesIO()
         np.save(buffer, points)
@@ -55,7 +59,7 @@ def mode_scores(mixture: Mixture, points: np.ndarray) -> dict[str, float]:
         outside.
     """
     modes = mixture.modes_of(points)
-    counts = np.bincount(modes[modes >= 0], minlength=len(mixture.centres))
+    counts = np.bincount(modes[modes >= 0], minlength=len(mixture.centers))
     missing = np.maximum(len(points) / len(counts) - counts, 0).sum() / len(points)
     return {
         "modes": int((counts >= 0.2 * len(points) / len(counts)).sum()),
@@ -67,30 +71,30 @@ def mode_scores(mixture: Mixture, points: np.ndarray) -> dict[str, float]:
 def train_points(
     run: Run, recipe: Recipe, params: dict, *, limit: int | None, patience: int | None = None
 ) -> tuple[GAN, History]:
-    """Trains one game on the ring in a run folder, and keeps its epoch with the least missed."""
+    """Trains one pair on the ring in a run folder, and keeps its epoch with the least missed."""
     mixture = ring()
     splits = load_gaussians(mixture, seed=run.options.seed, limit=limit)
-    with run.strategy.scope():
-        builders = {"generator": build_point_generator, "discriminator": build_point_discriminator}
-        networks = build_networks(builders, params, {}, usual={}, what="points")
-        model = GAN(*networks, rules=recipe.rules, seed=run.options.seed)
-        compile_gan(model, recipe, jit_compile=run.jit_compile)
-    rows = recipe.batch_size * recipe.discriminator_steps
-    history = fit(
-        model,
-        splits,
+    builders = {"generator": (build_point_generator, {}), "discriminator": (build_point_discriminator, {})}
+
+    def make_model(*, jit_compile: bool, **_) -> GAN:
+        networks = build_networks(builders, params, usual={}, what="points")
+        return compile_gan(GAN(*networks, rules=recipe.rules, seed=run.options.seed), recipe, jit_compile=jit_compile)
+
+    trained = training.train(
         run,
+        splits,
+        make_model,
         epochs=recipe.epochs,
-        batch_size=rows,
+        batch_size=recipe.batch_size * recipe.discriminator_steps,
         monitor="val_missed",
         patience=patience,
         callbacks=[CountModes(run, mixture)],
     )
-    return model, history
+    return trained.model, trained.history
 
 
 def compare_with_optimum(model: GAN, mixture: Mixture, *, seed: int) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Puts the discriminator beside D* = p_r / (p_r + p_g), and returns how far apart they are, and both maps.
+    """Compares the discriminator with D* = p_r / (p_r + p_g), and returns how far apart they are, and both maps.
 
     The generator's density is estimated from its points with Gaussian kernels; the mixture, whose density is known, is
     blurred alike, so that the estimate's own error cancels.
@@ -109,19 +113,19 @@ def compare_with_optimum(model: GAN, mixture: Mixture, *, seed: int) -> tuple[di
         real, fake = mixture.density(points, blur=BANDWIDTH), estimate.density(points)
         return np.where(real + fake > NOTHING, real / np.maximum(real + fake, NOTHING), np.nan)
 
-    def said(points: np.ndarray) -> np.ndarray:
+    def predicted(points: np.ndarray) -> np.ndarray:
         verdict = model.judge(points.astype(np.float32), training=False)["verdict"]
         return keras.ops.convert_to_numpy(keras.ops.sigmoid(verdict))[:, 0]
 
     points = np.concatenate([mixture.sample(SEEN, seed=seed + 200), drawn])
     axis = np.linspace(-EXTENT, EXTENT, CELLS)
     cells = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
-    maps = {"D": said(cells).reshape(CELLS, CELLS), "D*": best(cells).reshape(CELLS, CELLS)}
-    return {"optimum_gap": float(np.nanmean(np.abs(said(points) - best(points))))}, maps
+    maps = {"D": predicted(cells).reshape(CELLS, CELLS), "D*": best(cells).reshape(CELLS, CELLS)}
+    return {"optimum_gap": float(np.nanmean(np.abs(predicted(points) - best(points))))}, maps
 
 
 def points_figure(points: np.ndarray, mixture: Mixture, maps: dict[str, np.ndarray], *, what: str, name: str) -> Figure:
-    """Draws generated over real points, and what the discriminator says of the plane beside what it should say."""
+    """Draws generated over real points, and the map of the discriminator next to the optimal one."""
     figure = new_figure(9.0, 3.3)
     axes = add_axes(figure, 1, 1 + len(maps), 1, title=f"points: {what}")
     real = mixture.sample(len(points), seed=7)
@@ -137,11 +141,13 @@ def points_figure(points: np.ndarray, mixture: Mixture, maps: dict[str, np.ndarr
     if maps:
         figure.colorbar(shown, ax=figure.axes[1:], shrink=0.8)
     scores = mode_scores(mixture, points)
-    caption = f"{what}: {scores['modes']:.0f} of {len(mixture.centres)} modes, "
+    caption = f"{what}: {scores['modes']:.0f} of {len(mixture.centers)} modes, "
     caption += f"{scores['good_share']:.0%} of the points in one."
     if maps:
-        caption += " D is what the discriminator says, D* = p_r / (p_r + p_g) what would be best against this "
-        caption += "generator, blank where neither density reaches: of such places nobody has told it."
+        caption += (
+            " D is the discriminator, D* = p_r / (p_r + p_g) the optimal one against this generator, blank where "
+        )
+        caption += "both densities are nearly 0: nothing trains D there."
     return Figure(name, caption, figure)
 
 
@@ -151,49 +157,57 @@ def time_figure(kept: Sequence[np.ndarray], mixture: Mixture, *, what: str, name
     figure = new_figure(9.0, 9.0 / count + 0.4)
     for i, epoch in enumerate(chosen, start=1):
         axes = add_axes(figure, 1, len(chosen), i, title=f"epoch {epoch + 1}")
-        axes.scatter(*mixture.centres.T, s=60, color="#e6e8ec")
+        axes.scatter(*mixture.centers.T, s=60, color="#e6e8ec")
         axes.scatter(*kept[epoch].T, s=1, color="#2563a8", linewidths=0)
         axes.set(xlim=(-EXTENT, EXTENT), ylim=(-EXTENT, EXTENT), aspect="equal", xticks=[], yticks=[])
     return Figure(name, f"{what}, over time; grey: the modes.", figure)
 
 
 def run_points(run: Run, recipe: Recipe, params: dict, *, patience: int | None) -> None:
-    """Trains the chosen game and the original minimax game on the ring, and reports both."""
-    limit, mixture = run.options.rows, ring()
-    extras = ("real_labels", "fake_labels", "flip", "clip", "gradient_penalty", "r1", "instance_noise")
-    original = replace(recipe, loss="minimax", **{name: getattr(Rules(), name) for name in extras})
-    games = {recipe.loss: recipe} | ({"original minimax": original} if recipe != original else {})
+    """Trains with the chosen objective and with the original minimax objective on the ring, and reports both."""
+    original = replace(recipe, loss="minimax", **{name: getattr(Rules(), name) for name in EXTRAS})
+    objectives = {recipe.loss: recipe} | ({"original minimax": original} if recipe != original else {})
     metrics, blocks, rows, interrupted = {}, [], [], False
-    for i, (what, one) in enumerate(games.items()):
+    for i, (what, one) in enumerate(objectives.items()):
         if interrupted:
             break
-        print(f"Game: {what}", flush=True)
-        part = run if i == 0 else run.part("minimax", asdict(one))
-        model, history = train_points(part, one, params, limit=limit, patience=patience)
+        print(f"Objective: {what}", flush=True)
+        part, suffix = (run, "") if i == 0 else (run.part("minimax", asdict(one)), "_minimax")
+        model, history = train_points(part, one, params, limit=run.options.rows, patience=patience)
         interrupted = history.interrupted
-        kept = [np.load(points_path(part, epoch)) for epoch in range(1, len(history.rows) + 1)]
-        points = draw(model, SEEN, seed=run.options.seed)
-        scores = mode_scores(mixture, points)
-        maps: dict[str, np.ndarray] = {}
-        if one.loss in CROSS_ENTROPY:
-            gap, maps = compare_with_optimum(model, mixture, seed=run.options.seed)
-            scores |= gap
-        suffix = "" if i == 0 else "_minimax"
+        scores, figures = evaluate_points(part, model, history, one, what=what, suffix=suffix)
         metrics |= {f"{name}{suffix}": value for name, value in scores.items()}
         metrics.setdefault("seconds", history.seconds)
         rows.append([what, *(scores.get(name) for name in ("modes", "good_share", "optimum_gap"))])
-        blocks.append(points_figure(points, mixture, maps, what=what, name=f"points{suffix}"))
-        if len(kept) > 1:
-            blocks.append(time_figure(kept, mixture, what=what, name=f"over_time{suffix}"))
-        if kept:  # what the game came to, where the best epoch is another
-            metrics |= {f"last_{name}{suffix}": value for name, value in mode_scores(mixture, kept[-1]).items()}
-        if i == 0:
-            first = model
-    columns = ["game", "modes", "share of points in a mode", "mean |D - D*|"]
-    blocks.insert(0, Table("What each game came to", columns, rows, digits=3))
-    summary = f"Games on a ring of {len(mixture.centres)} Gaussians: {', '.join(games)}."
-    if interrupted:
-        summary += " Interrupted: what there was is shown."
-    headline = [name for name in ("modes", "good_share", "optimum_gap", "modes_minimax") if name in metrics]
-    run.finish(metrics, model=first, summary=summary, headline=headline, blocks=blocks)
-    print(f"{metrics['modes']:.0f} of {len(mixture.centres)} modes. Report: {run.folder / 'report.html'}")
+        blocks += figures
+    columns = ["objective", "modes", "share of points in a mode", "mean |D - D*|"]
+    modes = len(ring().centers)
+    report(
+        run,
+        metrics,
+        [Table("Modes found by each objective", columns, rows, digits=3), *blocks],
+        summary=f"Objectives on a ring of {modes} Gaussians: {', '.join(objectives)}."
+        + (" Interrupted: what there was is shown." if interrupted else ""),
+        headline=("modes", "good_share", "optimum_gap", "modes_minimax"),
+        conclusion=f"{metrics['modes']:.0f} of {modes} modes.",
+    )
+
+
+def evaluate_points(
+    run: Run, model: GAN, history: History, recipe: Recipe, *, what: str, suffix: str
+) -> tuple[dict[str, float], list[Figure]]:
+    """Returns the scores of a pair, those of its last epoch as `last_*`, and its figures."""
+    mixture, seed = ring(), run.options.seed
+    kept = [np.load(points_path(run, epoch)) for epoch in range(1, len(history.rows) + 1)]
+    points = draw(model, SEEN, seed=seed)
+    scores = mode_scores(mixture, points)
+    maps: dict[str, np.ndarray] = {}
+    if recipe.loss in CROSS_ENTROPY:
+        gap, maps = compare_with_optimum(model, mixture, seed=seed)
+        scores |= gap
+    figures = [points_figure(points, mixture, maps, what=what, name=f"points{suffix}")]
+    if len(kept) > 1:
+        figures.append(time_figure(kept, mixture, what=what, name=f"over_time{suffix}"))
+    if kept:  # where it ended, if the best epoch is another
+        scores |= {f"last_{name}": value for name, value in mode_scores(mixture, kept[-1]).items()}
+    return scores, figures

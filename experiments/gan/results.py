@@ -1,4 +1,4 @@
-"""What the GAN experiment reports: scores and their table, pictures of a trained pair, the lectures' loop beside it."""
+"""What the GAN experiment reports: scores and their table, samples, and the course notes' loop for comparison."""
 
 from collections.abc import Mapping
 
@@ -9,45 +9,42 @@ from experiments.gan.figures import (
     between,
     curves_figure,
     interpolation_figure,
-    neighbours_figure,
+    neighbors_figure,
     over_time,
     samples_figure,
 )
-from experiments.gan.judge import NAME, Judge, real_pictures, score
+from experiments.gan.judge import NAME, Judge, Judged, alarm, real_images, score
 from experiments.gan.network import as_pixels, draw, generate, noise_of
+from experiments.shared.training import Trained, finish
 from kerasapps.applications.gan import build_discriminator, build_generator
 from kerasapps.data.images import ImageSplits
+from kerasapps.gan.metrics import frechet_distance
 from kerasapps.gan.model import GAN, train_alternately
 from kerasapps.reports import Block, Figure, Table
-from kerasapps.runs import Run, save_model
+from kerasapps.runs import Options, Run, save_model
 from kerasapps.training import History
 
 SHOWN = 96
-COMPARED = 20_000  # training pictures that samples are compared with, at most
+COMPARED = 20_000  # training images that samples are compared with, at most
 ROWS, STEPS = 6, 12  # of interpolations
 SCORES = ("fid", "kid", "precision", "recall", "classes_covered", "confident_share", "diversity")
 
 
-def headline_of(metrics: Mapping[str, float]) -> list[str]:
-    """Names the metrics that a report shows large."""
-    return [name for name in ("fid", "fid_baseline", "classes_covered", "confident_share") if name in metrics]
-
-
 def score_table(scores: Mapping[str, Mapping[str, float]], floor: float) -> Table:
-    """Lists the scores of generators beside the test part."""
+    """Lists the scores of generators against the test set."""
     rows = [[name, *(values[score] for score in SCORES)] for name, values in scores.items()]
     caption = (
-        f"Features of {NAME}: this is not the Inception FID, and comparable only under the same judge. Training "
-        f"pictures themselves have a Fréchet distance of {floor:.2f}. Precision: share of the samples among real "
-        "pictures; recall: share of the real pictures among samples. Sure: share of the samples of whose class the "
-        "judge is at least 90 % sure. Spread: of their features, as a share of that of real pictures."
+        f"Features of {NAME}: not the Inception FID, and comparable only under the same judge. Training "
+        f"images themselves have a Fréchet distance of {floor:.2f}. Precision: share of the samples among real "
+        "images; recall: share of the real images among samples. Confident: share of the samples whose class the "
+        "judge gives at least 90 %. Spread: of their features, as a share of that of real images."
     )
-    columns = ["", "Fréchet", "KID", "precision", "recall", "classes", "sure", "spread"]
-    return Table("Scores on the test part", columns, rows, caption, digits=3)
+    columns = ["", "Fréchet", "KID", "precision", "recall", "classes", "confident", "spread"]
+    return Table("Scores on the test set", columns, rows, caption, digits=3)
 
 
 def result_blocks(run: Run, model: GAN, splits: ImageSplits, history: History) -> tuple[list[Block], float]:
-    """Returns what the report shows of a trained pair, the samples first, and how far samples are from copies."""
+    """Returns what the report shows of a trained pair, samples first, and how far samples are from copies."""
     seed = run.options.seed
     images = as_pixels(draw(model, SHOWN, seed=seed + 1))
     ends = noise_of(model, 2 * ROWS, seed + 2)
@@ -55,27 +52,28 @@ def result_blocks(run: Run, model: GAN, splits: ImageSplits, history: History) -
         generate(model, between(ends[i], ends[i + ROWS], STEPS), label=i % splits.sizes["num_classes"])
         for i in range(ROWS)
     ]
-    neighbours, share = neighbours_figure(
-        images, real_pictures(splits.train, COMPARED)[0], real_pictures(splits.test, 500)[0]
+    neighbors, share = neighbors_figure(
+        images, real_images(splits.train, COMPARED)[0], real_images(splits.test, 500)[0]
     )
     return [
         samples_figure(images, what=f"The averaged generator of epoch {history.best_epoch}"),
         *over_time(run, len(history.rows)),
         interpolation_figure([as_pixels(path) for path in paths]),
-        neighbours,
+        neighbors,
         *([curves_figure(history.rows, model.rules, best_epoch=history.best_epoch)] if history.rows else []),
     ], share
 
 
 def train_lectures_loop(
-    run: Run, splits: ImageSplits, judge: Judge, *, updates: int, seed: int
+    run: Run, splits: ImageSplits, judge: Judge, real: Judged, *, updates: int, seed: int
 ) -> tuple[dict[str, float], Figure]:
-    """Trains the lectures' networks by the lectures' loop, in the folder baseline/; returns scores and samples.
+    """Trains the course notes' networks by their loop, in the folder baseline/; returns scores and samples.
 
     Args:
         run: The run folder.
-        splits: Pictures from -1 to 1.
-        judge: What judged the other generator.
+        splits: Images from -1 to 1.
+        judge: Judge of the other generator.
+        real: Test images.
         updates: Updates of the generator.
         seed: Decides noise, labels and order.
     """
@@ -90,11 +88,64 @@ def train_lectures_loop(
         for step, losses in enumerate(train_alternately(generator, discriminator, images, steps=steps, seed=seed), 1):
             if step % 100 == 0 or step == steps:
                 shown = "  ".join(f"{name} {value:.3f}" for name, value in losses.items())
-                print(f"The lectures' loop: step {step}/{steps}  {shown}", flush=True)
+                print(f"Baseline: step {step}/{steps}  {shown}", flush=True)
         save_model(generator, path)
-    real, _ = real_pictures(splits.test)
-    shape = (max(len(real), run.options.shrink(2000, 64)), generator.inputs[0].shape[-1])  # as of the other generator
+    shape = (
+        max(len(real.images), run.options.shrink(2000, 64)),
+        generator.inputs[0].shape[-1],
+    )  # as of the other generator
     noise = np.random.default_rng(seed + 1).standard_normal(shape, dtype=np.float32)
     fake = as_pixels(generator.predict({"noise": noise}, batch_size=256, verbose=0)["image"])
-    figure = samples_figure(fake[:SHOWN], what=f"The lectures' loop after {updates:,} updates", name="baseline")
+    figure = samples_figure(fake[:SHOWN], what=f"The baseline after {updates:,} updates", name="baseline")
     return score(judge, real, fake), figure
+
+
+def evaluate_model(
+    model: GAN, judge: Judge, splits: ImageSplits, *, options: Options
+) -> tuple[dict[str, float], Table, Judged]:
+    """Returns scores on the test set, their table, and the test images.
+
+    `fid_floor` is the distance between test and training images, as many of these as there are samples, or all: less
+    can hardly be expected of a generator.
+    """
+    real = Judged.of(judge, splits.test)
+    fake = as_pixels(draw(model, max(len(real.images), options.shrink(2000, 64)), seed=options.seed + 1))
+    metrics = score(judge, real, fake)
+    train = Judged.of(judge, splits.train, len(fake))
+    metrics["fid_floor"] = frechet_distance(real.features, train.features)
+    metrics["judge_accuracy"] = float((real.probabilities.argmax(1) == real.labels).mean())
+    return metrics, score_table({"this run": metrics}, metrics["fid_floor"]), real
+
+
+def report_images(run: Run, trained: Trained, judge: Judge, *, arch: str, data: str, baseline: bool) -> None:
+    """Evaluates and reports a pair, with `baseline` next to the course notes' loop."""
+    model, history, splits = trained.model, trained.history, trained.splits
+    interrupted, seed = history.interrupted, run.options.seed
+    metrics, table, real = evaluate_model(model, judge, splits, options=run.options)
+    metrics["generator_updates"] = updates = int(keras.ops.convert_to_numpy(model.optimizer.iterations))
+    blocks, metrics["neighbor_distance"] = result_blocks(run, model, splits, history)
+    if baseline and not interrupted:
+        try:
+            rival, figure = train_lectures_loop(run, splits, judge, real, updates=updates, seed=seed)
+        except KeyboardInterrupt:
+            interrupted = True
+            print("Interrupted: the report is without the baseline, which --resume starts again.")
+        else:
+            table = score_table({arch: metrics, "the course notes' loop": rival}, metrics["fid_floor"])
+            metrics |= {f"{name}_baseline": value for name, value in rival.items()}
+            blocks.insert(1, figure)
+    warning = alarm([(row["val_fid"], row["val_diversity"]) for row in history.rows]) if history.rows else ""
+    finish(
+        run,
+        history,
+        metrics,
+        [blocks[0], table, *blocks[1:]],
+        summary=f"{arch} on {data}: {metrics['classes_covered']:.0f} of {len(splits.class_names)} classes, the judge "
+        f"confident of {metrics['confident_share']:.0%} of the samples; weights of epoch {history.best_epoch}.",
+        headline=("fid", "fid_baseline", "classes_covered", "confident_share"),
+        table=table,
+        conclusion=warning,
+        notes=[*([warning] if warning else []), *splits.notes],
+        interrupted=interrupted,
+        draw_curves=False,
+    )

@@ -30,7 +30,7 @@ from kerasapps.errors import DataError, UserError
 from kerasapps.runs import Options, write_atomically
 from kerasapps.search.options import Trials
 from kerasapps.session import start
-from kerasapps.settings import Count, from_settings, or_none, settings_of
+from kerasapps.settings import Count, convert, from_settings, or_none, settings_of
 
 EXPERIMENT = "image_classification"
 
@@ -57,12 +57,9 @@ def train(
         options: Options that every experiment shares.
     """
     recipe = recipe_of(arch, data, recipe, options=options)
-    run = start(
-        "Image classification", settings_of(locals()), experiment="image_classification", workload="convolution"
-    )
-    trained = train_one(
-        run, data=data, arch=arch, params=params_of(arch, data, params), recipe=recipe, patience=patience
-    )
+    run = start("Image classification", settings_of(locals()), experiment=EXPERIMENT, workload="convolution")
+    params = params_of(arch, data, params)
+    trained = train_one(run, data=data, arch=arch, params=params, recipe=recipe, patience=patience)
     model, history, splits = trained.model, trained.history, trained.splits
     metrics, probabilities = evaluate_model(model, splits, flip=recipe.flip)
     speed = len(splits.train) * len(history.rows) / history.seconds if history.rows else None
@@ -135,7 +132,7 @@ def evaluate(*, run: Path, data: str | None = None, limit: or_none(Count) = None
         limit: Images at most; by default as many as the run was limited to.
     """
     saved = load_run(run, EXPERIMENT)
-    trained_on, codec = saved.settings["data"], saved.codec
+    trained_on, codec = convert("data", str, saved.settings["data"]), saved.codec
     same = data is None or os.path.realpath(data) == os.path.realpath(trained_on)
     data = data or trained_on
     options, recipe = from_settings(Options, saved.settings), from_settings(Recipe, saved.settings)
@@ -167,22 +164,23 @@ def predict(images: tyro.conf.Positional[tuple[Path, ...]], /, *, run: Path, fig
     if not images:
         raise UserError("No image was given: predict --run DIR IMAGE ...")
     saved = load_run(run, EXPERIMENT)
-    inputs = {}
+    files, inputs = [], []
     for file in images:
         try:
-            inputs[file] = saved.codec.encode([file])["image"]
+            inputs.append(saved.codec.encode([file])["image"])
+            files.append(file)
         except DataError as error:
             if len(images) == 1:
                 raise
             print(error, file=sys.stderr)
     if not inputs:
         raise DataError("None of the images could be read.")
-    stacked, names = np.concatenate(list(inputs.values())), saved.codec.class_names
+    stacked, names = np.concatenate(inputs), saved.codec.class_names
     probabilities = saved.model.predict({"image": stacked}, verbose=0)["label"]
-    print_table(predictions_table(list(inputs), probabilities, names))
+    print_table(predictions_table(files, probabilities, names))
     if figure:
-        write_atomically(figure, predictions_figure(list(inputs), stacked, probabilities, names).png)
-        first = f" (the first {PREDICTIONS} of {len(inputs)} images)" if len(inputs) > PREDICTIONS else ""
+        write_atomically(figure, predictions_figure(files, stacked, probabilities, names).png)
+        first = f" (the first {PREDICTIONS} of {len(files)} images)" if len(files) > PREDICTIONS else ""
         print(f"{figure}{first}")
 
 

@@ -61,9 +61,9 @@ def train(
         summary=f"One network for {', '.join(heads)}, from texts of {source.data}: {len(splits.train):,} training "
         f"rows, {len(splits.test):,} test rows.",
         headline=[*(metric_name(name, head) for name, head in heads.items()), "seconds"],
+        notes=splits.notes,
         model=trained.model,
         table=table,
-        notes=splits.notes,
     )
 
 

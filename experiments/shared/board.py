@@ -1,4 +1,4 @@
-"""What a person sees of a search while it runs: a live table on a terminal, plain lines in a log."""
+"""What a search prints while it runs: a live table on a terminal, plain lines in a log."""
 
 import statistics
 import time
@@ -16,11 +16,11 @@ from kerasapps.search.report import SearchResult, Trial, show
 
 
 class Board(Watcher):
-    """Prints a line for each trial and, on a terminal, what runs below; to be used in a `with`."""
+    """Prints a line for each trial and, on a terminal, the running ones below; used in a `with`."""
 
     def __init__(self, trials: Trials):
         self.trials = trials
-        self.running: dict[str, tuple[dict[str, Any], float]] = {}  # params and when it began
+        self.running: dict[str, tuple[dict[str, Any], float]] = {}  # params and when it started
         self.ended: list[Trial] = []
         self.best = "none yet"
         console = Console()
@@ -37,28 +37,28 @@ class Board(Watcher):
             self.live.stop()
 
     def begin(self, name: str, params: dict[str, Any]) -> None:
-        """Shows a trial among those that run."""
+        """Adds a trial to the running ones."""
         self.running[name] = params, time.monotonic()
 
     def failed(self, name: str, message: str) -> None:
-        """Says that a trial is tried again."""
+        """Prints that a trial is tried again."""
         del self.running[name]
         print(f"{name:>8}  failed, to be tried once more: {message}", flush=True)
 
     def end(self, trial: Trial, result: SearchResult) -> None:
-        """Says how a trial ended."""
+        """Prints how a trial ended."""
         self.running.pop(trial.name, None)
         self.ended = result.trials
         if any(one.score is not None for one in result.trials):
             self.best = f"{result.best.score:.4f}"
-        said = " ".join(["failed:" if trial.score is None else f"{trial.score:.4f}", trial.message]).rstrip()
+        outcome = " ".join(["failed:" if trial.score is None else f"{trial.score:.4f}", trial.message]).rstrip()
         print(
-            f"{trial.name:>8}  {said}  ({trial.seconds:.0f} s)  {_line(trial.params)}  best so far {self.best}",
+            f"{trial.name:>8}  {outcome}  ({trial.seconds:.0f} s)  {_line(trial.params)}  best so far {self.best}",
             flush=True,
         )
 
     def seconds_left(self) -> float | None:
-        """Guesses how long the search will take from now; nothing before a trial has ended."""
+        """Estimates how long the search still takes; None before a trial has ended."""
         if not self.ended:
             return None
         each = statistics.median(trial.seconds for trial in self.ended)
@@ -68,7 +68,7 @@ class Board(Watcher):
         return (work - done) / self.trials.workers
 
     def table(self) -> Group:
-        """Returns the trials that run, and below how far the search is."""
+        """Returns the running trials, and below them the progress of the search."""
         table = Table("running", "time", "configuration", box=rich.box.SIMPLE_HEAD)
         now = time.monotonic()
         for name, (params, began) in list(self.running.items()):

@@ -1,9 +1,7 @@
 """The command line of every experiment: signatures in, one clear sentence out when something is wrong."""
 
-import os
 import sys
 import traceback
-import warnings
 from collections.abc import Callable, Sequence
 
 import rich
@@ -12,37 +10,51 @@ import rich.table
 import rich.text
 import tyro
 
-DEBUG = os.environ.get("KERASAPPS_DEBUG") == "1"
+from kerasapps import distribution, startup
+from kerasapps.errors import explain
+from kerasapps.reports import Table, format_number
+from kerasapps.settings import checked
+
 LONGEST_NAME = 40  # characters
-
-# On import TensorFlow writes a few lines straight to file descriptor 2, before any setting of its own can stop it.
-_stderr = os.dup(2)
-if not DEBUG:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-try:
-    import tensorflow as tf
-finally:
-    os.dup2(_stderr, 2)
-    os.close(_stderr)
-if not DEBUG:
-    tf.get_logger().setLevel("ERROR")
-    warnings.filterwarnings("ignore", module="PIL")  # of odd notes in pictures that it reads all the same
-
-from kerasapps import distribution  # noqa: E402
-from kerasapps.errors import explain  # noqa: E402
-from kerasapps.reports import Table, format_number  # noqa: E402
-from kerasapps.settings import checked  # noqa: E402
 
 
 def main(prog: str, *commands: Callable, args: Sequence[str] | None = None) -> None:
-    """Runs the command that the arguments name and leaves with its exit status.
+    """Runs the command that the arguments name and exits with its status.
 
     Args:
         prog: How the script is started, such as "experiments.qa".
         commands: Functions whose keyword-only arguments are the options and whose docstrings are the help.
         args: The arguments; those of the process by default.
     """
+    with startup.when_stopped(startup.stop):
+        try:
+            startup.own_temp_folder()
+            _run(prog, commands, args)
+            distribution.exit_together()
+        except SystemExit:  # by a signal, or after --help
+            distribution.exit_now(startup.STOPPED)
+            raise
+        except KeyboardInterrupt:
+            print("\nStopped.", file=sys.stderr)
+            distribution.exit_now(130)
+            sys.exit(130)
+        except Exception as error:
+            if distribution.lost_others(error):
+                print("\nAnother worker is gone.", file=sys.stderr)
+                distribution.exit_lost()
+            sentence = explain(error)
+            if sentence is None or startup.DEBUG:
+                if distribution.joined():
+                    traceback.print_exc()
+                distribution.exit_now(1)
+                raise
+            print(f"\n{sentence}", file=sys.stderr)
+            distribution.exit_now(2)
+            sys.exit(2)
+
+
+def _run(prog: str, commands: Sequence[Callable], args: Sequence[str] | None) -> None:
+    """Reads the arguments and calls the command."""
     try:
         tyro.extras.subcommand_cli_from_dict(
             {command.__name__.replace("_", "-"): checked(command) for command in commands},
@@ -50,34 +62,20 @@ def main(prog: str, *commands: Callable, args: Sequence[str] | None = None) -> N
             args=args,
             config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
         )
-        distribution.part()
-    except KeyboardInterrupt:
-        print("\nStopped.", file=sys.stderr)
-        distribution.leave(130)
-        sys.exit(130)
-    except Exception as error:
-        if distribution.lost_others(error):
-            print("\nAnother worker is gone.", file=sys.stderr)
-            distribution.give_up()
-        sentence = explain(error)
-        if sentence is None or DEBUG:
-            if distribution.joined():
-                traceback.print_exc()
-            distribution.leave(1)
-            raise
-        print(f"\n{sentence}", file=sys.stderr)
-        distribution.leave(2)
-        sys.exit(2)
+    except SystemExit:  # after --help
+        startup.check_output()
+        raise
+    startup.check_output()
 
 
 def print_table(table: Table) -> None:
     """Prints a report's table to the terminal."""
-    text = rich.text.Text  # as it is: in a plain string rich would look for markup, and names may hold any character
+    text = rich.text.Text  # in a plain string rich would look for markup, and names may hold any character
     look = {"box": rich.box.SIMPLE_HEAD, "collapse_padding": True, "pad_edge": False}
     shown = rich.table.Table(title=text(table.title, "table.title"), **look)
     longest = max((len(str(row[0])) for row in table.rows), default=0)
     for i, column in enumerate(table.columns):
-        # A name stays on one line; a path may take several, or it would leave no room for what is said of it.
+        # A name stays on one line; a path may take several, or it would leave no room for the other columns.
         whole = i == 0 and longest <= LONGEST_NAME
         shown.add_column(text(column), justify="left" if i == 0 else "right", no_wrap=whole, overflow="fold")
     for row in table.rows:

@@ -147,7 +147,7 @@ def keep_codec(run: Run, splits: ImageSplits) -> None:
 
 
 def other_classes(now: Sequence[str], before: Sequence[str]) -> str:
-    """Returns how two lists of classes differ, for people; nothing where they do not."""
+    """Returns how two lists of classes differ, in words; an empty text where they do not."""
     for names, others, what in ((now, before, "new"), (before, now, "missing")):
         odd = sorted(set(names) - set(others))
         if odd:

@@ -12,6 +12,7 @@ import keras
 from kerasapps.errors import UserError
 from kerasapps.runs import Run, load_model, read_config, read_json, write_json
 
+EXPERIMENTS = Path(__file__).parent.parent
 CODEC = "codec.json"
 # As runs were written before all of them had a codec.json.
 OLDER_CODECS = ("vocabulary.json", "classes.json")
@@ -24,10 +25,13 @@ class Codec(Protocol):
         """Returns the inputs of the model by name."""
 
     def decode(self, *args, **kwargs) -> Any:
-        """Returns what outputs of the model say."""
+        """Returns what outputs of the model mean."""
 
     def outputs(self) -> Mapping[str, int | None]:
-        """Returns the width of each output that a network for this codec may have."""
+        """Returns the width of each output that a network for this codec may have.
+
+        A codec that decides the shapes of inputs has `inputs()` as well, name to shape without the batch.
+        """
 
     def to_json(self) -> dict[str, Any]:
         """Returns what `from_json` needs."""
@@ -35,6 +39,17 @@ class Codec(Protocol):
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
         """Returns the codec that `to_json` described."""
+
+
+class Settings(dict):
+    """Every option of a run by name; one that is missing is reported as damage of its config.json."""
+
+    def __init__(self, path: Path, values: Mapping[str, Any]):
+        super().__init__(values)
+        self.path = path
+
+    def __missing__(self, name: str):
+        raise UserError(f"{self.path} is damaged: it has no setting {name}.")
 
 
 @dataclass(frozen=True)
@@ -53,7 +68,7 @@ class SavedRun:
     experiment: str
     model: keras.Model
     codec: Any
-    settings: dict[str, Any]
+    settings: Settings
 
 
 def load_run(folder: Path, experiment: str | None = None) -> SavedRun:
@@ -66,22 +81,22 @@ def load_run(folder: Path, experiment: str | None = None) -> SavedRun:
     Raises:
         UserError: If it is none, is damaged, is not finished or is of another experiment.
     """
-    config = read_config(folder)
+    config, path = read_config(folder), folder / "config.json"
     name = experiment_of(config) or experiment
     if name is None:
-        raise UserError(f"{folder / 'config.json'} does not name its experiment.")
+        raise UserError(f"{path} does not name its experiment.")
+    if not isinstance(name, str) or not name.isidentifier():
+        raise UserError(f"{path} is damaged: it is not what a run writes.")
     if experiment not in (None, name):
         raise UserError(f"{folder} is a run of {name}, not of {experiment}.")
-    try:
-        network = importlib.import_module(f"experiments.{name}.network")
-    except ModuleNotFoundError:
-        raise UserError(f"{folder} is a run of {name}, and there is no such experiment.") from None
-    codec_class = getattr(network, "CODEC", None)
+    if not (EXPERIMENTS / name / "network.py").is_file():
+        raise UserError(f"{folder} is a run of {name}, and there is no such experiment.")
+    codec_class = getattr(importlib.import_module(f"experiments.{name}.network"), "CODEC", None)
     codec = None if codec_class is None else read_codec(folder, codec_class)
     model = load_model(folder)
     if codec is not None:
-        check_outputs(folder, model, codec)
-    return SavedRun(folder, name, model, codec, config["settings"])
+        check_fit(folder, model, codec)
+    return SavedRun(folder, name, model, codec, Settings(path, config["settings"]))
 
 
 def experiment_of(config: Mapping[str, Any]) -> str | None:
@@ -111,18 +126,26 @@ def read_codec(folder: Path, codec_class: type[Codec]) -> Any:
     content = read_json(path)
     try:
         return codec_class.from_json(content)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (UserError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{path} is damaged: it is not what a run of this experiment writes.") from error
 
 
-def check_outputs(folder: Path, model: keras.Model, codec: Codec) -> None:
+def check_fit(folder: Path, model: keras.Model, codec: Codec) -> None:
     """Refuses a model that is not the codec's.
 
     Raises:
-        UserError: If it has an output that the codec does not know, or one of another width.
+        UserError: If it has an output that the codec does not know, or an input or output of another shape.
     """
     known = codec.outputs()
-    outputs = model.output if isinstance(model.output, dict) else {}
-    fit = [name in known and known[name] in (None, tensor.shape[-1]) for name, tensor in outputs.items()]
-    if not fit or not all(fit):
+    outputs, inputs = (_shapes(model, side) for side in ("output", "input"))
+    fit = [name in known and known[name] in (None, *shape[-1:]) for name, shape in outputs.items()]
+    taken = getattr(codec, "inputs", dict)()
+    fit += [inputs.get(name, shape) == shape for name, shape in taken.items()]
+    if not outputs or not all(fit):
         raise UserError(f"{folder / 'model.keras'} and {codec_path(folder).name} are not of the same network.")
+
+
+def _shapes(model: keras.Model, side: str) -> dict[str, tuple[int | None, ...]]:
+    """Returns the shape of each "input" or "output" by name, without the batch; none where they have no names."""
+    tensors = getattr(model, side, None)  # a model that was never built has none
+    return {name: tuple(tensor.shape[1:]) for name, tensor in tensors.items()} if isinstance(tensors, dict) else {}

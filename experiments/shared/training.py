@@ -110,6 +110,7 @@ def finish(
     conclusion: str = "",
     notes: Sequence[str] = (),
     interrupted: bool | None = None,
+    draw_curves: bool = True,
 ) -> None:
     """Writes metrics and report, and prints how it went.
 
@@ -125,13 +126,14 @@ def finish(
         conclusion: A sentence to print last.
         notes: Sentences on the data that the summary ends with.
         interrupted: Whether Ctrl-C ended it, where the history alone does not say.
+        draw_curves: Whether to draw training and validation metrics over the epochs.
     """
     metrics = {"seconds": history.seconds, "epochs": len(history.rows)} | dict(metrics)
     if model is not None:
         metrics |= {"parameters": model.count_params()}
     if history.interrupted if interrupted is None else interrupted:
         notes = [f"Interrupted: the weights are those of epoch {history.best_epoch}.", *notes]
-    sections = [*blocks, curves(history.rows, best_epoch=history.best_epoch) if history.rows else None]
+    sections = [*blocks, curves(history.rows, best_epoch=history.best_epoch) if draw_curves and history.rows else None]
     report(
         run,
         metrics,

@@ -1,4 +1,4 @@
-"""Style transfer: the content of one picture painted in the style of others, as Gatys et al. do.
+"""Style transfer: the content of one image painted in the style of others, after Gatys et al.
 
 python -m experiments.style_transfer run
 python -m experiments.style_transfer run --content a.jpg --style b.jpg --out c.png --size 512
@@ -15,54 +15,52 @@ import numpy as np
 
 from experiments.shared.cli import main
 from experiments.shared.params import read_params
+from experiments.shared.training import report
 from experiments.style_transfer.features import train_features
-from experiments.style_transfer.network import (
-    Canvas,
+from experiments.style_transfer.network import Canvas, paint, prepare
+from experiments.style_transfer.options import (
     Painting,
     as_option,
     check_folder,
     objective_of,
     painting_of,
-    prepare,
     weights_of,
     with_params,
 )
-from experiments.style_transfer.painting import paint
 from experiments.style_transfer.results import loss_figure, result_figure, sheet_figure, sources_figure, way_figure
 from experiments.style_transfer.search import search
 from kerasapps.data.pictures import SUFFIXES, Photo, encode_picture
 from kerasapps.errors import UserError
 from kerasapps.runs import Options, Run, write_atomically
 from kerasapps.session import start
+from kerasapps.settings import Count, option, or_none, settings_of
 
 PNG = ".png"
-FREE = ["max_memory"]  # a painting that the memory did not do for is resumed with less
+FREE = ["max_memory"]  # a painting that ran out of memory is resumed with less
 
 
 def run(
     *,
     painting: Painting = Painting(),
     params: str | None = None,
-    save_every: int | None = None,
+    save_every: or_none(Count) = None,
     options: Options = Options(),
 ) -> None:
-    """Paints one picture and writes a run folder; --out may name a picture, and the folder is its name without suffix.
+    """Paints one image and writes a run folder; --out may name an image, the folder is then its name without suffix.
 
     Args:
         painting: What is painted, and how.
-        params: A best.json written by `search`, or JSON such as '{"style_weight": 30}'; it counts before the options.
-        save_every: Keep the picture of every so many steps under steps/.
+        params: A best.json written by `search`, or JSON such as '{"style_weight": 30}'; it overrides the options.
+        save_every: Keep the image of every so many steps under steps/.
         options: Options that every experiment shares.
     """
-    if save_every is not None and save_every < 1:
-        raise UserError(f"--save-every must be at least 1. Received: {save_every}")
     painting = painting_of(with_params(painting, read_params(params)), options=options)
     options, picture = split_out(options, side=painting.size)
-    held = start("Style transfer", asdict(painting) | {"options": options}, workload="convolution", free=FREE)
+    held = open_run("Style transfer", painting=painting, options=options)
     canvas = prepare(painting, seed=options.seed)
     outcome = paint(held, canvas, save_every=save_every)
     if outcome.interrupted:
-        print("Interrupted: the best so far is kept; --resume goes on.")
+        print("Interrupted: the best so far is kept; --resume continues.")
     suffix = picture.suffix.lower() if picture else PNG
     data = encode_picture(replace(canvas.content, pixels=outcome.picture), suffix)
     result = held.path(f"result{suffix}")
@@ -77,8 +75,8 @@ def run(
     if outcome.interrupted:
         summary += " Interrupted: this is the best so far."
     blocks = [sources_figure(canvas, outcome), result_figure(outcome), way_figure(outcome), loss_figure(outcome.rows)]
-    held.finish(metrics, summary=summary, headline=["total_loss", "steps", "seconds"], blocks=blocks)
-    print(f"{picture or result}\n{held.folder / 'report.html'}")
+    headline = ("total_loss", "steps", "seconds")
+    report(held, metrics, blocks, summary=summary, headline=headline, conclusion=str(picture or result))
 
 
 def sweep(
@@ -88,7 +86,7 @@ def sweep(
     painting: Painting = Painting(size=256),
     options: Options = Options(),
 ) -> None:
-    """Paints one picture for each value of one option, or each two of two, and shows them on a contact sheet.
+    """Paints one image for each pair of values of two options, and shows them on a contact sheet.
 
     Args:
         rows: OPTION=VALUE,VALUE,... of any option of a painting.
@@ -107,8 +105,7 @@ def sweep(
         for i, value in enumerate(values, start=1)
         for j, other in enumerate(others, start=1)
     }
-    settings = asdict(painting) | {"rows": rows, "columns": columns, "options": options}
-    held = start("Style transfer sweep", settings, workload="convolution", free=FREE)
+    held = open_run("Style transfer sweep", painting=painting, rows=rows, columns=columns, options=options)
     images, below, metrics = [], [], {}
     for (i, j), given in cells.items():
         name, labels = f"{i}_{j}", [show(down, values[i - 1]), show(across, others[j - 1])]
@@ -120,20 +117,19 @@ def sweep(
     caption = f"{down.replace('_', ' ')} down, {across.replace('_', ' ')} across."
     sheet = sheet_figure(images, below, columns=len(others), name="sheet", caption=caption)
     summary = f"{len(images)} paintings that differ in {down} and {across}."
-    held.finish(metrics, summary=summary, blocks=[sheet])
-    print(held.folder / "report.html")
+    report(held, metrics, [sheet], summary=summary, headline=())
 
 
 def reconstruct(*, painting: Painting = Painting(size=256, colors="free"), options: Options = Options()) -> None:
-    """Paints from noise what each layer knows: of the content by itself, of the style by itself and all before it.
+    """Paints from noise what each layer represents: the content by itself, the style by itself and all before it.
 
     Args:
-        painting: The layers are its --style-layers, from the picture on; everything else but --start counts.
+        painting: The layers are its --style-layers, in the order of the network; --start has no effect.
         options: Options that every experiment shares.
     """
     check_folder(options)
     painting = painting_of(painting, options=options)
-    held = start("Style reconstruction", asdict(painting) | {"options": options}, workload="convolution", free=FREE)
+    held = open_run("Style reconstruction", painting=painting, options=options)
     weights = objective_of(painting).style_layers
     names = sorted(weights)
     base = replace(painting, start="noise")
@@ -150,27 +146,31 @@ def reconstruct(*, painting: Painting = Painting(size=256, colors="free"), optio
             metrics[f"{kind}_loss_{name}"] = loss
             print(f"{kind} {name}: loss {loss:.4g}", flush=True)
     ordered, below = images[0::2] + images[1::2], [*names, *(f"to {name}" for name in names)]
-    caption = "From noise: above the content as one layer has it, below the style of all layers up to one."
+    caption = "From noise: above the content by one layer, below the style by all layers up to one."
     sheet = sheet_figure(ordered, below, columns=len(names), name="reconstructions", caption=caption)
-    held.finish(metrics, summary="What is left of content and style, layer by layer.", blocks=[sheet])
-    print(held.folder / "report.html")
+    report(held, metrics, [sheet], summary="Content and style, layer by layer.", headline=())
+
+
+def open_run(title: str, **settings) -> Run:
+    """Opens the run folder of a painting, or of several."""
+    return start(title, settings_of(settings), experiment="style_transfer", workload="convolution", free=FREE)
 
 
 def paint_part(held: Run, name: str, canvas: Canvas) -> tuple[np.ndarray, float]:
-    """Paints inside the folder of a larger job, and takes up what is there; returns picture and loss."""
+    """Paints inside the folder of a larger job, resuming what is there; returns image and loss."""
     part = held.part(name, asdict(canvas.painting))
     outcome = paint(part, canvas)
     if outcome.interrupted:
-        raise UserError(f"Interrupted. Go on with --resume --out {held.folder}: what is painted is kept.")
+        raise UserError(f"Interrupted. Continue with --resume --out {held.folder}: finished images are kept.")
     write_atomically(part.path("result.png"), encode_picture(Photo(outcome.picture), PNG))
     return outcome.picture, outcome.best["total"]
 
 
 def split_out(options: Options, *, side: int) -> tuple[Options, Path | None]:
-    """Returns the options with a folder as --out, and the picture that it named, if it did.
+    """Returns the options with a folder as --out, and the image that it named, if it did.
 
     Raises:
-        UserError: If there is such a picture already, or it cannot have that longer side in pixels.
+        UserError: If there is such an image already, or it cannot have that longer side in pixels.
     """
     if options.out is None or options.out.suffix.lower() not in SUFFIXES:
         return options, None
@@ -192,7 +192,7 @@ def read_axis(text: str) -> tuple[str, list]:
     name, _, values = text.partition("=")
     name = name.strip().lstrip("-").replace("-", "_")
     if name not in {field.name for field in fields(Painting)}:
-        raise UserError(f"There is no option --{name.replace('_', '-')} of a painting. Received: {text}")
+        raise UserError(f"There is no option {option(name)} of a painting. Received: {text}")
     if not values:
         raise UserError(f"An axis is OPTION=VALUE,VALUE,... Received: {text}")
     return name, [as_option(name, value.strip()) for value in values.split(",")]
@@ -206,8 +206,8 @@ def show(name: str, value) -> str:
 
 
 def name_of(path: Path | None) -> str:
-    """Returns what to call a picture."""
-    return path.name if path else "an embedded picture"
+    """Returns what to call an image."""
+    return path.name if path else "an embedded image"
 
 
 if __name__ == "__main__":

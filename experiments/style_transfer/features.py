@@ -1,37 +1,43 @@
-"""`train-features` of the style-transfer experiment: a compact VGG of our own for people without a connection."""
+"""`train-features`: a compact VGG of our own, for style transfer without a download."""
 
 import io
-from dataclasses import asdict
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from experiments.image_classification.network import Recipe, load_pictures, recipe_of, train_network
-from experiments.style_transfer.network import check_folder
+from experiments.shared import image_classifier
+from experiments.shared.image_classifier import ADAM, GivenRecipe, Recipe, settle_recipe
+from experiments.shared.training import finish
+from experiments.style_transfer.options import check_folder
 from kerasapps.applications.style_transfer import NETWORKS, Weights, convolution_shapes
+from kerasapps.applications.vgg import build_vgg
 from kerasapps.blocks.conv import EPSILON
 from kerasapps.blocks.style import MEAN_BGR
 from kerasapps.errors import UserError
 from kerasapps.runs import Options, write_atomically, write_json
 from kerasapps.session import start
+from kerasapps.settings import settings_of
 
 NETWORK = "compact"
+RECIPE = replace(ADAM, epochs=30, optimizer="sgd", learning_rate=0.05, weight_decay=5e-3)
 
 
 def train_features(
     *,
     data: str = "cifar10",
-    recipe: Recipe = Recipe(epochs=30, optimizer="sgd", learning_rate=0.05, weight_decay=5e-3),
+    recipe: Recipe = RECIPE,
     weights: Path = Path("compact.h5"),
     options: Options = Options(),
 ) -> None:
-    """Trains the compact network to classify pictures, and writes its convolutions for `run --network compact`.
+    """Trains the compact network to classify images, and writes its convolutions for `run --network compact`.
 
     Args:
-        data: A data set or folder of pictures with classes, as for the image classification.
+        data: A data set or folder of images with classes, as for image classification.
         recipe: How it is trained.
-        weights: The .h5 file to write, in half precision; a .json beside it says where it comes from.
+        weights: The .h5 file to write, in half precision; a .json file next to it records where it comes from.
         options: Options that every experiment shares.
     """
     check_folder(options)
@@ -41,16 +47,15 @@ def train_features(
         raise UserError(f"--weights {weights} cannot be written: there is no folder {weights.parent}.")
     if weights.exists() and not options.resume:
         raise UserError(f"{weights} exists already. Choose another --weights.")
-    recipe = recipe_of("vgg", data, recipe, options=options)
-    settings = asdict(recipe) | {"data": data, "weights": weights, "options": options}
-    run = start("Style features", settings, workload="convolution")
-    splits = load_pictures(data, recipe, options=options)
+    recipe = settle_recipe(recipe, GivenRecipe(), data=data, options=options)
+    run = start("Style features", settings_of(locals()), experiment="style_transfer", workload="convolution")
+    splits = image_classifier.load(data, recipe, options=options)
     if splits.sizes["image_shape"][-1] != 3:
-        raise UserError(f"--data {data} is grey: features for style transfer need red, green and blue.")
+        raise UserError(f"--data {data} is gray: features for style transfer need red, green and blue.")
     params = {"depth": 16, "filters": NETWORKS[NETWORK][1], "dense_units": (256,), "batch_norm": True, "dropout": 0.3}
-    model, history = train_network(run, splits, arch="vgg", recipe=recipe, params=params)
+    trained = image_classifier.train(run, splits, partial(build_vgg, **params, **splits.sizes), recipe)
+    model, history = trained.model, trained.history
     metrics = model.evaluate(splits.test.batches(recipe.batch_size), return_dict=True, verbose=0)
-    metrics |= {"seconds": history.seconds, "epochs": len(history.rows)}
     folded = fold(model)
     numbers = sum(kernel.size + bias.size for kernel, bias in folded.values())
     card = {
@@ -63,12 +68,19 @@ def train_features(
     if run.is_chief:
         write_atomically(weights, encode(folded))
         write_json(weights.with_suffix(".json"), card)
-    run.finish(metrics, summary=f"Features for style transfer from {data}.", headline=["accuracy", "seconds"])
-    print(f"Right on {metrics['accuracy']:.2%} of the test pictures.\n{weights}\n{run.folder / 'report.html'}")
+    finish(
+        run,
+        history,
+        metrics,
+        [],
+        summary=f"Features for style transfer from {data}.",
+        headline=("accuracy", "seconds"),
+        conclusion=f"{metrics['accuracy']:.2%} test accuracy.\n{weights}",
+    )
 
 
 def fold(model) -> Weights:
-    """Returns kernels and biases that do what convolutions, their normalisation and the scaling of colours do.
+    """Returns kernels and biases that do what convolutions, their normalization and the scaling of colors do.
 
     The classifier takes red, green and blue divided by 127.5 less 1; style transfer blue, green and red less a mean.
     """

@@ -1,13 +1,13 @@
-"""What the style-transfer experiment draws: content, style and result, the way there, curves, contact sheets."""
+"""What the style-transfer experiment draws: content, style and result, intermediate images, curves, contact sheets."""
 
 import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from experiments.image_classification.figures import as_bytes, picture_grid
+from experiments.shared.images import as_bytes, image_grid
+from experiments.shared.optimizing import Outcome, thumbnail
 from experiments.style_transfer.network import Canvas
-from experiments.style_transfer.painting import Outcome, thumbnail
 from kerasapps.reports import Figure, add_axes, new_figure
 
 TERMS = ("total", "content", "style", "tv")
@@ -30,9 +30,9 @@ def sources_figure(canvas: Canvas, outcome: Outcome) -> Figure:
 
 
 def way_figure(outcome: Outcome) -> Figure:
-    """Shows the picture on its way."""
+    """Shows the image on its way."""
     below = [f"step {step}" for step in outcome.way]
-    return Figure("way", "The way there, coarse to fine.", grid_of([*outcome.way.values()], below, columns=4))
+    return Figure("way", "Intermediate images, coarse to fine.", grid_of([*outcome.way.values()], below, columns=4))
 
 
 def loss_figure(rows: Sequence[Mapping[str, float]]) -> Figure:
@@ -49,18 +49,18 @@ def loss_figure(rows: Sequence[Mapping[str, float]]) -> Figure:
         for step in grown:
             axes.axvline(step, color="#9aa1ab", linewidth=1, linestyle=":")
         axes.legend(frameon=False)
-    caption = "Losses over evaluations; the terms are shown before their weights. A dotted line begins a larger size."
+    caption = "Losses over evaluations; the terms are shown unweighted. A dotted line marks a larger size."
     return Figure("losses", caption, figure)
 
 
 def sheet_figure(
     images: Sequence[np.ndarray], below: Sequence[str], *, columns: int, name: str, caption: str
 ) -> Figure:
-    """Shows pictures as a contact sheet."""
+    """Shows images as a contact sheet."""
     return Figure(name, caption, grid_of([thumbnail(image) for image in images], below, columns=columns))
 
 
 def grid_of(images: Sequence[np.ndarray], below: Sequence[str], *, columns: int):
-    """Draws a grid whose cells are as high as its highest picture, up to twice their width."""
+    """Draws a grid whose cells are as high as its highest image, up to twice their width."""
     aspect = max(image.shape[0] / image.shape[1] for image in images)
-    return picture_grid(images, below, columns=columns, aspect=min(aspect, 2.0))
+    return image_grid(images, below, columns=columns, aspect=min(aspect, 2.0))

@@ -1,33 +1,24 @@
-"""`search` of the style-transfer experiment: weights, layer and pooling, judged by a network that did not paint."""
+"""`search` of the style-transfer experiment: weights, layer and pooling, scored by a network that did not paint."""
 
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from experiments.shared.board import Board
-from experiments.shared.searching import options_of, start_search, trial_options
-from experiments.style_transfer.network import (
-    Canvas,
-    Painting,
-    build_taps,
-    check_folder,
-    painting_of,
-    prepare,
-    with_params,
-)
-from experiments.style_transfer.painting import paint
+from experiments.shared.searching import conclude, find_with_board, start_search
+from experiments.shared.training import settings_for
+from experiments.style_transfer.network import Canvas, build_taps, paint, prepare
+from experiments.style_transfer.options import Painting, check_folder, painting_of, with_params
 from experiments.style_transfer.results import sheet_figure
 from kerasapps.blocks.style import preprocess
 from kerasapps.data.pictures import Photo, encode_picture, read_picture
 from kerasapps.errors import UserError
 from kerasapps.reports import Block
-from kerasapps.runs import Options, write_atomically, write_json
-from kerasapps.search.loop import search as find
+from kerasapps.runs import Options, write_atomically
 from kerasapps.search.options import Trials
 from kerasapps.search.report import search_blocks
 from kerasapps.session import start
+from kerasapps.settings import from_settings, settings_of
 from kerasapps.styling import Objective
 from kerasapps.styling.loop import resize
 from kerasapps.styling.objective import StyleLoss
@@ -35,15 +26,15 @@ from kerasapps.styling.objective import StyleLoss
 OBJECTIVE = "distance"
 JUDGE = 1_000_003  # added to the seed: the judge must not be the painter
 SCORED = (
-    "The score is how far the picture is from content and style in the eyes of a random network of another seed: the "
-    "content loss as a share of that of the styles themselves, plus the style loss as a share of that of the "
-    "content itself. Either picture unchanged scores 1; lower is better."
+    "The score is the distance of the image to content and style by a random network of another seed: the content loss "
+    "as a share of that of the styles themselves, plus the style loss as a share of that of the content itself. "
+    "Either image unchanged scores 1; lower is better."
 )
 SHOWN = 8
 
 
 def search_space(hp) -> dict[str, Any]:
-    """Returns options of a painting; each default is what people get without a search."""
+    """Returns options of a painting; each default is what a painting has without a search."""
     return {
         "style_weight": hp.Float("style_weight", 0.1, 1000.0, sampling="log", default=Objective().style_weight),
         "tv_weight": hp.Float("tv_weight", 0.01, 100.0, sampling="log", default=Objective().tv_weight),
@@ -69,44 +60,40 @@ def search(
     """
     check_folder(options)
     painting = painting_of(painting, options=options)
-    settings = asdict(painting) | {"trials": trials, "options": options}
-    run, trials = start_search("Style transfer search", settings, workload="convolution")
-    with Board(trials) as board:
-        result = find(
-            run,
-            trial,
-            search_space,
-            arguments={"painting": asdict(painting), "shared": trial_options(run)},
-            trials=trials,
-            epochs=painting.steps,
-            objective=OBJECTIVE,
-            direction="min",
-            watcher=board,
-        )
-    best = result.best
-    write_json(run.path("best.json"), best.params)
+    settings = settings_of({"painting": painting, "trials": trials, "options": options})
+    run, trials = start_search("Style transfer search", settings, experiment="style_transfer", workload="convolution")
+    result = find_with_board(
+        run,
+        trial,
+        search_space,
+        arguments={"settings": settings_for(run)},
+        trials=trials,
+        epochs=painting.steps,
+        objective=OBJECTIVE,
+        maximize=False,
+    )
     shown = sorted((one for one in result.trials if one.score is not None), key=lambda one: one.score)[:SHOWN]
     files = [run.folder / "trials" / one.name / "result.png" for one in shown]
     pictures = [read_picture(file, size=None, channels=3) for file in files]
     below = [f"{one.name}: {one.score:.3f}" for one in shown]
-    caption = "The pictures of the best trials, the best first."
+    caption = "The images of the best trials, the best first."
     sheet: Block = sheet_figure(pictures, below, columns=4, name="pictures", caption=caption)
-    failed = sum(one.score is None for one in result.trials)
-    metrics = {OBJECTIVE: best.score, "trials": len(result.trials), "failed_trials": failed}
-    if result.baseline.score is not None:
-        metrics[f"{OBJECTIVE}_baseline"] = result.baseline.score
-    summary = f"{len(result.trials)} ways to paint one picture by {trials.tuner} search, {failed} of which failed."
-    blocks = [sheet, *search_blocks(result, scored=SCORED)]
-    headline = [name for name in (OBJECTIVE, f"{OBJECTIVE}_baseline") if name in metrics]
-    run.finish(metrics, summary=summary, headline=headline, blocks=blocks)
-    print(f"\nBest: {best.name} with {best.score:.4f}\n{run.folder / 'best.json'}\n{run.folder / 'report.html'}")
+    summary = f"{len(result.trials)} ways to paint one image by {trials.tuner} search."
+    conclude(run, result, [sheet, *search_blocks(result, scored=SCORED)], summary=summary, metrics={})
 
 
-def trial(*, params: dict, folder: str, epochs: int, painting: dict, shared: dict) -> dict:
-    """Paints one picture for the search, in a process of its own."""
-    options = options_of(folder, shared)
-    given = with_params(Painting(), painting | params | {"steps": epochs})
-    run = start("Style transfer trial", asdict(given) | {"options": options}, workload="convolution", free=["steps"])
+def trial(*, params: dict, folder: str, epochs: int, settings: dict) -> dict:
+    """Paints one image for the search, in a separate process."""
+    settings = settings | {"out": folder}
+    options = from_settings(Options, settings)
+    given = with_params(from_settings(Painting, settings), params | {"steps": epochs})
+    run = start(
+        "Style transfer trial",
+        {"painting": given, "options": options},
+        experiment="style_transfer",
+        workload="convolution",
+        free=["steps"],
+    )
     canvas = prepare(given, seed=options.seed)
     outcome = paint(run, canvas)
     if outcome.interrupted:
@@ -118,7 +105,7 @@ def trial(*, params: dict, folder: str, epochs: int, painting: dict, shared: dic
 
 
 def judge(canvas: Canvas, picture: np.ndarray, *, seed: int) -> float:
-    """Returns how far a picture is from content and style; see `SCORED`."""
+    """Returns how far an image is from content and style; see `SCORED`."""
     objective = Objective(tv_weight=0.0)
     taps = build_taps(Painting(), objective, seed=seed)
     shape = picture.shape[:2]

@@ -1,4 +1,4 @@
-"""The early image classifiers: a perceptron, the lectures' network for MNIST, LeNet-5 and AlexNet.
+"""The early image classifiers: a perceptron, a small network for MNIST, LeNet-5 and AlexNet.
 
 References: LeCun et al., "Gradient-Based Learning Applied to Document Recognition", Proceedings of the IEEE 1998;
 Krizhevsky et al., "ImageNet Classification with Deep Convolutional Neural Networks", NeurIPS 2012;
@@ -23,13 +23,13 @@ def build_perceptron(
     dropout: float = 0.0,
     name: str = "perceptron",
 ) -> keras.Model:
-    """Builds dense layers on the pixels in a row; by default 784-128-64-10 for MNIST.
+    """Builds a perceptron on the flattened pixels; by default 784-128-64-10 for MNIST.
 
     Args:
-        image_shape: Height, width and channels of the pictures.
+        image_shape: Height, width and channels of the images.
         num_classes: Number of classes, at least 2.
-        dense_units: Widths of the hidden layers; none is logistic regression.
-        dropout: Share of each hidden layer dropped in training, in [0, 1).
+        dense_units: Widths of the hidden layers; without any it is logistic regression.
+        dropout: Share of each hidden layer's features dropped in training, in [0, 1).
         name: Name of the model.
 
     Returns:
@@ -39,7 +39,13 @@ def build_perceptron(
     Train with: sparse_categorical_crossentropy on class ids; accuracy.
 
     Raises:
-        ValueError: If `image_shape` has not three sizes, `num_classes` is under 2, or `dropout` outside [0, 1).
+        ValueError: If `image_shape` does not hold three sizes, `num_classes` is under 2, or `dropout` outside [0, 1).
+
+    Example:
+        >>> model = build_perceptron(image_shape=(28, 28, 1), num_classes=10)
+        >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        >>> model.fit({"image": digits}, labels, epochs=2)  # digits float32 (n, 28, 28, 1), labels int32 (n,)
+        >>> model.predict({"image": digits})["label"].argmax(-1)
     """
     check_image_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, smallest=1)
 
@@ -76,14 +82,15 @@ def build_mnist_network(
     dropout: float = 0.5,
     name: str = "mnist_network",
 ) -> keras.Model:
-    """Builds the lectures' small network for MNIST, which drops whole channels in training.
+    """Builds the course notes' small network for MNIST, which drops whole channels in training.
 
     Args:
-        image_shape: Height, width and channels of the pictures; sides at least 16.
+        image_shape: Height, width and channels of the images; sides at least 16.
         num_classes: Number of classes, at least 2.
         filters: Widths of the two convolutions.
         dense_units: Width of the hidden dense layer.
-        dropout: Share of the second convolution's channels, and of the dense layer, dropped in training, in [0, 1).
+        dropout: Share of the second convolution's channels and of the dense layer's features dropped in training, in
+            [0, 1).
         name: Name of the model.
 
     Returns:
@@ -94,16 +101,22 @@ def build_mnist_network(
 
     Raises:
         ValueError: If a side is under 16, `num_classes` under 2, `dropout` outside [0, 1), or `filters` not two.
+
+    Example:
+        >>> model = build_mnist_network(image_shape=(28, 28, 1), num_classes=10)
+        >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        >>> model.fit({"image": digits}, labels, epochs=2)  # digits float32 (n, 28, 28, 1), labels int32 (n,)
+        >>> model.predict({"image": digits})["label"].argmax(-1)
     """
     check_image_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, smallest=16)
-    check_length("filters", filters, 2)
+    check_length(2, filters=filters)
 
     # --- inputs
     image = keras.Input(image_shape, dtype="float32", name="image")  # (B, 28, 28, 1) by default
     x = layers.Rescaling(1 / 127.5, offset=-1, name="rescaling")(image)
 
     # --- trunk
-    # The lectures pool first and rectify then; in this order it is the same function.
+    # The course notes pool before the ReLU; in this order the function is the same.
     x = layers.Conv2D(filters[0], 5, activation="relu", name="conv1")(x)  # (B, 24, 24, 10)
     x = layers.MaxPooling2D(2, name="pool1")(x)  # (B, 12, 12, 10)
     x = layers.Conv2D(filters[1], 5, activation="relu", name="conv2")(x)  # (B, 8, 8, 20)
@@ -138,14 +151,14 @@ def build_lenet5(
     dropout: float = 0.0,
     name: str = "lenet5",
 ) -> keras.Model:
-    """Builds LeNet-5 for written digits, layers named as in the paper, in the form that is usual today.
+    """Builds LeNet-5 for handwritten digits in the form that is usual today; layers are named as in the paper.
 
     Args:
-        image_shape: Height, width and channels of the pictures; sides at least 16.
+        image_shape: Height, width and channels of the images; sides at least 16.
         num_classes: Number of classes, at least 2.
         filters: Widths of the convolutions C1 and C3.
         dense_units: Widths of C5 and F6.
-        dropout: Share of F6 dropped in training, in [0, 1); the paper has none.
+        dropout: Share of F6's features dropped in training, in [0, 1); the paper has none.
         name: Name of the model.
 
     Returns:
@@ -157,32 +170,38 @@ def build_lenet5(
     Raises:
         ValueError: If a side is under 16, `num_classes` under 2, `dropout` outside [0, 1), or `filters` or
             `dense_units` not two.
+
+    Example:
+        >>> model = build_lenet5(image_shape=(28, 28, 1), num_classes=10)
+        >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        >>> model.fit({"image": digits}, labels, epochs=2)  # digits float32 (n, 28, 28, 1), labels int32 (n,)
+        >>> model.predict({"image": digits})["label"].argmax(-1)
     """
     check_image_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, smallest=16)
-    check_length("filters", filters, 2)
-    check_length("dense_units", dense_units, 2)
+    check_length(2, filters=filters)
+    check_length(2, dense_units=dense_units)
 
     # --- inputs
     image = keras.Input(image_shape, dtype="float32", name="image")  # (B, 32, 32, 1) by default
-    # Deviation: the paper has -0.1 for the background and 1.175 for ink.
+    # Deviation: the paper scales the background to -0.1 and ink to 1.175.
     x = layers.Rescaling(1 / 127.5, offset=-1, name="rescaling")(image)
 
     # --- trunk
-    # Deviation: tanh(x) for 1.7159 tanh(2x / 3).
+    # Deviation: tanh(x) instead of 1.7159 tanh(2x / 3).
     x = layers.Conv2D(filters[0], 5, activation="tanh", name="c1")(x)  # (B, 28, 28, 6)
-    # Deviation: a plain mean; the paper's pooling has a trained factor and bias a map, and a sigmoid.
+    # Deviation: a plain mean; the paper's pooling has a trained factor and bias for each map, and a sigmoid.
     x = layers.AveragePooling2D(2, name="s2")(x)  # (B, 14, 14, 6)
-    # Deviation: each map sees all six; by the paper's table it sees three to six (1,516 parameters, not 2,416).
+    # Deviation: each map reads all six; by the paper's table it reads three to six (1,516 parameters, not 2,416).
     x = layers.Conv2D(filters[1], 5, activation="tanh", name="c3")(x)  # (B, 10, 10, 16)
     x = layers.AveragePooling2D(2, name="s4")(x)  # (B, 5, 5, 16)
     x = layers.Flatten(name="flatten")(x)  # (B, 400)
-    # Deviation: dense, not 5x5 convolution: the same at 32x32, and pictures of 28x28 work too.
+    # Deviation: dense, not 5x5 convolution: the same at 32x32, and images of 28x28 work too.
     x = layers.Dense(dense_units[0], activation="tanh", name="c5")(x)  # (B, 120)
     x = layers.Dense(dense_units[1], activation="tanh", name="f6")(x)  # (B, 84)
     x = Dropout(dropout, name="f6_dropout")(x)
 
     # --- heads
-    # Deviation: softmax for distances to drawn characters (radial basis functions).
+    # Deviation: softmax instead of distances to drawn characters (radial basis functions).
     label = layers.Dense(num_classes, activation="softmax", dtype="float32", name="label")(x)  # (B, num_classes)
     return keras.Model({"image": image}, {"label": label}, name=name)
 
@@ -208,14 +227,14 @@ def build_alexnet(
     dropout: float = 0.5,
     name: str = "alexnet",
 ) -> keras.Model:
-    """Builds AlexNet with one tower, as Krizhevsky 2014 and torchvision have it; that of 2012 has two.
+    """Builds AlexNet with one tower, as Krizhevsky 2014 and torchvision do; that of 2012 has two.
 
     Args:
-        image_shape: Height, width and channels of the pictures; sides at least 63.
+        image_shape: Height, width and channels of the images; sides at least 63.
         num_classes: Number of classes, at least 2.
         filters: Widths of the five convolutions.
         dense_units: Widths of the dense layers.
-        dropout: Share of each dense layer dropped in training, in [0, 1).
+        dropout: Share of each dense layer's features dropped in training, in [0, 1).
         name: Name of the model.
 
     Returns:
@@ -226,19 +245,26 @@ def build_alexnet(
 
     Raises:
         ValueError: If a side is under 63, `num_classes` under 2, `dropout` outside [0, 1), or `filters` not five.
+
+    Example:
+        >>> model = build_alexnet(image_shape=(64, 64, 3), num_classes=10, dense_units=(256, 256))
+        >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        >>> model.fit({"image": photos}, labels, epochs=2)  # photos float32 (n, 64, 64, 3), labels int32 (n,)
+        >>> model.predict({"image": photos})["label"].argmax(-1)
     """
     check_image_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, smallest=63)
-    check_length("filters", filters, 5)
-    # Deviation: the paper starts from N(0, 0.01), and biases of 1 in places. He et al.'s needs no luck.
+    check_length(5, filters=filters)
+    # Deviation: the paper draws weights from N(0, 0.01) and starts some biases at 1; He et al.'s initialization needs
+    # no such choices.
     relu = {"activation": "relu", "kernel_initializer": "he_normal"}
 
     # --- inputs
     image = keras.Input(image_shape, dtype="float32", name="image")  # (B, 224, 224, 3) by default
-    # Deviation: the paper subtracts the mean picture.
+    # Deviation: the paper subtracts the mean image.
     x = layers.Rescaling(1 / 127.5, offset=-1, name="rescaling")(image)
 
     # --- trunk
-    # Deviation: no local response normalisation; it does nothing for accuracy (Simonyan and Zisserman, ICLR 2015).
+    # Deviation: no local response normalization; it does not improve accuracy (Simonyan and Zisserman, ICLR 2015).
     x = layers.ZeroPadding2D(2, name="conv1_padding")(x)  # (B, 228, 228, 3)
     x = layers.Conv2D(filters[0], 11, strides=4, name="conv1", **relu)(x)  # (B, 55, 55, 64)
     x = layers.MaxPooling2D(3, strides=2, name="pool1")(x)  # (B, 27, 27, 64)

@@ -1,4 +1,4 @@
-"""DCGAN: generator and discriminator of convolutions throughout.
+"""DCGAN: a generator and a discriminator that consist of convolutions.
 
 Reference: Radford et al., "Unsupervised Representation Learning with Deep Convolutional Generative Adversarial
 Networks", ICLR 2016.
@@ -9,7 +9,7 @@ from typing import Literal
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_gan_arguments
+from kerasapps.blocks.arguments import check_at_least, check_choice, check_gan_arguments, check_share
 from kerasapps.blocks.conv import normalize
 from kerasapps.blocks.fast_conv import Conv2D, Conv2DTranspose
 from kerasapps.blocks.gan import linear, noise_input, start_size, verdict_block
@@ -17,7 +17,7 @@ from kerasapps.blocks.noise import Dropout
 
 
 def initial() -> keras.initializers.Initializer:
-    """Returns where a kernel begins; one for each kernel, for with its seed it draws the same each time."""
+    """Returns a new initializer: one object would draw the same values for each kernel."""
     return keras.initializers.RandomNormal(stddev=0.02)
 
 
@@ -30,13 +30,13 @@ def build_dcgan_generator(
     dropout: float = 0.0,
     name: str = "generator",
 ) -> keras.Model:
-    """Builds a generator of transposed convolutions, normalised, each of which doubles the picture.
+    """Builds a generator of normalized transposed convolutions, each of which doubles the sides.
 
     Args:
-        image_shape: Height, width and channels in pixels; both sides multiples of 4.
-        num_classes: Number of classes, at least 2, where the class is to be chosen.
-        noise_dim: Numbers of noise behind a picture.
-        filters: Filters before the last layer; each layer before that has twice as many, up to 8 times.
+        image_shape: Height, width and channels of the images; both sides multiples of 4.
+        num_classes: Number of classes, at least 2, if the class is to be chosen.
+        noise_dim: Length of the noise vector.
+        filters: Filters before the last layer; each earlier layer has twice as many, up to 8 times.
         dropout: Share of features dropped in training, in [0, 1).
         name: Name of the model.
 
@@ -47,12 +47,19 @@ def build_dcgan_generator(
     Train with: `kerasapps.gan.model.GAN`.
 
     Raises:
-        ValueError: If a side is no multiple of 4, a size is under 1, `num_classes` is under 2, or `dropout` is outside
-            [0, 1).
+        ValueError: If a side is not a multiple of 4, a size is under 1, `num_classes` is under 2, or `dropout` is
+            outside [0, 1).
+
+    Example:
+        >>> generator = build_dcgan_generator(image_shape=(28, 28, 1))
+        >>> gan = GAN(generator, build_dcgan_discriminator(image_shape=(28, 28, 1)))
+        >>> gan.compile(keras.optimizers.Adam(2e-4, beta_1=0.5), keras.optimizers.Adam(2e-4, beta_1=0.5))
+        >>> gan.fit({"image": digits / 127.5 - 1}, epochs=2)  # digits float32 (n, 28, 28, 1), values 0 to 255
+        >>> generator.predict({"noise": noise})["image"]  # noise float32 (n, 64)
     """
-    check_gan_arguments(
-        image_shape=image_shape, num_classes=num_classes, dropout=dropout, noise_dim=noise_dim, filters=filters
-    )
+    check_gan_arguments(image_shape=image_shape, num_classes=num_classes)
+    check_at_least(1, noise_dim=noise_dim, filters=filters)
+    check_share(dropout=dropout)
 
     def finish(x, name: str):
         x = layers.ReLU(name=f"{name}_relu")(normalize(x, name=f"{name}_bn"))
@@ -69,7 +76,7 @@ def build_dcgan_generator(
     )  # (B, H / 2**times * W / 2**times * F)
     x = finish(layers.Reshape((height, width, widths[0]), name="reshape")(x), "start")
     for i, count in enumerate(widths[1:], start=1):
-        # Deviation: the paper's windows are 5 wide, which strides of 2 cover unevenly.
+        # Deviation: the paper's windows are 5 wide, which overlap unevenly at strides of 2.
         x = Conv2DTranspose(
             count, 4, strides=2, padding="same", use_bias=False, kernel_initializer=initial(), name=f"up{i}"
         )(x)  # (B, 2 H', 2 W', F)
@@ -93,35 +100,39 @@ def build_dcgan_discriminator(
     dropout: float = 0.0,
     name: str = "discriminator",
 ) -> keras.Model:
-    """Builds a discriminator of convolutions, each of which halves the picture.
+    """Builds a discriminator of convolutions, each of which halves the sides.
 
     Args:
-        image_shape: Height, width and channels in pixels; both sides multiples of 4.
-        num_classes: Number of classes, at least 2, where the class is given or to be told.
-        classifies: Whether to tell the class instead of being given it.
-        filters: Filters of the first layer; each further one has twice as many, up to 8 times.
-        normalization: Of all layers but the first by the batch, as in the paper, of all layers by their spectral norm
-            (Miyato et al. 2018), or none.
+        image_shape: Height, width and channels of the images; both sides multiples of 4.
+        num_classes: Number of classes, at least 2, if the class is an input or an output.
+        classifies: Whether the class is an output instead of an input.
+        filters: Filters of the first layer; each later one has twice as many, up to 8 times.
+        normalization: "batch", of all layers but the first as in the paper; "spectral", of all layers (Miyato et al.
+            2018); or "none".
         dropout: Share of features dropped in training, in [0, 1).
         name: Name of the model.
 
     Returns:
         Uncompiled model. In: "image" float32 (B, H, W, C), values -1 to 1; with classes "label" int32 (B,), but not
-        with `classifies`. Out: "verdict" float32 (B, 1), the log-odds of being real, without bounds; with `classifies`
-        also "label" float32 (B, num_classes), scores before the softmax, and "features" float32 (B, F).
+        with `classifies`. Out: "verdict" float32 (B, 1), the logit of the image being real; with `classifies` also
+        "label" float32 (B, num_classes), logits, and "features" float32 (B, F).
 
     Train with: `kerasapps.gan.model.GAN`.
 
     Raises:
-        ValueError: If a side is no multiple of 4, `filters` is under 1, `num_classes` is under 2 or missing where
+        ValueError: If a side is not a multiple of 4, `filters` is under 1, `num_classes` is under 2 or missing where
             `classifies` needs it, `normalization` is none of the three, or `dropout` is outside [0, 1).
+
+    Example:
+        >>> model = build_dcgan_discriminator(image_shape=(28, 28, 1))
+        >>> model.compile("adam", keras.losses.BinaryCrossentropy(from_logits=True))
+        >>> model.fit({"image": digits / 127.5 - 1}, real, epochs=2)  # real float32 (n, 1): 1 for real, 0 for generated
+        >>> model.predict({"image": digits / 127.5 - 1})["verdict"] > 0
     """
-    check_gan_arguments(
-        image_shape=image_shape, num_classes=num_classes, classifies=classifies, dropout=dropout, filters=filters
-    )
-    if normalization not in ("batch", "spectral", "none"):
-        rule = 'must be one of "batch", "spectral", "none"'
-        raise ValueError(f"`normalization` {rule}. Received: normalization={normalization!r}")
+    check_gan_arguments(image_shape=image_shape, num_classes=num_classes, classifies=classifies)
+    check_at_least(1, filters=filters)
+    check_share(dropout=dropout)
+    check_choice(("batch", "spectral", "none"), normalization=normalization)
     spectral = normalization == "spectral"
 
     # --- inputs

@@ -1,4 +1,4 @@
-"""DenseNet: within a block, each layer sees the features of all layers before it.
+"""DenseNet: within a block, each layer reads the features of all layers before it.
 
 Reference: Huang et al., "Densely Connected Convolutional Networks", CVPR 2017; here with bottlenecks and compression
 (DenseNet-BC).
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_image_arguments
+from kerasapps.blocks.arguments import check_image_arguments, check_numbers, refusal
 from kerasapps.blocks.conv import activation_block, conv_block, dense_block
 from kerasapps.blocks.noise import Dropout
 
@@ -35,16 +35,16 @@ def build_densenet(
     `build_densenet(image_shape=(32, 32, 3), num_classes=10, blocks=(16, 16, 16), growth_rate=12, small_images=True)`.
 
     Args:
-        image_shape: Height, width and channels of the pictures; sides at least 2 to the number of halvings: one
+        image_shape: Height, width and channels of the images; sides at least 2 to the number of halvings: one
             between two blocks, and two before the first unless `small_images`.
         num_classes: Number of classes, at least 2.
         blocks: Number of layers in each block.
         growth_rate: Number of features that each layer adds.
-        compression: Share of the features that is kept between two blocks, in (0, 1].
-        small_images: Whether the first convolution is 3x3 and halves nothing, for pictures of about 32x32.
-        batch_norm: Whether to normalise before each convolution; the paper does.
-        dropout: Share dropped in training of what each layer adds and of what passes between blocks, in [0, 1). The
-            paper has 0.2 on CIFAR without augmentation, else none.
+        compression: Share of the features that are kept between two blocks, in (0, 1].
+        small_images: Whether the first convolution is 3x3 and keeps the size, for images of about 32x32.
+        batch_norm: Whether to normalize before each convolution; the paper does.
+        dropout: Share of features dropped in training, of what each layer adds and of what passes between blocks, in
+            [0, 1). The paper uses 0.2 on CIFAR without augmentation, otherwise none.
         name: Name of the model.
 
     Returns:
@@ -56,11 +56,16 @@ def build_densenet(
     Raises:
         ValueError: If a side is too small, `num_classes` under 2, `dropout` outside [0, 1), `compression` outside
             (0, 1], or `blocks` empty or with a block of no layers.
+
+    Example:
+        >>> model = build_densenet(image_shape=(32, 32, 3), num_classes=10, blocks=(4, 4), small_images=True)
+        >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        >>> model.fit({"image": images}, labels, epochs=2)  # images float32 (n, 32, 32, 3), labels int32 (n,)
+        >>> model.predict({"image": images})["label"].argmax(-1)
     """
-    if not blocks or min(blocks) < 1:
-        raise ValueError(f"`blocks` must hold at least one number, each at least 1. Received: blocks={blocks}")
+    check_numbers(1, blocks=blocks)
     if not 0 < compression <= 1:
-        raise ValueError(f"`compression` must be in (0, 1]. Received: compression={compression}")
+        raise refusal("be in (0, 1]", compression=compression)
     smallest = 2 ** (len(blocks) - 1 + (0 if small_images else 2))
     check_image_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, smallest=smallest)
 
@@ -72,7 +77,7 @@ def build_densenet(
     # --- trunk
     filters = 2 * growth_rate
     if small_images:
-        # Neither normalised nor rectified: each layer of the first block does that to what it reads.
+        # Neither normalized nor rectified: each layer of the first block does that to its input.
         x = conv_block(
             x, filters=filters, activation=None, batch_norm=False, use_bias=not batch_norm, name="stem"
         )  # (B, H, W, 2k)
@@ -96,7 +101,7 @@ def build_densenet(
 
 def stem_block(x, *, filters: int, batch_norm: bool, name: str):
     """Convolves 7x7 and pools, each halving the sides: (B, H, W, C) -> (B, H / 4, W / 4, filters)."""
-    # Padding alike on both sides; Keras' "same" puts more at the end where the stride is 2.
+    # The same padding on both sides; Keras' "same" puts more at the end where the stride is 2.
     x = layers.ZeroPadding2D(3, name=f"{name}_padding")(x)
     x = conv_block(
         x, filters=filters, kernel_size=7, strides=2, padding="valid", batch_norm=batch_norm, name=name

@@ -6,7 +6,7 @@ Reference: Goodfellow et al., "Generative Adversarial Nets", NeurIPS 2014.
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_gan_arguments
+from kerasapps.blocks.arguments import check_at_least, check_gan_arguments, check_share
 from kerasapps.blocks.fast_conv import Conv2D, Conv2DTranspose
 from kerasapps.blocks.gan import linear, noise_input, verdict_block
 from kerasapps.blocks.noise import ByteDropout, GaussianNoise
@@ -25,16 +25,16 @@ def build_generator(
     dropout_at_sampling: bool = False,
     name: str = "generator",
 ) -> keras.Model:
-    """Builds the lectures' generator: two dense layers, then two transposed convolutions that double the picture.
+    """Builds the course notes' generator: two dense layers, then two transposed convolutions that double the sides.
 
     Args:
-        image_shape: Height, width and channels in pixels; both sides multiples of 4.
-        num_classes: Number of classes, at least 2, where the class is to be chosen.
-        noise_dim: Numbers of noise behind a picture.
+        image_shape: Height, width and channels of the images; both sides multiples of 4.
+        num_classes: Number of classes, at least 2, if the class is to be chosen.
+        noise_dim: Length of the noise vector.
         units: Width of the first dense layer.
         filters: Filters of the first transposed convolution; the layer before it has twice as many.
         kernel_size: Side of its window.
-        last_kernel_size: Side of the last window. At 1, which the lectures have, three of four pixels see nothing.
+        last_kernel_size: Side of the last window. At 1, as in the course notes, three of four pixels are constant.
         dropout: Share of features dropped in training, in [0, 1).
         dropout_at_sampling: Whether to drop features when sampling as well.
         name: Name of the model.
@@ -46,12 +46,20 @@ def build_generator(
     Train with: `kerasapps.gan.model.GAN`.
 
     Raises:
-        ValueError: If a side is no multiple of 4, a size is under 1, `num_classes` is under 2, or `dropout` is outside
-            [0, 1).
+        ValueError: If a side is not a multiple of 4, a size is under 1, `num_classes` is under 2, or `dropout` is
+            outside [0, 1).
+
+    Example:
+        >>> generator = build_generator(image_shape=(28, 28, 1))
+        >>> gan = GAN(generator, build_discriminator(image_shape=(28, 28, 1)))
+        >>> gan.compile(keras.optimizers.Adam(2e-4, beta_1=0.5), keras.optimizers.Adam(2e-4, beta_1=0.5))
+        >>> gan.fit({"image": digits / 127.5 - 1}, epochs=2)  # digits float32 (n, 28, 28, 1), values 0 to 255
+        >>> generator.predict({"noise": noise})["image"]  # noise float32 (n, 64)
     """
-    sizes = {"noise_dim": noise_dim, "units": units, "filters": filters, "kernel_size": kernel_size}
-    sizes |= {"last_kernel_size": last_kernel_size}
-    check_gan_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, **sizes)
+    check_gan_arguments(image_shape=image_shape, num_classes=num_classes)
+    check_at_least(1, noise_dim=noise_dim, units=units, filters=filters)
+    check_at_least(1, kernel_size=kernel_size, last_kernel_size=last_kernel_size)
+    check_share(dropout=dropout)
 
     def finish(x, name: str):
         x = layers.LeakyReLU(name=f"{name}_relu")(x)
@@ -70,8 +78,8 @@ def build_generator(
     x = finish(x, "up1")
 
     # --- heads
-    # Deviation: the lectures' last window has a side of 1. With strides of 2 it reaches every fourth pixel, and the
-    # others are all of one grey.
+    # Deviation: in the course notes the last window has a side of 1. With strides of 2 it covers every fourth pixel,
+    # and all others have the same gray.
     x = Conv2DTranspose(channels, last_kernel_size, strides=2, padding="same", name="up2")(x)  # (B, H, W, C)
     image = layers.Activation("tanh", dtype="float32", name="image")(x)
     return keras.Model(inputs, {"image": image}, name=name)
@@ -90,13 +98,13 @@ def build_discriminator(
     dropout: float = 0.25,
     name: str = "discriminator",
 ) -> keras.Model:
-    """Builds the lectures' discriminator: noise, two convolutions with stride 2, a dense layer.
+    """Builds the course notes' discriminator: noise, two convolutions with stride 2, a dense layer.
 
     Args:
-        image_shape: Height, width and channels in pixels; both sides multiples of 4.
-        num_classes: Number of classes, at least 2, where the class is given or to be told.
-        classifies: Whether to tell the class instead of being given it.
-        noise: Standard deviation of the noise added to pictures in training.
+        image_shape: Height, width and channels of the images; both sides multiples of 4.
+        num_classes: Number of classes, at least 2, if the class is an input or an output.
+        classifies: Whether the class is an output instead of an input.
+        noise: Standard deviation of the noise added to images in training.
         filters: Filters of the first convolution; the second has twice as many.
         units: Width of the dense layer.
         kernel_size: Side of the convolutions' windows.
@@ -106,19 +114,24 @@ def build_discriminator(
 
     Returns:
         Uncompiled model. In: "image" float32 (B, H, W, C), values -1 to 1; with classes "label" int32 (B,), but not
-        with `classifies`. Out: "verdict" float32 (B, 1), the log-odds of being real, without bounds; with `classifies`
-        also "label" float32 (B, num_classes), scores before the softmax, and "features" float32 (B, units).
+        with `classifies`. Out: "verdict" float32 (B, 1), the logit of the image being real; with `classifies` also
+        "label" float32 (B, num_classes), logits, and "features" float32 (B, units).
 
     Train with: `kerasapps.gan.model.GAN`; by itself, binary cross-entropy from logits.
 
     Raises:
-        ValueError: If a side is no multiple of 4, a size is under 1, `num_classes` is under 2 or missing where
+        ValueError: If a side is not a multiple of 4, a size is under 1, `num_classes` is under 2 or missing where
             `classifies` needs it, or `dropout` is outside [0, 1).
+
+    Example:
+        >>> model = build_discriminator(image_shape=(28, 28, 1))
+        >>> model.compile("adam", keras.losses.BinaryCrossentropy(from_logits=True))
+        >>> model.fit({"image": digits / 127.5 - 1}, real, epochs=2)  # real float32 (n, 1): 1 for real, 0 for generated
+        >>> model.predict({"image": digits / 127.5 - 1})["verdict"] > 0
     """
-    sizes = {"filters": filters, "units": units, "kernel_size": kernel_size}
-    check_gan_arguments(
-        image_shape=image_shape, num_classes=num_classes, classifies=classifies, dropout=dropout, **sizes
-    )
+    check_gan_arguments(image_shape=image_shape, num_classes=num_classes, classifies=classifies)
+    check_at_least(1, filters=filters, units=units, kernel_size=kernel_size)
+    check_share(dropout=dropout)
 
     def finish(x, name: str):
         return ByteDropout(dropout, name=f"{name}_dropout")(layers.LeakyReLU(name=f"{name}_relu")(x))
@@ -135,28 +148,34 @@ def build_discriminator(
     x = finish(linear(layers.Dense, units, spectral=spectral, name="dense")(x), "dense")  # (B, units)
 
     # --- heads
-    # Deviation: the lectures end in a sigmoid. A loss is more exact on what goes into it, and most losses need that.
+    # Deviation: the course notes end in a sigmoid. Losses are more exact on its input, the logit, and most need it.
     given, outputs = verdict_block(x, num_classes=num_classes, classifies=classifies, spectral=spectral)
     return keras.Model({"image": image, **given}, outputs, name=name)
 
 
 def build_gan(*, generator: keras.Model, discriminator: keras.Model, name: str = "gan") -> keras.Model:
-    """Joins a generator and a discriminator in one graph, which shares their weights.
+    """Joins a generator and a discriminator in one graph that shares their weights.
 
     Args:
         generator: Any of this package, or one with the same inputs and outputs.
-        discriminator: One that takes what the generator gives.
+        discriminator: One that takes the generator's outputs.
         name: Name of the model.
 
     Returns:
         Uncompiled model. In: those of the generator, "noise" float32 (B, noise_dim) and with classes "label" int32
-        (B,). Out: those of the discriminator, "verdict" float32 (B, 1) and others where it classifies.
+        (B,). Out: those of the discriminator, "verdict" float32 (B, 1) and, where it classifies, others.
 
     Train with: `kerasapps.gan.model.GAN`, or as `kerasapps.gan.model.train_alternately` does, never by `fit`,
-    which would train both networks towards the same end.
+    which would train both networks towards the same goal.
 
     Raises:
-        ValueError: If the discriminator does not take what the generator gives, or both have the same name.
+        ValueError: If the discriminator does not take the generator's outputs, or both have the same name.
+
+    Example:
+        >>> generator = build_generator(image_shape=(28, 28, 1))
+        >>> discriminator = build_discriminator(image_shape=(28, 28, 1))
+        >>> model = build_gan(generator=generator, discriminator=discriminator)
+        >>> model.predict({"noise": noise})["verdict"]  # noise float32 (n, 64)
     """
     if generator.name == discriminator.name:
         raise ValueError(f"`generator` and `discriminator` must differ in name. Received: {generator.name!r}")
@@ -168,9 +187,10 @@ def build_gan(*, generator: keras.Model, discriminator: keras.Model, name: str =
     wanted = {tensor.name: tuple(tensor.shape[1:]) for tensor in discriminator.inputs}
     given = {name: tuple(known[name].shape[1:]) for name in wanted if name in known}
     if given != wanted or not made.keys() <= wanted.keys():
+        outputs = {name: tuple(tensor.shape[1:]) for name, tensor in made.items()}
         raise ValueError(
-            f"`discriminator` must take what `generator` gives. Received: generator gives "
-            f"{ {name: tuple(tensor.shape[1:]) for name, tensor in made.items()} }, discriminator takes {wanted}"
+            f"`discriminator` must take the outputs of `generator`. Received: generator with the outputs {outputs}, "
+            f"discriminator with the inputs {wanted}"
         )
     return keras.Model(inputs, discriminator({name: known[name] for name in wanted}), name=name)
 

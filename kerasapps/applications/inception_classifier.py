@@ -1,11 +1,15 @@
-"""Inception classifier: at every level a picture is looked at in four ways at once."""
+"""Inception classifier: at every level four branches with windows of different sizes read the same features.
+
+References: the block with stride 2: Chollet, "Deep Learning with Python", Manning 2017, section 7.1.4; the others:
+Szegedy et al., "Going Deeper with Convolutions", CVPR 2015.
+"""
 
 from collections.abc import Sequence
 
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_image_arguments
+from kerasapps.blocks.arguments import check_at_least, check_image_arguments, refusal
 from kerasapps.blocks.conv import conv_block, googlenet_block, inception_block
 from kerasapps.blocks.noise import Dropout
 
@@ -20,17 +24,14 @@ def build_inception_classifier(
     dropout: float = 0.2,
     name: str = "inception_classifier",
 ) -> keras.Model:
-    """Builds a network of inception blocks: in each stage one that halves the picture, then some that keep its size.
-
-    Reference: the block with stride 2 is that of Chollet, "Deep Learning with Python", Manning 2017, section 7.1.4; the
-    others are those of Szegedy et al., "Going Deeper with Convolutions", CVPR 2015.
+    """Builds a network of inception blocks: in each stage one that halves the sides, then some that keep them.
 
     Args:
         image_shape: Height, width and channels in pixels.
         num_classes: Number of classes, at least 2.
-        filters: For each stage, filters of each of the four branches that halve the picture, a multiple of 8.
-        blocks: Blocks of GoogLeNet's form after each of these.
-        batch_norm: Whether to normalise after each convolution.
+        filters: For each stage, filters of each of the four branches that halve the sides, a multiple of 8.
+        blocks: Number of GoogLeNet's blocks after each of these.
+        batch_norm: Whether to normalize after each convolution.
         dropout: Share of the features dropped in training, in [0, 1).
         name: Name of the model.
 
@@ -41,14 +42,19 @@ def build_inception_classifier(
     Train with: sparse_categorical_crossentropy on class ids; accuracy.
 
     Raises:
-        ValueError: If a side is under 8, `num_classes` under 2, `filters` is empty or holds no multiples of 8, `blocks`
-            is negative, or `dropout` is outside [0, 1).
+        ValueError: If a side is under 8, `num_classes` under 2, `filters` is empty or holds other than multiples of 8,
+            `blocks` is negative, or `dropout` is outside [0, 1).
+
+    Example:
+        >>> model = build_inception_classifier(image_shape=(32, 32, 3), num_classes=10, filters=(16, 32))
+        >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        >>> model.fit({"image": images}, labels, epochs=2)  # images float32 (n, 32, 32, 3), labels int32 (n,)
+        >>> model.predict({"image": images})["label"].argmax(-1)
     """
     check_image_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, smallest=8)
     if not filters or any(width < 8 or width % 8 for width in filters):
-        raise ValueError(f"`filters` must hold multiples of 8, one a stage. Received: filters={filters}")
-    if blocks < 0:
-        raise ValueError(f"`blocks` must not be negative. Received: blocks={blocks}")
+        raise refusal("hold multiples of 8, one a stage", filters=filters)
+    check_at_least(0, blocks=blocks)
 
     # --- inputs
     image = keras.Input(image_shape, name="image")  # (B, H, W, C)

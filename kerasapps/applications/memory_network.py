@@ -1,4 +1,4 @@
-"""Memory network for questions about stories: walks over shared words find the facts, query reduction reads them.
+"""Memory network for questions about stories: walks over shared words find the facts, query reduction combines them.
 
 References: Seo et al., "Query-Reduction Networks for Question Answering", ICLR 2017; Sukhbaatar et al., "End-To-End
 Memory Networks", NeurIPS 2015; Lao et al., "Random Walk Inference and Learning in A Large Scale Knowledge Base",
@@ -8,6 +8,7 @@ EMNLP 2011.
 import keras
 from keras import layers
 
+from kerasapps.blocks.arguments import check_at_least, check_share
 from kerasapps.blocks.memory import ArrivalReader, LogShares, PositionWeightedSum, QueryReduction, SharedWordWalk
 from kerasapps.blocks.noise import Dropout
 
@@ -25,19 +26,19 @@ def build_memory_network(
     dropout: float = 0.1,
     name: str = "memory_network",
 ) -> keras.Model:
-    """Builds a network that answers a question by reading a story several times, sentence by sentence.
+    """Builds a network that answers a question by reading a story several times, one sentence after the other.
 
     `attention_of` gives the weights of the sentences in each hop.
 
     Args:
         vocab_size: Number of word ids, shared by story and question; 0 is padding.
         num_answers: Number of answers, at least 2.
-        sentence_length: Words of a sentence, and of the question.
+        sentence_length: Number of words of a sentence and of the question, padding included.
         units: Length of the vectors for words, sentences and queries.
-        hops: How often the story is read, at least 1.
-        walkers: Walkers over shared words, an even number; 0 does without.
-        walk_steps: Steps of each walker, at least 2.
-        roles: Parts of a sentence that walkers tell apart.
+        hops: Number of times that the story is read, at least 1.
+        walkers: Number of walkers over shared words, even; 0 for none.
+        walk_steps: Number of steps of each walker, at least 2.
+        roles: Number of parts of a sentence that walkers distinguish.
         dropout: Share of features dropped in training, in [0, 1).
         name: Name of the model.
 
@@ -50,13 +51,19 @@ def build_memory_network(
     Raises:
         ValueError: If `num_answers` is under 2, `hops` under 1, or `dropout` outside [0, 1); with walkers, if their
             number is odd, `walk_steps` under 2 or `roles` under 1.
+
+    Example:
+        >>> model = build_memory_network(vocab_size=50, num_answers=10, sentence_length=8)
+        >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        >>> inputs = {"story": stories, "question": questions}  # int32 (n, sentences, 8), int32 (n, 8)
+        >>> model.fit(inputs, answers, epochs=2)  # answers int32 (n,)
+        >>> model.predict(inputs)["answer"].argmax(-1)
     """
-    if num_answers < 2:
-        raise ValueError(f"`num_answers` must be at least 2. Received: num_answers={num_answers}")
-    if hops < 1:
-        raise ValueError(f"`hops` must be at least 1. Received: hops={hops}")
-    if not 0 <= dropout < 1:
-        raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout}")
+    check_at_least(2, num_answers=num_answers)
+    check_at_least(1, hops=hops)
+    check_share(dropout=dropout)
+    if walkers:
+        check_at_least(2, walk_steps=walk_steps)
 
     # --- inputs
     story = keras.Input((None, sentence_length), dtype="int32", name="story")  # (B, S, W)
@@ -78,7 +85,7 @@ def build_memory_network(
         read = ArrivalReader(units, name="read")(sentences, shares)  # (B, D)
         read = Dropout(dropout, name="read_dropout")(read)
         query = layers.Add(name="query_read")([query, layers.Dense(units, name="read_query")(read)])
-        # A sum of logarithms is large only if all are: gates can ask for sentences that lie on two walks.
+        # A sum of logarithms is large only if all are, so gates can select sentences that lie on two walks.
         arrivals = layers.Dense(units, name="arrivals")(LogShares(name="log_shares")(shares))
         sentences = layers.Add(name="sentences_walked")([sentences, arrivals])
     sentences = Dropout(dropout, name="sentences_dropout")(sentences)
@@ -94,11 +101,11 @@ def build_memory_network(
 
 
 def attention_of(model: keras.Model) -> keras.Model:
-    """Returns a model on the same tensors that tells what a memory network looked at.
+    """Returns a model on the same tensors that gives the attention of a memory network.
 
     Returns:
-        Model with the same inputs. Out: "hop1", "hop2" ... float32 (B, S): the weight of each sentence in what the
-        hop leaves of the question after the last sentence, in [0, 1].
+        Model with the same inputs. Out: "hop1", "hop2" ... float32 (B, S): the weight of each sentence, in [0, 1], in
+        the query that the hop passes on after the last sentence.
     """
     hops = [layer for layer in model.layers if isinstance(layer, QueryReduction)]
     outputs = {layer.name: layer.output[1] for layer in hops}

@@ -1,15 +1,16 @@
-"""Networks with one text and several heads: who wrote it, or what it is.
+"""Networks with one text and several heads: who wrote it, or what kind of text it is.
 
 Reference: the three-headed network of Chollet, "Deep Learning with Python", Manning 2017, section 7.1.
 """
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_length
+from kerasapps.blocks.arguments import check_at_least, check_choice, check_length, check_share, refusal
 from kerasapps.blocks.distinct_words import DistinctWords, WordConv1D
 from kerasapps.blocks.heads import head_block
 from kerasapps.blocks.noise import Dropout
@@ -38,51 +39,52 @@ def build_multi_head_text(
 ) -> keras.Model:
     """Builds a network that reads a text and predicts several things about it at once.
 
-    By default the lectures' trunk: stages of convolutions over the words with a maximum over every five between them,
-    then the maximum over the text. It takes texts of at least 269 tokens, and reads padding as if it were words. With
-    `padding="same"`, or without convolutions, it takes any text, and how far that is padded changes nothing.
+    The default trunk is that of the course notes: stages of convolutions over the words with max pools of five between
+    them, then the maximum over the text. It takes texts of at least 269 tokens and treats padding as words. With
+    `padding="same"`, or without convolutions, it takes texts of any length, and padding does not change its outputs.
 
     Args:
         vocab_size: Number of token ids, at least 2; 0 is padding.
         heads: What to predict, by the name of the output.
         embedding_dim: Length of a word vector.
-        filters: Filters of each stage; without stages the word vectors are pooled as they are.
-        convolutions: Convolutions in each stage.
+        filters: Filters of each stage; without stages the word vectors are pooled directly.
+        convolutions: Number of convolutions in each stage.
         kernel_size: Width of the convolutions in words.
-        pool_size: How many steps become one between the stages.
-        padding: "valid", or "same", which has steps beyond the ends of the text be zero.
-        pooling: What becomes of the steps at last: their maximum or their average.
-        layer_norm: Whether the result is normalised: averages over long texts differ little from one another.
+        pool_size: Number of steps that each pool between two stages reduces to one.
+        padding: "valid", or "same", which pads the ends of the text with zeros.
+        pooling: How the steps are reduced to one vector: "max" or "average".
+        layer_norm: Whether that vector is normalized, which helps with averages: over long texts they differ little.
         dense_units: Widths of the layers between the text and the heads.
-        dropout: Share of the features dropped before each of these and before the heads in training, in [0, 1).
-        word_dropout: Share of the words left out in training, in [0, 1): no single word may decide.
+        dropout: Share of the features dropped in training before each of these layers and before the heads, in [0, 1).
+        word_dropout: Share of the words left out in training, in [0, 1), so that no single word decides.
         name: Name of the model.
 
     Returns:
         Uncompiled model. In: "text" int32 (B, T), padded at the end.
-        Out: for each head, float32: "regression" (B, 1), in its unit; "binary" the probability of yes (B, 1);
+        Out: for each head, float32: "regression" (B, 1), in its own unit; "binary" the probability of yes (B, 1);
         "classes" and "ordinal" probabilities (B, num_classes).
 
-    Train with: `kerasapps.losses.compile_heads`.
+    Train with: `kerasapps.compile_heads`.
 
     Raises:
         ValueError: If `vocab_size` is under 2, there is no head, a stage lacks `filters` or `convolutions`, a size is
-            under 1, or a share of dropout is outside [0, 1).
+            under 1, or `dropout` or `word_dropout` is outside [0, 1).
+
+    Example:
+        >>> heads = {"year": Head("regression", mean=1900, scale=50), "genre": Head("classes", num_classes=4)}
+        >>> model = build_multi_head_text(vocab_size=1000, heads=heads, filters=(64,), convolutions=(1,))
+        >>> model = compile_heads(model, Adam(1e-3), heads)
+        >>> model.fit({"text": texts}, {"year": years, "genre": genres}, epochs=2)  # texts int32 (n, 300)
+        >>> model.predict({"text": texts})["year"]
     """
-    sizes = {"embedding_dim": embedding_dim, "kernel_size": kernel_size, "pool_size": pool_size}
-    sizes |= {"filters": min(filters, default=1), "convolutions": min(convolutions, default=1)}
-    sizes |= {"dense_units": min(dense_units, default=1)}
-    for argument, value in sizes.items():
-        if value < 1:
-            raise ValueError(f"`{argument}` must be at least 1. Received: {argument}={value}")
-    if vocab_size < 2:
-        raise ValueError(f"`vocab_size` must be at least 2. Received: vocab_size={vocab_size}")
+    check_at_least(2, vocab_size=vocab_size)
+    check_at_least(1, embedding_dim=embedding_dim, kernel_size=kernel_size, pool_size=pool_size)
+    check_at_least(1, filters=filters, convolutions=convolutions, dense_units=dense_units)
+    check_length(len(filters), convolutions=convolutions)
+    check_share(dropout=dropout, word_dropout=word_dropout)
+    check_choice(("max", "average"), pooling=pooling)
     if not heads:
-        raise ValueError("`heads` must name at least one output. Received: heads={}")
-    for argument, value in {"dropout": dropout, "word_dropout": word_dropout}.items():
-        if not 0 <= value < 1:
-            raise ValueError(f"`{argument}` must be in [0, 1). Received: {argument}={value}")
-    check_length("convolutions", convolutions, len(filters))
+        raise refusal("name at least one output", heads=heads)
 
     # --- inputs
     text = keras.Input((None,), dtype="int32", name="text")  # (B, T)
@@ -90,7 +92,7 @@ def build_multi_head_text(
     # --- trunk
     embedding = layers.Embedding(vocab_size, embedding_dim, name="embedding")
     mask = NotPadding(name="mask")(text) if padding == "same" or not filters else None  # (B, T, 1)
-    # Where a word is the same wherever it comes, the first convolution takes each once.
+    # As long as equal words have equal vectors, the first convolution is computed once for each distinct word.
     once = bool(filters) and not word_dropout
     if once:
         words, places = DistinctWords(name="distinct_words")(text)  # (U,), (B, T)
@@ -127,14 +129,18 @@ def build_multi_head_text(
     return keras.Model({"text": text}, outputs, name=name)
 
 
-def profile_heads(*, num_income_groups: int = 10, age_mean: float = 40.0, age_scale: float = 15.0) -> dict[str, Head]:
-    """Returns the heads of `build_profile`.
+def _with_trunk_arguments(build):
+    """Shows what a builder hands on to `build_multi_head_text` in its signature, as if it were written out."""
+    *own, name, _ = inspect.signature(build).parameters.values()
+    given = {parameter.name for parameter in (*own, name)} | {"heads"}
+    shared = inspect.signature(build_multi_head_text).parameters.values()
+    trunk = [parameter for parameter in shared if parameter.name not in given]
+    build.__signature__ = inspect.Signature([*own, *trunk, name], return_annotation=keras.Model)
+    return build
 
-    Args:
-        num_income_groups: Number of income groups, at least 2.
-        age_mean: Mean age in years.
-        age_scale: Standard deviation of the age in years, above 0.
-    """
+
+def profile_heads(*, num_income_groups: int = 10, age_mean: float = 40.0, age_scale: float = 15.0) -> dict[str, Head]:
+    """Returns the heads of `build_profile`; its arguments are explained there."""
     return {
         "age": Head("regression", mean=age_mean, scale=age_scale),
         "income": Head("classes", num_classes=num_income_groups),
@@ -142,159 +148,101 @@ def profile_heads(*, num_income_groups: int = 10, age_mean: float = 40.0, age_sc
     }
 
 
+@_with_trunk_arguments
 def build_profile(
     *,
     vocab_size: int = 50_000,
     num_income_groups: int = 10,
     age_mean: float = 40.0,
     age_scale: float = 15.0,
-    embedding_dim: int = 256,
-    filters: Sequence[int] = (128, 256, 256),
-    convolutions: Sequence[int] = (1, 2, 2),
-    kernel_size: int = 5,
-    pool_size: int = 5,
-    padding: Literal["valid", "same"] = "valid",
-    pooling: Pooling = "max",
-    layer_norm: bool = False,
-    dense_units: Sequence[int] = (128,),
-    dropout: float = 0.0,
-    word_dropout: float = 0.0,
     name: str = "profile",
+    **trunk,
 ) -> keras.Model:
-    """Builds the lectures' network that estimates three properties of a person at once.
+    """Builds the course notes' network, which estimates three properties of a person from what they wrote.
 
     Args:
         vocab_size: Number of token ids, at least 2; 0 is padding.
         num_income_groups: Number of income groups, at least 2.
-        age_mean: Mean age in years: the network learns the standardised age.
+        age_mean: Mean age in years: the network learns the standardized age.
         age_scale: Standard deviation of the age in years, above 0.
-        embedding_dim: Length of a word vector.
-        filters: Filters of each stage of convolutions; without stages the word vectors are pooled as they are.
-        convolutions: Convolutions in each stage.
-        kernel_size: Width of the convolutions in words.
-        pool_size: How many steps become one between the stages.
-        padding: "valid", for texts of at least 269 tokens, or "same", for any.
-        pooling: What becomes of the steps at last: their maximum or their average.
-        layer_norm: Whether the result is normalised: averages over long texts differ little from one another.
-        dense_units: Widths of the layers between the text and the heads.
-        dropout: Share of the features dropped in training, in [0, 1).
-        word_dropout: Share of the words left out in training, in [0, 1).
         name: Name of the model.
+        trunk: As for `build_multi_head_text`: `embedding_dim`, `filters`, `convolutions`, `kernel_size`, `pool_size`,
+            `padding`, `pooling`, `layer_norm`, `dense_units`, `dropout`, `word_dropout`.
 
     Returns:
         Uncompiled model. In: "text" int32 (B, T), padded at the end.
         Out, float32: "age" in years (B, 1), "income" probabilities (B, num_income_groups), "gender" the probability of
         the second of two (B, 1).
 
-    Train with: `kerasapps.losses.compile_heads`; the lectures weigh age, income and gender by 0.25, 1 and 10.
+    Train with: `kerasapps.compile_heads`; the notes weigh age, income and gender by 0.25, 1 and 10.
 
     Raises:
         ValueError: As `build_multi_head_text` and `Head` do.
+
+    Example:
+        >>> model = build_profile(vocab_size=1000, num_income_groups=4, age_mean=40, age_scale=15)
+        >>> losses = {"age": "mae", "income": "sparse_categorical_crossentropy", "gender": "binary_crossentropy"}
+        >>> model.compile("adam", losses, loss_weights={"age": 0.25, "income": 1, "gender": 10})
+        >>> targets = {"age": ages, "income": groups, "gender": genders}  # float32 (n, 1), int32 (n,), float32 (n, 1)
+        >>> model.fit({"text": texts}, targets, epochs=2)  # texts int32 (n, 300)
+        >>> model.predict({"text": texts})["age"]
     """
     heads = profile_heads(num_income_groups=num_income_groups, age_mean=age_mean, age_scale=age_scale)
-    return build_multi_head_text(
-        vocab_size=vocab_size,
-        heads=heads,
-        embedding_dim=embedding_dim,
-        filters=filters,
-        convolutions=convolutions,
-        kernel_size=kernel_size,
-        pool_size=pool_size,
-        padding=padding,
-        pooling=pooling,
-        layer_norm=layer_norm,
-        dense_units=dense_units,
-        dropout=dropout,
-        word_dropout=word_dropout,
-        name=name,
-    )
+    return build_multi_head_text(vocab_size=vocab_size, heads=heads, name=name, **trunk)
 
 
 def novel_heads(*, num_genres: int, year_mean: float = 1900.0, year_scale: float = 50.0) -> dict[str, Head]:
-    """Returns the heads of `build_novel`.
-
-    Args:
-        num_genres: Number of genres, at least 2.
-        year_mean: Mean year of publication.
-        year_scale: Standard deviation of the year, above 0.
-    """
+    """Returns the heads of `build_novel`; its arguments are explained there."""
     return {
         "genre": Head("classes", num_classes=num_genres),
         "year": Head("regression", mean=year_mean, scale=year_scale),
     }
 
 
+@_with_trunk_arguments
 def build_novel(
     *,
     vocab_size: int,
     num_genres: int,
     year_mean: float = 1900.0,
     year_scale: float = 50.0,
-    embedding_dim: int = 256,
-    filters: Sequence[int] = (128, 256, 256),
-    convolutions: Sequence[int] = (1, 2, 2),
-    kernel_size: int = 5,
-    pool_size: int = 5,
-    padding: Literal["valid", "same"] = "valid",
-    pooling: Pooling = "max",
-    layer_norm: bool = False,
-    dense_units: Sequence[int] = (128,),
-    dropout: float = 0.0,
-    word_dropout: float = 0.0,
     name: str = "novel",
+    **trunk,
 ) -> keras.Model:
-    """Builds a network that tells genre and year of publication of a novel from a passage of it.
+    """Builds a network that predicts the genre and the year of publication of a novel from a passage.
 
     Args:
         vocab_size: Number of token ids, at least 2; 0 is padding.
         num_genres: Number of genres, at least 2.
-        year_mean: Mean year of publication: the network learns the standardised year.
+        year_mean: Mean year of publication: the network learns the standardized year.
         year_scale: Standard deviation of the year, above 0.
-        embedding_dim: Length of a word vector.
-        filters: Filters of each stage of convolutions; without stages the word vectors are pooled as they are.
-        convolutions: Convolutions in each stage.
-        kernel_size: Width of the convolutions in words.
-        pool_size: How many steps become one between the stages.
-        padding: "valid", for texts of at least 269 tokens, or "same", for any.
-        pooling: What becomes of the steps at last: their maximum or their average.
-        layer_norm: Whether the result is normalised: averages over long texts differ little from one another.
-        dense_units: Widths of the layers between the text and the heads.
-        dropout: Share of the features dropped in training, in [0, 1).
-        word_dropout: Share of the words left out in training, in [0, 1).
         name: Name of the model.
+        trunk: As for `build_multi_head_text`: `embedding_dim`, `filters`, `convolutions`, `kernel_size`, `pool_size`,
+            `padding`, `pooling`, `layer_norm`, `dense_units`, `dropout`, `word_dropout`.
 
     Returns:
         Uncompiled model. In: "text" int32 (B, T), padded at the end.
         Out, float32: "genre" probabilities (B, num_genres), "year" (B, 1).
 
-    Train with: `kerasapps.losses.compile_heads`.
+    Train with: `kerasapps.compile_heads`.
 
     Raises:
         ValueError: As `build_multi_head_text` and `Head` do.
+
+    Example:
+        >>> model = build_novel(vocab_size=1000, num_genres=4, padding="same")
+        >>> model = compile_heads(model, Adam(1e-3), novel_heads(num_genres=4))
+        >>> model.fit({"text": texts}, {"genre": genres, "year": years}, epochs=2)  # texts int32 (n, t)
+        >>> model.predict({"text": texts})["genre"].argmax(-1)
     """
     heads = novel_heads(num_genres=num_genres, year_mean=year_mean, year_scale=year_scale)
-    return build_multi_head_text(
-        vocab_size=vocab_size,
-        heads=heads,
-        embedding_dim=embedding_dim,
-        filters=filters,
-        convolutions=convolutions,
-        kernel_size=kernel_size,
-        pool_size=pool_size,
-        padding=padding,
-        pooling=pooling,
-        layer_norm=layer_norm,
-        dense_units=dense_units,
-        dropout=dropout,
-        word_dropout=word_dropout,
-        name=name,
-    )
+    return build_multi_head_text(vocab_size=vocab_size, heads=heads, name=name, **trunk)
 
 
 def pooled_steps(x, pool_size: int, *, padding: str, name: str):
     """Takes the maximum of each `pool_size` steps: (B, T, F) -> (B, T / pool_size, F), rounded up for "same"."""
     if padding == "same":
-        # Keras' own "same" would begin the windows at a place that depends on how far the batch is padded.
+        # The windows of Keras' own "same" would start at a place that depends on how far the batch is padded.
         x = layers.ZeroPadding1D((0, pool_size - 1), name=f"{name}_end")(x)
     return layers.MaxPooling1D(pool_size, name=name)(x)
 
@@ -305,21 +253,15 @@ def masked(x, mask, *, name: str):
 
 
 def pooled(x, mask, *, pooling: Pooling, name: str):
-    """Reduces the steps to one vector: (B, T, F) -> (B, F).
-
-    Raises:
-        ValueError: If `pooling` is neither "max" nor "average".
-    """
+    """Reduces the steps to one vector: (B, T, F) -> (B, F)."""
     if pooling == "max":
-        # Zero, what padding has, is the least that a ReLU gives.
+        # Padding is zero, the minimum of a ReLU.
         return layers.GlobalMaxPooling1D(name=name)(x)
-    if pooling == "average":
-        return layers.GlobalAveragePooling1D(name=name)(x) if mask is None else MaskedAverage(name=name)(x, mask)
-    raise ValueError(f"`pooling` must be max or average. Received: pooling={pooling!r}")
+    return layers.GlobalAveragePooling1D(name=name)(x) if mask is None else MaskedAverage(name=name)(x, mask)
 
 
 def shortest_text(model: keras.Model) -> int:
-    """Returns the number of tokens that a text must have, padding included, for a network of this file."""
+    """Returns the number of tokens that a network of this file needs at least, padding included."""
     tokens = 1
     for layer in reversed(model.layers):
         if isinstance(layer, layers.MaxPooling1D) and not layer.name.endswith("_mask"):
@@ -333,7 +275,7 @@ def shortest_text(model: keras.Model) -> int:
 
 
 def search_space(hp, **start) -> dict:
-    """Returns arguments for the builders of this file; each default equals the builders', or what `start` gives."""
+    """Returns arguments for the builders of this file; each default equals the builders', or that in `start`."""
     start = {
         "embedding_dim": 256,
         "kernel_size": 5,

@@ -1,6 +1,6 @@
-"""Price: what a thing is worth, from what is known of it, a description and a picture, any of which may be absent.
+"""Price: what a thing is worth, from its metadata, a description and an image, any of which may be missing.
 
-Reference: the three-branch network that Chollet, "Deep Learning with Python", Manning 2017, section 7.1 describes.
+Reference: the network with three branches of Chollet, "Deep Learning with Python", Manning 2017, section 7.1.
 """
 
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers, ops
 
+from kerasapps.blocks.arguments import check_at_least, check_numbers, check_share, refusal
 from kerasapps.blocks.conv import conv_block
 from kerasapps.blocks.heads import head_block
 from kerasapps.blocks.noise import Dropout
@@ -17,35 +18,30 @@ from kerasapps.heads import Head
 
 @keras.saving.register_keras_serializable(package="kerasapps")
 class ReplaceMissing(layers.Layer):
-    """Puts a learnt vector in the place of features that a row does not have: (B, F), (B, 1) -> (B, F).
+    """Replaces the features that a row does not have by a learned vector: (B, F), (B, 1) -> (B, F).
 
     The second input is 1 where the row has them and 0 where it does not.
     """
 
     def build(self, features_shape, present_shape):
-        """Makes the vector."""
         self.vector = self.add_weight(shape=(features_shape[-1],), initializer="zeros", name="vector")
 
     def call(self, features, present):
-        """Chooses row by row."""
         present = ops.cast(present, features.dtype)
         return features * present + ops.cast(self.vector, features.dtype) * (1 - present)
 
     def compute_output_shape(self, features_shape, present_shape):
-        """Changes no shape."""
         return features_shape
 
 
-@keras.saving.register_keras_serializable(package="kerasapps")
-class HasPicture(layers.Layer):
-    """Tells pictures from their absence, which is a picture of -1: (B, H, W, C) -> 1 or 0 (B, 1)."""
+@keras.saving.register_keras_serializable(package="kerasapps", name="HasPicture")  # its name in saved models
+class HasImage(layers.Layer):
+    """Returns 1 for rows that have an image and 0 for the others, whose pixels are all -1: (B, H, W, C) -> (B, 1)."""
 
     def call(self, images):
-        """Looks for a pixel of at least 0."""
         return ops.cast(ops.max(images, axis=(1, 2, 3), keepdims=True)[:, :, 0, 0] >= 0, self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
-        """One number a row."""
         return (input_shape[0], 1)
 
 
@@ -64,56 +60,57 @@ def build_multimodal_price(
     dropout: float = 0.0,
     name: str = "multimodal_price",
 ) -> keras.Model:
-    """Builds a network that joins metadata, a description and a picture, as far as there are any.
+    """Builds a network that joins those of metadata, a description and an image that the arguments ask for.
 
     Args:
-        numbers: For each number that is known of a thing its mean and its standard deviation, above 0.
-        category_sizes: For each category that is known of it the number of its values, 0 meaning any other.
+        numbers: Mean and standard deviation, above 0, of each number in the metadata.
+        category_sizes: Number of values of each category in the metadata, counting value 0, which stands for any other.
         vocab_size: Number of token ids of the description; 0 is padding. None leaves the description out.
-        image_shape: Height, width and channels of the picture. None leaves it out.
-        price_mean: Mean logarithm of the price: the network learns the standardised one.
+        image_shape: Height, width and channels of the image. None leaves it out.
+        price_mean: Mean logarithm of the price: the network learns the standardized one.
         price_scale: Standard deviation of the logarithm of the price, above 0.
         embedding_dim: Length of the vector of a word or a category.
-        filters: Filters of the convolutions, each of which halves the picture.
+        filters: Filters of the convolutions, each of which halves the sides.
         units: Width of each branch and of the layers that join them.
         depth: Number of these layers.
         dropout: Share of the joined features dropped in training, in [0, 1).
         name: Name of the model.
 
     Returns:
-        Uncompiled model. In, where the arguments ask for it: "numbers" float32 (B, number of numbers);
+        Uncompiled model. In, as far as the arguments ask for it: "numbers" float32 (B, number of numbers);
         "categories" int32 (B, number of categories); "text" int32 (B, T), padded at the end, all 0 where there is no
-        description; "image" float32 (B, H, W, C), values 0 to 255, all -1 where there is no picture.
+        description; "image" float32 (B, H, W, C), values 0 to 255, all -1 where there is no image.
         Out: "log_price" float32 (B, 1), the natural logarithm of the price.
 
-    Train with: `kerasapps.losses.compile_heads`, a regression on the logarithm; mean absolute error.
+    Train with: `kerasapps.compile_heads`, a regression on the logarithm; mean absolute error.
 
     Raises:
-        ValueError: If nothing goes in, a size is under 1, a standard deviation is not above 0, or `dropout` is outside
-            [0, 1).
+        ValueError: If there is no input, a size is under 1, a standard deviation is not above 0, or `dropout` is
+            outside [0, 1).
+
+    Example:
+        >>> model = build_multimodal_price(numbers=[(0.0, 1.0), (0.0, 1.0)], vocab_size=1000, image_shape=(32, 32, 3))
+        >>> model.compile("adam", "mae")
+        >>> inputs = {"numbers": numbers, "text": texts, "image": images}  # (n, 2), (n, t), (n, 32, 32, 3)
+        >>> model.fit(inputs, prices, epochs=2)  # prices float32 (n, 1), natural logarithms
+        >>> model.predict(inputs)["log_price"]
     """
     if not (numbers or category_sizes or vocab_size or image_shape):
         raise ValueError("`numbers`, `category_sizes`, `vocab_size` or `image_shape` must be given. Received: none")
     if any(not scale > 0 for _, scale in numbers):
-        raise ValueError(f"`numbers` must have standard deviations above 0. Received: numbers={numbers}")
-    sizes = {"embedding_dim": embedding_dim, "units": units, "depth": depth}
-    sizes |= {"filters": min(filters, default=0), "category_sizes": min(category_sizes, default=1)}
-    for argument, value in sizes.items():
-        if value < 1:
-            raise ValueError(f"`{argument}` must be at least 1. Received: {argument}={value}")
-    if not 0 <= dropout < 1:
-        raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout}")
+        raise refusal("have standard deviations above 0", numbers=numbers)
+    check_at_least(1, category_sizes=category_sizes, embedding_dim=embedding_dim, units=units, depth=depth)
+    check_numbers(1, filters=filters)
+    check_share(dropout=dropout)
 
     # --- inputs and trunk, branch by branch
     inputs, branches = {}, []
     if numbers:
         inputs["numbers"] = keras.Input((len(numbers),), name="numbers")  # (B, N)
         means, variances = [mean for mean, _ in numbers], [scale**2 for _, scale in numbers]
-        # In bfloat16 the years 2015 and 2016 are one number.
-        standardised = layers.Normalization(
-            mean=means, variance=variances, dtype="float32", name="numbers_standardised"
-        )
-        branches.append(standardised(inputs["numbers"]))
+        # bfloat16 cannot tell the years 2015 and 2016 apart.
+        standardize = layers.Normalization(mean=means, variance=variances, dtype="float32", name="numbers_standardised")
+        branches.append(standardize(inputs["numbers"]))
     if category_sizes:
         inputs["categories"] = keras.Input((len(category_sizes),), dtype="int32", name="categories")  # (B, K)
         branches.append(
@@ -129,7 +126,7 @@ def build_multimodal_price(
         )
     if image_shape:
         inputs["image"] = keras.Input(image_shape, name="image")  # (B, H, W, C)
-        branches.append(picture_block(inputs["image"], filters=filters, units=units, name="image"))
+        branches.append(image_block(inputs["image"], filters=filters, units=units, name="image"))
     x = layers.Concatenate(name="joined")(branches) if len(branches) > 1 else branches[0]  # (B, F)
     for i in range(1, depth + 1):
         x = Dropout(dropout, name=f"dropout{i}")(x)
@@ -144,7 +141,7 @@ def build_multimodal_price(
 def category_block(ids, sizes: Sequence[int], *, embedding_dim: int, name: str):
     """Looks up a vector for each category: (B, K) -> (B, K embedding_dim).
 
-    One table holds the values of all categories behind one another.
+    One table holds the values of all categories, one category after the other.
     """
     offsets = [sum(sizes[:i]) for i in range(len(sizes))]
     ids = layers.Rescaling(1, offset=offsets, dtype="int32", name=f"{name}_rows")(ids)
@@ -153,7 +150,7 @@ def category_block(ids, sizes: Sequence[int], *, embedding_dim: int, name: str):
 
 
 def description_block(ids, vocab_size: int, *, embedding_dim: int, units: int, name: str):
-    """Averages what each pair of neighbouring words means: (B, T) -> (B, units)."""
+    """Averages the features of each pair of adjacent words: (B, T) -> (B, units)."""
     mask = NotPadding(name=f"{name}_mask")(ids)  # (B, T, 1)
     words = layers.Embedding(vocab_size, embedding_dim, name=f"{name}_embedding")(ids)  # (B, T, D)
     words = layers.Multiply(name=f"{name}_words")([words, mask])
@@ -164,13 +161,13 @@ def description_block(ids, vocab_size: int, *, embedding_dim: int, units: int, n
     return ReplaceMissing(name=f"{name}_missing")(features, present)
 
 
-def picture_block(images, *, filters: Sequence[int], units: int, name: str):
+def image_block(images, *, filters: Sequence[int], units: int, name: str):
     """Convolves and halves: (B, H, W, C) -> (B, units)."""
-    present = HasPicture(name=f"{name}_present")(images)  # (B, 1)
+    present = HasImage(name=f"{name}_present")(images)  # (B, 1)
     x = layers.Rescaling(1 / 127.5, offset=-1, name=f"{name}_rescaling")(images)
     for i, width in enumerate(filters, start=1):
         x = conv_block(x, filters=width, pool=2, name=f"{name}_stage{i}")  # (B, H / 2**i, W / 2**i, width)
-    # The average tells how much there is of something, such as stains; the maximum, whether there is any.
+    # The average measures how much there is of something, such as stains; the maximum, whether there is any.
     x = layers.Concatenate(name=f"{name}_pooled")(
         [
             layers.GlobalAveragePooling2D(name=f"{name}_average")(x),

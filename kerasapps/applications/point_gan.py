@@ -1,4 +1,4 @@
-"""GAN of points in the plane, small enough that everything can be drawn and the best discriminator is known.
+"""GAN of points in the plane, small enough to plot everything, and with a known optimal discriminator.
 
 Reference: Metz et al., "Unrolled Generative Adversarial Networks", ICLR 2017, section 3.1.
 """
@@ -6,6 +6,7 @@ Reference: Metz et al., "Unrolled Generative Adversarial Networks", ICLR 2017, s
 import keras
 from keras import layers
 
+from kerasapps.blocks.arguments import check_at_least, check_share
 from kerasapps.blocks.noise import Dropout
 
 
@@ -22,7 +23,7 @@ def build_point_generator(
 
     Args:
         dimensions: Coordinates of a point.
-        noise_dim: Numbers of noise behind a point.
+        noise_dim: Length of the noise vector.
         units: Width of each hidden layer.
         depth: Number of hidden layers.
         dropout: Share of features dropped in training, in [0, 1).
@@ -35,8 +36,16 @@ def build_point_generator(
 
     Raises:
         ValueError: If a size is under 1, or `dropout` is outside [0, 1).
+
+    Example:
+        >>> generator, discriminator = build_point_generator(), build_point_discriminator()
+        >>> gan = GAN(generator, discriminator)
+        >>> gan.compile(keras.optimizers.Adam(1e-3, beta_1=0.5), keras.optimizers.Adam(1e-3, beta_1=0.5))
+        >>> gan.fit({"point": points}, epochs=2)  # points float32 (n, 2)
+        >>> generator.predict({"noise": noise[:, :16]})["point"]  # noise float32 (n, 64)
     """
-    _check(dropout, dimensions=dimensions, noise_dim=noise_dim, units=units, depth=depth)
+    check_at_least(1, dimensions=dimensions, noise_dim=noise_dim, units=units, depth=depth)
+    check_share(dropout=dropout)
 
     # --- inputs
     noise = keras.Input((noise_dim,), name="noise")  # (B, Z)
@@ -57,7 +66,7 @@ def build_point_discriminator(
     dropout: float = 0.0,
     name: str = "discriminator",
 ) -> keras.Model:
-    """Builds a perceptron from a point to a verdict.
+    """Builds a perceptron from a point to a logit.
 
     Args:
         dimensions: Coordinates of a point.
@@ -67,15 +76,22 @@ def build_point_discriminator(
         name: Name of the model.
 
     Returns:
-        Uncompiled model. In: "point" float32 (B, dimensions). Out: "verdict" float32 (B, 1), the log-odds of being
-        real, without bounds.
+        Uncompiled model. In: "point" float32 (B, dimensions). Out: "verdict" float32 (B, 1), the logit of the point
+        being real.
 
     Train with: `kerasapps.gan.model.GAN`.
 
     Raises:
         ValueError: If a size is under 1, or `dropout` is outside [0, 1).
+
+    Example:
+        >>> model = build_point_discriminator()
+        >>> model.compile("adam", keras.losses.BinaryCrossentropy(from_logits=True))
+        >>> model.fit({"point": points}, real, epochs=2)  # points float32 (n, 2), real float32 (n, 1): 1 or 0
+        >>> model.predict({"point": points})["verdict"] > 0
     """
-    _check(dropout, dimensions=dimensions, units=units, depth=depth)
+    check_at_least(1, dimensions=dimensions, units=units, depth=depth)
+    check_share(dropout=dropout)
 
     # --- inputs
     point = keras.Input((dimensions,), name="point")  # (B, dimensions)
@@ -93,14 +109,6 @@ def _hidden_layers(x, *, units: int, depth: int, dropout: float):
         x = layers.Dense(units, activation="relu", kernel_initializer="he_normal", name=f"dense{i}")(x)
         x = Dropout(dropout, name=f"dropout{i}")(x)
     return x
-
-
-def _check(dropout: float, **at_least_one: int) -> None:
-    for name, value in at_least_one.items():
-        if value < 1:
-            raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
-    if not 0 <= dropout < 1:
-        raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout}")
 
 
 def search_space_point_generator(hp) -> dict:

@@ -1,4 +1,4 @@
-"""Question answering with two inputs: a text and a question are encoded apart and joined.
+"""Question answering with two inputs: a text and a question are encoded separately and joined.
 
 Reference: the two-input network of Chollet, "Deep Learning with Python", Manning 2017, section 7.1.
 """
@@ -6,6 +6,7 @@ Reference: the two-input network of Chollet, "Deep Learning with Python", Mannin
 import keras
 from keras import layers
 
+from kerasapps.blocks.arguments import check_at_least, check_share
 from kerasapps.blocks.noise import Dropout
 from kerasapps.blocks.text import Encoder, text_encoder_block
 
@@ -27,7 +28,7 @@ def build_question_answering(
     Args:
         vocab_size: Number of token ids, shared by text and question; 0 is padding.
         num_answers: Number of answers, at least 2.
-        encoder: What turns words into one vector. A bidirectional one is twice as wide.
+        encoder: What turns the words into one vector: "lstm", "gru", "bilstm", which is twice as wide, or "conv".
         text_embedding_dim: Length of a word vector in the text.
         text_units: Width of the text's encoder.
         question_embedding_dim: Length of a word vector in the question.
@@ -44,21 +45,23 @@ def build_question_answering(
 
     Raises:
         ValueError: If `num_answers` is under 2, `vocab_size` under 2, `dropout` outside [0, 1), or `encoder` unknown.
+
+    Example:
+        >>> model = build_question_answering(vocab_size=1000, num_answers=10)
+        >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        >>> model.fit([texts, questions], answers, epochs=2)  # int32 (n, t), (n, q) and (n,)
+        >>> model.predict([texts, questions])["answer"].argmax(-1)
     """
-    if vocab_size < 2:
-        raise ValueError(f"`vocab_size` must be at least 2. Received: vocab_size={vocab_size}")
-    if num_answers < 2:
-        raise ValueError(f"`num_answers` must be at least 2. Received: num_answers={num_answers}")
-    if not 0 <= dropout < 1:
-        raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout}")
+    check_at_least(2, vocab_size=vocab_size, num_answers=num_answers)
+    check_share(dropout=dropout)
 
     # --- inputs
     text = keras.Input((None,), dtype="int32", name="text")  # (B, T)
     question = keras.Input((None,), dtype="int32", name="question")  # (B, Q)
 
     # --- trunk
-    # The lectures write Embedding(64, vocabulary): Keras' arguments are the other way round.
-    told = text_encoder_block(
+    # The course notes write Embedding(64, vocabulary); Keras takes the size of the vocabulary first.
+    read = text_encoder_block(
         text,
         vocab_size=vocab_size,
         embedding_dim=text_embedding_dim,
@@ -74,7 +77,7 @@ def build_question_answering(
         units=question_units,
         name="question",
     )  # (B, units)
-    features = layers.Concatenate(name="features")([told, asked])  # (B, F)
+    features = layers.Concatenate(name="features")([read, asked])  # (B, F)
     features = Dropout(dropout, name="dropout")(features)
 
     # --- heads

@@ -1,11 +1,16 @@
-"""Residual classifier for small pictures: three stages of blocks that add to what they are given."""
+"""Residual classifier for small images: three stages of blocks that add to their input.
+
+References: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, section 4.2; with `preactivation`
+"Identity Mappings in Deep Residual Networks", ECCV 2016; with wider stages Zagoruyko and Komodakis, "Wide Residual
+Networks", BMVC 2016.
+"""
 
 from collections.abc import Sequence
 
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_image_arguments, check_length
+from kerasapps.blocks.arguments import check_image_arguments, check_length, refusal
 from kerasapps.blocks.conv import conv_block, normalize, residual_block
 from kerasapps.blocks.noise import Dropout
 
@@ -21,19 +26,15 @@ def build_residual_classifier(
     dropout: float = 0.0,
     name: str = "residual_classifier",
 ) -> keras.Model:
-    """Builds a residual network of 6n + 2 layers for pictures of about 32 pixels.
-
-    References: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, section 4.2; with `preactivation`
-    "Identity Mappings in Deep Residual Networks", ECCV 2016; with wider stages Zagoruyko and Komodakis, "Wide Residual
-    Networks", BMVC 2016.
+    """Builds a residual network of 6n + 2 layers for images of about 32 pixels.
 
     Args:
         image_shape: Height, width and channels in pixels.
         num_classes: Number of classes, at least 2.
         depth: Layers with weights, 6n + 2 with n blocks in each of the three stages: 8, 14, 20, 26 ...
-        filters: Filters of the three stages, which see the picture at full, half and quarter size.
-        preactivation: Whether a block normalises and activates before its convolutions, not after them.
-        batch_norm: Whether to normalise.
+        filters: Filters of the three stages, which work at full, half and quarter size.
+        preactivation: Whether a block normalizes and activates before its convolutions, not after them.
+        batch_norm: Whether to normalize.
         dropout: Share of the features dropped in training, in [0, 1).
         name: Name of the model.
 
@@ -46,18 +47,24 @@ def build_residual_classifier(
     Raises:
         ValueError: If `num_classes` is under 2, `depth` is not 6n + 2, `filters` are not three, or `dropout` is outside
             [0, 1).
+
+    Example:
+        >>> model = build_residual_classifier(image_shape=(32, 32, 3), num_classes=10, depth=8)
+        >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        >>> model.fit({"image": images}, labels, epochs=2)  # images float32 (n, 32, 32, 3), labels int32 (n,)
+        >>> model.predict({"image": images})["label"].argmax(-1)
     """
     check_image_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, smallest=4)
     if depth < 8 or depth % 6 != 2:
-        raise ValueError(f"`depth` must be 6n + 2 with n at least 1. Received: depth={depth}")
-    check_length("filters", filters, 3)
+        raise refusal("be 6n + 2 with n at least 1", depth=depth)
+    check_length(3, filters=filters)
 
     # --- inputs
     image = keras.Input(image_shape, name="image")  # (B, H, W, C)
     x = layers.Rescaling(1 / 127.5, offset=-1, name="rescaling")(image)
 
     # --- trunk
-    # Deviation: where shapes differ the paper pads the shortcut with zeros; here it is projected, its option B.
+    # Deviation: where shapes differ the paper pads the shortcut with zeros; here it is projected, the paper's option B.
     x = conv_block(
         x,
         filters=filters[0],

@@ -1,4 +1,4 @@
-"""Residual GAN: generator and discriminator of a few residual blocks, the latter spectrally normalised.
+"""Residual GAN: a generator and a spectrally normalized discriminator of a few residual blocks.
 
 Reference: Miyato et al., "Spectral Normalization for Generative Adversarial Networks", ICLR 2018, tables 4 to 6.
 """
@@ -6,7 +6,7 @@ Reference: Miyato et al., "Spectral Normalization for Generative Adversarial Net
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_gan_arguments
+from kerasapps.blocks.arguments import check_at_least, check_gan_arguments, check_share
 from kerasapps.blocks.conv import normalize
 from kerasapps.blocks.fast_conv import Conv2D
 from kerasapps.blocks.gan import down_residual_block, noise_input, start_size, up_residual_block, verdict_block
@@ -22,12 +22,12 @@ def build_resnet_generator(
     dropout: float = 0.0,
     name: str = "generator",
 ) -> keras.Model:
-    """Builds a generator of residual blocks, each of which doubles the picture.
+    """Builds a generator of residual blocks, each of which doubles the sides.
 
     Args:
-        image_shape: Height, width and channels in pixels; both sides multiples of 4.
-        num_classes: Number of classes, at least 2, where the class is to be chosen.
-        noise_dim: Numbers of noise behind a picture.
+        image_shape: Height, width and channels of the images; both sides multiples of 4.
+        num_classes: Number of classes, at least 2, if the class is to be chosen.
+        noise_dim: Length of the noise vector.
         filters: Filters of every block.
         dropout: Share of features dropped after each block in training, in [0, 1).
         name: Name of the model.
@@ -39,12 +39,19 @@ def build_resnet_generator(
     Train with: `kerasapps.gan.model.GAN`.
 
     Raises:
-        ValueError: If a side is no multiple of 4, a size is under 1, `num_classes` is under 2, or `dropout` is outside
-            [0, 1).
+        ValueError: If a side is not a multiple of 4, a size is under 1, `num_classes` is under 2, or `dropout` is
+            outside [0, 1).
+
+    Example:
+        >>> generator = build_resnet_generator(image_shape=(28, 28, 1))
+        >>> gan = GAN(generator, build_resnet_discriminator(image_shape=(28, 28, 1)), rules=Rules(loss="hinge"))
+        >>> gan.compile(keras.optimizers.Adam(2e-4, beta_1=0.5), keras.optimizers.Adam(2e-4, beta_1=0.5))
+        >>> gan.fit({"image": digits / 127.5 - 1}, epochs=2)  # digits float32 (n, 28, 28, 1), values 0 to 255
+        >>> generator.predict({"noise": noise})["image"]  # noise float32 (n, 64)
     """
-    check_gan_arguments(
-        image_shape=image_shape, num_classes=num_classes, dropout=dropout, noise_dim=noise_dim, filters=filters
-    )
+    check_gan_arguments(image_shape=image_shape, num_classes=num_classes)
+    check_at_least(1, noise_dim=noise_dim, filters=filters)
+    check_share(dropout=dropout)
 
     # --- inputs
     inputs, x = noise_input(noise_dim=noise_dim, num_classes=num_classes)
@@ -74,12 +81,12 @@ def build_resnet_discriminator(
     dropout: float = 0.0,
     name: str = "discriminator",
 ) -> keras.Model:
-    """Builds a discriminator of residual blocks: some halve the picture, a last one looks at what is left.
+    """Builds a discriminator of residual blocks, each of which halves the sides.
 
     Args:
-        image_shape: Height, width and channels in pixels; both sides multiples of 4.
-        num_classes: Number of classes, at least 2, where the class is given or to be told.
-        classifies: Whether to tell the class instead of being given it.
+        image_shape: Height, width and channels of the images; both sides multiples of 4.
+        num_classes: Number of classes, at least 2, if the class is an input or an output.
+        classifies: Whether the class is an output instead of an input.
         filters: Filters of every block.
         spectral: Whether to divide each layer by its spectral norm.
         dropout: Share of features dropped after each block in training, in [0, 1).
@@ -87,18 +94,24 @@ def build_resnet_discriminator(
 
     Returns:
         Uncompiled model. In: "image" float32 (B, H, W, C), values -1 to 1; with classes "label" int32 (B,), but not
-        with `classifies`. Out: "verdict" float32 (B, 1), the log-odds of being real, without bounds; with `classifies`
-        also "label" float32 (B, num_classes), scores before the softmax, and "features" float32 (B, filters).
+        with `classifies`. Out: "verdict" float32 (B, 1), the logit of the image being real; with `classifies` also
+        "label" float32 (B, num_classes), logits, and "features" float32 (B, filters).
 
-    Train with: `kerasapps.gan.model.GAN`, the hinge loss.
+    Train with: `kerasapps.gan.model.GAN`, hinge loss.
 
     Raises:
-        ValueError: If a side is no multiple of 4, `filters` is under 1, `num_classes` is under 2 or missing where
+        ValueError: If a side is not a multiple of 4, `filters` is under 1, `num_classes` is under 2 or missing where
             `classifies` needs it, or `dropout` is outside [0, 1).
+
+    Example:
+        >>> model = build_resnet_discriminator(image_shape=(28, 28, 1))
+        >>> model.compile("adam", keras.losses.BinaryCrossentropy(from_logits=True))
+        >>> model.fit({"image": digits / 127.5 - 1}, real, epochs=2)  # real float32 (n, 1): 1 for real, 0 for generated
+        >>> model.predict({"image": digits / 127.5 - 1})["verdict"] > 0
     """
-    check_gan_arguments(
-        image_shape=image_shape, num_classes=num_classes, classifies=classifies, dropout=dropout, filters=filters
-    )
+    check_gan_arguments(image_shape=image_shape, num_classes=num_classes, classifies=classifies)
+    check_at_least(1, filters=filters)
+    check_share(dropout=dropout)
 
     # --- inputs
     image = x = keras.Input(image_shape, name="image")  # (B, H, W, C)
@@ -109,7 +122,7 @@ def build_resnet_discriminator(
         x = down_residual_block(x, filters=filters, spectral=spectral, first=i == 1, name=f"block{i}")  # (B, H', W', F)
         x = Dropout(dropout, name=f"block{i}_dropout")(x)
     x = layers.ReLU(name="top_relu")(x)
-    # Deviation: the paper adds up over the picture; the mean does not grow with its size.
+    # Deviation: the paper sums over the image; the mean does not grow with its size.
     x = layers.GlobalAveragePooling2D(name="pool")(x)  # (B, F)
 
     # --- heads

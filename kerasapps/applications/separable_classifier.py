@@ -1,4 +1,4 @@
-"""Separable classifier: pictures through depthwise separable convolutions, each far cheaper than a plain one.
+"""Separable classifier: depthwise separable convolutions, each far cheaper than a plain one.
 
 Reference: the network of Chollet, "Deep Learning with Python", Manning 2017, section 7.3.1.
 """
@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_image_arguments
+from kerasapps.blocks.arguments import check_at_least, check_image_arguments, check_positive, refusal
 from kerasapps.blocks.conv import separable_block
 from kerasapps.blocks.noise import Dropout
 
-FILTERS = ((32, 64), (64, 128), (64, 128))  # of the lectures' network
+FILTERS = ((32, 64), (64, 128), (64, 128))  # of the course notes' network
 
 
 def build_separable_classifier(
@@ -28,18 +28,18 @@ def build_separable_classifier(
     dropout: float = 0.0,
     name: str = "separable_classifier",
 ) -> keras.Model:
-    """Builds a picture classifier of separable convolutions; by default exactly that of the lectures.
+    """Builds an image classifier of separable convolutions; by default exactly that of the course notes.
 
     Args:
         image_shape: Height, width and channels in pixels.
         num_classes: Number of classes, at least 2.
         filters: For each stage, the filters of its convolutions and those of its last one. Between stages a max pool
-            halves the picture.
+            halves the sides.
         width: Factor on all `filters`, above 0.
         depth: Convolutions in each stage, at least 1.
         dense_units: Width of the layer before the head.
-        padding: "valid", each convolution takes a pixel off every side, or "same".
-        batch_norm: Whether to normalise after each convolution.
+        padding: "valid", under which each convolution takes a pixel off every side, or "same".
+        batch_norm: Whether to normalize after each convolution.
         dropout: Share of the dense layer's features dropped in training, in [0, 1).
         name: Name of the model.
 
@@ -50,15 +50,19 @@ def build_separable_classifier(
     Train with: sparse_categorical_crossentropy on class ids; accuracy.
 
     Raises:
-        ValueError: If `num_classes` is under 2, `filters` are no pairs, `depth` is under 1, `width` not above 0,
-            `dropout` outside [0, 1), or the picture too small for the stages.
+        ValueError: If `num_classes` is under 2, `filters` are not pairs, `depth` is under 1, `width` is not above
+            0, `dropout` is outside [0, 1), or the images are too small for the stages.
+
+    Example:
+        >>> model = build_separable_classifier(image_shape=(64, 64, 3), num_classes=10)
+        >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        >>> model.fit({"image": photos}, labels, epochs=2)  # photos float32 (n, 64, 64, 3), labels int32 (n,)
+        >>> model.predict({"image": photos})["label"].argmax(-1)
     """
     if not filters or any(len(stage) != 2 for stage in filters):
-        raise ValueError(f"`filters` must hold a pair of widths for each stage. Received: filters={filters}")
-    if depth < 1:
-        raise ValueError(f"`depth` must be at least 1. Received: depth={depth}")
-    if width <= 0:
-        raise ValueError(f"`width` must be above 0. Received: width={width}")
+        raise refusal("hold a pair of widths for each stage", filters=filters)
+    check_at_least(1, depth=depth)
+    check_positive(width=width)
     smallest = smallest_side(len(filters), depth, padding)
     check_image_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, smallest=smallest)
 
@@ -88,7 +92,7 @@ def build_separable_classifier(
 
 
 def smallest_side(stages: int, depth: int, padding: str) -> int:
-    """Returns how many pixels a picture needs so that one is left after the last stage."""
+    """Returns how many pixels each side of an image needs so that one is left after the last stage."""
     lost = 2 * depth if padding == "valid" else 0
     side = 1
     for stage in range(stages):

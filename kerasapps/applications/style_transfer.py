@@ -1,24 +1,21 @@
-"""Style transfer: a frozen VGG whose inner activations tell the content of a picture from its style.
+"""Style transfer: a frozen VGG whose inner activations describe the content and the style of an image.
 
 Reference: Gatys et al., "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016.
 """
 
-import io
 import math
-import re
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
-import h5py
 import keras
 import numpy as np
 from keras import ops
 
-from kerasapps.blocks.style import PADDINGS, POOLINGS, preprocess, standardise_pixels
+from kerasapps.blocks.arguments import check_choice, refusal
+from kerasapps.blocks.style import PADDINGS, POOLINGS, preprocess, standardize_pixels
+from kerasapps.weights import SHIPPED, Weights, imagenet_weights, read_weights
 
-# Convolutions and widths of the five blocks. The compact network is VGG-16 at half its width.
+# Number of convolutions and widths of the five blocks. The compact network is VGG-16 at half its width.
 NETWORKS = {
     "vgg16": ((2, 2, 3, 3, 3), (64, 128, 256, 512, 512)),
     "vgg19": ((2, 2, 4, 4, 4), (64, 128, 256, 512, 512)),
@@ -27,10 +24,6 @@ NETWORKS = {
 STYLE_LAYERS = tuple(f"block{i}_conv1" for i in range(1, 6))
 CONTENT_LAYERS = ("block4_conv2",)
 CALIBRATION_SIDE = 128
-SHIPPED = Path(__file__).parents[1] / "weights" / "compact.h5"
-LARGEST_WEIGHTS = 2**30  # bytes that the weights inside a .keras file may take; VGG-19 with its dense layers has 575 MB
-
-Weights = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
 def build_style_taps(
@@ -45,46 +38,50 @@ def build_style_taps(
 ) -> keras.Model:
     """Builds the part of a VGG up to the deepest of some layers, frozen, with their activations as outputs.
 
-    Under a mixed number format the weights are held in its narrow one: nothing is added to them that would be lost.
+    Under a mixed precision policy the weights are kept in its compute dtype: as they are frozen, nothing is lost.
 
     Args:
         network: "vgg16", "vgg19", or "compact", which is VGG-16 at half its width.
-        weights: "random", drawn from `seed` and scaled so that every activation has mean 0 and deviation 1 before its
-            ReLU (He, Wang and Hopcroft, "A Powerful Generative Model Using Random Weights for the Deep Image
-            Representation", NIPS 2016); "trained", those of "compact" that come with this package; "imagenet", as
-            `keras.applications` has them; or the path of an .h5 or .keras file in the layout of `keras.applications`,
-            of which nothing but numbers is read.
+        weights: "random", drawn from `seed` and scaled so that activations have mean 0 and standard deviation 1 before
+            the ReLU (He, Wang and Hopcroft, "A Powerful Generative Model Using Random Weights for the Deep Image
+            Representation", NIPS 2016); "trained", those of "compact" that come with this package; "imagenet", those of
+            `keras.applications`; or the path of an .h5 or .keras file in the layout of `keras.applications`, from which
+            only numbers are read.
         pooling: "max" as in VGG, "average" as Gatys et al. prefer, or "l2", the root mean square.
-        padding: What a convolution sees beyond the edge: "zeros" as in VGG, or "mirror", the picture itself. Before
-            zeros, which is grey, pictures grow a dark or glaring frame.
+        padding: What a convolution sees beyond the edge: "zeros" as in VGG, or "mirror", the reflected image. Zeros,
+            which are gray, give images a dark or glaring frame.
         layers: Names of the activations, each a convolution with its ReLU: "block1_conv1", "block1_conv2",
             "block2_conv1" and so on to "block5_conv3", in "vgg19" to "block5_conv4".
-        seed: Decides random weights.
+        seed: Seed of random weights.
         name: Name of the model.
 
     Returns:
         Uncompiled model. In: "image" float32 (B, H, W, 3), any sides that leave a pixel to the deepest layer, as
         `kerasapps.blocks.style.preprocess` gives it.
         Out: a dict, layer name to its activation (B, H / s, W / s, C), s = 1, 2, 4, 8, 16 by block, in the compute
-        type of the number format.
+        dtype.
 
-    Train with: nothing; it is the picture that is optimised, see `kerasapps.styling.stylize`.
+    Train with: nothing; the image is optimized instead, see `kerasapps.styling.stylize`.
 
     Raises:
-        ValueError: If `network`, `pooling`, `padding` or one of `layers` is unknown, or the weights are not there or do
+        ValueError: If `network`, `pooling`, `padding` or one of `layers` is unknown, or the weights are missing or do
             not fit.
+
+    Example:
+        >>> taps = build_style_taps(network="compact", weights="trained")
+        >>> taps.predict({"image": preprocess(photos)})["block4_conv2"]  # photos float32 (n, H, W, 3), values 0 to 255
+        >>> for step in stylize(photos[0], [photos[1]], taps=taps, size=64, steps=5):
+        ...     image = step.image  # float32 (H, W, 3), values 0 to 255
     """
-    choices = ("network", network, NETWORKS), ("pooling", pooling, POOLINGS), ("padding", padding, PADDINGS)
-    for argument, value, known in choices:
-        if value not in known:
-            raise ValueError(f"`{argument}` must be one of {', '.join(known)}. Received: {argument}={value!r}")
+    check_choice(NETWORKS, network=network)
+    check_choice(POOLINGS, pooling=pooling)
+    check_choice(PADDINGS, padding=padding)
     if not layers or len(set(layers)) != len(layers):
-        raise ValueError(f"`layers` must hold at least one name, none twice. Received: layers={list(layers)}")
+        raise refusal("hold at least one name, none twice", layers=layers)
     shapes = convolution_shapes(network)
     for layer in layers:
         if layer not in shapes:
-            known = f"convolutions of {network}, {min(shapes)} to {max(shapes)}"
-            raise ValueError(f"`layers` must be {known}. Received: {layer!r}")
+            raise refusal(f"be convolutions of {network}, {min(shapes)} to {max(shapes)}", layers=layers)
     deepest = max(layers)
     shapes = {layer: shape for layer, shape in shapes.items() if layer <= deepest}
     dtype = keras.config.dtype_policy().compute_dtype
@@ -109,7 +106,7 @@ def build_style_taps(
         values = random_weights(shapes, pool=pool, seed=seed)
     elif weights == "trained":
         if network != "compact":
-            raise ValueError(f'`weights` "trained" are for "compact". Received: network={network!r}')
+            raise refusal('be "compact" where `weights` are "trained"', network=network)
         values = read_weights(SHIPPED, shapes)
     elif weights == "imagenet":
         values = imagenet_weights(network, shapes)
@@ -129,7 +126,7 @@ def search_space(hp) -> dict:
 
 
 def convolution_shapes(network: str) -> dict[str, tuple[int, int, int, int]]:
-    """Returns the shape of each kernel by name of its layer, from the picture on."""
+    """Returns the shape of each kernel by the name of its layer, from the first on."""
     shapes, channels = {}, 3
     for block, (count, filters) in enumerate(zip(*NETWORKS[network], strict=True), start=1):
         for i in range(1, count + 1):
@@ -139,17 +136,17 @@ def convolution_shapes(network: str) -> dict[str, tuple[int, int, int, int]]:
 
 
 def block_of(layer: str) -> int:
-    """Returns the number of a layer's block; its activations are 2 ** (number - 1) times smaller than the picture."""
+    """Returns the number of a layer's block; its activations are 2 ** (number - 1) times smaller than the image."""
     return int(layer[len("block")])
 
 
 def starts_block(layer: str) -> bool:
-    """Tells whether a pool comes before this convolution."""
+    """Whether a pool comes before this convolution."""
     return layer.endswith("_conv1") and block_of(layer) > 1
 
 
 def random_weights(shapes: dict[str, tuple[int, ...]], *, pool, seed: int) -> Weights:
-    """Draws kernels, and scales them layer by layer on seeded noise with the spectrum of photographs."""
+    """Draws kernels and scales them, layer by layer, by their response to noise with the spectrum of photographs."""
     rng, dtype = np.random.default_rng(seed), keras.config.floatx()
     x = preprocess(cloud_noise(CALIBRATION_SIDE, rng)[None])  # (1, H, W, 3)
     weights = {}
@@ -157,7 +154,7 @@ def random_weights(shapes: dict[str, tuple[int, ...]], *, pool, seed: int) -> We
         if starts_block(layer):
             x = pool(2, dtype=dtype)(x)
         kernel = (rng.standard_normal(shape, np.float32) / math.sqrt(math.prod(shape[:3]))).astype(dtype)
-        x, mean, deviation = standardise_pixels(ops.conv(x, kernel, padding="same"))
+        x, mean, deviation = standardize_pixels(ops.conv(x, kernel, padding="same"))
         mean, deviation = (ops.convert_to_numpy(value).reshape(-1) for value in (mean, deviation))
         weights[layer] = kernel / deviation, -mean / deviation
         x = ops.relu(x)
@@ -165,86 +162,9 @@ def random_weights(shapes: dict[str, tuple[int, ...]], *, pool, seed: int) -> We
 
 
 def cloud_noise(side: int, rng: np.random.Generator) -> np.ndarray:
-    """Draws a picture whose amplitudes fall as 1 / frequency, as those of photographs do: float32 (side, side, 3)."""
+    """Draws an image whose amplitudes fall as 1 / frequency, as those of photographs do: float32 (side, side, 3)."""
     frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None])
     frequency[0, 0] = np.inf
     noise = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((3, side, side))) / frequency, (side, side))
     noise /= noise.std((1, 2), keepdims=True)
     return np.clip(127.5 + 50 * np.moveaxis(noise, 0, -1), 0, 255).astype(np.float32)
-
-
-def imagenet_weights(network: str, shapes: dict[str, tuple[int, ...]]) -> Weights:
-    """Takes the weights from `keras.applications`, which downloads them once.
-
-    Raises:
-        ValueError: If it has no such network, or they cannot be downloaded.
-    """
-    builders = {"vgg16": "VGG16", "vgg19": "VGG19"}
-    if network not in builders:
-        raise ValueError(f'`weights` "imagenet" are for {" and ".join(builders)}. Received: network={network!r}')
-    try:
-        source = getattr(keras.applications, builders[network])(include_top=False, weights="imagenet")
-    except Exception as error:  # `keras.utils.get_file` raises a bare Exception for whatever fails
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise ValueError(
-            f'The "imagenet" weights of {network} cannot be had ({reason}): use "random", which need no network and '
-            "transfer colour and brush-work, or the path of a file with them."
-        ) from None
-    return {layer: tuple(source.get_layer(layer).get_weights()) for layer in shapes}
-
-
-def read_weights(path: Path, shapes: dict[str, tuple[int, ...]]) -> Weights:
-    """Reads kernels and biases by the names of their layers; of the file nothing is executed, no other file is read.
-
-    Raises:
-        ValueError: If the file is not there, or not in the layout of `keras.applications`.
-    """
-    what = f'`weights` must be "random", "trained", "imagenet", or an .h5 or .keras file. Received: {str(path)!r}'
-    if path.suffix not in (".h5", ".hdf5", ".keras"):
-        raise ValueError(what)
-    if not path.is_file():
-        raise ValueError(f"{what}, which does not exist")
-    try:
-        with h5py.File(_unpacked(path), "r") as file:
-            found: dict[str, dict[int, h5py.Dataset]] = {}
-
-            def collect(address: str, item) -> None:
-                # What an optimizer remembers of a kernel has the name and the shape of the kernel.
-                if not isinstance(item, h5py.Dataset) or address.startswith("optimizer"):
-                    return
-                # Keras 2 writes the layer's name into the address, Keras 3 beside the variables.
-                layer = re.search(r"(?:^|/)(block\d_conv\d)(?:/|$)", f"{address}/{item.parent.attrs.get('name', '')}")
-                if layer:
-                    found.setdefault(layer[1], {})[item.ndim] = item
-
-            file.visititems(collect)
-            return {layer: _checked(path, layer, found.get(layer, {}), shape) for layer, shape in shapes.items()}
-    except (OSError, KeyError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise ValueError(f"{path} is not a file of weights: {reason}.") from None
-
-
-def _unpacked(path: Path) -> Path | io.BytesIO:
-    """Returns what h5py can open: a .keras file is a zip archive with one such file in it."""
-    if path.suffix != ".keras":
-        return path
-    with zipfile.ZipFile(path) as archive:
-        entry = archive.getinfo("model.weights.h5")
-        if entry.file_size > LARGEST_WEIGHTS:
-            raise ValueError(f"{path} claims to hold {entry.file_size:,} bytes of weights and is refused.")
-        return io.BytesIO(archive.read(entry))
-
-
-def _checked(path: Path, layer: str, found: dict, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns kernel and bias of a layer in float32, if they have the right shapes."""
-    if {1, 4} - found.keys():
-        raise ValueError(f"{path} has no kernel and bias of {layer}: it is not in the layout of keras.applications.")
-    kernel, bias = found[4], found[1]
-    if kernel.shape != shape or bias.shape != shape[-1:]:
-        raise ValueError(
-            f"{path} is of another network: {layer} has the shapes {kernel.shape} and {bias.shape}, "
-            f"not {shape} and {shape[-1:]}."
-        )
-    if any(item.dtype.kind != "f" or item.external or item.is_virtual for item in (kernel, bias)):
-        raise ValueError(f"{path} has no numbers of its own for {layer}, or not as floating point.")
-    return kernel[()].astype(np.float32), bias[()].astype(np.float32)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_image_arguments, check_length
+from kerasapps.blocks.arguments import check_choice, check_image_arguments, check_length
 from kerasapps.blocks.conv import normalize
 from kerasapps.blocks.fast_conv import Conv2D
 from kerasapps.blocks.perceptron import perceptron_block
@@ -30,18 +30,19 @@ def build_vgg(
 ) -> keras.Model:
     """Builds VGG-11, -13, -16 or -19.
 
-    Layers are named as in `keras.applications` ("block1_conv1", "block1_pool", "fc1"), so that taps carry over, and
-    the weights of its convolutions fit. Those expect BGR pictures with the mean subtracted: `rescaling` does not.
+    Layers are named as in `keras.applications` ("block1_conv1", "block1_pool", "fc1"), so that taps carry over and the
+    published weights of its convolutions fit. Those weights expect BGR images with the mean subtracted, which the layer
+    "rescaling" does not provide.
 
     Args:
-        image_shape: Height, width and channels of the pictures; sides at least 32.
+        image_shape: Height, width and channels of the images; sides at least 32.
         num_classes: Number of classes, at least 2.
         depth: Number of layers with weights: 11, 13, 16 or 19.
         filters: Widths of the five blocks.
         dense_units: Widths of the dense layers.
-        batch_norm: Whether to normalise after each convolution, as is usual since 2015; the paper does not. Then
-            "block1_conv1" is what comes before normalisation, and "block1_relu1" the features.
-        dropout: Share of each dense layer dropped in training, in [0, 1).
+        batch_norm: Whether to normalize after each convolution, as is usual since 2015; the paper does not. Then
+            "block1_conv1" is the output before normalization and "block1_relu1" the features.
+        dropout: Share of each dense layer's features dropped in training, in [0, 1).
         name: Name of the model.
 
     Returns:
@@ -51,17 +52,22 @@ def build_vgg(
     Train with: sparse_categorical_crossentropy on class ids; accuracy and top-5 accuracy.
 
     Raises:
-        ValueError: If a side is under 32, `num_classes` under 2, `dropout` outside [0, 1), `depth` unknown, or
-            `filters` not five.
+        ValueError: If a side is under 32, `num_classes` under 2, `dropout` outside [0, 1), `depth` is unknown, or
+            `filters` are not five.
+
+    Example:
+        >>> model = build_vgg(image_shape=(32, 32, 3), num_classes=10, depth=11, dense_units=(256,))
+        >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        >>> model.fit({"image": images}, labels, epochs=2)  # images float32 (n, 32, 32, 3), labels int32 (n,)
+        >>> model.predict({"image": images})["label"].argmax(-1)
     """
     check_image_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, smallest=32)
-    check_length("filters", filters, 5)
-    if depth not in VGG_CONVOLUTIONS:
-        raise ValueError(f"`depth` must be one of {[*VGG_CONVOLUTIONS]}. Received: depth={depth}")
+    check_length(5, filters=filters)
+    check_choice(VGG_CONVOLUTIONS, depth=depth)
 
     # --- inputs
     image = keras.Input(image_shape, dtype="float32", name="image")  # (B, H, W, C)
-    # Deviation: the paper subtracts the mean colour.
+    # Deviation: the paper subtracts the mean color.
     x = layers.Rescaling(1 / 127.5, offset=-1, name="rescaling")(image)
 
     # --- trunk
@@ -78,8 +84,8 @@ def build_vgg(
 def vgg_block(x, *, convolutions: int, filters: int, batch_norm: bool, name: str):
     """Convolves 3x3 with ReLU and halves the sides: (B, H, W, C) -> (B, H // 2, W // 2, filters)."""
     for i in range(1, convolutions + 1):
-        # Deviation: the paper takes the deep networks' first weights from a trained shallow one. With He et al.'s the
-        # deep ones train from nothing.
+        # Deviation: the paper initializes the deep networks with weights of a trained shallow one. With He et al.'s
+        # initialization they train from scratch.
         x = Conv2D(
             filters,
             3,
@@ -89,7 +95,7 @@ def vgg_block(x, *, convolutions: int, filters: int, batch_norm: bool, name: str
             name=f"{name}_conv{i}",
         )(x)  # (B, H, W, filters)
         if batch_norm:
-            # The convolution keeps its bias, idle here, so that both forms take the same weights.
+            # The convolution keeps its bias, which has no effect here, so that both forms take the same weights.
             x = normalize(x, name=f"{name}_bn{i}")
             x = layers.ReLU(name=f"{name}_relu{i}")(x)
     return layers.MaxPooling2D(2, name=f"{name}_pool")(x)  # (B, H // 2, W // 2, filters)

@@ -1,11 +1,14 @@
-"""Xception: separable convolutions with residual connections around each block."""
+"""Xception: separable convolutions with residual connections around each block.
+
+Reference: Chollet, "Xception: Deep Learning with Depthwise Separable Convolutions", CVPR 2017.
+"""
 
 from collections.abc import Sequence
 
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_image_arguments, check_length
+from kerasapps.blocks.arguments import check_image_arguments, check_length, check_numbers
 from kerasapps.blocks.conv import add, conv_block, separable_block
 from kerasapps.blocks.noise import Dropout
 
@@ -23,19 +26,17 @@ def build_xception(
     dropout: float = 0.0,
     name: str = "xception",
 ) -> keras.Model:
-    """Builds Xception; by default with the widths of the paper.
-
-    Reference: Chollet, "Xception: Deep Learning with Depthwise Separable Convolutions", CVPR 2017, figure 5.
+    """Builds Xception as in figure 5 of the paper; the widths of the paper are the defaults.
 
     Args:
         image_shape: Height, width and channels in pixels; 299, 299, 3 in the paper.
         num_classes: Number of classes, at least 2.
         stem: Filters of the two plain convolutions.
-        stem_strides: Stride of the first; 1 suits pictures under 100 pixels.
-        entry: Filters of the blocks that halve the picture.
-        middle_blocks: Blocks that keep its size, as wide as the last of `entry`.
-        exit_filters: Filters of the last block that halves it and of the two convolutions after it.
-        batch_norm: Whether to normalise after each convolution.
+        stem_strides: Stride of the first; 1 suits images under 100 pixels.
+        entry: Filters of the blocks that halve the sides.
+        middle_blocks: Number of blocks that keep the size, as wide as the last of `entry`.
+        exit_filters: Filters of the last block that halves the sides, and of the two convolutions after it.
+        batch_norm: Whether to normalize after each convolution.
         dropout: Share of the features dropped in training, in [0, 1).
         name: Name of the model.
 
@@ -48,12 +49,17 @@ def build_xception(
     Raises:
         ValueError: If a side is under 8, `num_classes` under 2, `stem` are not two, `entry` is empty, `exit_filters`
             are not three, or `dropout` is outside [0, 1).
+
+    Example:
+        >>> model = build_xception(image_shape=(32, 32, 3), num_classes=10, stem_strides=1, middle_blocks=2)
+        >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        >>> model.fit({"image": images}, labels, epochs=2)  # images float32 (n, 32, 32, 3), labels int32 (n,)
+        >>> model.predict({"image": images})["label"].argmax(-1)
     """
     check_image_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, smallest=8)
-    check_length("stem", stem, 2)
-    check_length("exit_filters", exit_filters, 3)
-    if not entry:
-        raise ValueError(f"`entry` must hold at least one number. Received: entry={entry}")
+    check_length(2, stem=stem)
+    check_length(3, exit_filters=exit_filters)
+    check_numbers(1, entry=entry)
     shared = {"batch_norm": batch_norm}
 
     # --- inputs
@@ -61,7 +67,7 @@ def build_xception(
     x = layers.Rescaling(1 / 127.5, offset=-1, name="rescaling")(image)
 
     # --- trunk
-    # Deviation: the paper's stem is not padded; padded, it takes small pictures too.
+    # Deviation: the paper's stem is not padded; with padding it takes small images too.
     x = conv_block(x, filters=stem[0], strides=stem_strides, name="block1_1", **shared)  # (B, H / strides, ..., F)
     x = conv_block(x, filters=stem[1], name="block1_2", **shared)
     for block, width in enumerate(entry, start=2):
@@ -86,7 +92,7 @@ def build_xception(
 
 
 def _halving_block(x, *, filters: Sequence[int], activate: bool, batch_norm: bool, name: str):
-    """Two separable convolutions and a pool, around which a projection leads: (B, H, W, C) -> (B, H / 2, W / 2, F)."""
+    """Two separable convolutions and a pool, added to a projected shortcut: (B, H, W, C) -> (B, H / 2, W / 2, F)."""
     shared = {"batch_norm": batch_norm, "activation": None}
     y = x
     for i, width in enumerate(filters, start=1):

@@ -1,10 +1,10 @@
-"""What Keras computes on, as far as the faster ways of these blocks depend on it."""
+"""What Keras computes on, which decides whether the faster implementations of these blocks are used."""
 
 import keras
 
 
 def tensorflow_on_cpu() -> bool:
-    """Tells whether Keras computes with TensorFlow and without a GPU."""
+    """Whether Keras computes with TensorFlow and without a GPU."""
     if keras.backend.backend() != "tensorflow":
         return False
     import tensorflow as tf

@@ -1,4 +1,4 @@
-"""Blocks of convolutional networks: plain, separable, residual, inception, dense. All take and give (B, H, W, C)."""
+"""Blocks of convolutional networks: plain, separable, residual, inception, dense. All take (B, H, W, C)."""
 
 import math
 from collections.abc import Sequence
@@ -6,21 +6,22 @@ from collections.abc import Sequence
 import keras
 from keras import layers, ops
 
+from kerasapps.blocks.arguments import check_length
 from kerasapps.blocks.fast_conv import Conv2D
 from kerasapps.blocks.noise import Dropout
 from kerasapps.blocks.normalization import BatchNormalization
 
-# As in He et al. 2016. Keras' own momentum of 0.99 needs hundreds of steps before a network can be evaluated.
+# As in He et al. 2016. With Keras' own momentum of 0.99 a network cannot be evaluated for hundreds of steps.
 MOMENTUM, EPSILON = 0.9, 1e-5
 
 
 def normalize(x, *, name: str):
-    """Normalises each channel over the batch; the shape stays."""
+    """Normalizes each channel over the batch; the shape stays."""
     return BatchNormalization(momentum=MOMENTUM, epsilon=EPSILON, name=name)(x)
 
 
 def activation_block(x, *, activation: str | None = "relu", batch_norm: bool, name: str):
-    """Normalises and activates, as far as either is wanted; the shape stays."""
+    """Normalizes and activates, if so asked; the shape stays."""
     if batch_norm:
         x = normalize(x, name=f"{name}_bn")
     return layers.Activation(activation, name=f"{name}_{activation}")(x) if activation else x
@@ -40,9 +41,9 @@ def conv_block(
     kernel_initializer: str | keras.initializers.Initializer = "he_normal",
     name: str,
 ):
-    """Convolves, pools, normalises and activates: (B, H, W, C) -> (B, H / strides / pool, W / strides / pool, filters).
+    """Convolves, pools, normalizes and activates: (B, H, W, C) -> (B, H / strides / pool, W / strides / pool, filters).
 
-    There is a bias where nothing is normalised, unless `use_bias` says otherwise.
+    There is a bias unless the output is normalized; `use_bias` overrides that.
     """
     x = Conv2D(
         filters,
@@ -68,13 +69,13 @@ def separable_block(
     batch_norm: bool = True,
     name: str,
 ):
-    """Convolves each channel by itself, then mixes the channels: (B, H, W, C) -> (B, H', W', filters).
+    """Convolves each channel separately, then mixes the channels: (B, H, W, C) -> (B, H', W', filters).
 
     Reference: Chollet, "Xception: Deep Learning with Depthwise Separable Convolutions", CVPR 2017.
     """
-    # Deviation: Keras, and the lectures with it, count all channels among the inputs of a depthwise filter, which sees
-    # one. From such weights, a fifth of what they should be at 32 channels, a deep network without normalisation never
-    # starts to learn.
+    # Deviation: Keras, and the course notes with it, count all channels as inputs of a depthwise filter, which reads
+    # one. Such weights, at 32 channels a fifth of what they should be, keep a deep network without normalization from
+    # ever starting to learn.
     one_channel = keras.initializers.VarianceScaling(float(x.shape[-1]), "fan_in", "truncated_normal")
     x = layers.SeparableConv2D(
         filters,
@@ -97,14 +98,14 @@ def residual_block(
     batch_norm: bool = True,
     name: str,
 ):
-    """Adds to a picture what two 3x3 convolutions make of it: (B, H, W, C) -> (B, H / strides, W / strides, filters).
+    """Adds the output of two 3x3 convolutions to their input: (B, H, W, C) -> (B, H / strides, W / strides, filters).
 
-    The picture is added as it is where the shapes agree, else after a linear 1x1 projection.
+    The input is added unchanged if the shapes agree, otherwise after a linear 1x1 projection.
 
     References: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016; with `preactivation`, which
-    normalises and activates before each convolution, "Identity Mappings in Deep Residual Networks", ECCV 2016.
+    normalizes and activates before each convolution, "Identity Mappings in Deep Residual Networks", ECCV 2016.
     """
-    # A normalisation that follows later makes a bias as superfluous as one that follows at once.
+    # Normalization makes a bias superfluous whether it follows at once or later.
     shared = {"batch_norm": batch_norm and not preactivation, "use_bias": not batch_norm, "activation": None}
     entry = activation_block(x, batch_norm=batch_norm, name=f"{name}_pre") if preactivation else x
     y = conv_block(entry, filters=filters, strides=strides, name=f"{name}_1", **shared)  # (B, H', W', F)
@@ -125,11 +126,10 @@ def residual_block(
 class AveragePooling2D(layers.AveragePooling2D):
     """Keras' layer with the same arguments and results, on PyTorch too.
 
-    There Keras repeats the edge where the two sides need unequal padding, and counts what it repeats.
+    There Keras repeats the edge if the two sides need unequal padding, and counts what it repeats.
     """
 
     def call(self, inputs):
-        """Pools (B, H, W, C)."""
         if keras.backend.backend() != "torch" or self.padding == "valid":
             return super().call(inputs)
         margins = []
@@ -144,15 +144,15 @@ class AveragePooling2D(layers.AveragePooling2D):
 
 
 def inception_block(x, *, filters: int, padding: str = "same", batch_norm: bool = True, name: str):
-    """Looks at a picture in four ways and halves it: (B, H, W, C) -> (B, H / 2, W / 2, 4 * filters).
+    """Joins four branches that halve the sides: (B, H, W, C) -> (B, H / 2, W / 2, 4 * filters).
 
-    The branches: 1x1; 1x1 and 3x3; average pool and 3x3; 1x1, 3x3 and 3x3. The last layer of each has stride 2, that of
-    the third branch its pool.
+    The branches: 1x1; 1x1 and 3x3; average pool and 3x3; 1x1, 3x3 and 3x3. The last layer of each has stride 2; in
+    the third branch it is the pool.
 
     Raises:
-        ValueError: If `padding` is "valid", under which the branches end in unequal sizes.
+        ValueError: If `padding` is "valid", under which the branches have unequal sizes.
     """
-    # Deviation: the lectures leave the padding at "valid", and then the branches cannot be joined.
+    # Deviation: the course notes leave the padding at "valid", under which the branches cannot be joined.
     shared = {"filters": filters, "padding": padding, "batch_norm": batch_norm}
     a = conv_block(x, kernel_size=1, strides=2, name=f"{name}_a", **shared)
     b = conv_block(x, kernel_size=1, name=f"{name}_b1", **shared)
@@ -172,19 +172,18 @@ def googlenet_block(
     batch_norm: bool = True,
     name: str,
 ):
-    """Looks at a picture through windows of four sizes: (B, H, W, C) -> (B, H, W, F), F the sum of the branches.
+    """Joins four branches with windows of different sizes: (B, H, W, C) -> (B, H, W, F).
 
     Args:
-        x: Pictures.
+        x: Images or features.
         filters: Of 1x1, the reduction before 3x3, 3x3, the reduction before 5x5, 5x5, and 1x1 after the max pool; F is
             the sum of the first, third, fifth and sixth.
-        batch_norm: Whether to normalise after each convolution.
+        batch_norm: Whether to normalize after each convolution.
         name: Prefix of the layers' names.
 
     Reference: Szegedy et al., "Going Deeper with Convolutions", CVPR 2015, figure 2b.
     """
-    if len(filters) != 6:
-        raise ValueError(f"`filters` must hold 6 numbers. Received: filters={filters}")
+    check_length(6, filters=filters)
     one, reduce_three, three, reduce_five, five, pooled = filters
     a = conv_block(x, filters=one, kernel_size=1, batch_norm=batch_norm, name=f"{name}_1x1")
     b = conv_block(x, filters=reduce_three, kernel_size=1, batch_norm=batch_norm, name=f"{name}_3x3_reduce")
@@ -206,15 +205,15 @@ def dense_block(
     dropout: float = 0.0,
     name: str,
 ):
-    """Shows each layer all layers before it: (B, H, W, C) -> (B, H, W, C + num_layers * growth_rate).
+    """Feeds each layer the outputs of all layers before it: (B, H, W, C) -> (B, H, W, C + num_layers * growth_rate).
 
     Args:
-        x: Pictures.
+        x: Images or features.
         num_layers: Number of layers.
         growth_rate: Channels that each layer adds.
-        bottleneck: The 1x1 convolution before each 3x3 gives `bottleneck * growth_rate` channels; 0 for none.
-        batch_norm: Whether to normalise before each convolution.
-        dropout: Share of each layer's output dropped in training, in [0, 1).
+        bottleneck: The 1x1 convolution before each 3x3 has `bottleneck * growth_rate` filters; 0 leaves it out.
+        batch_norm: Whether to normalize before each convolution.
+        dropout: Share of each layer's features dropped in training, in [0, 1).
         name: Prefix of the layers' names.
 
     Reference: Huang et al., "Densely Connected Convolutional Networks", CVPR 2017.
@@ -259,9 +258,9 @@ def add(branches: Sequence, *, name: str):
     return layers.Add(name=name)(list(branches))
 
 
-def _check_shapes(branches: Sequence, part, what: str) -> None:
+def _check_shapes(branches: Sequence, sides, what: str) -> None:
     for branch in branches[1:]:
-        if part(branch) != part(branches[0]):
+        if sides(branch) != sides(branches[0]):
             raise ValueError(
                 f"Branches must agree in {what} to be merged. "
                 f"Received: {branches[0].name} {tuple(branches[0].shape)} and {branch.name} {tuple(branch.shape)}"

@@ -1,9 +1,9 @@
 """The first convolution over a text, computed once for each distinct word of a batch.
 
-A convolution is a sum of products, one for each place in its window, and what a word contributes at a place does not
-depend on its neighbours. In a batch of texts most words come often (64,000 of them are 15,000 distinct ones, by Zipf's
-law), so that multiplying the distinct ones and adding up what the windows ask for is most of the work saved. The
-gradients of a word's places are added up before they are multiplied, and reach the embedding as one row a word.
+A convolution is a sum of products, one for each position in its window, and the product of a word at a position does
+not depend on the words around it. By Zipf's law most words of a batch repeat (64,000 words are 15,000 distinct ones),
+so multiplying only the distinct ones and summing the products for each window saves most of the work. The gradients
+of a word are summed before they are multiplied, and reach the embedding as one row a word.
 """
 
 import keras
@@ -14,19 +14,18 @@ from kerasapps.blocks.backend import tensorflow_on_cpu
 
 @keras.saving.register_keras_serializable(package="kerasapps")
 class DistinctWords(layers.Layer):
-    """Lists the ids of a batch, each once: ids int32 (B, T) -> ids (U,), and which of them each one is (B, T).
+    """Lists the distinct ids of a batch: ids int32 (B, T) -> distinct ids (U,) and the index of each id in them (B, T).
 
-    On GPUs and on other backends than TensorFlow, where a convolution costs little or shapes must be known, every id is
-    one of its own: U is B T.
+    On GPUs, where a convolution costs little, and on other backends than TensorFlow, where shapes must be known, every
+    id counts as distinct: U is B T.
     """
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        # How many words there are is known only when they are counted.
+        # XLA needs to know the number of distinct words in advance.
         self.supports_jit = not tensorflow_on_cpu()
 
     def call(self, ids):
-        """Lists them in the order of their first appearance."""
         flat = ops.reshape(ids, (-1,))
         if not tensorflow_on_cpu():
             return flat, ops.reshape(ops.arange(ops.size(ids), dtype="int32"), ops.shape(ids))
@@ -36,37 +35,34 @@ class DistinctWords(layers.Layer):
         return words, tf.reshape(places, tf.shape(ids))
 
     def compute_output_spec(self, ids):
-        """Both are int32."""
         return keras.KerasTensor((None,), "int32"), keras.KerasTensor(ids.shape, "int32")
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")
 class WordConv1D(layers.Conv1D):
-    """Keras' Conv1D over words that are listed once: vectors (U, D), places (B, T) -> (B, T', F).
+    """Keras' Conv1D over distinct words: vectors (U, D), places (B, T) -> (B, T', F).
 
-    The same arguments, weights and results, up to rounding, as of a convolution over `vectors[places]` (B, T, D). That
-    is what it falls back to where listing words does not pay, and for causal padding, strides, dilation, groups and
+    Arguments, weights and results, up to rounding, are those of a convolution over `vectors[places]` (B, T, D). It
+    falls back to that where distinct words bring no gain, and for causal padding, strides, dilation, groups and
     channels first.
     """
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.input_spec = None  # there are two inputs, none of rank 3
+        self.input_spec = None  # there are two inputs, neither of rank 3
 
     def build(self, vectors_shape, places_shape):
-        """Makes the weights of a convolution over (B, T, D)."""
         super().build((*places_shape, vectors_shape[-1]))
         self.input_spec = None
 
     def call(self, vectors, places):
-        """Convolves."""
         usual = self.strides == self.dilation_rate == (1,) and self.groups == 1
         usual = usual and self.padding in ("valid", "same") and self.data_format == "channels_last"
         if not (usual and tensorflow_on_cpu()):
             return super().call(ops.take(vectors, places, axis=0))
         kernel = ops.cast(self.kernel, self.compute_dtype)  # (K, D, F)
         if self.padding == "same":
-            # What is beyond the ends of a text is a word of its own, and zero.
+            # A vector of zeros stands for what is beyond the ends of a text.
             width = kernel.shape[0]
             beyond = (width - 1) // 2, width // 2
             places = ops.pad(places, ((0, 0), beyond), constant_values=ops.shape(vectors)[0])
@@ -75,7 +71,7 @@ class WordConv1D(layers.Conv1D):
         return self.activation(convolve(vectors, kernel, bias, places))
 
     def compute_output_shape(self, vectors_shape, places_shape=None):
-        """Is that of a convolution over (B, T, D), the one shape that Keras' own `build` asks for."""
+        # Keras' own `build` asks with the one shape (B, T, D).
         shape = vectors_shape if places_shape is None else (*places_shape, vectors_shape[-1])
         return super().compute_output_shape(shape)
 
@@ -86,7 +82,7 @@ def convolve(vectors, kernel, bias, places):
 
     width, depth, filters = kernel.shape
     steps = tf.shape(places)[1] - width + 1
-    asked = [places[:, k : k + steps] for k in range(width)]  # (B, T') of each place in the window
+    wanted = [places[:, k : k + steps] for k in range(width)]  # (B, T') for each position in the window
 
     @tf.custom_gradient
     def sum_of_products(vectors, kernel, bias):
@@ -97,20 +93,20 @@ def convolve(vectors, kernel, bias, places):
             # In float32 at least: a frequent word comes thousands of times.
             wide = keras.backend.result_type(vectors.dtype.name, "float32")
             rows = tf.cast(tf.reshape(gradient, [-1, filters]), wide)  # (B T', F)
-            sums = [add_up(rows, tf.reshape(k, [-1]), tf.shape(vectors)[0]) for k in asked]  # (U, F) each
+            sums = [add_up(rows, tf.reshape(k, [-1]), tf.shape(vectors)[0]) for k in wanted]  # (U, F) each
             joined = tf.concat([tf.cast(one, vectors.dtype) for one in sums], 1)  # (U, K F)
             of_vectors = tf.matmul(joined, factors, transpose_b=True)
             of_kernel = tf.reshape(tf.matmul(vectors, joined, transpose_a=True), (depth, width, filters))
             of_bias = tf.cast(tf.reduce_sum(sums[0], 0), bias.dtype)
             return of_vectors, tf.transpose(of_kernel, (1, 0, 2)), of_bias
 
-        return tf.add_n([tf.gather(products, k * width + i) for i, k in enumerate(asked)]) + bias, back
+        return tf.add_n([tf.gather(products, k * width + i) for i, k in enumerate(wanted)]) + bias, back
 
     return sum_of_products(vectors, kernel, bias)
 
 
 def add_up(rows, places, count):
-    """Returns for each of `count` places the sum of the rows (N, F) that belong to it, places int32 (N,)."""
+    """Sums the rows (N, F) that have the same place, int32 (N,): -> (count, F)."""
     import tensorflow as tf
 
     # A product with a matrix of zeros and ones takes three quarters of the time of `tf.math.unsorted_segment_sum`.

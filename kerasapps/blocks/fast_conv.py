@@ -1,8 +1,8 @@
 """Convolutions that train faster in bfloat16 on a CPU.
 
-There oneDNN takes up to five times as long for the gradient of a wide layer's weights as for the layer itself. Here it
-is, on TensorFlow, a product of matrices for each element of the window: of the pixels that it sees and of the gradient
-of the output. That pays for many channels and few pixels: measured with batches of 16 rows and more.
+There oneDNN takes up to five times as long for the gradient of a wide layer's weights as for the layer itself. Here,
+on TensorFlow, that gradient is one matrix product for each element of the window: of the pixels that the element reads
+and the gradient of the output. That is faster for many channels and few pixels, measured with 16 rows and more.
 """
 
 import itertools
@@ -12,17 +12,16 @@ import keras
 
 from kerasapps.blocks.backend import tensorflow_on_cpu
 
-# Fewer weights for each element of the window, or more pixels, gain nothing: benchmarks/fast_conv.py.
+# With fewer weights for each element of the window, or more pixels, there is no gain: benchmarks/fast_conv.py.
 FEWEST = 64 * 128  # channels by filters
-LARGEST = 64  # pixels of the smaller picture
+LARGEST = 64  # pixels of the smaller of input and output
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")
 class Conv2D(keras.layers.Conv2D):
-    """Keras' convolution: the same arguments, weights and results; see above."""
+    """Keras' convolution with the same arguments, weights and results; see the module."""
 
     def convolution_op(self, inputs, kernel):
-        """Convolves: (B, H, W, C) -> (B, H', W', filters)."""
         if not pays(self, inputs):
             return super().convolution_op(inputs, kernel)
         import tensorflow as tf
@@ -42,10 +41,9 @@ class Conv2D(keras.layers.Conv2D):
 
 @keras.saving.register_keras_serializable(package="kerasapps")
 class Conv2DTranspose(keras.layers.Conv2DTranspose):
-    """Keras' transposed convolution: the same arguments, weights and results; see above."""
+    """Keras' transposed convolution with the same arguments, weights and results; see the module."""
 
     def call(self, inputs):
-        """Convolves: (B, H, W, C) -> (B, H', W', filters)."""
         if not pays(self, inputs):
             return super().call(inputs)
         import tensorflow as tf
@@ -67,7 +65,7 @@ class Conv2DTranspose(keras.layers.Conv2DTranspose):
 
 
 def pays(layer: keras.layers.Layer, inputs) -> bool:
-    """Tells whether this way is the faster one."""
+    """Whether the matrix products are faster for this layer and these inputs."""
     plain = layer.data_format == "channels_last" and set(layer.dilation_rate) == {1}
     plain = plain and getattr(layer, "groups", 1) == 1  # a transposed convolution has none
     if not (tensorflow_on_cpu() and plain and inputs.dtype == "bfloat16"):
@@ -95,9 +93,9 @@ def kernel_gradient(x, g, shape: tuple[int, ...], strides: tuple[int, int], padd
         rest = -(side + missing) % stride
         pads.append((missing // 2, missing - missing // 2 + rest))
         folds += [(side + missing + rest) // stride, stride]
-        # Each element of the window as the slices of a folded side that it sees: of whole strides, and within one.
+        # For each element of the window the slice of a folded side that it reads: of whole strides, and within one.
         views.append([(slice(at // stride, at // stride + steps), at % stride) for at in range(size)])
     folded = tf.reshape(tf.pad(x, [(0, 0), *pads, (0, 0)]), (-1, *folds, shape[2]))  # (B, H / S, S, W / S', S', C)
     rows = tf.reshape(g, (-1, shape[3]))  # (B * H' * W', F)
-    seen = [tf.reshape(folded[:, *row, *column], (-1, shape[2])) for row, column in itertools.product(*views)]
-    return tf.reshape(tf.stack([tf.matmul(one, rows, transpose_a=True) for one in seen]), shape)
+    read = [tf.reshape(folded[:, *row, *column], (-1, shape[2])) for row, column in itertools.product(*views)]
+    return tf.reshape(tf.stack([tf.matmul(one, rows, transpose_a=True) for one in read]), shape)

@@ -1,4 +1,4 @@
-"""What generators and discriminators share: their inputs, their heads, and blocks that double or halve a picture."""
+"""Blocks that generators and discriminators share: inputs, heads, and blocks that double or halve the sides."""
 
 import keras
 from keras import layers, ops
@@ -15,16 +15,14 @@ class LogSumExp(layers.Layer):
     """Returns the logarithm of the sum of exponentials: (B, K) -> (B, 1)."""
 
     def call(self, scores):
-        """Adds up."""
         return ops.logsumexp(scores, axis=-1, keepdims=True)
 
     def compute_output_shape(self, input_shape):
-        """One number a row."""
         return (input_shape[0], 1)
 
 
 def noise_input(*, noise_dim: int, num_classes: int | None):
-    """Returns the inputs of a generator, and the vector to start from: noise (B, Z) or noise and class (B, 2 Z)."""
+    """Returns a generator's inputs and the vector that it starts from: noise (B, Z) or noise and class (B, 2 Z)."""
     noise = keras.Input((noise_dim,), name="noise")  # (B, Z)
     if num_classes is None:
         return {"noise": noise}, noise
@@ -34,11 +32,12 @@ def noise_input(*, noise_dim: int, num_classes: int | None):
 
 
 def verdict_block(features, *, num_classes: int | None, classifies: bool, spectral: bool = False):
-    """Judges features (B, F): returns inputs beside the picture, and the outputs of a discriminator.
+    """Returns the inputs of a discriminator besides the image, and its outputs from features (B, F).
 
-    Without classes: "verdict" (B, 1). With classes the input "label" is judged as well, by projection. With
-    `classifies` there is no such input; the classes' scores are the output "label" (B, K), "verdict" is the logarithm
-    of the sum of their exponentials, against a score of 0 for "generated", and "features" are handed on.
+    Without classes the output is "verdict" (B, 1), the logit of being real. With classes there is an input "label",
+    which counts by projection. With `classifies` there is no such input; the logits of the classes are the output
+    "label" (B, K), "verdict" is the logarithm of the sum of their exponentials, against a logit of 0 for "generated",
+    and "features" are an output as well.
 
     References: Miyato and Koyama, "cGANs with Projection Discriminator", ICLR 2018; Salimans et al., "Improved
     Techniques for Training GANs", NeurIPS 2016, section 5.
@@ -62,7 +61,7 @@ def verdict_block(features, *, num_classes: int | None, classifies: bool, spectr
 
 
 def linear(layer, *arguments, spectral: bool = False, use_bias: bool = True, name: str, **keywords):
-    """Returns a convolution or dense layer, with its spectral norm divided out where that is wanted."""
+    """Returns a convolution or dense layer, divided by its spectral norm if `spectral`."""
     if not spectral:
         return layer(*arguments, use_bias=use_bias, name=name, **keywords)
     inner = layer(*arguments, use_bias=False, name=f"{name}_linear", **keywords)
@@ -70,9 +69,10 @@ def linear(layer, *arguments, spectral: bool = False, use_bias: bool = True, nam
 
 
 def start_size(image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
-    """Returns height and width that a deep generator starts from, and how often it doubles them.
+    """Returns the height and width that a deep generator starts from, and how often it doubles them.
 
-    At least twice, and on while both sides can be halved to at least 4: 28 is 7 doubled twice, 64 is 4 doubled 4 times.
+    That is at least twice, and as long as both sides can be halved to at least 4: 28 is 7 doubled twice, 64 is 4
+    doubled 4 times.
     """
     height, width, _ = image_shape
     times = 2
@@ -84,7 +84,7 @@ def start_size(image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
 
 
 def up_residual_block(x, *, filters: int, name: str):
-    """Doubles a picture: (B, H, W, C) -> (B, 2 H, 2 W, filters).
+    """Doubles the sides: (B, H, W, C) -> (B, 2 H, 2 W, filters).
 
     Reference: Miyato et al., "Spectral Normalization for Generative Adversarial Networks", ICLR 2018, figure 8.
     """
@@ -93,14 +93,14 @@ def up_residual_block(x, *, filters: int, name: str):
     y = Conv2D(filters, 3, padding="same", use_bias=False, name=f"{name}_1_conv")(y)  # (B, 2 H, 2 W, filters)
     y = layers.ReLU(name=f"{name}_2_relu")(normalize(y, name=f"{name}_2_bn"))
     y = Conv2D(filters, 3, padding="same", name=f"{name}_2_conv")(y)
-    # The 1x1 convolution comes first: on a quarter of the pixels it gives the same.
+    # The 1x1 convolution comes first: the result is the same on a quarter of the pixels.
     shortcut = Conv2D(filters, 1, name=f"{name}_shortcut_conv")(x)
     shortcut = layers.UpSampling2D(name=f"{name}_shortcut_up")(shortcut)
     return layers.Add(name=f"{name}_add")([shortcut, y])
 
 
 def down_residual_block(x, *, filters: int, spectral: bool, first: bool = False, name: str):
-    """Halves a picture, rounding up: (B, H, W, C) -> (B, H / 2, W / 2, filters); the `first` block sees pixels.
+    """Halves the sides, rounding up: (B, H, W, C) -> (B, H / 2, W / 2, filters); the `first` block reads pixels.
 
     Reference: as for `up_residual_block`.
     """
@@ -109,7 +109,7 @@ def down_residual_block(x, *, filters: int, spectral: bool, first: bool = False,
     y = layers.ReLU(name=f"{name}_2_relu")(y)
     y = linear(Conv2D, filters, 3, padding="same", spectral=spectral, name=f"{name}_2_conv")(y)
     y = layers.AveragePooling2D(2, padding="same", name=f"{name}_down")(y)  # (B, H / 2, W / 2, filters)
-    # The 1x1 convolution comes last: on a quarter of the pixels it gives the same.
+    # The 1x1 convolution comes last: the result is the same on a quarter of the pixels.
     shortcut = layers.AveragePooling2D(2, padding="same", name=f"{name}_shortcut_down")(x)
     shortcut = linear(Conv2D, filters, 1, spectral=spectral, name=f"{name}_shortcut_conv")(shortcut)
     return layers.Add(name=f"{name}_add")([shortcut, y])

@@ -12,8 +12,8 @@ from kerasapps.heads import Head
 class OrderedProbabilities(layers.Layer):
     """Turns a score into probabilities of ordered classes: (B, 1) -> (B, num_classes).
 
-    The classes are the sections of a line, cut at learnt thresholds that keep their order; a logistic variable around
-    the score falls into one of them. With probabilities as output, loss and metrics are those of any classes.
+    The classes are the sections of a line between learned, ordered thresholds; a logistic variable around the score
+    falls into one of them. As the output holds probabilities, loss and metrics are those of any classes.
 
     Reference: McCullagh, "Regression Models for Ordinal Data", JRSS B 1980 (the proportional-odds model).
     """
@@ -23,9 +23,8 @@ class OrderedProbabilities(layers.Layer):
         self.num_classes = num_classes
 
     def build(self, input_shape):
-        """Makes the thresholds: the first one, and the steps from each to the next."""
         count = self.num_classes - 1
-        # From about -2 to 2 however many there are: further out a class would have no probability, and no gradient.
+        # Thresholds from about -2 to 2 for any number of classes: further out a class would get no gradient.
         step = 4 / self.num_classes
         first = keras.initializers.Constant(-step * (count - 1) / 2)
         self.first = self.add_weight(shape=(1,), initializer=first, name="first")
@@ -33,7 +32,6 @@ class OrderedProbabilities(layers.Layer):
         self.steps = self.add_weight(shape=(count - 1,), initializer=steps, name="steps")
 
     def call(self, score):
-        """Returns the probability of each section."""
         ops = keras.ops
         steps = ops.concatenate([self.first, ops.softplus(self.steps)])
         thresholds = ops.cumsum(steps)  # (num_classes - 1,)
@@ -43,18 +41,16 @@ class OrderedProbabilities(layers.Layer):
         return below[:, 1:] - below[:, :-1]
 
     def compute_output_shape(self, input_shape):
-        """One probability a class."""
         return (*input_shape[:-1], self.num_classes)
 
     def get_config(self):
-        """Returns the arguments of the constructor."""
         return super().get_config() | {"num_classes": self.num_classes}
 
 
 def head_block(features, head: Head, *, name: str):
-    """Predicts what a head is for: features (B, F) -> the output `name`, float32.
+    """Predicts the target of a head: features (B, F) -> the output `name`, float32.
 
-    "regression": the number, in its own unit (B, 1). "binary": the probability of yes (B, 1). "classes" and "ordinal":
+    "regression": the number in its own unit (B, 1). "binary": the probability of yes (B, 1). "classes" and "ordinal":
     probabilities (B, num_classes).
     """
     if head.kind == "classes":

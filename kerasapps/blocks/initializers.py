@@ -1,4 +1,4 @@
-"""Where weights begin."""
+"""Initial weights."""
 
 import keras
 import numpy as np
@@ -7,14 +7,14 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="kerasapps")
 class IdentityKernel(keras.initializers.Initializer):
-    """Kernels whose first filters hand on the channels as they are; filters beyond these begin as by He et al.
+    """Kernels whose first filters copy the channels; further filters are initialized as in He et al.
 
-    A stack of convolutions then begins as a short network, and deepens as it learns.
+    A stack of convolutions then starts as a shallow network and deepens as it learns.
 
     Reference: Zagoruyko and Komodakis, "DiracNets: Training Very Deep Neural Networks Without Skip-Connections", 2017.
 
     Args:
-        seed: Of the filters beyond the channels; by default Keras' global one decides.
+        seed: Seed of the further filters; by default it follows from Keras' global seed.
     """
 
     def __init__(self, seed: int | None = None):
@@ -31,5 +31,4 @@ class IdentityKernel(keras.initializers.Initializer):
         return ops.cast(identity, dtype) + self.others(shape, dtype=dtype) * ops.cast(beyond, dtype)
 
     def get_config(self):
-        """Returns the arguments."""
         return {"seed": self.seed}

@@ -3,7 +3,9 @@
 import keras
 from keras import layers, ops
 
-# Keeps the logarithm of an arrival that did not happen finite, and small beside any that did.
+from kerasapps.blocks.arguments import check_at_least, refusal
+
+# Keeps the logarithm of a share of 0 finite, and far below that of any arrival.
 LOG_FLOOR = 1e-2
 
 
@@ -11,7 +13,7 @@ LOG_FLOOR = 1e-2
 class PositionWeightedSum(layers.Layer):
     """Adds up the words of a sentence, each feature weighted by the word's position.
 
-    A bag of words forgets who gave what to whom; these learnt weights keep it.
+    A bag of words loses who gave what to whom; these learned weights keep it.
 
     Reference: Sukhbaatar et al., "End-To-End Memory Networks", NeurIPS 2015, section 4.1, where they are fixed.
 
@@ -19,29 +21,26 @@ class PositionWeightedSum(layers.Layer):
     """
 
     def build(self, words_shape, ids_shape):
-        """Makes one weight for each position and feature."""
         self.weight = self.add_weight(name="weight", shape=words_shape[-2:], initializer="ones")
 
     def call(self, words, ids):
-        """Adds up what is not padding."""
         present = ops.cast(ids != 0, words.dtype)[..., None]
         return ops.sum(words * present * self.weight, axis=-2)
 
     def compute_output_shape(self, words_shape, ids_shape):
-        """Drops the axis of the words."""
         return (*words_shape[:-2], words_shape[-1])
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")
 class SharedWordWalk(layers.Layer):
-    """Tells how walkers get from the question to each sentence, when they step between sentences that share a word.
+    """Describes each sentence by the walkers that reach it from the question, between sentences that share a word.
 
-    "Greg is a swan" and "Lily is a swan" share a word that is rare in the story, "Greg" and "Where is Greg?" another.
-    Facts that have to be chained are neighbours on this graph, and a network that sees who arrives where, after how
-    many steps and through which part of the sentence, need not find the chain by trial and error. Words are compared
-    by identity; one that stands in many sentences counts for less. Learnt is what part of a sentence (its role: a
-    soft choice by word and position) each walker leaves by and enters through. Two walkers meet where one arrives
-    from one end of the question and one from the other, as on a path between two places.
+    "Greg is a swan" and "Lily is a swan" share a word that is rare in the story, "Greg is a swan" and "Where is Greg?"
+    another. Facts that have to be chained are neighbors on this graph, so a network that is given who arrives where,
+    after how many steps and at which part of the sentence need not find the chain by trial and error. Words are only
+    tested for equality; a word of many sentences counts for less. Each walker learns by which part of a sentence (its
+    role: a soft choice by word and position) it leaves and enters. Two walkers meet where one arrives from one end of
+    the question and one from the other, as on a path between two places.
 
     Reference: the idea of walks as features is that of Lao et al., "Random Walk Inference and Learning in A Large
     Scale Knowledge Base", EMNLP 2011.
@@ -58,21 +57,18 @@ class SharedWordWalk(layers.Layer):
 
     def __init__(self, *, vocab_size: int, roles: int = 3, walkers: int = 6, steps: int = 3, **kwargs):
         super().__init__(**kwargs)
-        if roles < 1:
-            raise ValueError(f"`roles` must be at least 1. Received: roles={roles}")
+        check_at_least(1, roles=roles)
+        check_at_least(2, steps=steps)
         if walkers % 2 or walkers < 2:
-            raise ValueError(f"`walkers` must be even and at least 2. Received: walkers={walkers}")
-        if steps < 2:
-            raise ValueError(f"`steps` must be at least 2. Received: steps={steps}")
+            raise refusal("be even and at least 2", walkers=walkers)
         self.vocab_size = vocab_size
         self.roles = roles
         self.walkers = walkers
         self.steps = steps
 
     def build(self, story_shape, question_shape):
-        """Makes the weights of the roles, and each walker's choice of roles at each step."""
         wide = keras.initializers.RandomNormal(stddev=1.5)
-        choice = keras.initializers.RandomNormal(stddev=1.0)  # used twice: a walker begins by leaving what it enters
+        choice = keras.initializers.RandomNormal(stddev=1.0)  # used twice: at first a walker leaves as it enters
         narrow = keras.initializers.RandomNormal(stddev=0.1)
         self.place = self.add_weight(name="place", shape=(story_shape[-1], self.roles), initializer=wide)
         self.word = self.add_weight(name="word", shape=(self.vocab_size, self.roles), initializer=narrow)
@@ -81,7 +77,6 @@ class SharedWordWalk(layers.Layer):
         self.enter = self.add_weight(name="enter", shape=shape, initializer=choice)
 
     def call(self, story, question):
-        """Walks."""
         nodes = ops.concatenate([question[:, None], story], axis=1)  # (B, N, W), N = S + 1
         bridges = self._bridges(nodes)  # (B, R * N, R * N)
         size = ops.shape(nodes)[1]
@@ -114,7 +109,7 @@ class SharedWordWalk(layers.Layer):
         role = role * ops.cast(nodes != 0, role.dtype)[..., None]
         bags = ops.matmul(ops.transpose(role, (0, 1, 3, 2)), words)  # (B, N, R, V)
         bags = ops.reshape(ops.transpose(bags, (0, 2, 1, 3)), (-1, self.roles * size, self.vocab_size))
-        # In how many other sentences a word of a sentence stands.
+        # Number of other sentences that have a word of a sentence.
         others = ops.maximum(ops.sum(ops.max(words, axis=2), axis=1, keepdims=True) - 1.0, 1.0)  # (B, 1, V)
         bridges = ops.matmul(bags / others, ops.transpose(bags, (0, 2, 1)))
         return bridges * (1.0 - ops.tile(ops.eye(size, dtype=role.dtype), (self.roles, self.roles)))
@@ -123,21 +118,19 @@ class SharedWordWalk(layers.Layer):
         return (self.steps * self.walkers + 3 * self.walkers // 2) * self.roles
 
     def compute_output_shape(self, story_shape, question_shape):
-        """Replaces the axis of the words by the features."""
         return (*story_shape[:2], self._features())
 
     def get_config(self):
-        """Returns what `__init__` takes."""
         own = {"vocab_size": self.vocab_size, "roles": self.roles, "walkers": self.walkers, "steps": self.steps}
         return super().get_config() | own
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")
 class QueryReduction(layers.Layer):
-    """Reduces the question while the story passes: after each sentence, what is left to be asked.
+    """Updates the question after each sentence of the story to what is left to be asked.
 
     h_t = z_t r_t c_t + (1 - z_t) h_(t-1), where the update gate z_t, the reset gate r_t and the candidate c_t depend
-    on sentence t and its query alone. Unrolled, h_t is a weighted sum of the candidates, so there is no loop: the
+    on sentence t and its query alone. Unrolled, h_t is a weighted sum of the candidates, so no loop is needed: the
     weights are exponentials of differences of a cumulative sum of log(1 - z).
 
     Reference: Seo et al., "Query-Reduction Networks for Question Answering", ICLR 2017.
@@ -148,8 +141,8 @@ class QueryReduction(layers.Layer):
     (B, S).
 
     Args:
-        last: Read forwards only and return what is left after the last sentence. Else read backwards as well and add
-            up; the weights are those of reading forwards.
+        last: Whether to read forwards only and return the query after the last sentence. Otherwise it reads backwards
+            as well and adds both queries; the weights are those of reading forwards.
     """
 
     def __init__(self, *, last: bool, **kwargs):
@@ -157,10 +150,9 @@ class QueryReduction(layers.Layer):
         self.last = last
 
     def build(self, sentences_shape, queries_shape, story_shape):
-        """Makes the gates of each direction and the candidates that both share."""
         units = sentences_shape[-1]
         directions = 1 if self.last else 2
-        # Gates that start nearly closed let early sentences through to the end.
+        # Update gates that start nearly closed let early sentences count until the end.
         self.update = layers.Dense(directions, bias_initializer=keras.initializers.Constant(-1.0), name="update")
         self.reset = layers.Dense(directions, bias_initializer=keras.initializers.Constant(1.0), name="reset")
         self.candidate = layers.Dense(units, activation="tanh", name="candidate")
@@ -169,16 +161,15 @@ class QueryReduction(layers.Layer):
         self.candidate.build((*sentences_shape[:-1], 2 * units))
 
     def call(self, sentences, queries, story):
-        """Reduces."""
         if len(queries.shape) == 2:
             queries = queries[:, None] + ops.zeros_like(sentences)
         steps = ops.arange(ops.shape(sentences)[1])
         present = ops.cast(ops.any(story != 0, axis=-1), sentences.dtype)[..., None]  # (B, S, 1)
         both = ops.concatenate([sentences * queries, sentences, queries], axis=-1)  # (B, S, 3 D)
-        # In float32 whatever the number format: the weights are differences of a long sum.
+        # In float32 under any precision: the weights are differences of a long sum.
         gate = ops.cast(self.update(both), "float32")
         opened = -ops.softplus(-gate)  # log z
-        closed = -ops.softplus(gate) * ops.cast(present, "float32")  # log(1 - z); padding closes nothing
+        closed = -ops.softplus(gate) * ops.cast(present, "float32")  # log(1 - z); padding changes nothing
         passed = ops.sigmoid(ops.cast(self.reset(both), "float32")) * ops.cast(present, "float32")
         candidates = self.candidate(ops.concatenate([sentences, queries], axis=-1))  # (B, S, D)
         total = ops.cumsum(closed, axis=1)  # (B, S, directions)
@@ -191,20 +182,18 @@ class QueryReduction(layers.Layer):
             reachable.append(steps[:, None] <= steps[None, :])
         weights = []
         for i, (exponent, reach) in enumerate(zip(exponents, reachable, strict=True)):
-            # The minimum keeps what is not reachable from overflowing into a NaN gradient.
+            # The minimum keeps unreachable sentences from overflowing into a NaN gradient.
             share = ops.exp(ops.minimum(exponent + opened[:, None, :, i], 0.0)) * passed[:, None, :, i]
             weights.append(ops.where(reach, share, 0.0))  # (B, S, S)
         reduced = ops.matmul(ops.cast(sum(weights), candidates.dtype), candidates)
-        # Padding at the end changes nothing any more, so that the last row speaks for the last sentence.
+        # Padding at the end changes nothing, so the last row is that of the last sentence.
         return reduced[:, -1] if self.last else reduced, weights[0][:, -1]
 
     def compute_output_shape(self, sentences_shape, queries_shape, story_shape):
-        """Returns the shapes of the queries and of the weights."""
         reduced = (sentences_shape[0], sentences_shape[-1]) if self.last else sentences_shape
         return reduced, sentences_shape[:2]
 
     def get_config(self):
-        """Returns what `__init__` takes."""
         return super().get_config() | {"last": self.last}
 
 
@@ -213,17 +202,15 @@ class LogShares(layers.Layer):
     """Maps shares in [0, 1] to their logarithm, bounded and scaled to about -1.3 .. 1."""
 
     def call(self, shares):
-        """Takes the logarithm."""
         return 0.5 * ops.log(shares + LOG_FLOOR) + 1.0
 
     def compute_output_shape(self, shares_shape):
-        """Changes no shape."""
         return shares_shape
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")
 class ArrivalReader(layers.Layer):
-    """Reads what stands where walkers arrive: sum over s of (V shares_s) * (U sentence_s), of low rank in both.
+    """Reads the sentences that walkers reach: sum over s of (V shares_s) * (U sentence_s), of low rank in both.
 
     Call with: sentences float (B, S, D) and shares float (B, S, F), 0 for padding. Returns (B, units).
     """
@@ -233,20 +220,16 @@ class ArrivalReader(layers.Layer):
         self.units = units
 
     def build(self, sentences_shape, shares_shape):
-        """Makes both projections."""
         self.what = layers.Dense(self.units, name="what")
         self.where = layers.Dense(self.units, use_bias=False, name="where")
         self.what.build(sentences_shape)
         self.where.build(shares_shape)
 
     def call(self, sentences, shares):
-        """Reads."""
         return ops.sum(self.what(sentences) * self.where(shares), axis=1)
 
     def compute_output_shape(self, sentences_shape, shares_shape):
-        """Drops the axis of the sentences."""
         return (sentences_shape[0], self.units)
 
     def get_config(self):
-        """Returns what `__init__` takes."""
         return super().get_config() | {"units": self.units}

@@ -1,7 +1,7 @@
-"""Dropout and noise that replicas of a `tf.distribute` strategy draw as one device would.
+"""Dropout and noise that the replicas of a `tf.distribute` strategy draw as one device would.
 
-Keras draws the same on every replica, because their seeds are the same. Here each draws for the whole batch and takes
-the rows of its share.
+Keras draws the same numbers on every replica, whose seeds are equal. Here each replica draws for the whole batch and
+keeps the rows of its share.
 """
 
 import keras
@@ -13,7 +13,6 @@ class Dropout(layers.Dropout):
     """Keras' dropout with the same arguments and, on one device, the same results."""
 
     def call(self, inputs, training=False):
-        """Drops features; the shape stays."""
         if not (training and self.rate and replicas() > 1):
             return super().call(inputs, training=training)
 
@@ -26,14 +25,14 @@ class Dropout(layers.Dropout):
 
 @keras.saving.register_keras_serializable(package="kerasapps")
 class ByteDropout(Dropout):
-    """Dropout that draws less randomness on TensorFlow: a byte decides on a feature, not four.
+    """Dropout that draws fewer random numbers on TensorFlow: one byte for each feature instead of four.
 
-    In a small network on a CPU the numbers that Keras draws take an eighth of the step. The rate is rounded to 256ths,
-    and what is kept is scaled accordingly. Falls back to `Dropout` on other backends and for a `noise_shape`.
+    In a small network on a CPU drawing Keras' numbers takes an eighth of a training step. The rate is rounded to
+    256ths, and the remaining features are scaled accordingly. Falls back to `Dropout` on other backends and for a
+    `noise_shape`.
     """
 
     def call(self, inputs, training=False):
-        """Drops features; the shape stays."""
         dropped = min(round(256 * self.rate), 255)
         usual = keras.backend.backend() == "tensorflow" and self.noise_shape is None
         if not (training and dropped and usual):
@@ -58,7 +57,6 @@ class GaussianNoise(layers.GaussianNoise):
     """Keras' layer with the same arguments and, on one device, the same results."""
 
     def call(self, inputs, training=False):
-        """Adds noise; the shape stays."""
         if not (training and self.stddev and replicas() > 1):
             return super().call(inputs, training=training)
 
@@ -70,7 +68,7 @@ class GaussianNoise(layers.GaussianNoise):
 
 
 def replicas() -> int:
-    """Returns among how many replicas the batch of this call is shared; 1 on other backends than TensorFlow."""
+    """Returns the number of replicas that share the batch of this call; 1 on other backends than TensorFlow."""
     if keras.backend.backend() != "tensorflow":
         return 1
     import tensorflow as tf
@@ -83,8 +81,8 @@ def own_rows(draw, count):
     """Returns the rows of random numbers that belong to this replica's share of the batch.
 
     Args:
-        draw: From a number of rows to as many rows of random numbers; the same function on every replica.
-        count: Rows of this replica's share, int32 (); those of the others are as large.
+        draw: Returns as many rows of random numbers as it is asked for, the same on every replica.
+        count: Number of rows of this replica's share, int32 (); the other shares are as large.
     """
     if replicas() == 1:
         return draw(count)

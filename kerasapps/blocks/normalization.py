@@ -1,7 +1,7 @@
-"""Batch normalisation whose training is fast on TensorFlow, and spectral normalisation that is the paper's.
+"""Batch normalization that trains fast on TensorFlow, and spectral normalization as in its paper.
 
-Keras writes it as a dozen operations in float32. In a residual network in bfloat16 on a CPU they take a quarter of the
-step; one fused operation reads bfloat16, adds up in float32 and takes a twentieth.
+Keras writes batch normalization as a dozen operations in float32. In a residual network in bfloat16 on a CPU they take
+a quarter of a training step; one fused operation that reads bfloat16 and sums in float32 takes a twentieth.
 
 Reference: Ioffe and Szegedy, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal Covariate
 Shift", ICML 2015.
@@ -10,19 +10,20 @@ Shift", ICML 2015.
 import keras
 from keras import ops
 
-EPSILON = 1e-12  # below any singular value that a division needs to fear
+from kerasapps.blocks.arguments import refusal
+
+EPSILON = 1e-12  # far below the singular values of a trained kernel
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Keras' batch normalisation: the same arguments, weights and results, faster on TensorFlow for pictures.
+    """Keras' batch normalization with the same arguments, weights and results, faster on TensorFlow for images.
 
-    Shared among replicas of a `tf.distribute` strategy it normalises by the whole batch, not by each replica's share.
-    Falls back to Keras on other backends and for options that the operation does not have.
+    Under a `tf.distribute` strategy it normalizes over the whole batch, not over each replica's share. Falls back to
+    Keras on other backends and for options that the fused operation does not have.
     """
 
     def call(self, inputs, training=None, mask=None):
-        """Normalises (B, H, W, C)."""
         if keras.backend.backend() != "tensorflow":
             return super().call(inputs, training=training, mask=mask)
         import tensorflow as tf
@@ -37,7 +38,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             mean, variance = shared_moments(inputs)
             self._move(mean, variance)
             slope = self.gamma * tf.math.rsqrt(variance + self.epsilon)
-            # Shifted before it is narrowed: a large mean would take the digits of the rest.
+            # The mean is subtracted before the cast: in bfloat16 a large mean would leave no digits for the rest.
             outputs = (tf.cast(inputs, tf.float32) - mean) * slope + self.beta
             return tf.cast(outputs, inputs.dtype)
         none = tf.zeros([0])
@@ -51,28 +52,28 @@ class BatchNormalization(keras.layers.BatchNormalization):
             is_training=training,
         )
         if training:
-            # The operation estimates the variance of all pictures, n / (n - 1) of the batch's; Keras keeps the batch's.
+            # The operation returns the unbiased variance, n / (n - 1) times the batch's; Keras keeps the batch's.
             count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
             self._move(mean, variance * (count - 1) / count)
         return outputs
 
     def _move(self, mean, variance) -> None:
-        """Moves the statistics for inference a little towards those of a batch."""
+        """Moves the statistics for inference toward those of a batch."""
         for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
             kept = ops.cast(moving, "float32") * self.momentum + now * (1.0 - self.momentum)
             moving.assign(ops.cast(kept, moving.dtype))
 
     def get_config(self):
-        """Returns the configuration; what the strategy of the day asks for is none, and other backends refuse it."""
+        # The strategy at hand sets it, and other backends refuse it.
         return super().get_config() | {"synchronized": False}
 
 
 def shared_moments(x):
     """Returns mean and variance of each channel over the shares of all replicas: (b, H, W, C) -> float32 (C,) twice.
 
-    Keras adds up squares, and the square of a mean taken from the mean of the squares leaves no digits where a channel
-    hardly varies; and it takes five exchanges a step. Here each replica says its own moments, in one exchange and one
-    on the way back.
+    Keras subtracts the square of the mean from the mean of the squares, which leaves no digits for a channel that
+    hardly varies, and it communicates five times a step. Here the replicas exchange their moments once forwards and
+    once backwards.
 
     Reference: Chan, Golub and LeVeque, "Algorithms for Computing the Sample Variance", 1983.
     """
@@ -85,7 +86,7 @@ def shared_moments(x):
 
     @tf.custom_gradient
     def gather(own):
-        # TensorFlow's own gradient asks once more how many rows each replica gave: one.
+        # TensorFlow's own gradient would communicate once more, to learn that each replica gave one row.
         def share(slopes):
             first = context.replica_id_in_sync_group
             return context.all_reduce(tf.distribute.ReduceOp.SUM, slopes)[first : first + 1]
@@ -100,28 +101,27 @@ def shared_moments(x):
 
 @keras.saving.register_keras_serializable(package="kerasapps")
 class SpectralNormalization(keras.layers.Wrapper):
-    """Divides what a linear layer gives by the largest singular value of its kernel, then adds a bias.
+    """Divides the output of a linear layer by the largest singular value of its kernel, then adds a bias.
 
-    Keras' layer of this name is another algorithm: each training call overwrites the kernel by the normalised one, so
-    that no gradient flows through the norm, a call that is not meant to train the layer changes its weights, and
-    inference after a step uses a kernel that is not normalised. Here the kernel stays as the optimizer left it.
+    Keras' layer of this name is another algorithm: each training call overwrites the kernel with the normalized one, so
+    that no gradient flows through the norm, a training call changes the weights even if no optimizer is to, and
+    inference after an update uses a kernel that is not normalized. Here only the optimizer changes the kernel.
 
     Reference: Miyato et al., "Spectral Normalization for Generative Adversarial Networks", ICLR 2018.
 
     Args:
         layer: A layer with a `kernel` or `embeddings` whose last axis is that of its outputs, without bias and
             activation.
-        use_bias: Whether to add one.
+        use_bias: Whether to add a bias.
     """
 
     def __init__(self, layer: keras.layers.Layer, *, use_bias: bool = True, **kwargs):
         if getattr(layer, "use_bias", False):
-            raise ValueError(f"`layer` must have no bias, which would be normalised. Received: layer={layer.name}")
+            raise refusal("have no bias, which would be normalized", layer=layer.name)
         super().__init__(layer, **kwargs)
         self.use_bias = use_bias
 
     def build(self, input_shape):
-        """Makes the estimate of the singular vector, and the bias."""
         super().build(input_shape)
         kernel = self._kernel()
         self.vector = self.add_weight(
@@ -131,11 +131,10 @@ class SpectralNormalization(keras.layers.Wrapper):
             self.bias = self.add_weight(shape=(kernel.shape[-1],), initializer="zeros", name="bias")
 
     def call(self, inputs, training=None):
-        """Normalises (..., C) -> (..., F); a step of the power iteration in training only."""
         kernel = ops.reshape(ops.cast(self._kernel(), "float32"), (-1, self._kernel().shape[-1]))  # (K, F)
         u = ops.cast(self.vector, "float32")
         v = _unit(ops.matmul(ops.stop_gradient(kernel), u))  # (K,)
-        if training:
+        if training:  # a step of the power iteration
             u = _unit(ops.matmul(v, ops.stop_gradient(kernel)))  # (F,)
             self.vector.assign(u)
         largest = ops.sum(v * ops.matmul(kernel, u / ops.maximum(ops.norm(u), EPSILON)))
@@ -144,11 +143,9 @@ class SpectralNormalization(keras.layers.Wrapper):
         return outputs + ops.cast(self.bias, outputs.dtype) if self.use_bias else outputs
 
     def compute_output_shape(self, input_shape):
-        """That of the layer."""
         return self.layer.compute_output_shape(input_shape)
 
     def get_config(self):
-        """Returns the arguments of the constructor."""
         return super().get_config() | {"use_bias": self.use_bias}
 
     def _kernel(self):

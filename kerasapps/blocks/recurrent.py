@@ -1,8 +1,8 @@
-"""LSTM layer whose training is fast on a CPU: TensorFlow's fused LSTM kernel behind Keras' layer.
+"""LSTM layer that trains fast on a CPU: TensorFlow's fused LSTM kernel behind Keras' layer.
 
-Keras' own loop is a `while` of a dozen small operations a step, forwards and backwards, and each of them costs more to
-schedule than to compute. The fused kernel does a step in one go. It does so only where small operations stay on one
-thread: split among several, it waits for them after every expression and is slower than Keras' loop, so run it under
+Keras' own loop runs a dozen small operations a step, forwards and backwards, each of which costs more to schedule than
+to compute. The fused kernel is one operation a step. It is faster only if small operations stay on one thread: split
+among several it waits for them after every expression and is slower than Keras' loop, so run it under
 `runtime.set_devices("recurrent")`.
 
 Reference: Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computation 1997.
@@ -16,13 +16,12 @@ from kerasapps.blocks.backend import tensorflow_on_cpu
 
 @keras.saving.register_keras_serializable(package="kerasapps")
 class LSTM(keras.layers.LSTM):
-    """Keras' LSTM: the same arguments, weights and results, faster on TensorFlow without a GPU.
+    """Keras' LSTM with the same arguments, weights and results, faster on TensorFlow without a GPU.
 
     Falls back to Keras on other backends, on GPUs, in half precision and for options that the kernel does not have.
     """
 
-    def inner_loop(self, sequences, initial_state, mask, training=False):
-        """Runs over the steps; Keras calls it with sequences (B, T, D) and mask (B, T)."""
+    def inner_loop(self, sequences, initial_state, mask, training=False):  # (B, T, D), two of (B, U), (B, T)
         if not self._has_kernel():
             return super().inner_loop(sequences, initial_state, mask, training=training)
         if keras.tree.is_nested(mask):
@@ -37,14 +36,14 @@ class LSTM(keras.layers.LSTM):
             hiddens, cells = self._run(sequences, hidden, cell)
             return hiddens[-1], self._outputs(hiddens), [hiddens[-1], cells[-1]]
 
-        # A masked step leaves everything as it is, so steps that count may as well come first in each row.
+        # A masked step changes nothing, so the steps that count may as well come first in each row.
         count = ops.cumsum(ops.cast(mask, "int32"), axis=1)  # (B, T), steps so far that count
         hiddens, cells = self._run(_counted_first(sequences, mask), hidden, cell)
         done = count[:, -1]  # (B,)
         state = [
             _at(ops.concatenate([before[None], after]), done) for before, after in ((hidden, hiddens), (cell, cells))
         ]
-        # Before the first step that counts, Keras' output is zero whatever the state.
+        # Before the first step that counts Keras outputs zero, whatever the state.
         hiddens = ops.concatenate([ops.zeros_like(hiddens[:1]), hiddens])  # (T + 1, B, U)
         if self.zero_output_for_mask:
             count = count * ops.cast(mask, "int32")
@@ -55,7 +54,7 @@ class LSTM(keras.layers.LSTM):
         return outputs[:, -1], outputs, state
 
     def _has_kernel(self) -> bool:
-        """Tells whether the fused kernel does what the layer is asked to do."""
+        """Whether the fused kernel supports the options of this layer."""
         return (
             tensorflow_on_cpu()
             and self.compute_dtype == "float32"
@@ -70,8 +69,8 @@ class LSTM(keras.layers.LSTM):
 
         bias = self.cell.bias if self.use_bias else tf.zeros(4 * self.units)
         weights = ops.concatenate([self.cell.kernel, self.cell.recurrent_kernel, ops.expand_dims(bias, 0)])
-        # Keras has input, forget, candidate, output; the kernel has the candidate second. (Its second version has
-        # Keras' order, but TensorFlow registers the first one's gradient for it.)
+        # Keras' order is input, forget, candidate, output; the kernel expects the candidate second. (Its second version
+        # has Keras' order, but TensorFlow registers the gradient of the first for it.)
         i, f, g, o = ops.split(weights, 4, axis=1)
         weights = ops.concatenate([i, g, f, o], axis=1)  # (D + U + 1, 4U)
         no_peephole = tf.zeros(self.units)
@@ -91,7 +90,7 @@ class LSTM(keras.layers.LSTM):
         return done.h, done.cs
 
     def _outputs(self, hiddens):
-        """Returns what Keras calls outputs: all (B, T, U) or the last one (B, 1, U)."""
+        """Returns the outputs of all steps (B, T, U), or of the last (B, 1, U)."""
         return ops.transpose(hiddens, (1, 0, 2)) if self.return_sequences else hiddens[-1][:, None]
 
 
@@ -108,7 +107,7 @@ def _counted_first(sequences, mask):
 
         return tf.gather(x, order, batch_dims=1), back
 
-    # Where padding is at the end, as it is in all our data, they are there already.
+    # With padding at the end, as in all our data, they are there already.
     ordered = tf.reduce_all(mask[:, :-1] | ~mask[:, 1:])
     return tf.cond(ordered, lambda: tf.identity(sequences), lambda: move(sequences))
 

@@ -1,20 +1,20 @@
-"""What style transfer measures: colours as VGG expects them, Gram matrices, content, style and smoothness."""
+"""What style transfer measures: colors as VGG expects them, Gram matrices, content, style and smoothness."""
 
 import math
 
 import keras
 from keras import layers, ops
 
-# Mean blue, green and red of ImageNet, which the networks of Simonyan and Zisserman 2015 expect to be taken off.
+# Mean blue, green and red of ImageNet, which the networks of Simonyan and Zisserman 2015 expect to be subtracted.
 MEAN_BGR = (103.939, 116.779, 123.68)
-# bfloat16 has eight binary digits: of partial Gram matrices, added up in float32, several round instead of one. There
-# are as many as have so many rows together: to add up small ones costs little.
+# bfloat16 has eight binary digits, so Gram matrices are computed in parts that are summed in float32: then each part
+# rounds, not the whole. There are as many parts as have so many rows together, because summing small ones costs little.
 PART_ROWS = 1024
 EPSILON = 1e-12
 
 
 def preprocess(image):
-    """Turns red, green, blue from 0 to 255 into what VGG expects: (..., 3) -> float32 (..., 3)."""
+    """Converts RGB from 0 to 255 to what VGG expects: (..., 3) -> float32 (..., 3)."""
     dtype = keras.config.floatx()
     return ops.flip(ops.cast(image, dtype), -1) - ops.convert_to_tensor(MEAN_BGR, dtype)
 
@@ -26,10 +26,10 @@ def deprocess(image):
 
 
 def gram_sum(features):
-    """Adds up the products of each two channels over all pixels: (B, H, W, C) -> float32 (B, C, C).
+    """Sums the products of each two channels over all pixels: (B, H, W, C) -> float32 (B, C, C).
 
-    Sums over parts of a picture add up to that of the picture. They are float32 whatever the features are; of bfloat16
-    features the products are taken in bfloat16, which accelerators do several times faster.
+    The sums over parts of an image add up to that over the image. They are float32 for features of any dtype; products
+    of bfloat16 features are computed in bfloat16, several times faster on accelerators.
     """
     shape = ops.shape(features)
     x = ops.reshape(features, (shape[0], shape[1] * shape[2], shape[3]))  # (B, H * W, C)
@@ -38,15 +38,15 @@ def gram_sum(features):
 
 @ops.custom_gradient
 def _sum_of_products(x):
-    """Adds up the products of each two channels: (B, P, C) -> float32 (B, C, C)."""
+    """Sums the products of each two channels: (B, P, C) -> float32 (B, C, C)."""
 
     def back(*arguments, upstream=None):
         upstream = arguments[0] if upstream is None else upstream  # (B, C, C)
-        # A product's factors are the same features: one multiplication, where the chain rule by itself takes two.
+        # Both factors are the same features, so one multiplication does, where the chain rule takes two.
         both = upstream + ops.transpose(upstream, (0, 2, 1))
         if short:
             return ops.matmul(x, ops.cast(both, x.dtype))
-        # float16 has the digits, but not the range.
+        # float16 has enough digits but too small a range.
         return ops.cast(ops.matmul(_full(x), both), x.dtype)
 
     short = keras.backend.standardize_dtype(x.dtype) == "bfloat16"
@@ -65,7 +65,7 @@ def gram_matrix(features):
 
     Reference: Gatys et al., "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016.
     """
-    # Deviation: the paper takes the sum, which depends on the size of the picture.
+    # Deviation: the paper uses the sum, which depends on the size of the image.
     sums = gram_sum(features)
     _, height, width = ops.shape(features)[:3]
     return sums / ops.cast(height * width, sums.dtype)
@@ -77,24 +77,24 @@ def squared_error(features, target):
 
 
 def total_variation(image):
-    """Returns the mean squared difference of neighbours, where black to white is 1: (B, H, W, 3) -> float32 ()."""
+    """Returns the mean squared difference of adjacent pixels; black to white is 1: (B, H, W, 3) -> float32 ()."""
     image = _full(image) / 255.0
     return _mean_squared_step(image, 2) + _mean_squared_step(image, 1)
 
 
 def _mean_squared_step(x, axis: int):
-    """Returns the mean squared difference of neighbours along an axis, 0 where there are none: (B, H, W, C) -> ()."""
-    before, behind = [[slice(None)] * axis + [part] for part in (slice(None, -1), slice(1, None))]
+    """Returns the mean squared difference of neighbors along an axis, 0 without neighbors: (B, H, W, C) -> ()."""
+    before, after = [[slice(None)] * axis + [side] for side in (slice(None, -1), slice(1, None))]
     first, last = [[list(margin) if i == axis else [0, 0] for i in range(4)] for margin in ((1, 0), (0, 1))]
 
     @ops.custom_gradient
     def mean_square(x):
-        steps = x[tuple(behind)] - x[tuple(before)]
+        steps = x[tuple(after)] - x[tuple(before)]
         count = ops.cast(ops.maximum(ops.size(steps), 1), x.dtype)
 
         def back(*arguments, upstream=None):
             upstream = arguments[0] if upstream is None else upstream
-            # TensorFlow takes the gradient of a slice in ten times the time of this.
+            # TensorFlow's gradient of a slice takes ten times as long.
             return 2 * upstream / count * (ops.pad(steps, first) - ops.pad(steps, last))
 
         return ops.sum(ops.square(steps)) / count, back
@@ -104,21 +104,19 @@ def _mean_squared_step(x, axis: int):
 
 @keras.saving.register_keras_serializable(package="kerasapps")
 class L2Pooling2D(layers.AveragePooling2D):
-    """Takes the root mean square of each window, between average and maximum: (B, H, W, C) -> (B, H', W', C)."""
+    """Root mean square of each window, between average and maximum: (B, H, W, C) -> (B, H', W', C)."""
 
     def call(self, inputs):
-        """Pools."""
-        # In float32: float16 holds neither the square of a large activation nor what keeps the root's slope finite.
+        # In float32: float16 cannot hold the square of a large activation, nor the epsilon that keeps the slope finite.
         mean = super().call(ops.square(_full(inputs)))
         return ops.cast(ops.sqrt(mean + EPSILON), inputs.dtype)
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")
 class MirrorConv2D(layers.Conv2D):
-    """A convolution that sees the picture itself beyond the edge, instead of zeros: (B, H, W, C) -> (B, H, W, F)."""
+    """A convolution that pads with the reflected image instead of zeros: (B, H, W, C) -> (B, H, W, F)."""
 
     def call(self, inputs):
-        """Convolves."""
         margins = [[(size - 1) // 2, size // 2] for size in self.kernel_size]
         padded = ops.pad(inputs, [[0, 0], *margins, [0, 0]], mode="symmetric")
         x = ops.conv(padded, self.kernel, strides=list(self.strides), padding="valid")
@@ -130,19 +128,19 @@ PADDINGS = {"zeros": layers.Conv2D, "mirror": MirrorConv2D}
 POOLINGS = {"max": layers.MaxPooling2D, "average": layers.AveragePooling2D, "l2": L2Pooling2D}
 
 
-def standardise_pixels(x):
-    """Gives each channel mean 0 and deviation 1 over batch and pixels; also returns both: (B, H, W, C) -> 3 of it."""
+def standardize_pixels(x):
+    """Returns channels with mean 0 and deviation 1 over batch and pixels, and both: (B, H, W, C) -> 3 of it."""
     mean, variance = ops.moments(x, axes=(0, 1, 2), keepdims=True)
     deviation = ops.sqrt(variance) + math.sqrt(EPSILON)
     return (x - mean) / deviation, mean, deviation
 
 
 def _full(x):
-    """Returns what is narrower than 32 bits in float32."""
+    """Casts half precision to float32."""
     return ops.cast(x, "float32") if keras.backend.standardize_dtype(x.dtype) in ("bfloat16", "float16") else x
 
 
 def _products(x):
-    """Products of each two channels, added up over the last axis but one: (..., P, C) -> (..., C, C)."""
+    """Sums the products of each two channels over the second to last axis: (..., P, C) -> (..., C, C)."""
     axes = [*range(len(x.shape) - 2), len(x.shape) - 1, len(x.shape) - 2]
     return ops.matmul(ops.transpose(x, axes), x)

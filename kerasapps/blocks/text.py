@@ -1,10 +1,11 @@
-"""Text encoders: token ids in, one vector out, whatever the padding."""
+"""Text encoders: from token ids to one vector that does not depend on padding."""
 
 from typing import Literal
 
 import keras
 from keras import layers
 
+from kerasapps.blocks.arguments import refusal
 from kerasapps.blocks.recurrent import LSTM
 
 Encoder = Literal["lstm", "gru", "bilstm", "conv"]
@@ -17,40 +18,34 @@ class ZeroPadded(layers.Layer):
     """Sets the steps whose id is 0 to zero: features (..., D), ids (...) -> (..., D)."""
 
     def call(self, features, ids):
-        """Multiplies with 1 for a word and 0 for padding."""
         return features * keras.ops.cast(ids != 0, features.dtype)[..., None]
 
     def compute_output_shape(self, features_shape, ids_shape):
-        """Changes no shape."""
         return features_shape
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")
 class NotPadding(layers.Layer):
-    """Tells words from padding: ids (B, T) -> 1 for a word and 0 for padding (B, T, 1)."""
+    """Marks words, as opposed to padding: ids (B, T) -> 1 for a word and 0 for padding (B, T, 1)."""
 
     def call(self, ids):
-        """Compares with 0."""
         return keras.ops.cast(ids != 0, self.compute_dtype)[:, :, None]
 
     def compute_output_shape(self, ids_shape):
-        """Adds an axis."""
         return (*ids_shape, 1)
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")
 class MaskedAverage(layers.Layer):
-    """Averages over the steps that are no padding: features (B, T, F), 0 in padding, and a mask (B, T, 1) -> (B, F)."""
+    """Averages over words: features (B, T, F), 0 in padding, and a mask (B, T, 1) -> (B, F)."""
 
     def call(self, features, words):
-        """Adds up in float32, in which a long text loses no words."""
-        # Not called `mask`, a name that Keras fills in by itself.
+        # `words`, not `mask`: Keras fills in an argument of that name. In float32 the sum over a long text stays exact.
         features, words = (keras.ops.cast(x, "float32") for x in (features, words))
         count = keras.ops.maximum(keras.ops.sum(words, 1), 1.0)  # (B, 1)
         return keras.ops.cast(keras.ops.sum(features, 1) / count, self.compute_dtype)
 
     def compute_output_shape(self, features_shape, words_shape):
-        """Drops the steps."""
         return (features_shape[0], features_shape[2])
 
 
@@ -80,7 +75,7 @@ def text_encoder_block(ids, *, vocab_size: int, embedding_dim: int, encoder: Enc
     if encoder == "conv":
         words = ZeroPadded(name=f"{name}_words")(words, ids)
         windows = layers.Conv1D(units, CONV_WIDTH, padding="same", activation="relu", name=f"{name}_conv")(words)
-        # Zero is the least that relu gives, so padding cannot win the maximum.
+        # Zero is the minimum of a ReLU, so padding cannot be the maximum.
         windows = ZeroPadded(name=f"{name}_windows")(windows, ids)  # (B, T, units)
         return layers.GlobalMaxPooling1D(name=f"{name}_max")(windows)
-    raise ValueError(f"`encoder` must be one of lstm, gru, bilstm, conv. Received: encoder={encoder!r}")
+    raise refusal("be one of lstm, gru, bilstm, conv", encoder=encoder)

@@ -1,1 +1,1 @@
-"""One file a source: loaders of real data, and simulators beside them."""
+"""One file per source: loaders of real data, and simulators."""

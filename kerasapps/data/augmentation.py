@@ -1,4 +1,4 @@
-"""Augmentation of pictures by Keras' own layers, as a pure function of a seed."""
+"""Augmentation of images by Keras' own layers, as a pure function of a seed."""
 
 from collections.abc import Sequence
 
@@ -12,8 +12,8 @@ from kerasapps.data.splits import Augment
 class FoldedSeeds(keras.random.SeedGenerator):
     """Seeds that follow from one seed, where Keras' generator would count on from its last call.
 
-    A layer's own generator is a variable, so what an epoch looks like would depend on how often it was drawn from, and
-    `tf.data` draws from several threads.
+    A layer's own generator is a variable, so an epoch would depend on how often it was drawn from, and `tf.data` draws
+    from several threads.
     """
 
     def __init__(self, seed: tf.Tensor):
@@ -28,10 +28,10 @@ class FoldedSeeds(keras.random.SeedGenerator):
 
 
 def make_augment(steps: Sequence[layers.Layer]) -> Augment | None:
-    """Returns a function for `Split.augment` that has each of Keras' random picture layers change the input "image".
+    """Returns a function for `Split.augment` that applies Keras' random image layers to the input "image".
 
     Args:
-        steps: Layers such as `keras.layers.RandomFlip`, float32; without any there is no function.
+        steps: Layers such as `keras.layers.RandomFlip`, float32; None is returned without any.
 
     Returns:
         A function: "image" (B, H, W, C) from 0 to 255 -> float32 of the same shape and range.
@@ -52,9 +52,9 @@ def picture_augment(*, flip: bool = False, shift: float = 0.0, erase: float = 0.
     """Returns the usual light augmentation.
 
     Args:
-        flip: Whether half of the pictures are mirrored left to right. Not for digits, whose mirror images are none.
-        shift: How far a picture moves at most, as a share of its sides; what is missing is mirrored at the edge.
-        erase: Share of the area of a picture that is greyed out, at most.
+        flip: Mirror half of the images left to right. Not for digits, whose mirror images are not digits.
+        shift: Maximum shift as a share of the image's sides; the gap is filled by reflection at the edge.
+        erase: Maximum share of the area of an image that is grayed out.
 
     Raises:
         ValueError: If `shift` or `erase` is outside [0, 1).
@@ -66,7 +66,7 @@ def picture_augment(*, flip: bool = False, shift: float = 0.0, erase: float = 0.
     if flip:
         steps.append(layers.RandomFlip("horizontal", dtype="float32"))
     if shift:
-        # Whole pixels: interpolation between them would blur every picture a little.
+        # Whole pixels: interpolation between them would blur every image a little.
         steps.append(layers.RandomTranslation(shift, shift, "reflect", "nearest", dtype="float32"))
     if erase:
         steps.append(

@@ -1,4 +1,4 @@
-"""The bAbI question-answering text format: little stories, questions about them, answers and supporting facts.
+"""The bAbI question-answering text format: short stories, questions about them, answers and supporting facts.
 
 Reference: Weston et al., "Towards AI-Complete Question Answering: A Set of Prerequisite Toy Tasks", ICLR 2016.
 
@@ -7,15 +7,16 @@ followed by a tab, the answer, a tab and the numbers of the lines that support i
 """
 
 import re
-import tarfile
 import tempfile
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kerasapps.data.download import cache_folder, fetch, places, told
+from kerasapps.data.archives import unpack_tar
+from kerasapps.data.download import cache_folder, data_folders, downloading, fetch
 from kerasapps.errors import DataError
+from kerasapps.files import regular_file, user_path
 
 TASK_NAMES = (
     "single supporting fact",
@@ -45,22 +46,22 @@ ROOT = "tasks_1-20_v1-2"
 URL = "https://s3.amazonaws.com/text-datasets/babi_tasks_1-20_v1-2.tar.gz"
 QUESTIONS = {("en", "train"): 1_000, ("en", "test"): 1_000, ("en-10k", "train"): 10_000, ("en-10k", "test"): 1_000}
 
-WORD = re.compile(r"\w+(?:['-]\w+)*")  # apostrophes and hyphens belong to a word inside it only
+WORD = re.compile(r"\w+(?:['-]\w+)*")  # apostrophes and hyphens belong to a word only inside it
 NUMBER = re.compile(r"[0-9]{1,9}")  # bounded, as `int` refuses thousands of digits
 NUMBERED = re.compile(rf" *({NUMBER.pattern}) +(.*)")
 
 
 @dataclass(frozen=True)
 class Question:
-    """A question, and what was told before it.
+    """A question and the story before it.
 
     Attributes:
-        story: Sentences told before the question, oldest first: words in lower case.
+        story: Sentences before the question, oldest first: words in lower case.
         question: Words in lower case.
         answer: One label in lower case; a list ("apple,milk") or a path ("n,s") is one label too.
-        supports: Positions in `story` of the supporting facts, empty where the file names none.
+        supports: Positions in `story` of the supporting facts, empty if the file gives none.
         kind: "qa1" for bAbI task 1, the kind of story for simulated ones, the file's stem for other files.
-        story_id: Number of the story. Its questions share sentences, so a split must keep them together.
+        story_id: Number of the story. Questions of one story share sentences, so a split must keep them together.
         text: The sentences as written.
         question_text: The question as written.
     """
@@ -77,7 +78,7 @@ class Question:
 
 def tokenize(text: str) -> tuple[str, ...]:
     """Splits text into words in lower case, without punctuation: "Don't go, Mary-Ann!" -> don't, go, mary-ann."""
-    # Composed letters, or a regular expression takes the accent of a decomposed one for punctuation.
+    # Composed letters: in a decomposed one a regular expression takes the accent for punctuation.
     text = unicodedata.normalize("NFC", text).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
     return tuple(WORD.findall(text.lower()))
 
@@ -89,7 +90,7 @@ def parse_stories(lines: Iterable[str], *, kind: str, source: str, first_id: int
         lines: Lines, with or without their line ends.
         kind: Kind of all these questions.
         source: Name of the file, for messages.
-        first_id: `story_id` of the first story; the following ones count on from there.
+        first_id: `story_id` of the first story; the others follow.
 
     Returns:
         Questions in the order of the file, at least one.
@@ -129,10 +130,10 @@ def parse_stories(lines: Iterable[str], *, kind: str, source: str, first_id: int
 
 
 def split_number(line: str, *, previous: int) -> tuple[int, str]:
-    """Splits a line into its number in the story and the rest, or raises ValueError with the rule that it breaks."""
+    """Splits a line into its number in the story and the rest; ValueError names the rule that it breaks."""
     match = NUMBERED.fullmatch(line)
     if not match:
-        raise ValueError("a line must start with its number in the story and a space, and go on with text")
+        raise ValueError("a line must be its number in the story, a space and text")
     number = int(match[1])
     if number not in (1, previous + 1):
         due = f"{previous + 1}, or 1 for a new story" if previous else "1"
@@ -141,8 +142,8 @@ def split_number(line: str, *, previous: int) -> tuple[int, str]:
 
 
 def split_sentence(text: str) -> tuple[str, ...]:
-    """Returns the words of a sentence, or raises ValueError with the rule that it breaks."""
-    # Editors and web pages turn tabs into spaces, and a question would be taken for a sentence without a word.
+    """Returns the words of a sentence; ValueError names the rule that it breaks."""
+    # Editors and web pages turn tabs into spaces, and a question would silently become a sentence.
     if "?" in text:
         raise ValueError("a question must be followed by a tab and its answer, and a sentence has no question mark")
     words = tokenize(text)
@@ -152,7 +153,7 @@ def split_sentence(text: str) -> tuple[str, ...]:
 
 
 def split_question(text: str, positions: dict[int, int]) -> tuple[str, str, tuple[int, ...]]:
-    """Splits into question, answer and positions of supports, or raises ValueError with the rule that it breaks."""
+    """Splits into question, answer and positions of supports; ValueError names the rule that it breaks."""
     question, answer, *rest = (field.strip() for field in text.split("\t"))
     if len(rest) > 1:
         raise ValueError("a question has at most two tabs, before the answer and before the supporting facts")
@@ -167,25 +168,25 @@ def split_question(text: str, positions: dict[int, int]) -> tuple[str, str, tupl
         if not NUMBER.fullmatch(number):
             raise ValueError("supporting facts must be line numbers with spaces between them")
         if int(number) not in positions:
-            raise ValueError(f"supporting fact {number} is not a sentence that this story told before")
+            raise ValueError(f"supporting fact {number} is not an earlier sentence of this story")
     return question, answer.lower(), tuple(positions[int(number)] for number in supports)
 
 
 def read_file(path: Path, *, kind: str, first_id: int = 0) -> list[Question]:
     """Reads one file in the bAbI format, UTF-8 with or without a byte order mark."""
     try:
-        text = path.read_bytes().decode("utf-8").removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
+        text = regular_file(path).read_bytes().decode("utf-8").removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
         raise DataError(f"{path} must be UTF-8 text, but byte {error.start} is 0x{byte:02x}.") from None
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from None
-    # Not `splitlines`, which also breaks at characters that may stand inside a sentence.
+    # Not `splitlines`, which also breaks at characters that may occur inside a sentence.
     return parse_stories(text.split("\n"), kind=kind, source=str(path), first_id=first_id)
 
 
 def read_pairs(pairs: Iterable[tuple[str, Path, Path | None]]) -> tuple[list[Question], list[Question]]:
-    """Reads (kind, training file, test file) one after another; every story of all of them has its own number."""
+    """Reads triples (kind, training file, test file); story numbers are unique over all of them."""
     parts: tuple[list[Question], list[Question]] = ([], [])
     next_id = 0
     for kind, *paths in pairs:
@@ -221,7 +222,7 @@ def file_name(task: int, part: str) -> str:
 
 
 def task_file(folder: Path, task: int, part: str) -> Path:
-    """Returns the file of one task and part, or raises DataError naming it."""
+    """Returns the training or test file of a task; DataError names a missing one."""
     path = folder / file_name(task, part)
     if not path.is_file():
         raise DataError(f"bAbI task {task} cannot be read: {path} is missing.")
@@ -229,16 +230,16 @@ def task_file(folder: Path, task: int, part: str) -> Path:
 
 
 def read_story_files(path: Path) -> tuple[list[Question], list[Question]]:
-    """Reads files of one's own in the bAbI format.
+    """Reads your own files in the bAbI format.
 
     Args:
         path: A file, or a folder with files <kind>_train.txt and, for all of them or for none, <kind>_test.txt.
 
     Returns:
-        Training and test questions. Without test files the test part is empty, and the caller splits by `story_id`.
+        Training and test questions. Without test files the test set is empty, and the caller splits by `story_id`.
 
     Raises:
-        DataError: If nothing is there, a file of a pair is missing, or a file breaks the format.
+        DataError: If there is no file, a file of a pair is missing, or a file breaks the format.
     """
     if not path.is_dir():
         return read_pairs([(kind_of(path.stem), path, None)])
@@ -256,28 +257,28 @@ def read_story_files(path: Path) -> tuple[list[Question], list[Question]]:
 
 
 def kind_of(stem: str) -> str:
-    """Returns the kind of a file: "qa1" for the files of bAbI task 1 wherever they lie, else the stem."""
+    """Returns the kind of a file: "qa1" for the files of bAbI task 1 in any folder, else the stem."""
     match = re.match(r"qa([1-9]|1[0-9]|20)_", stem)
     return f"qa{match[1]}" if match else re.sub("_(train|test)$", "", stem)
 
 
 def find_babi(name_or_path: str) -> Path:
-    """Finds the folder of "babi" or "babi-10k", downloading the archive where it is nowhere, or checks a path.
+    """Finds the folder of "babi" or "babi-10k", downloading the archive if needed, or checks a path.
 
     Looks into $KERASAPPS_DATA/babi, then into the cache ($XDG_CACHE_HOME or ~/.cache, kerasapps/babi).
 
     Raises:
-        DataError: If there is no such name or path, or the archive cannot be had.
+        DataError: If there is no such name or path, or the archive cannot be downloaded.
     """
     if name_or_path not in FOLDERS:
-        path = Path(name_or_path).expanduser()
+        path = user_path(name_or_path)
         if not path.exists():
             raise DataError(
                 f"{name_or_path} is neither a data set (stories, {', '.join(FOLDERS)}) nor a file or folder."
             )
         return path
-    for place in places("babi"):
-        folder = place / ROOT / FOLDERS[name_or_path]
+    for parent in data_folders("babi"):
+        folder = parent / ROOT / FOLDERS[name_or_path]
         if folder.is_dir():
             return folder
     cache = cache_folder("babi")
@@ -286,28 +287,27 @@ def find_babi(name_or_path: str) -> Path:
 
 
 def download_babi(cache: Path) -> None:
-    """Downloads the official archive and unpacks it into `cache`, which it enters complete or not at all."""
+    """Downloads the official archive and unpacks it into `cache`, completely or not at all."""
     advice = (
         "unpack that archive into a folder DIR/babi and set KERASAPPS_DATA=DIR, or use `--data stories`, "
         "which needs no download"
     )
-    with told("bAbI", URL, cache=cache, advice=advice):
+    with downloading("bAbI", URL, cache=cache, advice=advice):
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as scratch:
-            # No checksum of this archive is published, and none is made up here: what it holds is counted instead.
+            # No checksum of this archive is published: its questions are counted instead.
             archive = fetch(URL, Path(scratch), checksum=None)
-            with tarfile.open(archive) as tar:
-                tar.extractall(scratch, filter="data")
+            unpack_tar(archive, Path(scratch), url=URL)
             check_archive(Path(scratch) / ROOT)
             try:
                 (Path(scratch) / ROOT).rename(cache / ROOT)
             except OSError:
-                if not (cache / ROOT).is_dir():  # else another process was faster
+                if not (cache / ROOT).is_dir():  # else another process has done the same
                     raise
 
 
 def check_archive(root: Path) -> None:
-    """Raises DataError unless the unpacked archive holds every task and part with its number of questions."""
+    """Raises DataError unless the unpacked archive holds every file with its number of questions."""
     for (folder, part), expected in QUESTIONS.items():
         for task in range(1, 21):
             path = root / folder / file_name(task, part)

@@ -1,13 +1,12 @@
-"""Second-hand garments, simulated: metadata, a description, a drawn picture, and a price by a rule that is known.
+"""Second-hand garments, simulated: metadata, a description, a drawn image, and a price by a known rule.
 
 The logarithm of the price is a sum of
 
 * metadata: the kind of garment and its brand, and minus 6 % a year of age;
 * description alone: the material and the condition, as a seller would put them;
-* picture alone: minus 15 % a stain (none to four), and 25 % more for a pattern, stripes or dots;
-* what only all three together tell: a stain costs twice as much on one of the two dear brands, and silk counts double
-  in a dress;
-* Gaussian noise of 0.25: what nobody can know, the floor of every estimate.
+* image alone: minus 15 % a stain (none to four), and 25 % more for a pattern, stripes or dots;
+* interactions: a stain costs twice as much on one of the two expensive brands, and silk counts double in a dress;
+* Gaussian noise of 0.25, which no estimate can remove.
 
 Brands and sellers are invented.
 """
@@ -46,8 +45,8 @@ PATTERNS = ("plain", "stripes", "dots")
 MOST_STAINS, OLDEST = 4, 10
 IN_TEXT = {"material": tuple(MATERIALS), "condition": tuple(CONDITIONS)}
 IN_PICTURE = {"stains": range(MOST_STAINS + 1), "pattern": PATTERNS}
-COLOURS = ((181, 72, 93), (37, 99, 168), (58, 145, 105), (217, 130, 43), (122, 94, 168), (90, 98, 112))
-STAIN_COLOUR = (70, 48, 22)
+COLORS = ((181, 72, 93), (37, 99, 168), (58, 145, 105), (217, 130, 43), (122, 94, 168), (90, 98, 112))
+STAIN_COLOR = (70, 48, 22)
 # Outlines in a square of side 1.
 OUTLINES = {
     "shirt": [(0.3, 0.15), (0.7, 0.15), (0.95, 0.4), (0.8, 0.5), (0.72, 0.42), (0.72, 0.85), (0.28, 0.85), (0.28, 0.42),
@@ -69,10 +68,10 @@ class Garments:
         kinds: Kind of each garment.
         brands: Brand of each garment.
         texts: What the seller writes; empty where there is no description.
-        images: Pictures, uint8 (n, SIZE, SIZE, 3).
+        images: Images, uint8 (n, SIZE, SIZE, 3).
         has_image: Whether there is one, bool (n,).
         log_price: Natural logarithm of the price, float64 (n,).
-        best: The best possible estimate from what is there, which has the least mean absolute error, float64 (n,).
+        best: The estimate with the least possible mean absolute error, given what is present, float64 (n,).
     """
 
     numbers: np.ndarray
@@ -90,8 +89,8 @@ def simulate_garments(count: int, *, seed: int, missing: float = 0.0) -> Garment
 
     Args:
         count: Number of garments.
-        seed: Decides everything about them.
-        missing: Share of descriptions, and share of pictures, that are left out, each by itself.
+        seed: Seed of all random choices.
+        missing: Share of descriptions, and of images, that are left out independently.
     """
     rng = np.random.default_rng(seed)
     options = {"kind": tuple(KINDS), "brand": tuple(BRANDS), "years": range(OLDEST + 1), **IN_TEXT, **IN_PICTURE}
@@ -138,9 +137,9 @@ def expected_log_price(
 
 
 def best_estimate(garment: dict, *, text: bool, image: bool) -> float:
-    """Returns the median of the logarithm of the price, given metadata and, if they are there, text and image.
+    """Returns the median of the logarithm of the price, given metadata and, where present, text and image.
 
-    What is not there is any of its values, all equally likely: a mixture of Gaussians, whose median bisection finds.
+    All values of what is missing are equally likely: the price is a mixture of Gaussians, whose median is bisected.
     """
     unknown = ({} if text else IN_TEXT) | ({} if image else IN_PICTURE)
     means = np.array(
@@ -160,16 +159,16 @@ def best_estimate(garment: dict, *, text: bool, image: bool) -> float:
 
 
 def draw_garment(kind: str, *, pattern: str, stains: int, rng: np.random.Generator) -> np.ndarray:
-    """Draws a garment: uint8 (SIZE, SIZE, 3). Colour, place and size of it vary and mean nothing."""
-    scale = 4  # drawn larger and reduced, so that edges are smooth
+    """Draws a garment: uint8 (SIZE, SIZE, 3). Its color, position and size vary and do not affect the price."""
+    scale = 4  # drawn larger and scaled down, for smooth edges
     side = SIZE * scale
     grow, shift = rng.uniform(0.85, 1.0), rng.uniform(-0.04, 0.04, 2)
     outline = [tuple(side * ((np.array(point) - 0.5) * grow + 0.5 + shift)) for point in OUTLINES[kind]]
-    colour = tuple(
-        int(c) for c in np.clip(np.array(COLOURS[rng.integers(len(COLOURS))]) + rng.integers(-15, 16, 3), 0, 255)
+    color = tuple(
+        int(c) for c in np.clip(np.array(COLORS[rng.integers(len(COLORS))]) + rng.integers(-15, 16, 3), 0, 255)
     )
-    light = tuple(int(c + 0.65 * (255 - c)) for c in colour)
-    cloth = Image.new("RGB", (side, side), colour)
+    light = tuple(int(c + 0.65 * (255 - c)) for c in color)
+    cloth = Image.new("RGB", (side, side), color)
     draw = ImageDraw.Draw(cloth)
     step = side // 8
     if pattern == "stripes":
@@ -184,17 +183,15 @@ def draw_garment(kind: str, *, pattern: str, stains: int, rng: np.random.Generat
     inside = np.argwhere(np.array(shape.reduce(scale)) > 250)  # (m, 2) pixels of the garment
     radius = side * 0.035
     for y, x in _apart(inside, stains, rng):
-        draw.ellipse(
-            (x * scale - radius, y * scale - radius, x * scale + radius, y * scale + radius), fill=STAIN_COLOUR
-        )
+        draw.ellipse((x * scale - radius, y * scale - radius, x * scale + radius, y * scale + radius), fill=STAIN_COLOR)
     ground = int(rng.integers(225, 250))
-    picture = Image.new("RGB", (side, side), (ground, ground, ground))
-    picture.paste(cloth, mask=shape)
-    return np.array(picture.reduce(scale))
+    image = Image.new("RGB", (side, side), (ground, ground, ground))
+    image.paste(cloth, mask=shape)
+    return np.array(image.reduce(scale))
 
 
 def _apart(points: np.ndarray, count: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """Picks points that keep a distance from one another, so that stains can be counted."""
+    """Picks points at a distance from each other, so that stains can be counted."""
     chosen: list[np.ndarray] = []
     for point in points[rng.permutation(len(points))]:
         if len(chosen) == count:

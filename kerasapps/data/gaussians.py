@@ -16,18 +16,18 @@ class Mixture:
     """Gaussians of equal weight and spread.
 
     Args:
-        centres: Their means, float (K, 2).
+        centers: Their means, float (K, 2).
         spread: Their standard deviation in each direction.
     """
 
-    centres: np.ndarray
+    centers: np.ndarray
     spread: float
 
     def sample(self, count: int, seed: int) -> np.ndarray:
         """Draws points, float32 (count, 2)."""
         rng = np.random.default_rng(seed)
-        centres = self.centres[rng.integers(0, len(self.centres), count)]
-        return (centres + self.spread * rng.normal(size=(count, 2))).astype(np.float32)
+        centers = self.centers[rng.integers(0, len(self.centers), count)]
+        return (centers + self.spread * rng.normal(size=(count, 2))).astype(np.float32)
 
     def density(self, points: np.ndarray, *, blur: float = 0.0) -> np.ndarray:
         """Returns the probability density at points (n, 2), float64 (n,).
@@ -37,12 +37,12 @@ class Mixture:
             blur: Standard deviation of noise added to the mixture.
         """
         variance = self.spread**2 + blur**2
-        squares = ((points[:, None] - self.centres) ** 2).sum(-1)  # (n, K)
-        return np.exp(logsumexp(-squares / (2 * variance), axis=1)) / (2 * np.pi * variance * len(self.centres))
+        squares = ((points[:, None] - self.centers) ** 2).sum(-1)  # (n, K)
+        return np.exp(logsumexp(-squares / (2 * variance), axis=1)) / (2 * np.pi * variance * len(self.centers))
 
     def modes_of(self, points: np.ndarray, *, within: float = 3.0) -> np.ndarray:
-        """Returns the nearest centre's number for each point, or -1 if it is over `within` spreads away; int (n,)."""
-        distances = np.sqrt(((points[:, None] - self.centres) ** 2).sum(-1))  # (n, K)
+        """Returns the nearest center's number for each point, or -1 if it is over `within` spreads away; int (n,)."""
+        distances = np.sqrt(((points[:, None] - self.centers) ** 2).sum(-1))  # (n, K)
         return np.where(distances.min(1) <= within * self.spread, distances.argmin(1), -1)
 
 
@@ -55,13 +55,13 @@ def ring(count: int = 8, *, radius: float = 2.0, spread: float = 0.1) -> Mixture
 def load_gaussians(mixture: Mixture, *, rows: int = 25_600, seed: int = 0, limit: int | None = None) -> Splits:
     """Draws points.
 
-    Inputs of the model: "point" float32 (B, 2). Targets: "mode" int32 (B,), the centre that is nearest.
+    Inputs of the model: "point" float32 (B, 2). Targets: "mode" int32 (B,), the nearest center.
 
     Args:
         mixture: What to draw from.
-        rows: Points to train on; validation and test part have a tenth of them each.
-        seed: Decides which points.
-        limit: Points of each part at most.
+        rows: Points of the training set; validation and test set have a tenth of them each.
+        seed: Seed of the points.
+        limit: Maximum number of points in each set.
 
     Raises:
         ValueError: If `rows` is under 10.

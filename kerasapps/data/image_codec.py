@@ -10,6 +10,8 @@ import numpy as np
 from kerasapps.data.images import ImageSplits, resizer
 from kerasapps.data.pictures import read_picture
 
+LARGEST = 16_384  # pixels of a side
+
 
 @dataclass(frozen=True)
 class ImageCodec:
@@ -55,12 +57,28 @@ class ImageCodec:
         """Returns the width of each output: of a classifier, or of a generator."""
         return {"label": len(self.class_names), "image": self.image_shape[-1]}
 
+    def inputs(self) -> dict[str, tuple[int, ...]]:
+        """Returns the shape of the input of a classifier."""
+        return {"image": self.image_shape}
+
     def to_json(self) -> dict[str, Any]:
         """Returns what `from_json` needs."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "ImageCodec":
-        """Returns the codec that `to_json` described."""
-        names, shape = tuple(content["class_names"]), tuple(content["image_shape"])
-        return cls(names, shape, content["stored_size"], content["digest"])
+        """Returns the codec that `to_json` described.
+
+        Raises:
+            KeyError, TypeError, ValueError: If it describes none.
+        """
+        codec = cls(
+            tuple(content["class_names"]), tuple(content["image_shape"]), content["stored_size"], content["digest"]
+        )
+        height, width, channels = codec.image_shape
+        sizes = (height, width, channels, codec.stored_size)
+        if not all(isinstance(size, int) and 0 < size <= LARGEST for size in sizes):
+            raise ValueError(f"sizes must be in [1, {LARGEST}]. Received: {sizes}")
+        if not all(isinstance(text, str) for text in (*codec.class_names, codec.digest)):
+            raise ValueError("`class_names` and `digest` must be text.")
+        return codec

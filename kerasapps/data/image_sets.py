@@ -1,4 +1,4 @@
-"""Named sets of pictures: handwritten digits without a download, MNIST, Fashion-MNIST, CIFAR-10 and CIFAR-100.
+"""Named data sets of images: handwritten digits without a download, MNIST, Fashion-MNIST, CIFAR-10 and CIFAR-100.
 
 References: LeCun et al., "Gradient-Based Learning Applied to Document Recognition", 1998 (MNIST);
 Xiao et al., "Fashion-MNIST", 2017; Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009 (CIFAR).
@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from kerasapps.data.download import cache_folder, fetch, places, told
-from kerasapps.data.image_folders import Pictures, PictureSet, open_archive, read_tree
+from kerasapps.data.archives import members, open_tar, read_member
+from kerasapps.data.download import cache_folder, data_folders, downloading, fetch
+from kerasapps.data.image_folders import ImageSet, LabelledImages, read_tree
 from kerasapps.errors import DataError
 
 DIGITS = tuple("0123456789")
@@ -29,32 +30,32 @@ IDX_FILES = {
 IMAGE_MAGIC, LABEL_MAGIC = 0x00000803, 0x00000801
 CIFAR_SIZE = 32
 JPEG_ARCHIVE = "cifar10_images.tar.gz"
-JPEG_NOTE = "cifar10 here is re-encoded as JPEG: expect an accuracy 1 to 2 points under that on the lossless set."
+JPEG_NOTE = "cifar10 here is re-encoded as JPEG: expect an accuracy 1 to 2 points lower than on the lossless images."
 
 
 @dataclass(frozen=True)
 class Download:
-    """A set that can be downloaded: its name as people write it, its address and its files with their checksums."""
+    """A data set to download: its name as people write it, its address and its files with their checksums."""
 
     title: str
     url: str
     files: dict[str, str]
-    read: Callable[[Path], PictureSet | None]
+    read: Callable[[Path], ImageSet | None]
 
 
-def read_named(name: str) -> PictureSet:
-    """Reads a set of `NAMES` as it is stored: uint8, in the original's size.
+def read_named(name: str) -> ImageSet:
+    """Reads a data set of `NAMES` as it is stored: uint8, in its original size.
 
-    Looks into $KERASAPPS_DATA/NAME, then into the cache, and downloads what is nowhere.
+    Looks into $KERASAPPS_DATA/NAME, then into the cache, and downloads what is in neither.
 
     Raises:
-        DataError: If the set cannot be had, or its files are damaged.
+        DataError: If the data set cannot be downloaded, or its files are damaged.
     """
     if name == "digits":
         return read_digits()
     source = SOURCES[name]
-    for place in places(name):
-        found = source.read(place)
+    for folder in data_folders(name):
+        found = source.read(folder)
         if found is not None:
             return found
     cache = cache_folder(name)
@@ -64,46 +65,44 @@ def read_named(name: str) -> PictureSet:
             f"put that file into a folder DIR/{name} and set KERASAPPS_DATA=DIR, or use `--data digits`, "
             f"which needs no download"
         )
-        with told(source.title, url, cache=cache, advice=advice):
+        with downloading(source.title, url, cache=cache, advice=advice):
             cache.mkdir(parents=True, exist_ok=True)
             fetch(url, cache, checksum=f"md5:{checksum}")
     return source.read(cache)
 
 
-def read_digits() -> PictureSet:
-    """Returns scikit-learn's 1,797 handwritten digits: one part, uint8 (1797, 8, 8, 1)."""
+def read_digits() -> ImageSet:
+    """Returns scikit-learn's 1,797 handwritten digits: one set, uint8 (1797, 8, 8, 1)."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
     images = np.round(digits.images * (255 / 16)).astype(np.uint8)[..., np.newaxis]
-    return PictureSet({"train": Pictures(images, digits.target.astype(np.int32))}, DIGITS)
+    return ImageSet({"train": LabelledImages(images, digits.target.astype(np.int32))}, DIGITS)
 
 
 # --- MNIST and Fashion-MNIST: IDX files
 
 
-def read_idx_set(folder: Path, *, name: str, class_names: tuple[str, ...]) -> PictureSet | None:
-    """Reads the four files of MNIST, or of its kind; None where the test files are missing.
+def read_idx_set(folder: Path, *, name: str, class_names: tuple[str, ...]) -> ImageSet | None:
+    """Reads the four files of MNIST or Fashion-MNIST; None if the test files are missing.
 
-    Where there are only test files these become a set of their own, of which a tenth is to be tested on.
+    If there are only test files, these are split themselves, with a tenth for the test set.
     """
     parts = {}
     for part, (images, labels) in IDX_FILES.items():
         if (folder / images).is_file() and (folder / labels).is_file():
-            parts[part] = Pictures(
+            parts[part] = LabelledImages(
                 read_idx(folder / images, IMAGE_MAGIC)[..., np.newaxis], read_labels(folder / labels)
             )
             count = len(parts[part].images)
             if count != len(parts[part].labels):
-                raise DataError(
-                    f"{folder / images} has {count} pictures, and {labels} {len(parts[part].labels)} labels."
-                )
+                raise DataError(f"{folder / images} has {count} images, and {labels} {len(parts[part].labels)} labels.")
     if "test" not in parts:
         return None
     if "train" in parts:
-        return PictureSet(parts, class_names)
-    note = f"{name} here is its {len(parts['test'].labels):,} test pictures alone."
-    return PictureSet({"train": parts["test"]}, class_names, (note,), test_share=0.1)
+        return ImageSet(parts, class_names)
+    note = f"{name} here is only its {len(parts['test'].labels):,} test images."
+    return ImageSet({"train": parts["test"]}, class_names, (note,), test_share=0.1)
 
 
 def read_labels(path: Path) -> np.ndarray:
@@ -118,13 +117,13 @@ def read_idx(path: Path, magic: int) -> np.ndarray:
     """Reads an IDX file, gzip-compressed: a magic number whose last byte is the rank, the shape, the bytes.
 
     Raises:
-        DataError: If the file is cut short, has another magic number or another length than its shape says.
+        DataError: If the file is truncated, or its magic number or length is wrong.
     """
     contents = _gunzip(path)
     rank = magic & 0xFF
     header = np.frombuffer(contents[: 4 * (1 + rank)], ">u4") if len(contents) >= 4 * (1 + rank) else np.zeros(1)
     if header[0] != magic:
-        raise DataError(f"{path} is not an IDX file of {'pictures' if magic == IMAGE_MAGIC else 'labels'}.")
+        raise DataError(f"{path} is not an IDX file of {'images' if magic == IMAGE_MAGIC else 'labels'}.")
     shape = tuple(int(length) for length in header[1:])
     data = np.frombuffer(contents, np.uint8, offset=4 * (1 + rank))
     expected = int(np.prod(shape, dtype=object))
@@ -144,7 +143,7 @@ def _gunzip(path: Path) -> bytes:
         raise DataError(f"{path} is damaged: {error}.") from None
 
 
-# --- CIFAR: records of one or two labels and a picture, in a tar archive
+# --- CIFAR: records of one or two labels and an image, in a tar archive
 
 
 @dataclass(frozen=True)
@@ -155,7 +154,7 @@ class Cifar:
     root: str
     parts: dict[str, tuple[str, ...]]
     class_file: str
-    labels: int  # bytes before a picture, the last of them its class
+    labels: int  # bytes before each image, the last of them its class
 
 
 CIFAR10 = Cifar(
@@ -174,24 +173,24 @@ CIFAR100 = Cifar(
 )
 
 
-def read_cifar(folder: Path, *, layout: Cifar) -> PictureSet | None:
-    """Reads the official binary archive, or for CIFAR-10 one of JPEG pictures; None where there is neither."""
+def read_cifar(folder: Path, *, layout: Cifar) -> ImageSet | None:
+    """Reads the official binary archive, or for CIFAR-10 one of JPEG images; None if there is neither."""
     if (folder / layout.archive).is_file():
         return read_cifar_archive(folder / layout.archive, layout)
     if layout is CIFAR10 and (folder / JPEG_ARCHIVE).is_file():
-        pictures = read_tree(folder / JPEG_ARCHIVE, size=CIFAR_SIZE, memory_mib=1024)
-        return replace(pictures, notes=(JPEG_NOTE, *pictures.notes))
+        stored = read_tree(folder / JPEG_ARCHIVE, size=CIFAR_SIZE, memory_mib=1024)
+        return replace(stored, notes=(JPEG_NOTE, *stored.notes))
     return None
 
 
-def read_cifar_archive(path: Path, layout: Cifar) -> PictureSet:
-    """Reads the pictures of a binary archive without unpacking it."""
+def read_cifar_archive(path: Path, layout: Cifar) -> ImageSet:
+    """Reads the images of a binary archive without unpacking it."""
     wanted = {f"{layout.root}/{name}": name for name in (layout.class_file, *sum(layout.parts.values(), ()))}
     contents = {}
-    with open_archive(path) as archive:
-        for member in archive:
-            if member.isfile() and member.name in wanted:
-                contents[wanted[member.name]] = archive.extractfile(member).read()
+    with open_tar(path) as archive:
+        for member in members(archive):
+            if member.name in wanted:
+                contents[wanted[member.name]] = read_member(archive, member, name=f"{path}: {member.name}")
     missing = sorted(set(wanted.values()) - set(contents))
     if missing:
         raise DataError(f"{path} is not the official archive: {missing[0]} is missing.")
@@ -199,8 +198,8 @@ def read_cifar_archive(path: Path, layout: Cifar) -> PictureSet:
     parts = {}
     for part, files in layout.parts.items():
         blocks = [_records(contents[name], layout, source=f"{path}: {name}", classes=len(names)) for name in files]
-        parts[part] = Pictures(*(np.concatenate(arrays) for arrays in zip(*blocks, strict=True)))
-    return PictureSet(parts, names)
+        parts[part] = LabelledImages(*(np.concatenate(arrays) for arrays in zip(*blocks, strict=True)))
+    return ImageSet(parts, names)
 
 
 def _records(contents: bytes, layout: Cifar, *, source: str, classes: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,32 +1,32 @@
-"""Pictures and their classes as splits: a named set, a folder of one's own or a tar archive of one."""
+"""Images and their classes as splits: a named data set, your own folder or a tar archive of one."""
 
 import hashlib
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from kerasapps.data.image_folders import CHANNELS, Pictures, PictureSet, read_tree
+from kerasapps.data.image_folders import CHANNELS, ImageSet, LabelledImages, read_tree
 from kerasapps.data.image_sets import NAMES, read_named
 from kerasapps.data.pictures import read_picture
 from kerasapps.data.splits import Augment, Convert, Split, Splits, stratify
 from kerasapps.errors import DataError
+from kerasapps.files import user_path
 
 FOLDER_SIZE = 64
 
 
 @dataclass(frozen=True)
 class ImageSplits(Splits):
-    """Splits together with what a model trained on them needs to be understood.
+    """Splits with what is needed to interpret a model trained on them.
 
     Args:
         class_names: Class by number.
-        notes: What a person should know about the data, a sentence each.
-        skipped: Why each of the files that are left out as damaged cannot be read, a sentence each.
-        stored_size: Side of the squares in which pictures are kept, before they are scaled for the model.
-        digest: Changes where the pictures outside a test part of their own do, in number, name or class.
+        notes: What to know about the data, a sentence each.
+        skipped: Why each unreadable file was left out, a sentence each.
+        stored_size: Side of the squares in which images are kept, before they are scaled for the model.
+        digest: Changes with number, name or class of the images outside the source's own test set.
     """
 
     class_names: tuple[str, ...]
@@ -48,35 +48,35 @@ def load_images(
     memory_mib: int = 1024,
     channels: int = CHANNELS,
 ) -> ImageSplits:
-    """Loads pictures with their classes.
+    """Loads images with their classes.
 
-    Inputs of the model: "image" (B, H, W, C) from 0 to 255, float32 where pictures are scaled for each batch, else
+    Inputs of the model: "image" (B, H, W, C) from 0 to 255, float32 where images are scaled for each batch, else
     uint8. Targets: "label" int32 (B,).
 
     Args:
-        data: "digits", "mnist", "fashion_mnist", "cifar10", "cifar100", or a folder with one sub-folder a class, or
+        data: "digits", "mnist", "fashion_mnist", "cifar10", "cifar100", or a folder with one sub-folder per class, or
             with such folders named train, test and val, or a tar archive of one.
-        size: Side of the pictures that the model gets; by default the set's own, and 64 for folders.
-        validation: Share of the pictures to validate on, taken from the training part where the set has parts.
-        test: Share of the pictures to test on, where the set has no test part; a tenth for half of "mnist".
-        seed: Decides which pictures.
-        limit: Pictures of each part at most, taken evenly from all classes.
-        augment: Changes training batches, at the size that pictures are stored in.
-        memory_mib: A folder whose decoded pictures are larger than this stays on disk and is decoded for each batch.
-            What is kept takes twice its size in training: as arrays, and as the tensors that batches are made of.
-        channels: Of the pictures of a folder or archive, 1 for grey, 3 for red, green and blue; named sets have theirs.
+        size: Side of the images that the model gets; by default the data set's own, and 64 for folders.
+        validation: Share of the images for the validation set, taken from the data set's training set where it has one.
+        test: Share of the images for the test set, where the data set has none; a tenth for half of "mnist".
+        seed: Seed of the split.
+        limit: Maximum number of images in each of the three sets, taken evenly from all classes.
+        augment: Changes training batches, at the size that images are stored in.
+        memory_mib: A folder whose decoded images are larger than this stays on disk and is decoded batch by batch.
+            Images in memory take twice their size in training: as arrays, and as the tensors that batches are made of.
+        channels: Channels of a folder's or archive's images, 1 for gray or 3 for RGB; named data sets have their own.
 
     Raises:
-        DataError: If the data cannot be had or read, or is too little to split.
-        ValueError: If a share is not above 0 or they leave nothing, `size` or `limit` is under 1, or a folder is asked
-            for with `channels` neither 1 nor 3.
+        DataError: If the data cannot be found or read, or is too little to split.
+        ValueError: If a share is not above 0 or they leave nothing, `size` or `limit` is under 1, or `channels` is
+            neither 1 nor 3 for a folder.
     """
     _check(size=size, limit=limit, memory_mib=memory_mib, validation=validation, test=test)
     stored = read_set(data, size=size, memory_mib=memory_mib, channels=channels)
     parts = _complete(stored.parts, validation=validation, test=stored.test_share or test, seed=seed)
     notes = stored.notes + _gaps(data, stored, parts)
     if stored.test_share:
-        notes += (f"{data} is split {'/'.join(f'{len(pictures.labels):,}' for pictures in parts.values())} by seed.",)
+        notes += (f"{data} is split {'/'.join(f'{len(images.labels):,}' for images in parts.values())} by seed.",)
     images = parts["train"].images
     on_disk = images.dtype.kind == "S"
     side = (size or FOLDER_SIZE) if on_disk else images.shape[1]
@@ -84,10 +84,10 @@ def load_images(
     read = _reader(side, channels) if on_disk else None
     prepare = resizer(side, size) if size else None
     splits = {}
-    for part, pictures in parts.items():
-        inputs, targets = {"image": pictures.images}, {"label": pictures.labels}
+    for part, images in parts.items():
+        inputs, targets = {"image": images.images}, {"label": images.labels}
         split = Split(inputs, targets, augment=augment if part == "train" else None, read=read, prepare=prepare)
-        splits[part] = split if limit is None else split.take(_evenly(pictures.labels, limit))
+        splits[part] = split if limit is None else split.take(_evenly(images.labels, limit))
     sizes = {"image_shape": (size or side, size or side, channels), "num_classes": len(stored.class_names)}
     return ImageSplits(
         **splits,
@@ -111,51 +111,53 @@ def _check(*, validation: float, test: float, **counts: int | None) -> None:
         )
 
 
-def read_set(data: str, *, size: int | None, memory_mib: int, channels: int) -> PictureSet:
-    """Reads a named set at its own size, or a folder or archive at the size asked for."""
+def read_set(data: str, *, size: int | None, memory_mib: int, channels: int) -> ImageSet:
+    """Reads a named data set at its own size, or a folder or archive at the requested size."""
     if data in NAMES:
         return read_named(data)
-    path = Path(os.path.expanduser(data))  # `Path.expanduser` fails where there is no such person
+    path = user_path(data)
     if not path.exists():
-        raise DataError(f"{data} is neither a data set ({', '.join(NAMES)}) nor a folder or tar archive of pictures.")
+        raise DataError(f"{data} is neither a data set ({', '.join(NAMES)}) nor a folder or tar archive of images.")
     return read_tree(path, size=size or FOLDER_SIZE, memory_mib=memory_mib, channels=channels)
 
 
-def _complete(parts: dict[str, Pictures], *, validation: float, test: float, seed: int) -> dict[str, Pictures]:
-    """Takes the parts that a set does not have from its training part."""
+def _complete(
+    parts: dict[str, LabelledImages], *, validation: float, test: float, seed: int
+) -> dict[str, LabelledImages]:
+    """Splits off the validation and test set, where the source has none, from its training set."""
     wanted = {part: share for part, share in {"test": test, "validation": validation}.items() if part not in parts}
     if not wanted:
         return {part: parts[part] for part in ("train", "validation", "test")}
     train = parts["train"]
     rows = stratify(train.labels, shares=list(wanted.values()), seed=seed)
     taken = {
-        part: Pictures(train.images[taken], train.labels[taken])
+        part: LabelledImages(train.images[taken], train.labels[taken])
         for part, taken in zip(("train", *wanted), rows, strict=True)
     }
     return {part: (parts | taken)[part] for part in ("train", "validation", "test")}
 
 
-def _gaps(data: str, stored: PictureSet, parts: dict[str, Pictures]) -> tuple[str, ...]:
-    """Returns a sentence for each part that lacks classes.
+def _gaps(data: str, stored: ImageSet, parts: dict[str, LabelledImages]) -> tuple[str, ...]:
+    """Returns a sentence for each set that lacks classes.
 
     Raises:
-        DataError: If a part is empty.
+        DataError: If a set is empty.
     """
     taken = [part for part in parts if part not in stored.parts]
-    needed = f"to be in every part a class needs at least {1 + len(taken)} pictures to train on"
+    needed = f"a class needs at least {1 + len(taken)} training images to be in every set"
     notes = []
-    for part, pictures in parts.items():
-        if not len(pictures.labels):
-            raise DataError(f"{data} has too few pictures: none is left for the {part} part; {needed}.")
-        lacking = len(stored.class_names) - len(np.unique(pictures.labels))
+    for part, images in parts.items():
+        if not len(images.labels):
+            raise DataError(f"{data} has too few images: none is left for the {part} set; {needed}.")
+        lacking = len(stored.class_names) - len(np.unique(images.labels))
         if lacking:
             rule = f": {needed}" if part in taken else ""
-            notes.append(f"The {part} part has no picture of {lacking} of {len(stored.class_names)} classes{rule}.")
+            notes.append(f"The {part} set has no image of {lacking} of {len(stored.class_names)} classes{rule}.")
     return tuple(notes)
 
 
-def _digest(stored: PictureSet) -> str:
-    """Returns a digest of what is trained and validated on, and tested on where the set has no test part."""
+def _digest(stored: ImageSet) -> str:
+    """Returns a digest of all images outside the source's own test set."""
     digest = hashlib.blake2b("\n".join(map("/".join, stored.places)).encode("utf-8", "surrogateescape"), digest_size=8)
     for part in sorted(stored.parts.keys() - {"test"}):
         digest.update(part.encode() + stored.parts[part].labels.tobytes())
@@ -169,7 +171,7 @@ def _reader(size: int, channels: int) -> Convert:
         return np.stack([read_picture(os.fsdecode(name), size=size, channels=channels) for name in names])
 
     def read(inputs: dict) -> dict:
-        # Several batches at once: Pillow lets go of Python's lock while it decodes.
+        # Several batches in parallel: Pillow releases Python's lock while it decodes.
         images = tf.numpy_function(read_files, [inputs["image"]], tf.uint8, stateful=False)  # (B, H, W, C)
         return inputs | {"image": tf.ensure_shape(images, (None, size, size, channels))}
 
@@ -177,9 +179,9 @@ def _reader(size: int, channels: int) -> Convert:
 
 
 def resizer(stored: int, size: int) -> Convert | None:
-    """Returns a function that scales a batch of pictures: "image" (B, H, W, C) -> float32 (B, size, size, C).
+    """Returns a function that scales a batch of images: "image" (B, H, W, C) -> float32 (B, size, size, C).
 
-    None where they are stored in that size.
+    None if they are stored in that size.
     """
     if size == stored:
         return None
@@ -191,7 +193,7 @@ def resizer(stored: int, size: int) -> Convert | None:
 
 
 def _evenly(labels: np.ndarray, limit: int) -> np.ndarray:
-    """Returns at most `limit` row numbers, as evenly as can be from all classes, the first ones of each."""
+    """Returns at most `limit` row numbers, as evenly as possible from all classes, the first ones of each."""
     rank = np.empty(len(labels), np.int64)  # of a row among those of its class
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)

@@ -1,21 +1,21 @@
-"""Texts with labels as they are stored: the Adult census rows, and tables of one's own."""
+"""Texts with labels as they are stored: the Adult census rows, and your own tables."""
 
 import tempfile
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from kerasapps.data.download import cache_folder, fetch, places, told
-from kerasapps.data.tables import as_numbers, check_columns, open_table, read_numbers, read_strings
+from kerasapps.data.archives import read_zip_member
+from kerasapps.data.download import cache_folder, data_folders, downloading, fetch
+from kerasapps.data.tables import as_numbers, check_columns, open_table, read_numbers, read_strings, reading_table
 from kerasapps.errors import DataError
 from kerasapps.heads import KINDS, Kind
 
-FEW_VALUES = 20  # a column with no more numbers than this holds classes
+FEW_VALUES = 20  # a column with no more distinct numbers than this holds classes
 
-# Names that the network and its inputs have themselves.
+# Names that the network and its inputs use themselves.
 TAKEN = {"text", "embedding", "mask", "words", "word_dropout", "features", "dropout", "uncertainty"}
 
 ADULT_URL = "https://archive.ics.uci.edu/static/public/2/adult.zip"
@@ -36,9 +36,9 @@ class Labelled:
     Args:
         texts: The texts.
         labels: For each label an array (n,): float64 for a number, NaN if missing; else text, None if missing.
-        kinds: What each label is.
-        groups: Who wrote a text, any dtype (n,).
-        notes: What a person should know about the data.
+        kinds: Kind of each label.
+        groups: Author of each text, any dtype (n,).
+        notes: What to know about the data, a sentence each.
         numbers: Number of each row in the whole data set, int (n,).
     """
 
@@ -60,15 +60,15 @@ def read_adult() -> Labelled:
     """Reads the census rows of 30,162 people (Kohavi 1996) as words, without age, income and gender.
 
     Raises:
-        DataError: If they can neither be found nor downloaded.
+        DataError: If they can be neither found nor downloaded.
     """
     columns = adult_columns()
-    told_columns = [name for name in columns if name not in ADULT_TARGETS.values()]
-    words = [_words(name, columns[name], numeric=name in ADULT_NUMBERS) for name in told_columns]
+    inputs = [name for name in columns if name not in ADULT_TARGETS.values()]
+    words = [_words(name, columns[name], numeric=name in ADULT_NUMBERS) for name in inputs]
     texts = [" ".join(row) for row in zip(*words, strict=True)]
     labels = {name: columns[column].astype(object) for name, column in ADULT_TARGETS.items()}
     labels["age"] = labels["age"].astype(np.float64)
-    # A few rows are there twice; one on either side of a split would be known by heart.
+    # A few rows are duplicates; one on either side of a split would have been seen in training.
     whole = np.array([" ".join(row) for row in zip(*columns.values(), strict=True)])
     groups = np.unique(whole, return_inverse=True)[1]
     return Labelled(texts, labels, ADULT_KINDS, groups, (), np.arange(len(texts)))
@@ -79,7 +79,8 @@ def adult_columns() -> dict[str, np.ndarray]:
     import polars
 
     path = find_adult()
-    table = polars.read_csv(path, infer_schema=False)
+    with reading_table(path):
+        table = polars.read_csv(path, infer_schema=False)
     absent = [name for name in ADULT_COLUMNS if name not in table.columns]
     if absent:
         raise DataError(f"{path} is not the Adult data set: it has no column {absent[0]}.")
@@ -87,8 +88,8 @@ def adult_columns() -> dict[str, np.ndarray]:
 
 
 def find_adult() -> Path:
-    """Returns the file of the census rows, downloaded where it is nowhere."""
-    for folder in places("adult"):
+    """Returns the file of the census rows, downloaded if it is not on this machine."""
+    for folder in data_folders("adult"):
         if (folder / "adult.csv").is_file():
             return folder / "adult.csv"
     cache = cache_folder("adult")
@@ -96,13 +97,13 @@ def find_adult() -> Path:
         "put a file adult.csv with these columns into a folder DIR/adult and set KERASAPPS_DATA=DIR, or use "
         "`--data posts`, which needs no download"
     )
-    with told("Adult", ADULT_URL, cache=cache, advice=advice):
+    with downloading("Adult", ADULT_URL, cache=cache, advice=advice):
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as scratch:
-            # No checksum of this archive is published: what it holds is counted instead.
+            # No checksum of this archive is published: its rows are counted instead.
             archive = fetch(ADULT_URL, Path(scratch), checksum=None)
-            with zipfile.ZipFile(archive) as files:
-                lines = [line.replace(", ", ",") for line in files.read("adult.data").decode().splitlines()]
+            content = read_zip_member(archive, "adult.data", url=ADULT_URL).decode(errors="replace")
+            lines = [line.replace(", ", ",") for line in content.splitlines()]
             complete = [line for line in lines if line and "?" not in line]
             if len(complete) != ADULT_ROWS:
                 raise DataError(f"The archive from {ADULT_URL} is not the official one: {len(complete)} complete rows.")
@@ -119,10 +120,10 @@ def read_table(data: str, *, text: str, labels: Sequence[str], author: str | Non
         data: The file.
         text: Column of the text. Rows without text are left out.
         labels: "column" or "column=kind".
-        author: Column that tells who wrote a row; by default every row is somebody else's.
+        author: Column of the author; by default every row has an author of its own.
 
     Raises:
-        DataError: If the file cannot be read, a column is not there, or a label is not of its kind.
+        DataError: If the file cannot be read, a column is missing, or a label is not of its kind.
     """
     import polars
 
@@ -144,7 +145,7 @@ def read_table(data: str, *, text: str, labels: Sequence[str], author: str | Non
         values[name] = _label(table[name], kinds[name], path=path)
     groups = np.arange(len(table))
     if author:
-        # Nobody knows who wrote a row without an author: it is somebody of its own.
+        # A row without an author counts as an author of its own.
         names = read_strings(table[author], source=data)
         groups = np.array([f"author {name}" if name is not None else f"row {i}" for i, name in enumerate(names)])
     left_out = everyone - len(table)
@@ -154,23 +155,23 @@ def read_table(data: str, *, text: str, labels: Sequence[str], author: str | Non
 
 
 def _words(name: str, values: np.ndarray, *, numeric: bool) -> list[str]:
-    """Makes a word of each value of a column; a number also tells roughly how large it is."""
+    """Makes a word of each value of a column; a number also gets a word for its rough size."""
     name = name.replace("_", "")
     if not numeric:
         return [name + "".join(filter(str.isalnum, value)) for value in values]
     size = values.astype(np.float64)
-    # Eight steps to each doubling: neighbours share a word, so that what is learnt of one helps the other.
+    # Eight steps to each doubling: similar numbers share a word, so that what is learned of one helps the other.
     rough = np.round(8 * np.log2(1 + size)).astype(int)
     return [f"{name}{int(exact)} {name}near{near}" for exact, near in zip(size, rough, strict=True)]
 
 
 def _guess(column) -> Kind:
-    """Guesses what a label is: two values, many numbers, or classes."""
+    """Guesses the kind of a label: two values, many numbers, or classes."""
     known = column.drop_nulls()
     numbers = as_numbers(known)
     if known.n_unique() == 2:
         return "binary"
-    # Numbers that were stored in quotes are text that reads as numbers.
+    # Numbers that were stored in quotes are text that parses as numbers.
     numeric = numbers is not None and numbers.null_count() == 0
     return "regression" if numeric and known.n_unique() > FEW_VALUES else "classes"
 

@@ -1,4 +1,4 @@
-"""A painting that a program draws: thick strokes along a flow with whirls, the embedded style of style transfer."""
+"""A painting drawn by program: thick strokes along a swirling flow, the embedded style image of style transfer."""
 
 import colorsys
 
@@ -17,7 +17,7 @@ PALETTE = (
 )
 # Width, length and number of the strokes in each layer, coarse below fine: shares of the height, of it, and a count.
 LAYERS = ((0.09, 0.45, 260), (0.045, 0.40, 900), (0.022, 0.30, 1800))
-SMOOTH = 2  # drawn at so many times the size
+SMOOTH = 2  # drawn at this multiple of the size and scaled down
 WHIRLS = 7
 SEGMENTS = 14
 BRISTLES = 4
@@ -27,9 +27,9 @@ def draw_painting(*, height: int = 384, width: int = 512, seed: int = 0) -> np.n
     """Draws a painting.
 
     Args:
-        height: Of the picture, in pixels.
-        width: Of the picture, in pixels.
-        seed: Decides whirls, colours and strokes.
+        height: Of the image, in pixels.
+        width: Of the image, in pixels.
+        seed: Seed of whirls, colors and strokes.
 
     Returns:
         uint8 (height, width, 3).
@@ -38,16 +38,16 @@ def draw_painting(*, height: int = 384, width: int = 512, seed: int = 0) -> np.n
     h, w = SMOOTH * height, SMOOTH * width
     image = Image.new("RGB", (w, h), _color(0.1, 0.0))
     draw = ImageDraw.Draw(image)
-    centres = rng.uniform(0, 1, (WHIRLS, 2)) * (w, h)
+    centers = rng.uniform(0, 1, (WHIRLS, 2)) * (w, h)
     reach = rng.uniform(0.08, 0.22, WHIRLS) * h
     spin = rng.choice([-1.0, 1.0], WHIRLS)
     phases = rng.uniform(0, 2 * np.pi, 4)
 
     def flow(points: np.ndarray) -> np.ndarray:
-        """Returns the direction of the strokes at some points, of length 1: (N, 2) -> (N, 2)."""
+        """Returns the unit direction of the strokes at some points: (N, 2) -> (N, 2)."""
         x, y = points.T / h
         angle = 0.5 * np.sin(2.3 * x + phases[0]) + 0.5 * np.sin(3.1 * y + 1.7 * x + phases[1])
-        away = points[:, None] - centres  # (N, WHIRLS, 2)
+        away = points[:, None] - centers  # (N, WHIRLS, 2)
         distance = np.linalg.norm(away, axis=-1)  # (N, WHIRLS)
         pull = 3 * spin * np.exp(-((distance / (2 * reach)) ** 2)) / (distance + 1e-6)
         around = np.einsum("nw,nwd->nd", pull, away[..., ::-1] * (-1, 1))
@@ -55,9 +55,9 @@ def draw_painting(*, height: int = 384, width: int = 512, seed: int = 0) -> np.n
         return direction / (np.linalg.norm(direction, axis=1, keepdims=True) + 1e-6)
 
     def shade(points: np.ndarray) -> np.ndarray:
-        """Returns the place of each colour in the palette, light in the whirls, dark below: (N, 2) -> (N,)."""
+        """Returns positions in the palette, light in the whirls and dark below: (N, 2) -> (N,)."""
         x, y = points.T / h
-        glow = np.exp(-((np.linalg.norm(points[:, None] - centres, axis=-1) / reach) ** 2)).max(1)
+        glow = np.exp(-((np.linalg.norm(points[:, None] - centers, axis=-1) / reach) ** 2)).max(1)
         ground = 0.30 + 0.16 * np.sin(4.1 * x + 2.2 * y + phases[2]) - 0.25 * np.maximum(0.0, y - 0.6)
         return ground + 0.75 * glow
 
@@ -78,7 +78,7 @@ def draw_painting(*, height: int = 384, width: int = 512, seed: int = 0) -> np.n
 
 
 def _color(place: float, lighter: float) -> tuple[int, int, int]:
-    """Returns a colour between those of the palette."""
+    """Returns a color interpolated from the palette."""
     at = float(np.clip(place, 0, 1)) * (len(PALETTE) - 1)
     below = min(int(at), len(PALETTE) - 2)
     ends = [np.array(colorsys.hsv_to_rgb(*PALETTE[i])) for i in (below, below + 1)]

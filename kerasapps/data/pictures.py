@@ -1,9 +1,8 @@
-"""One picture file as an array, whatever its format, colours and rotation."""
+"""One image file as an array, whatever its format, color mode and rotation."""
 
 import contextlib
 import io
 import math
-import os
 import struct
 import zlib
 from collections.abc import Iterator
@@ -15,14 +14,15 @@ import tensorflow as tf
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from kerasapps.errors import DataError
+from kerasapps.files import printable, regular_file
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-# Named, because Pillow would otherwise try formats that run other programs.
+# Listed, because Pillow would otherwise try formats that run other programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
-# A quarter of a GiB in RGB. A few kilobytes of a file can claim to be more, and would fill the memory.
+# A quarter of a GiB in RGB. A file of a few kilobytes can claim to hold more, and would fill the memory.
 MAX_PIXELS = 89_478_485
 LONGEST = {"WEBP": 16_383, "JPEG": 65_500}  # pixels of a side
-# What brings a picture upright again, by the orientation that a camera noted.
+# What turns an image upright, by the orientation that the camera recorded.
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -42,16 +42,16 @@ def read_picture(
     name: str | None = None,
     seen: set[tuple[int, int]] | None = None,
 ) -> np.ndarray:
-    """Reads a JPEG, PNG, WebP, BMP, GIF (its first frame) or TIFF picture.
+    """Reads a JPEG, PNG, WebP, BMP, GIF (its first frame) or TIFF image.
 
-    Transparent parts become white, 16 bits of grey are scaled to 8, and the rotation that a camera noted is applied.
+    Transparency becomes white, 16-bit gray is scaled to 8 bits, and the rotation that the camera recorded is applied.
 
     Args:
         source: A file, or its contents.
-        size: Side of the square that the middle of the picture is cut and scaled to; None keeps the picture as it is.
-        channels: 1 for grey, 3 for red, green and blue.
-        name: What messages call the picture, by default the file's path.
-        seen: Gets width and height of the picture as it is in the file.
+        size: Side of the square that the image is center-cropped and scaled to; None keeps the image as it is.
+        channels: 1 for gray, 3 for red, green and blue.
+        name: What messages call the image, by default the file's path.
+        seen: Collects width and height of the image in the file.
 
     Returns:
         uint8 (H, W, C).
@@ -78,12 +78,12 @@ def read_picture(
 
 @dataclass(frozen=True)
 class Photo:
-    """A picture with all that its file says of colours.
+    """An image with all color information of its file.
 
     Args:
         pixels: Red, green and blue, 0 to 255, float32 (H, W, 3).
-        bits: Bits of each number in the file, 8 or 16; with 16 the pixels have fractions.
-        profile: The ICC profile of the colours, where there is one.
+        bits: Bits per channel in the file, 8 or 16; with 16 the pixels have fractions.
+        profile: The ICC color profile, where there is one.
     """
 
     pixels: np.ndarray
@@ -92,16 +92,16 @@ class Photo:
 
 
 def read_photo(path: str | Path) -> Photo:
-    """Reads a picture as `read_picture` does, but PNG with all of its 16 bits, and with its ICC profile.
+    """Reads an image as `read_picture` does, but PNG with all of its 16 bits, and with its ICC profile.
 
     Raises:
         DataError: As `read_picture`.
     """
     with _opened(path, None) as image:
         profile = image.info.get("icc_profile")
-        # That of a CMYK picture says nothing about red, green and blue.
+        # The profile of a CMYK image does not apply to RGB.
         profile = profile if profile and profile[16:20] == b"RGB " else None
-        image.load()  # tells of damage in a sentence, whoever decodes it in the end
+        image.load()  # reports damage in a sentence, whatever decodes it in the end
         data = Path(path).read_bytes() if image.format == "PNG" else b""
         if data[24:25] == b"\x10":  # the depth, in the header of every PNG file
             return Photo(_deep(data), 16, profile)
@@ -112,20 +112,20 @@ def encode_picture(photo: Photo, suffix: str) -> bytes:
     """Returns a file's contents, in 16 bits only for PNG.
 
     Args:
-        photo: The picture.
+        photo: The image.
         suffix: ".png", ".jpg", ".jpeg", ".webp", ".tif" or ".tiff".
 
     Raises:
-        DataError: If `suffix` is none of these, or a side is longer than the format can have.
+        DataError: If `suffix` is none of these, or a side is longer than the format allows.
     """
     if suffix == ".png" and photo.bits == 16:
         return _deep_png(np.round(np.clip(photo.pixels, 0, 255) * 257).astype(np.uint16), photo.profile)
     formats = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
     if suffix not in formats:
-        raise DataError(f"Pictures are written as {', '.join(formats)}. Received: {suffix or 'no suffix'}")
+        raise DataError(f"Images are written as {', '.join(formats)}. Received: {suffix or 'no suffix'}")
     longest, limit = max(photo.pixels.shape[:2]), LONGEST.get(formats[suffix], math.inf)
     if longest > limit:
-        raise DataError(f"{formats[suffix]} pictures have at most {limit} pixels a side. Received: {longest}")
+        raise DataError(f"{formats[suffix]} images have at most {limit} pixels a side. Received: {longest}")
     buffer = io.BytesIO()
     image = Image.fromarray(np.round(np.clip(photo.pixels, 0, 255)).astype(np.uint8))
     options = {"quality": 95} if formats[suffix] in ("JPEG", "WEBP") else {}
@@ -133,29 +133,24 @@ def encode_picture(photo: Photo, suffix: str) -> bytes:
     return buffer.getvalue()
 
 
-def printable(path: str | Path) -> str:
-    """Returns a path as text that can be printed; file names may hold any bytes."""
-    return os.fsencode(path).decode("utf-8", "replace")
-
-
 def _upright(image: Image.Image) -> Image.Image:
-    """Returns the picture as the camera was held; one whose notes cannot be read stays as it is."""
+    """Returns the image upright; one whose metadata cannot be read stays as it is."""
     image.load()
     try:
         turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
-    except Exception:  # as for the picture itself, Pillow raises nearly anything
+    except Exception:  # as for the image itself, Pillow raises nearly anything
         turn = None
     return image if turn is None else image.transpose(turn)
 
 
 def _flat(image: Image.Image, mode: str) -> Image.Image:
-    """Returns the picture in 8 bits a channel, without transparency."""
+    """Returns the image with 8 bits per channel and without transparency."""
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image)
         # Pillow would clip. Floats are shares of 1 or of 255 by custom, integers 16 bits wide.
         top = 65535.0 if image.mode != "F" else 1.0 if np.nanmax(values, initial=0) <= 1 else 255.0
         narrow = np.empty(values.shape, np.uint8)
-        for row, wide in zip(narrow, values, strict=True):  # one by one: the largest picture would take a GiB at once
+        for row, wide in zip(narrow, values, strict=True):  # row by row: the largest image would take a GiB
             row[:] = np.clip(np.round(np.nan_to_num(wide.astype(np.float32)) * (255 / top)), 0, 255)
         image = Image.fromarray(narrow)
     if image.has_transparency_data:
@@ -167,9 +162,11 @@ def _flat(image: Image.Image, mode: str) -> Image.Image:
 
 @contextlib.contextmanager
 def _opened(source: str | Path | bytes, name: str | None) -> Iterator[Image.Image]:
-    """Opens a picture, and turns whatever goes wrong while it is in use into a sentence."""
+    """Opens an image, and reports whatever goes wrong while it is used in one sentence."""
     if name is None:
-        name = "The picture" if isinstance(source, bytes) else printable(source)
+        name = "The image" if isinstance(source, bytes) else printable(source)
+    if not isinstance(source, bytes):
+        source = regular_file(source)
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
             pixels = image.width * image.height
@@ -181,7 +178,7 @@ def _opened(source: str | Path | bytes, name: str | None) -> Iterator[Image.Imag
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise DataError(f"{name} has more than {MAX_PIXELS:,} pixels and is refused.") from None
     except UnidentifiedImageError:
-        raise DataError(f"{name} is not a JPEG, PNG, WebP, BMP, GIF or TIFF picture.") from None
+        raise DataError(f"{name} is not a JPEG, PNG, WebP, BMP, GIF or TIFF image.") from None
     except Exception as error:  # Pillow raises nearly anything for a damaged file
         if isinstance(error, OSError) and error.strerror:
             raise DataError(f"{name} cannot be read: {error.strerror}.") from None

@@ -1,17 +1,17 @@
-"""Posts of people, simulated, with the best that anybody could infer from them: the data of the profile network.
+"""Posts of people, simulated, with the best possible estimates from them: the data of the profile network.
 
-A person has an age, an income group and a gender, and writes posts; the three are all that the words depend on:
+A person has an age, an income group and a gender, and writes posts whose words depend on these three alone:
 
 * Age is uniform from 18 to 77 years, gender a fair coin, and the income group (0 to 9) a rounded Gaussian with standard
   deviation 2, whose mean rises from 2 to 7 until the age of 48 and falls again.
-* A post has one topic. How likely a topic is depends on age and income: each topic has an age at which it is dearest,
+* A post has one topic. Its probability depends on age and income: each topic has an age at which it is most likely,
   and a drift with income.
-* Each word of a post is, independently: a common word (45 %), which tells nothing; a word of the topic (40 %), rarer
-  ones less often, and one time in ten a word of any topic; or a turn of phrase (15 %), whose choice depends a little
-  on all three.
+* Each word of a post is, independently: a common word (45 %), which carries no information; a word of the topic (40 %),
+  rarer ones less often, and one time in ten a word of any topic; or a turn of phrase (15 %), whose choice depends a
+  little on all three.
 
 Because the model is known, Bayes' rule gives the exact probability of every (age, income, gender) for every person. No
-network can on average do better than that: `bayes_estimates` is the mark to measure networks by. Nothing here describes
+network can do better on average: `bayes_estimates` is the upper bound to compare networks with. Nothing here describes
 real people: topics and turns of phrase were assigned by a random number generator.
 """
 
@@ -59,12 +59,12 @@ class People:
     """People and what they wrote.
 
     Args:
-        texts: The posts of each person, one after the other.
+        texts: The posts of each person, concatenated.
         age: In years, float32 (n,).
         income: Group, 0 to 9, int32 (n,).
         gender: 0 or 1, int32 (n,).
-        topic_words: How often each topic word stands in each post, uint8 (n, POSTS, words).
-        phrases: How often each turn of phrase stands in a person's posts, uint8 (n, phrases).
+        topic_words: Count of each topic word in each post, uint8 (n, POSTS, words).
+        phrases: Count of each turn of phrase in a person's posts, uint8 (n, phrases).
     """
 
     texts: list[str]
@@ -97,8 +97,8 @@ class _World:
 def _world() -> _World:
     rng = np.random.default_rng(20260101)
     age, income, gender = (axis.ravel() for axis in np.meshgrid(AGES, range(INCOME_GROUPS), (0, 1), indexing="ij"))
-    centre = 2 + 5 * np.exp(-(((age - 48) / 18) ** 2))
-    likely = np.exp(-(((income - centre) / 2) ** 2) / 2)
+    center = 2 + 5 * np.exp(-(((age - 48) / 18) ** 2))
+    likely = np.exp(-(((income - center) / 2) ** 2) / 2)
     totals = np.zeros(AGES[-1] + 1)
     np.add.at(totals, age, likely)
     prior = likely / totals[age] / len(AGES)
@@ -126,7 +126,7 @@ def simulate_people(count: int, *, seed: int) -> People:
 
     Args:
         count: Number of people.
-        seed: Decides who they are and what they write.
+        seed: Seed of people and posts.
     """
     world = _world()
     rng = np.random.default_rng(seed)
@@ -140,7 +140,7 @@ def simulate_people(count: int, *, seed: int) -> People:
     is_common = (kind >= TOPIC_SHARE) & (kind < TOPIC_SHARE + COMMON_SHARE) & there
     is_phrase = there & ~is_topic & ~is_common
 
-    # As objects: each place in a text then holds eight bytes, not the longest word.
+    # As objects: each position in a text then takes eight bytes, not the longest word.
     common, phrases = np.array(COMMON.split(), object), np.array(PHRASES.split(), object)
     words = np.array([word for topic_words in TOPICS.values() for word in topic_words.split()], object)
     topic_id = _draw(rng, world.topic_words, np.broadcast_to(topic[..., None], shape))
@@ -163,11 +163,11 @@ def simulate_people(count: int, *, seed: int) -> People:
 
 
 def bayes_estimates(people: People) -> dict[str, np.ndarray]:
-    """Returns the best guesses about people from their words, by the model that wrote them.
+    """Returns the Bayes-optimal estimates of people from their words, under the model that wrote them.
 
     Returns:
-        "age": the posterior median in years, which has the least mean absolute error, float32 (n,). "income": the
-        likeliest group, int32 (n,). "gender": the probability of 1, float32 (n,).
+        "age": the posterior median in years, which minimizes the mean absolute error, float32 (n,). "income": the most
+        probable group, int32 (n,). "gender": the probability of 1, float32 (n,).
     """
     world = _world()
     log_topics, log_words = np.log(world.topics).T, np.log(world.topic_words).T  # (K, S), (words, K)
@@ -194,14 +194,14 @@ def _softmax(scores: np.ndarray) -> np.ndarray:
 def _draw(rng: np.random.Generator, tables: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Draws for each row number from that row of probabilities (R, M); the shape is that of `rows`."""
     sums = tables.cumsum(1)
-    # One search in all rows behind one another: the sums of row r lie between r and r + 1.
+    # One search in the concatenation of all rows: the sums of row r lie between r and r + 1.
     ends = (sums / sums[:, -1:] + np.arange(len(tables))[:, None]).ravel()
     found = np.searchsorted(ends, rng.random(rows.shape) + rows, side="right")
     return np.minimum(found - rows * tables.shape[1], tables.shape[1] - 1)
 
 
 def _count(ids: np.ndarray, counted: np.ndarray, size: int) -> np.ndarray:
-    """Counts the ids along the last axis, where they count: uint8 (..., size)."""
+    """Counts ids along the last axis where `counted` is true: uint8 (..., size)."""
     rows = ids.reshape(-1, ids.shape[-1])
     counts = np.zeros((len(rows), size), np.uint8)
     where = counted.reshape(rows.shape)

@@ -1,4 +1,4 @@
-"""Things with a price as splits: simulated garments, or a table of one's own with a folder of pictures."""
+"""Things with a price as splits: simulated garments, or your own table with a folder of images."""
 
 import types
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,15 +18,16 @@ from kerasapps.data.splits import Augment, Split, Splits, split_groups
 from kerasapps.data.tables import check_columns, open_table, read_numbers, read_strings
 from kerasapps.data.words import WordIds, fit_words
 from kerasapps.errors import DataError
+from kerasapps.files import user_path
 
 GARMENTS = 16_000
 PARTS = ("train", "validation", "test")
 BRANCHES = ("metadata", "text", "image")
-# Training pictures are mirrored and moved by up to this share of their side: neither changes what a thing is worth.
+# Training images are mirrored and shifted by up to this share of their side: neither affects the price.
 SHIFT = 0.05
-LEFT_OUT = 0.03  # share of each number, category, description and picture in training
-LENGTH = 500  # words of a description at most
-MOST_BROKEN = 0.05  # share of the pictures
+LEFT_OUT = 0.03  # share of each number, category, description and image in training
+LENGTH = 500  # maximum words of a description
+MOST_BROKEN = 0.05  # share of the images
 NOTHING: Mapping[str, Any] = types.MappingProxyType({})
 INPUTS = {"metadata": ("numbers", "categories"), "text": ("text",), "image": ("image", "has_image")}
 
@@ -40,10 +41,10 @@ class Things:
         categories: Text (n,) a column, empty where unknown.
         texts: Descriptions, empty where there is none; None where nothing has one.
         images: uint8 (n, H, W, 3); None where nothing has one.
-        has_image: Whether there is a picture, bool (n,).
+        has_image: Whether there is an image, bool (n,).
         log_price: float64 (n,).
-        best: The best possible estimates of the logarithm of the price, where they are known.
-        notes: What a person should know about the data.
+        best: The best possible estimates of the logarithm of the price, where known.
+        notes: What to know about the data, a sentence each.
     """
 
     numbers: dict[str, np.ndarray]
@@ -75,13 +76,13 @@ class Things:
 
 @dataclass(frozen=True)
 class PriceCodec:
-    """Turns things into arrays; all of it fitted to a training part.
+    """Turns things into arrays; fitted to a training set.
 
     Args:
         numbers: Mean and standard deviation of each column of numbers.
         categories: Values of each column of categories, by number from 1 on; 0 is any other.
         words: Words of the descriptions; None where there are none.
-        image_shape: Height, width and channels of the pictures; None where there are none.
+        image_shape: Height, width and channels of the images; None where there are none.
         price: Mean and standard deviation of the logarithm of the price.
     """
 
@@ -171,7 +172,7 @@ class PriceCodec:
         """Returns rows: an input for each branch, and the target "log_price"."""
         inputs, lengths = {}, {}
         if self.numbers:
-            # What is not known is the mean: standardised, nothing.
+            # An unknown number becomes the mean, which is 0 once standardized.
             columns = [
                 np.where(np.isfinite(things.numbers[name]), things.numbers[name], mean)
                 for name, (mean, _) in self.numbers.items()
@@ -190,9 +191,9 @@ class PriceCodec:
         return Split(inputs, targets, lengths=lengths, prepare=prepare)
 
     def augmentation(self) -> Augment:
-        """Returns what changes training things: pictures move a little, and a share of all that is known is left out.
+        """Returns the augmentation of training rows: images are shifted, and a share of each input is left out.
 
-        Left out so that the network learns to do without: what is never missing in the data may be missing later.
+        The network learns to do without: an input that is never missing in the data may be missing later.
         """
         move = picture_augment(flip=True, shift=SHIFT)
         columns = {"numbers": len(self.numbers), "categories": len(self.categories), "text": 1, "has_image": 1}
@@ -213,7 +214,7 @@ class PriceCodec:
 
 
 def hide_missing(inputs: dict) -> dict:
-    """Makes pictures float32, and -1 where there is none, which `has_image` tells."""
+    """Casts images to float32, with -1 where `has_image` is false."""
     there = inputs["has_image"][:, None, None, None]
     images = tf.where(there, tf.cast(inputs["image"], tf.float32), -1.0)  # (B, H, W, C)
     return {name: values for name, values in inputs.items() if name != "has_image"} | {"image": images}
@@ -246,7 +247,7 @@ class PriceSplits(Splits):
         )
         things = self.things
         if codec.sizes != self.sizes:
-            # The best possible estimate sees everything.
+            # The best possible estimates use all branches.
             things = {part: replace(rows, best=None) for part, rows in things.items()}
         return replace(self, **parts, codec=codec, sizes=codec.sizes, things=things)
 
@@ -273,21 +274,21 @@ def load_prices(
 
     Args:
         data: "garments" (simulated), or a CSV, JSON-lines or Parquet file.
-        price: Column of a file that holds the price, above 0. Rows without one are left out.
+        price: Column of a file with the price, above 0. Rows without one are left out.
         numbers: Columns that hold numbers.
         categories: Columns that hold categories.
         text: Column that holds a description.
-        image: Column that holds the path of a picture, from the folder of the file.
-        size: Side of the pictures in pixels; simulated ones have 48.
-        vocab_size: Number of token ids at most.
-        missing: Share of the simulated descriptions and pictures that are left out.
-        validation: Share of the rows to validate on.
-        test: Share of the rows to test on.
-        seed: Decides what is simulated, and which row is in which part.
-        limit: Rows of each part at most.
+        image: Column with the path of an image, relative to the folder of the file.
+        size: Side of the images in pixels; simulated ones have 48.
+        vocab_size: Maximum number of token ids.
+        missing: Share of the simulated descriptions and images that are left out.
+        validation: Share of the rows for the validation set.
+        test: Share of the rows for the test set.
+        seed: Seed of simulation and split.
+        limit: Maximum number of rows in each set.
 
     Raises:
-        DataError: If the data cannot be had or read, or are too few to split.
+        DataError: If the data cannot be found or read, or are too few to split.
     """
     if data == "garments":
         count = GARMENTS if limit is None else min(GARMENTS, 4 * limit)
@@ -306,7 +307,7 @@ def load_prices(
         columns = {"price": price, "numbers": numbers, "categories": categories, "text": text, "image": image}
         things = read_things(data, **columns, size=size)
     if len(things.log_price) < 3:
-        raise DataError(f"{data} has fewer than 3 rows with a price: to train on, to validate on and to test on.")
+        raise DataError(f"{data} has fewer than 3 rows with a price: one each is needed to train, validate and test.")
     every = np.arange(len(things.log_price))
     rest, tested = split_groups(every, share=test, seed=seed + 1)
     train, held_out = split_groups(rest, share=validation / (1 - test), seed=seed)
@@ -322,7 +323,7 @@ def fit_codec(train: Things, *, vocab_size: int) -> PriceCodec:
     """Collects scales, categories and words.
 
     Raises:
-        DataError: If all prices are the same, or a column of numbers has one value only, or one of categories none.
+        DataError: If all prices are the same, or a column of numbers has only one value, or one of categories none.
     """
     numbers = {}
     for name, values in train.numbers.items():
@@ -332,14 +333,14 @@ def fit_codec(train: Things, *, vocab_size: int) -> PriceCodec:
         numbers[name] = (float(known.mean()), float(known.std()))
     for name, values in train.categories.items():
         if not set(values) - {""}:
-            raise DataError(f"No thing to train on has a {name}: leave the column out.")
+            raise DataError(f"No row of the training set has a {name}: leave the column out.")
     if train.log_price.std() == 0:
-        raise DataError("All prices to train on are the same.")
+        raise DataError("All prices of the training set are the same.")
     words = None
     if train.texts is not None:
         words = fit_words(train.texts, size=vocab_size, length=LENGTH)
         if not words.words:
-            raise DataError("The descriptions to train on hold no word: leave them out.")
+            raise DataError("The descriptions of the training set hold no word: leave them out.")
     return PriceCodec(
         numbers,
         {name: tuple(sorted(set(values) - {""})) for name, values in train.categories.items()},
@@ -362,8 +363,8 @@ def read_things(
     """Reads a table; see `load_prices`.
 
     Raises:
-        DataError: If the file cannot be read, a column is not there or is no number, a price is not above 0, or more
-            than 5 % of the pictures cannot be read.
+        DataError: If the file cannot be read, a column is missing or not a number, a price is not above 0, or more than
+            5 % of the images cannot be read.
     """
     import polars
 
@@ -383,7 +384,7 @@ def read_things(
 
     images, has_image = None, np.zeros(len(table), bool)
     if image:
-        images, has_image, broken = read_images(strings(image), folder=Path(data).expanduser().parent, size=size)
+        images, has_image, broken = read_images(strings(image), folder=user_path(data).parent, size=size)
         notes += broken
     return Things(
         {name: read_numbers(table[name], source=data) for name in numbers},
@@ -398,13 +399,13 @@ def read_things(
 
 
 def read_images(names: Sequence[str], *, folder: Path, size: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Reads pictures; an empty name is none, and one that cannot be read is named and counts as none.
+    """Reads images; an empty name means no image, and one that cannot be read is reported and counts as none.
 
     Returns:
-        Pictures uint8 (n, size, size, 3), whether there is one (n,), and notes.
+        Images uint8 (n, size, size, 3), whether there is one (n,), and notes.
 
     Raises:
-        DataError: If more than 5 % of those that are named cannot be read.
+        DataError: If more than 5 % of those with a name cannot be read.
     """
     images = np.zeros((len(names), size, size, 3), np.uint8)
     has_image = np.zeros(len(names), bool)
@@ -418,8 +419,8 @@ def read_images(names: Sequence[str], *, folder: Path, size: int) -> tuple[np.nd
                 broken.append(str(error))
     named = sum(map(bool, names))
     if len(broken) > MOST_BROKEN * named:
-        raise DataError(f"{len(broken)} of {named} pictures cannot be read, such as: {broken[0]}")
+        raise DataError(f"{len(broken)} of {named} images cannot be read, such as: {broken[0]}")
     note = (
-        f"{len(broken)} of {named} pictures cannot be read and count as missing, such as: {broken[0]}" if broken else ""
+        f"{len(broken)} of {named} images cannot be read and count as missing, such as: {broken[0]}" if broken else ""
     )
     return images, has_image, [note] if note else []

@@ -1,4 +1,4 @@
-"""Texts with labels about who wrote them, as splits: simulated posts, census rows, or a table of one's own."""
+"""Texts with labels about their authors, as splits: simulated posts, census rows, or your own table."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -23,8 +23,8 @@ class TextCodec:
 
     Args:
         words: Words as token ids.
-        heads: What there is to predict, by name.
-        classes: Names of the classes, in order, of each head that is no number.
+        heads: What to predict, by name.
+        classes: Names of the classes, in order, of each head with classes or two sides.
     """
 
     words: WordIds
@@ -105,13 +105,13 @@ class TextCodec:
 
 @dataclass(frozen=True)
 class ProfileSplits(Splits):
-    """Splits together with the codec, the rows behind them, and the best possible predictions where these are known.
+    """Splits with the codec, the rows behind them, and the best possible estimates where these are known.
 
     Args:
         codec: From texts and labels to numbers.
         rows: Texts and labels of each set.
-        reference: For each head the best predictions of the test set, for simulated data.
-        notes: What a person should know about the data.
+        reference: For each head the best estimates for the test set, for simulated data.
+        notes: What to know about the data, a sentence each.
     """
 
     codec: TextCodec
@@ -130,7 +130,7 @@ class ProfileSplits(Splits):
         return replace(self, **sets, sizes=codec.sizes, codec=codec)
 
     def as_seen_by(self, codec: TextCodec, *, limit: int | None = None) -> "ProfileSplits":
-        """Returns the splits with the words and heads of a trained network, and so many test rows at most."""
+        """Returns the splits encoded by the codec of a trained network, with at most `limit` test rows."""
         rows = self.rows | {"test": self.rows["test"].take(np.arange(len(self.test))[:limit])}
         splits = {name: codec.split(rows[name]) for name in SETS}
         reference = None if self.reference is None else {k: v[:limit] for k, v in self.reference.items()}
@@ -157,20 +157,20 @@ def load_profiles(
 
     Args:
         data: "posts" (simulated), "adult" (census rows as words), or a CSV, JSON-lines or Parquet file.
-        text: Column of a file that holds the text.
-        labels: Columns of a file that hold the labels, each with its kind where that is not to be guessed:
-            "age=regression", "income=classes", "gender=binary" or "decade=ordinal".
-        author: Column of a file with the author of each row: nobody is then in two of the three sets.
-        vocab_size: Number of token ids at most; the most frequent words get one.
-        length: Tokens of a text at most.
-        missing: Share of the labels that are removed from training and validation set, each by itself.
-        validation: Share of the authors to validate on.
-        test: Share of the authors to test on.
-        seed: Decides who is simulated, who is in which set, and which labels are removed.
-        limit: Rows of each set at most.
+        text: Column of a file with the text.
+        labels: Columns of a file with the labels, each with its kind unless it should be guessed: "age=regression",
+            "income=classes", "gender=binary" or "decade=ordinal".
+        author: Column of a file with the author: no author is then in two sets.
+        vocab_size: Maximum number of token ids; the most frequent words get one.
+        length: Maximum number of tokens in a text.
+        missing: Share of the labels that are removed from the training and validation set, independently.
+        validation: Share of the authors for the validation set.
+        test: Share of the authors for the test set.
+        seed: Seed of simulation, split and removed labels.
+        limit: Maximum number of rows in each set.
 
     Raises:
-        DataError: If the data cannot be found, downloaded or read, or is too little to split.
+        DataError: If the data cannot be found or read, or is too little to split.
         ValueError: If `missing` is outside [0, 1).
     """
     if not 0 <= missing < 1:
@@ -184,7 +184,7 @@ def load_profiles(
     else:
         labelled = read_table(data, text=text, labels=labels, author=author)
     if len(np.unique(labelled.groups)) < 3:
-        raise DataError(f"{data} has rows of fewer than 3 authors: to train, to validate and to test.")
+        raise DataError(f"{data} has rows of fewer than 3 authors: one each is needed to train, validate and test.")
     rest, tested = split_groups(labelled.groups, share=test, seed=seed + 1)
     train, held_out = split_groups(labelled.groups[rest], share=validation / (1 - test), seed=seed)
     numbers = {"train": rest[train], "validation": rest[held_out], "test": tested}
@@ -197,9 +197,9 @@ def load_profiles(
     splits = {name: codec.split(rows[name]) for name in SETS}
     reference = None if people is None else bayes_estimates(people.take(numbers["test"]))
     if reference:
-        # A class that no training row has is none of the network's, and is as if it were never predicted.
-        places = {name: place for place, name in enumerate(codec.classes["income"])}
-        reference["income"] = np.array([places.get(income_name(group), -1) for group in reference["income"]])
+        # The network has no class for an income that is not in the training set: such an estimate counts as wrong.
+        known = {name: number for number, name in enumerate(codec.classes["income"])}
+        reference["income"] = np.array([known.get(income_name(group), -1) for group in reference["income"]])
     notes = labelled.notes + _unseen(codec, rows)
     return ProfileSplits(**splits, sizes=codec.sizes, codec=codec, rows=rows, reference=reference, notes=notes)
 
@@ -208,11 +208,11 @@ def fit_codec(train: Labelled, *, vocab_size: int, length: int) -> TextCodec:
     """Collects the words, the classes and the scales of the labels.
 
     Raises:
-        DataError: If a label has one value only, or none.
+        DataError: If a label has only one value, or none.
     """
     words = fit_words(train.texts, size=vocab_size, length=length)
     if not words.words:
-        raise DataError("The training texts hold no word.")
+        raise DataError("The texts of the training set hold no word.")
     heads, classes = {}, {}
     for name, kind in train.kinds.items():
         values = train.labels[name]
@@ -227,7 +227,7 @@ def fit_codec(train: Labelled, *, vocab_size: int, length: int) -> TextCodec:
             raise DataError(f"The label {name} has {len(distinct)} values, which are too many for binary.")
         if kind == "ordinal" and any(_order(value)[0] for value in distinct):
             raise DataError(
-                f"The label {name} is ordinal, but {distinct[-1]!r} is no number: number the classes in their order."
+                f"The label {name} is ordinal, but {distinct[-1]!r} is not a number: number the classes in their order."
             )
         heads[name] = Head(kind, num_classes=None if kind == "binary" else len(distinct))
         classes[name] = tuple(distinct)
@@ -235,7 +235,7 @@ def fit_codec(train: Labelled, *, vocab_size: int, length: int) -> TextCodec:
 
 
 def income_name(group: int) -> str:
-    """Returns what a simulated income group is called."""
+    """Returns the name of a simulated income group."""
     return f"group {group}"
 
 
@@ -251,7 +251,7 @@ def _as_labelled(people: People) -> Labelled:
 
 
 def _order(value: str | float) -> tuple[bool, float, str]:
-    """Sorts numbers by size, also where they are text, and then words by letter."""
+    """Sorts numbers by size, also if they are text, and then words alphabetically."""
     try:
         return False, float(value), str(value)
     except ValueError:
@@ -273,10 +273,10 @@ def _without(part: Labelled, share: float, rng: np.random.Generator) -> Labelled
 
 
 def _unseen(codec: TextCodec, rows: dict[str, Labelled]) -> tuple[str, ...]:
-    """Returns notes on classes that the training set lacks: such labels are not counted."""
+    """Returns a sentence for each label with classes that the training set lacks; such labels are not counted."""
     notes = []
     for name, known in codec.classes.items():
         found = {label for part in ("validation", "test") for label in rows[part].labels[name]} - {None, *known}
         if found:
-            notes.append(f"No training row has {name} {', '.join(sorted(found)[:3])}: such labels are left out.")
+            notes.append(f"The training set has no {name} {', '.join(sorted(found)[:3])}: such labels are left out.")
     return tuple(notes)

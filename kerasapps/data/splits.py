@@ -1,4 +1,4 @@
-"""Training, validation and test part of a data set, and their batches as `tf.data`."""
+"""Training, validation and test set of a data set, and their batches as `tf.data`."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 Arrays = Mapping[str, np.ndarray]
-# (inputs, targets, seed of two int32) -> (inputs, targets), in graph code and without state of its own.
+# (inputs, targets, seed of two int32) -> (inputs, targets), as stateless graph code.
 Augment = Callable[[dict, dict, tf.Tensor], tuple[dict, dict]]
-# inputs -> inputs, in graph code.
+# inputs -> inputs, as graph code.
 Convert = Callable[[dict], dict]
 
 
@@ -20,15 +20,15 @@ class Split:
     """Rows of a data set, keyed by the model's input and output names.
 
     Args:
-        inputs: One array for each input, all of n rows.
-        targets: One array for each output, all of n rows.
+        inputs: One array for each input, all with n rows.
+        targets: One array for each output, all with n rows.
         lengths: For padded inputs and targets, by name, how much of axis 1 each row uses, int (n,). Batches are made of
             rows of similar length and cut to their longest, so that no time is lost on padding.
         weights: How much each row counts for an output, float32 (n,), or each step of it, (n, T), for all outputs or
             for none; 0 where there is no label. Batches then are (inputs, targets, weights).
-        augment: Changes a training batch; a pure function of its arguments, or resuming would not be exact.
-        read: Turns stored inputs into those that `augment` takes, such as file names into pictures. Every batch.
-        prepare: Turns inputs, augmented or not, into those that the model takes, such as a resize. Every batch.
+        augment: Changes a training batch; must be a pure function of its arguments, or resuming would not be exact.
+        read: Turns stored inputs into those that `augment` takes, such as file names into images; for every batch.
+        prepare: Turns inputs, augmented or not, into those that the model takes, such as a resize; for every batch.
     """
 
     inputs: Arrays
@@ -51,7 +51,7 @@ class Split:
         return replace(self, inputs=kept[0], targets=kept[1], lengths=kept[2], weights=kept[3])
 
     def digest(self) -> bytes:
-        """Returns a digest of all rows, equal where they are."""
+        """Returns a digest of all rows."""
         state = hashlib.blake2b(digest_size=8)
         for arrays in (self.inputs, self.targets, self.lengths, self.weights):
             for name, array in arrays.items():
@@ -61,7 +61,7 @@ class Split:
         return state.digest()
 
     def batches(self, batch_size: int) -> tf.data.Dataset:
-        """Returns batches of (inputs, targets), or with weights, in the order of the rows, once."""
+        """Returns batches of (inputs, targets), or with weights, in the order of the rows, for one pass."""
         starts = tf.data.Dataset.range(0, len(self), batch_size)
         gather = self._gather()
 
@@ -78,12 +78,12 @@ class Split:
     def epochs(
         self, batch_size: int, *, seed: int, first: int, last: int, skip: int = 0, drop_remainder: bool = False
     ) -> tf.data.Dataset:
-        """Returns the shuffled and augmented batches of the epochs from `first` up to but without `last`.
+        """Returns the shuffled and augmented batches of the epochs from `first` up to, but not including, `last`.
 
-        The first `skip` batches of the first of them are left out.
+        The first `skip` batches of epoch `first` are left out.
 
-        What epoch e looks like is a function of (seed, e) alone. A training that starts again at epoch e therefore
-        sees what it would have seen; `Dataset.shuffle` cannot do that, its counter starts over.
+        The batches of epoch e depend on (seed, e) alone, so a run that resumes at epoch e sees the same batches as one
+        that was not interrupted. `Dataset.shuffle` cannot do that, as its counter starts over.
         """
         rows, starts, sizes = self._plan(batch_size, drop_remainder)
         gather = self._gather()
@@ -115,7 +115,7 @@ class Split:
     def _plan(self, batch_size: int, drop_remainder: bool) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
         """Returns the rows of each bucket, and start and size of each batch in their concatenation."""
         rows = _buckets(self.lengths, len(self))
-        # Without short batches, a batch may reach over into the next bucket, or each would lose its remainder.
+        # Without short batches, a batch may extend into the next bucket, or each would lose its remainder.
         sections = [len(self) // batch_size * batch_size] if drop_remainder else [len(bucket) for bucket in rows]
         ranges, offset = [], 0
         for section in sections:
@@ -143,7 +143,7 @@ class Split:
 
     @cached_property
     def _tensors(self) -> list[dict[str, tf.Tensor]]:
-        """All of the arrays: one copy, or every data set would hold its own until Python collects it."""
+        """The arrays as tensors: one copy, or each data set would hold its own until Python frees it."""
         with tf.device("CPU:0"):  # where `tf.data` works
             return [
                 {name: tf.constant(array) for name, array in arrays.items()}
@@ -156,7 +156,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Splits:
-    """The three parts of a data set, and the sizes that it gives a builder (`vocab_size`, `image_shape` ...)."""
+    """Training, validation and test set, and the sizes for the builder (`vocab_size`, `image_shape` ...)."""
 
     train: Split
     validation: Split
@@ -165,15 +165,15 @@ class Splits:
 
 
 def split_groups(groups: np.ndarray, *, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Splits rows so that rows of one group stay together.
+    """Splits rows in two so that rows of one group stay together.
 
     Args:
         groups: Group of each row, any dtype (n,).
-        share: Share of the groups for the second part, in (0, 1); at least one group, and never all.
-        seed: Decides which groups.
+        share: Share of the groups to hold out, in (0, 1); at least one group, and never all.
+        seed: Seed of the choice.
 
     Returns:
-        Row numbers of the first and of the second part, each ascending.
+        Row numbers of the rows that are kept and of those held out, each ascending.
 
     Raises:
         ValueError: If there are fewer than two groups.
@@ -187,16 +187,16 @@ def split_groups(groups: np.ndarray, *, share: float, seed: int) -> tuple[np.nda
 
 
 def stratify(labels: np.ndarray, *, shares: Sequence[float], seed: int) -> list[np.ndarray]:
-    """Splits rows so that every class is divided alike.
+    """Splits rows so that every class is divided in the same proportions.
 
     Args:
         labels: Class of each row, any dtype (n,).
-        shares: Share of the rows for each part after the first, in (0, 1), together under 1. A class gives every part
-            at least one row; one with fewer rows than parts serves the first part, then the others in this order.
-        seed: Decides which rows.
+        shares: Share of the rows for each subset after the first, in (0, 1), together under 1. A class gives each
+            subset at least one row; a class with too few rows serves the first subset, then the others in this order.
+        seed: Seed of the choice.
 
     Returns:
-        Row numbers of each part, ascending: first what the shares leave, then one part a share.
+        Row numbers of each subset, ascending: first what the shares leave, then one subset per share.
 
     Raises:
         ValueError: If a share is not above 0, or they leave nothing.
@@ -205,11 +205,11 @@ def stratify(labels: np.ndarray, *, shares: Sequence[float], seed: int) -> list[
         raise ValueError(f"`shares` must be above 0 and together under 1. Received: shares={tuple(shares)}")
     names, classes, counts = np.unique(labels, return_inverse=True, return_counts=True)
     left = counts.copy()
-    numbers = []  # rows of each class for each part
+    numbers = []  # rows of each class for each subset
     for share in shares:
         exact = share * counts
         number = np.floor(exact).astype(int)
-        # What rounding down leaves goes to the largest remainders, so that the part as a whole has its share.
+        # What rounding down leaves goes to the largest remainders, so that the subset as a whole has its share.
         number[np.argsort(number - exact, kind="stable")[: round(share * len(labels)) - number.sum()]] += 1
         number = np.minimum(np.maximum(number, 1), left - 1)
         left -= number

@@ -1,9 +1,9 @@
-"""Little stories with questions, simulated: the data set of question answering that needs no download.
+"""Short stories with questions, simulated: the data set of question answering that needs no download.
 
-Thirteen kinds of story, each asking for one skill: looking up a fact, chaining two or three, counting, telling who is
-meant by "she". A small world model keeps who is where and who holds what while the story is told, so that every answer
-follows from the sentences, and the supporting facts alone suffice for it. The text is in the bAbI format, which
-`kerasapps.data.babi` reads; names, places, things and sentences are this project's own.
+Thirteen kinds of story, each testing one skill: looking up a fact, chaining two or three, counting, resolving "she". A
+small world model tracks who is where and who holds what while the story unfolds, so that every answer follows from the
+sentences, and from the supporting facts alone. The text is in the bAbI format, which `kerasapps.data.babi` reads;
+names, places, things and sentences are this project's own.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -29,14 +29,14 @@ OPPOSITE = {"north": "south", "south": "north", "east": "west", "west": "east"}
 COUNTS = ("none", "one", "two", "three")
 
 MAX_QUESTIONS = 5  # of one story
-# Nothing is asked earlier: beginnings of two or three sentences would turn up in the training and the test part alike.
+# No question comes earlier: stories of two or three sentences would be in both the training and the test set.
 FIRST_QUESTION_AFTER = 4
 
 Facts = set[int]  # line numbers of supporting facts
 
 
 class _Story:
-    """One story while it is told: its lines in the file, and the world behind them."""
+    """One story as it unfolds: its lines in the file, and the state of the world behind them."""
 
     def __init__(
         self, rng: np.random.Generator, *, people: int, things: int = 0, places: int = len(PLACES), capacity: int = 1
@@ -81,9 +81,9 @@ class _Story:
         self.questions += 1
 
     def unfold(self, tell: Callable[[], None], ask: Callable[[], None], *, longest: int = 14) -> list[str]:
-        """Tells 4 to `longest` sentences with up to five questions among them, the last one at the end."""
+        """Generates 4 to `longest` sentences and up to five questions, the last one at the end."""
         length = int(self.rng.integers(FIRST_QUESTION_AFTER, longest + 1))
-        # `ask` may find nothing to ask yet: then the story goes on, if need be until it is the longest.
+        # `ask` may find nothing to ask yet: then the story continues, up to the maximum length if necessary.
         while self.sentences < length or (self.sentences < longest and not self.questions):
             tell()
             between = self.sentences >= FIRST_QUESTION_AFTER and self.questions < MAX_QUESTIONS - 1
@@ -94,7 +94,7 @@ class _Story:
     # --- events
 
     def move(self, *people: str, subject: str = "", facts: Iterable[int] = ()) -> None:
-        """Sends `people`, or somebody, to another place; `subject` if not by name, understood thanks to `facts`."""
+        """Moves `people`, or a random person, elsewhere; `subject` replaces the names and is resolved by `facts`."""
         people = people or (self.pick(self.people),)
         here = {self.where[person][0] for person in people if person in self.where}
         place = self.pick([place for place in self.places if place not in here])
@@ -108,7 +108,7 @@ class _Story:
         return sorted(thing for thing, holder in self.holder.items() if holder == person)
 
     def within_reach(self, person: str) -> list[str]:
-        """Things that `person` can take: those that lie here, and those that nobody has touched yet."""
+        """Things that `person` can take: those here, and those not touched yet."""
         here = self.where[person][0]
         free = [thing for thing in self.things if thing not in self.holder]
         return [thing for thing in free if thing not in self.resting or self.resting[thing][0] == here]
@@ -131,7 +131,7 @@ class _Story:
         self.resting[thing] = (here, {line, *facts})
 
     def act(self, *, moving: float, dropping: float) -> None:
-        """Lets somebody move, take or put down something, as far as the world allows it."""
+        """Lets a random person move, or take or put down a thing, as far as the state of the world allows."""
         person = self.pick(self.people)
         if person not in self.where or self.chance(moving):
             self.move(person)
@@ -149,7 +149,7 @@ class _Story:
         self.ask(f"Where is {person}", *self.where[person])
 
     def ask_whether(self, known: dict[str, tuple[dict[str, list[str]], Facts]]) -> None:
-        """Asks whether somebody is in a place, the answers equally often; `known`: person -> answer -> places."""
+        """Asks whether a person is in a place, with all answers equally often; `known`: person -> answer -> places."""
         answer = self.pick(sorted({answer for answers, _ in known.values() for answer in answers}))
         person = self.pick([person for person, (answers, _) in known.items() if answer in answers])
         answers, facts = known[person]
@@ -160,7 +160,7 @@ class _Story:
 
 
 def single_fact(rng: np.random.Generator) -> list[str]:
-    """Where is Nora? The latest sentence about her says it."""
+    """Where is Nora? The latest sentence about her has the answer."""
     story = _Story(rng, people=4)
     return story.unfold(story.move, story.ask_where)
 
@@ -178,7 +178,7 @@ def two_facts(rng: np.random.Generator) -> list[str]:
 
 
 def three_facts(rng: np.random.Generator) -> list[str]:
-    """Where was the kettle before the attic? Who carried it, and two of that person's ways."""
+    """Where was the kettle before the attic? Needs its carrier, and two of that person's moves."""
     story = _Story(rng, people=2, things=1)
 
     def ask():
@@ -196,7 +196,7 @@ def three_facts(rng: np.random.Generator) -> list[str]:
 
 
 def two_arguments(rng: np.random.Generator) -> list[str]:
-    """What is just north of the attic? Subject and object of a relation, told apart by the order of words alone."""
+    """What is just north of the attic? Subject and object of a relation differ by word order alone."""
     story = _Story(rng, people=0)
     free = list(story.places)
     layout = {(0, 0): free.pop()}
@@ -226,7 +226,7 @@ def two_arguments(rng: np.random.Generator) -> list[str]:
 
 
 def three_arguments(rng: np.random.Generator) -> list[str]:
-    """Who gave the kettle to Felix? Giver, thing and receiver of one sentence."""
+    """Who gave the kettle to Felix? Giver, thing and recipient of one sentence."""
     story = _Story(rng, people=3, things=2)
     asked: dict[str, dict[str, int]] = {}  # question -> answer -> line of the latest gift that fits
 
@@ -252,7 +252,7 @@ def three_arguments(rng: np.random.Generator) -> list[str]:
             give(story.pick(list(story.holder)))
 
     def ask():
-        # Where two gifts fit a question and differ, it has no one answer.
+        # If two gifts fit a question and differ, it has no unique answer.
         clear = [(question, *answers.items()) for question, answers in asked.items() if len(answers) == 1]
         if clear:
             question, (answer, line) = story.pick(clear)
@@ -278,7 +278,7 @@ def counting(rng: np.random.Generator) -> list[str]:
 
     def ask():
         if story.handled:
-            # First the number, then somebody who carries as many, and "one" is often passed over: it is the commonest.
+            # First the number, then a person who carries as many; "one", the most common, is often skipped.
             count = story.pick(sorted({len(story.held(person)) for person in story.handled}))
             person = story.pick([person for person in story.handled if len(story.held(person)) == count])
             if count != 1 or story.chance(0.5):
@@ -288,7 +288,7 @@ def counting(rng: np.random.Generator) -> list[str]:
 
 
 def listing(rng: np.random.Generator) -> list[str]:
-    """What is Nora carrying? Things in alphabetical order, so that one set is one label, or "nothing"."""
+    """What is Nora carrying? Things in alphabetical order, so that each set is one label, or "nothing"."""
     story = _Story(rng, people=2, things=3, capacity=2)
 
     def ask():
@@ -300,7 +300,7 @@ def listing(rng: np.random.Generator) -> list[str]:
 
 
 def negation(rng: np.random.Generator) -> list[str]:
-    """Is Nora in the attic? Some sentences say only where somebody is not."""
+    """Is Nora in the attic? Some sentences only say where a person is not."""
     story = _Story(rng, people=4, places=4)
     known: dict[str, tuple[dict[str, list[str]], Facts]] = {}
 
@@ -311,7 +311,7 @@ def negation(rng: np.random.Generator) -> list[str]:
             (place,) = answers["yes"]
             known[person] = ({"no": [place]}, {story.tell(f"{person} {story.pick(LEFT)} the {place}")})
         else:
-            # Not the place that was named last: nobody is back where they have just left.
+            # Not the place that was named last: a person does not return where they have just left.
             place = story.pick(story.others(*answers.get("yes", answers.get("no", []))))
             line = story.tell(f"{person} is in the {place}")
             known[person] = ({"yes": [place], "no": story.others(place)}, {line})
@@ -320,7 +320,7 @@ def negation(rng: np.random.Generator) -> list[str]:
 
 
 def indefinite(rng: np.random.Generator) -> list[str]:
-    """Is Nora in the attic? She is either there or elsewhere: maybe."""
+    """Is Nora in the attic? If she is in one of two places: maybe."""
     story = _Story(rng, people=4, places=4)
     known: dict[str, tuple[dict[str, list[str]], Facts]] = {}
 
@@ -337,7 +337,7 @@ def indefinite(rng: np.random.Generator) -> list[str]:
 
 
 def coreference(rng: np.random.Generator) -> list[str]:
-    """Where is Nora? "Then she ..." goes on from the sentence before it."""
+    """Where is Nora? "Then she ..." refers to the sentence before it."""
     story = _Story(rng, people=3)
     named: list[str] = []  # who a pronoun would mean now: whom the sentence before calls by name
 
@@ -353,13 +353,13 @@ def coreference(rng: np.random.Generator) -> list[str]:
 
 
 def conjunction(rng: np.random.Generator) -> list[str]:
-    """Where is Nora? "Nora and Felix ..." speaks of both."""
+    """Where is Nora? "Nora and Felix ..." has two subjects."""
     story = _Story(rng, people=4)
     return story.unfold(lambda: story.move(*story.sample(story.people, 2 if story.chance(0.7) else 1)), story.ask_where)
 
 
 def time_order(rng: np.random.Generator) -> list[str]:
-    """Where was Nora before the attic? The parts of the day are told out of order."""
+    """Where was Nora before the attic? The times of day come out of order."""
     story = _Story(rng, people=2)
     plans = {person: story.sample(story.places, len(PERIODS)) for person in story.people}
     untold = story.sample([(person, i) for person in plans for i in range(len(PERIODS))], 2 * len(PERIODS))
@@ -370,7 +370,7 @@ def time_order(rng: np.random.Generator) -> list[str]:
         told[person, i] = story.tell(f"{PERIODS[i]} {person} {story.pick(GOES)} the {plans[person][i]}")
 
     def ask():
-        # Only from one period to the next: what is still untold cannot make such an answer wrong.
+        # Only from one period to the next: sentences still to come cannot make such an answer wrong.
         steps = [(person, i) for person, i in told if (person, i + 1) in told]
         if steps and story.chance(0.5):
             person, i = story.pick(steps)
@@ -393,15 +393,15 @@ KINDS = {
 
 
 def simulate(*, questions_per_kind: int, seed: int, kinds: Iterable[str] = tuple(KINDS)) -> dict[str, list[str]]:
-    """Tells stories of each kind: lines of text in the bAbI format.
+    """Generates stories of each kind: lines of text in the bAbI format.
 
     Args:
-        questions_per_kind: Number of questions of each kind, at least 1; the last story ends where they are reached.
-        seed: Seed, at least 0. A kind's stories depend on the seed alone, not on which other kinds are asked for.
+        questions_per_kind: Number of questions of each kind, at least 1; the last story ends once it is reached.
+        seed: Seed, at least 0. A kind's stories depend on the seed alone, not on which other kinds are requested.
         kinds: Names in `KINDS`.
 
     Returns:
-        Kind to lines, as they would stand in a file of their own.
+        Kind to lines, as in a separate file.
 
     Raises:
         DataError: If `questions_per_kind` or `seed` is too small, or a kind is unknown.
@@ -420,7 +420,7 @@ def simulate(*, questions_per_kind: int, seed: int, kinds: Iterable[str] = tuple
         while missing:
             story = KINDS[kind](rng)
             asked = [i for i, line in enumerate(story) if "\t" in line][:missing]
-            if asked:  # some stories never come to the point
+            if asked:  # some stories have no question
                 lines += story[: asked[-1] + 1]
                 missing -= len(asked)
     return told
@@ -429,8 +429,8 @@ def simulate(*, questions_per_kind: int, seed: int, kinds: Iterable[str] = tuple
 def make_questions(*, questions_per_kind: int, seed: int, kinds: Iterable[str] = tuple(KINDS)) -> list[Question]:
     """Returns simulated questions, kind after kind; see `simulate` for the arguments.
 
-    Two seeds tell the same beginning by chance only, for about one question in 50,000 at 1,000 a kind: whoever wants
-    none at all leaves out the test questions whose `text` is that of a training question.
+    Two seeds share the text before a question only by chance, for about one question in 50,000 at 1,000 per kind. To
+    exclude even these, drop the test questions whose `text` is that of a training question.
     """
     questions: list[Question] = []
     for kind, lines in simulate(questions_per_kind=questions_per_kind, seed=seed, kinds=kinds).items():

@@ -1,4 +1,4 @@
-"""Words as token ids: 0 is padding, 1 any word that is not known, then the words by how frequent they are."""
+"""Words as token ids: 0 is padding, 1 any unknown word, then the words from the most frequent on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class WordIds:
 
     Args:
         words: Words by token id, from 2 on.
-        length: Tokens of a text at most.
+        length: Maximum number of tokens in a text.
     """
 
     words: tuple[str, ...]
@@ -37,7 +37,7 @@ class WordIds:
 
 
 def fit_words(texts: Sequence[str], *, size: int, length: int) -> WordIds:
-    """Collects the most frequent words of texts, for `size` token ids at most."""
+    """Collects the most frequent words of texts, for at most `size` token ids."""
     vectorize = keras.layers.TextVectorization(max_tokens=size, ragged=True)
     vectorize.adapt(np.array(texts, object))
     return WordIds(tuple(vectorize.get_vocabulary(include_special_tokens=False)), length)

@@ -1,1 +1,1 @@
-"""Generative adversarial networks: the model that `fit` trains, its losses and the scores of its samples."""
+"""Generative adversarial networks: the model that `fit` trains, its losses, and metrics of its samples."""

@@ -1,4 +1,4 @@
-"""Semi-supervised classification by a GAN: the discriminator tells K classes, and the generator matches its features.
+"""Semi-supervised classification by a GAN: the discriminator predicts classes, the generator matches its features.
 
 References: Salimans et al., "Improved Techniques for Training GANs", NeurIPS 2016, sections 3.1 and 5; for the entropy
 Grandvalet and Bengio, "Semi-supervised Learning by Entropy Minimization", NeurIPS 2004, and in a GAN Dai et al., "Good
@@ -9,58 +9,59 @@ import keras
 import tensorflow as tf
 
 from kerasapps.gan.losses import cross_entropy
-from kerasapps.gan.model import GAN, Seeds
+from kerasapps.gan.model import GAN
+from kerasapps.gan.noise import Noise
 
 
 @keras.saving.register_keras_serializable(package="kerasapps", name="SemiSupervisedGan")
 class SemiSupervisedGAN(GAN):
-    """A GAN whose discriminator, built with `classifies`, learns classes from a few labelled rows and all the others.
+    """A GAN whose discriminator, built with `classifies`, learns classes from a few labeled and many unlabeled rows.
 
-    Batches hold "image" (B, H, W, C), whose classes are not looked at, "labelled_image" of the same shape, and the
-    target "label" int32 (B,), the classes of the latter. In evaluation "label" is that of "image". The loss of `Rules`
-    is not used: the verdicts' is cross-entropy, and the generator's the distance between the mean features. With
-    `entropy` above 0 the discriminator is also to be sure of the class of rows whose class it is not told.
+    Batches hold "image" (B, H, W, C), unlabeled, "labelled_image" of the same shape, and the target "label" int32 (B,),
+    the classes of the latter. In evaluation "label" is the class of "image". The `loss` of `Rules` is not used: that of
+    the discriminator is cross-entropy, that of the generator the distance between mean features. An `entropy` above 0
+    also rewards certainty about the classes of unlabeled rows.
     """
 
     def more_metrics(self) -> tuple[str, ...]:
-        """Adds the accuracy."""
+        """Returns the name of the accuracy."""
         return ("accuracy",)
 
-    def discriminator_objective(self, inputs: dict, targets: dict, fake, seeds: Seeds):
-        """Returns the cross-entropy of the labelled rows' classes and that of the verdicts on all the others."""
-        real = self.judge(self._blur(inputs[self.sample_name], seeds), training=True)
+    def discriminator_objective(self, inputs: dict, targets: dict, fake, noise: Noise):
+        """Returns the cross-entropy of the labeled rows' classes plus that of real against generated rows."""
+        real = self.judge(self._blur(inputs[self.sample_name], noise), training=True)
         real_verdict = real["verdict"]
-        fake_verdict = self.judge(self._blur(fake, seeds), training=True)["verdict"]
-        scores = self.judge(self._blur(inputs[f"labelled_{self.sample_name}"], seeds), training=True)["label"]
-        self._note(real_verdict=real_verdict, fake_verdict=fake_verdict, accuracy=_right(targets["label"], scores))
-        labelled = keras.losses.sparse_categorical_crossentropy(targets["label"], scores, from_logits=True)
-        verdicts = cross_entropy(1.0, real_verdict) + cross_entropy(0.0, fake_verdict)
-        loss = tf.reduce_mean(labelled) + tf.reduce_mean(verdicts) / 2
+        fake_verdict = self.judge(self._blur(fake, noise), training=True)["verdict"]
+        scores = self.judge(self._blur(inputs[f"labelled_{self.sample_name}"], noise), training=True)["label"]
+        self._note(real_verdict=real_verdict, fake_verdict=fake_verdict, accuracy=_correct(targets["label"], scores))
+        classes = keras.losses.sparse_categorical_crossentropy(targets["label"], scores, from_logits=True)
+        reality = cross_entropy(1.0, real_verdict) + cross_entropy(0.0, fake_verdict)
+        loss = tf.reduce_mean(classes) + tf.reduce_mean(reality) / 2
         if self.rules.entropy:
             logs = tf.nn.log_softmax(real["label"])  # (B, K)
             loss += self.rules.entropy * tf.reduce_mean(tf.reduce_sum(-tf.exp(logs) * logs, axis=-1))
         return loss
 
-    def generator_objective(self, fake, real, label, seeds: Seeds):
-        """Returns the squared distance between the mean features of generated and of real rows."""
+    def generator_objective(self, fake, real, label, noise: Noise):
+        """Returns the squared distance between the mean features of generated and real rows."""
         means = [
-            tf.reduce_mean(self.judge(self._blur(rows, seeds), training=True)["features"], axis=0)
+            tf.reduce_mean(self.judge(self._blur(rows, noise), training=True)["features"], axis=0)
             for rows in (real, fake)
         ]  # (F,) each
         return tf.reduce_mean(tf.square(means[0] - means[1]))
 
     def test_step(self, data):
-        """Classifies as in inference; the losses are those of the verdicts and of the classes."""
+        """Classifies as in inference; the loss is the cross-entropy of the classes."""
         inputs, targets, _ = keras.utils.unpack_x_y_sample_weight(data)
         outputs = self.judge(inputs[self.sample_name], training=False)
         loss = keras.losses.sparse_categorical_crossentropy(targets["label"], outputs["label"], from_logits=True)
-        # The mean over rows, not batches, of which the last may be short.
+        # The mean is over rows, not over batches, of which the last may be short.
         rows = tf.ones_like(loss)
-        self.means["accuracy"].update_state(_right(targets["label"], outputs["label"]), rows)
+        self.means["accuracy"].update_state(_correct(targets["label"], outputs["label"]), rows)
         self.means["loss"].update_state(loss, rows)
         return {name: self.means[name].result() for name in ("loss", "accuracy")}
 
 
-def _right(labels, scores):
-    """Returns 1 for each row whose class has the highest score, else 0, float32 (B,)."""
+def _correct(labels, scores):
+    """Returns 1 for each row whose class has the highest score and 0 for the others, float32 (B,)."""
     return tf.cast(tf.equal(tf.cast(labels, tf.int64), tf.argmax(scores, -1)), tf.float32)

@@ -1,6 +1,6 @@
-"""How near generated rows are to real ones: distances between features, precision and recall, coverage of classes.
+"""How close generated rows are to real ones: distances between features, precision and recall, coverage of classes.
 
-Features are float arrays (n, F), of any network; a distance says something only beside others from the same network.
+Features are float arrays (n, F) of any network; distances compare only with others of the same network.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ def frechet_distance(real: np.ndarray, fake: np.ndarray) -> float:
     """Returns the squared Fréchet distance between Gaussians fitted to two sets of features.
 
     Reference: Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium",
-    NeurIPS 2017. With features of Inception v3 it is the FID. It is biased upwards by few rows: compare equal numbers.
+    NeurIPS 2017. With features of Inception v3 it is the FID. It is biased upwards for few rows: compare equal numbers.
 
     Raises:
         ValueError: If a set has fewer than 2 rows, or a feature is not finite.
@@ -22,8 +22,8 @@ def frechet_distance(real: np.ndarray, fake: np.ndarray) -> float:
     real, fake = _checked(real, fake)
     difference = real.mean(0) - fake.mean(0)
     first, second = (np.atleast_2d(np.cov(rows, rowvar=False)) for rows in (real, fake))
-    # The trace of the root of a product of covariances is that of a symmetric matrix with the same eigenvalues, which
-    # has no complex roots to discard.
+    # The trace of the root of a product of covariances equals that of a symmetric matrix with the same eigenvalues,
+    # which has no complex roots to discard.
     values, vectors = np.linalg.eigh(first)
     root = vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T
     crossed = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ second @ root), 0)).sum()
@@ -51,31 +51,31 @@ def kernel_distance(real: np.ndarray, fake: np.ndarray) -> float:
     return float(within(real) + within(fake) - 2 * kernel_sum(real, fake) / (len(real) * len(fake)))
 
 
-def precision_recall(real: np.ndarray, fake: np.ndarray, *, neighbours: int = 3) -> tuple[float, float]:
+def precision_recall(real: np.ndarray, fake: np.ndarray, *, neighbors: int = 3) -> tuple[float, float]:
     """Returns the share of generated rows among the real ones, and the share of real rows among the generated ones.
 
-    A row is among others if it is no farther from one of them than that one's `neighbours`-th nearest of its own kind.
-    Low precision: samples that are nothing. Low recall: things that are never generated.
+    A row is among others if one of them is no farther away than that one's `neighbors`-th nearest of its own kind. Low
+    precision means unrealistic samples, low recall that some kinds of rows are never generated.
 
     Reference: Kynkäänniemi et al., "Improved Precision and Recall Metric for Assessing Generative Models", NeurIPS
     2019.
 
     Raises:
-        ValueError: As for `frechet_distance`, or if a set has no more rows than `neighbours`.
+        ValueError: As for `frechet_distance`, or if a set has no more rows than `neighbors`.
     """
     real, fake = _checked(real, fake)
-    if min(len(real), len(fake)) <= neighbours:
+    if min(len(real), len(fake)) <= neighbors:
         raise ValueError(
-            f"`real` and `fake` must have more than {neighbours} rows. Received: {len(real)} and {len(fake)}"
+            f"`real` and `fake` must have more than {neighbors} rows. Received: {len(real)} and {len(fake)}"
         )
-    return _share_among(fake, real, neighbours), _share_among(real, fake, neighbours)
+    return _share_among(fake, real, neighbors), _share_among(real, fake, neighbors)
 
 
-def _share_among(rows: np.ndarray, others: np.ndarray, neighbours: int) -> float:
+def _share_among(rows: np.ndarray, others: np.ndarray, neighbors: int) -> float:
     radii = np.concatenate(
         [
-            # The nearest of all is the row itself.
-            np.partition(cdist(others[i : i + CHUNK], others), neighbours, axis=1)[:, neighbours]
+            # The nearest is the row itself.
+            np.partition(cdist(others[i : i + CHUNK], others), neighbors, axis=1)[:, neighbors]
             for i in range(0, len(others), CHUNK)
         ]
     )
@@ -84,15 +84,15 @@ def _share_among(rows: np.ndarray, others: np.ndarray, neighbours: int) -> float
 
 
 def class_coverage(probabilities: np.ndarray) -> dict[str, float]:
-    """Tells what a classifier finds among generated rows.
+    """Measures which classes a classifier finds among generated rows.
 
     Args:
         probabilities: Of each class, (n, classes).
 
     Returns:
-        `classes_covered`: classes that at least a tenth of an even share of the rows belongs to with a probability of
-        at least 0.9. `confident_share`: share of the rows with such a class. `class_balance`: entropy of the classes,
-        1 where all are equally frequent and 0 where there is only one.
+        `classes_covered`: number of classes that at least a tenth of an even share of the rows belongs to with a
+        probability of at least 0.9. `confident_share`: share of the rows with such a class. `class_balance`: entropy of
+        the classes, 1 if all are equally frequent and 0 if there is only one.
     """
     probabilities = np.asarray(probabilities, np.float64)
     count, classes = probabilities.shape
@@ -109,9 +109,9 @@ def class_coverage(probabilities: np.ndarray) -> dict[str, float]:
 
 
 def diversity(real: np.ndarray, fake: np.ndarray) -> float:
-    """Returns how far generated rows lie from one another, as a share of how far real ones do: near 0 after a collapse.
+    """Returns the spread of generated rows as a share of that of real rows: near 0 after a mode collapse.
 
-    The distance is the root of the mean square, which is that of the variances.
+    The spread is the root mean square distance between rows, computed from their variances.
 
     Raises:
         ValueError: As for `frechet_distance`.
@@ -121,10 +121,10 @@ def diversity(real: np.ndarray, fake: np.ndarray) -> float:
 
 
 def nearest_rows(rows: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns for each row the number of the nearest of the others, and how far it is; any shapes beyond the first."""
+    """Returns the index of the nearest of the others for each row, and its distance; rows may have any shape."""
     rows, others = (np.asarray(array).reshape(len(array), -1) for array in (rows, others))
-    parts = [cdist(rows, others[i : i + CHUNK]) for i in range(0, len(others), CHUNK)]  # of which it makes float64
-    distances = np.concatenate(parts, 1)  # (n, others)
+    chunks = [cdist(rows, others[i : i + CHUNK]) for i in range(0, len(others), CHUNK)]  # as float64
+    distances = np.concatenate(chunks, 1)  # (n, others)
     return distances.argmin(1), distances.min(1)
 
 
@@ -133,5 +133,5 @@ def _checked(*sets: np.ndarray) -> list[np.ndarray]:
         if rows.ndim != 2 or len(rows) < 2:
             raise ValueError(f"Features must be (n, F) with n at least 2. Received: shape {rows.shape}")
         if not np.isfinite(rows).all():
-            raise ValueError("Features must be finite. Received: some that are not")
+            raise ValueError("Features must be finite. Received: NaN or infinite values")
     return [np.asarray(rows, np.float64) for rows in sets]

@@ -1,8 +1,8 @@
-"""Hyperparameter search: a keras-tuner oracle decides what to try, a process of its own tries it.
+"""Hyperparameter search: a keras-tuner oracle decides what to try, a separate process tries it.
 
-keras-tuner's own loop runs all trials in one process, which a trial that runs out of memory takes with it, and keeps
-its state in files that a kill can leave half written. Here the oracle is driven by its public methods and every call is
-written down; resuming replays the calls on a fresh oracle with the same seed.
+keras-tuner's own loop runs all trials in one process, which one trial that runs out of memory ends, and keeps its state
+in files that a kill can leave half written. Here the oracle is driven by its public methods and every call is recorded;
+resuming replays the calls on a fresh oracle with the same seed.
 """
 
 import math
@@ -29,7 +29,7 @@ SCORE = "score"
 
 
 class Watcher:
-    """Hears what happens in a search; this one keeps it to itself."""
+    """Is notified of what happens in a search; this one ignores it."""
 
     def begin(self, name: str, params: dict[str, Any]) -> None:
         """A trial has started."""
@@ -53,30 +53,29 @@ def search(
     maximize: bool,
     watcher: Watcher = Watcher(),
 ) -> SearchResult:
-    """Tries the default configuration and then what the tuner proposes; goes on where a killed search stopped.
+    """Tries the default configuration and then what the tuner proposes; resumes a killed search where it stopped.
 
-    A trial that fails is tried once more and goes on from its checkpoint; the tuner hears of the second try alone.
+    A trial that fails is tried once more from its checkpoint; the tuner is told of the second try alone.
 
     Args:
         run: The run folder; trials get a folder each under trials/.
         train_trial: A function at the top of its module, called as
-            `train_trial(params=..., folder=..., epochs=..., **arguments)` in a process of its own; trains in a run
-            folder of its own, resuming what it finds there, and returns a dict with `score`.
+            `train_trial(params=..., folder=..., epochs=..., **arguments)` in a separate process; trains in its own
+            run folder, resuming what it finds there, and returns a dict with `score`.
         space: From hyperparameters to `params`.
         arguments: What every trial gets.
         trials: How configurations are tried.
         epochs: Epochs of a trial; under Hyperband those of the longest.
-        objective: What the score is, for people.
+        objective: Name of the score.
         maximize: Whether high scores are good.
-        watcher: Hears of every trial.
+        watcher: Is notified of every trial.
 
     Returns:
         What was found; after Ctrl-C what was found until then.
 
     Raises:
-        UserError: If a resumed search would not repeat what was written down, the cluster cannot be reached,
+        UserError: If a resumed search would not repeat what was recorded, the cluster cannot be reached,
             keras-tuner's own variables for several workers are set, or the strategy is that of several workers.
-        ValueError: If a number in `trials`, or `epochs`, is not above 0.
     """
     check_trials(trials, epochs=epochs)
     if run.options.strategy == "multiworker":
@@ -121,7 +120,7 @@ def search(
                 write_atomically(run.path("trials.csv"), trials_csv(result))
                 watcher.end(proposer.trials[-1], result)
         except KeyboardInterrupt:
-            print("Interrupted: the search ends with what it has found; --resume goes on with it.")
+            print("Interrupted: the search ends with what it has found; --resume continues it.")
         finally:
             for job in running.values():
                 job.kill()
@@ -138,7 +137,7 @@ class FirstTry:
 
 
 class Proposer:
-    """An oracle whose every call is written down, so that calling it again brings it back.
+    """An oracle whose every call is recorded, so that replaying the calls restores it.
 
     Args:
         oracle: A fresh oracle; the same seed must make it propose the same trials again.
@@ -146,7 +145,7 @@ class Proposer:
         max_trials: Proposals at most, the baseline not counted.
 
     Raises:
-        UserError: If the oracle, called again, proposes something else than is written down.
+        UserError: If the oracle, called again, proposes something else than what is recorded.
     """
 
     def __init__(self, oracle: keras_tuner.Oracle, path: Path, max_trials: int):
@@ -182,7 +181,7 @@ class Proposer:
         return self.first_tries.get(name, FirstTry(name))
 
     def try_again(self, failed: FirstTry) -> None:
-        """Proposes a trial a second time; the oracle goes on waiting for it."""
+        """Proposes a trial a second time; the oracle keeps waiting for it."""
         self.first_tries[failed.name] = failed
         self.unanswered.insert(0, failed.name)
         self._write({"failed": asdict(failed)})
@@ -250,7 +249,7 @@ def _score(outcome: Outcome) -> float | None:
 
 
 def _copy_lower_rung(name: str | None, folder: Path) -> None:
-    """Has a trial that Hyperband promotes go on from the checkpoint of its lower rung."""
+    """Lets a trial that Hyperband promotes resume from the checkpoint of its lower rung."""
     if name is not None and not folder.exists():
         unfinished = folder.with_name(f".{folder.name}")
         shutil.rmtree(unfinished, ignore_errors=True)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from kerasapps import runtime
 from kerasapps.errors import UserError
+from kerasapps.settings import Count, Positive, check_ranges, or_none
 from kerasapps.workers import hardware
 from kerasapps.workers.cluster import Cluster
 from kerasapps.workers.jobs import Limits, Machine, share
@@ -22,19 +23,19 @@ class Trials:
 
     Args:
         tuner: How the next configuration is chosen.
-        max_trials: Configurations to try, the default one not counted. Hyperband counts each rung of one.
-        workers: Trials at a time; on one machine each has its share of the cores, or a GPU of its own.
-        trial_minutes: End a trial that takes longer, its second try included.
-        trial_memory_gb: End a trial that holds more memory, in 10^9 bytes, that of a GPU not counted.
+        max_trials: Configurations to try, not counting the default one. Hyperband counts each rung of one.
+        workers: Trials at a time; on one machine each has its share of the cores, or its own GPU.
+        trial_minutes: End a trial that takes longer, including its second try.
+        trial_memory_gb: End a trial that uses more memory, in 10^9 bytes, not counting that of a GPU.
         cluster: Run the trials on the Ray cluster at this address, or on that of this machine with `auto`. All its
             machines must have the run folder, the data and this project at the same paths, as on a shared disk.
     """
 
     tuner: TunerName = "random"
-    max_trials: int = 20
-    workers: int = 1
-    trial_minutes: float | None = None
-    trial_memory_gb: float | None = None
+    max_trials: Count = 20
+    workers: Count = 1
+    trial_minutes: or_none(Positive) = None
+    trial_memory_gb: or_none(Positive) = None
     cluster: str | None = None
 
     def limits(self, spent: float) -> Limits:
@@ -46,19 +47,12 @@ class Trials:
 
 
 def check_trials(trials: Trials, *, epochs: int) -> None:
-    """Refuses numbers that make no sense, and keras-tuner's own way to several workers.
+    """Refuses numbers out of range, and keras-tuner's own way to several workers.
 
     Raises:
-        UserError: If keras-tuner's variables for several workers are set.
-        ValueError: If a number is not above 0.
+        UserError: If a number is out of range, or keras-tuner's variables for several workers are set.
     """
-    numbers = {"workers": trials.workers, "max_trials": trials.max_trials, "epochs": epochs}
-    for name, value in numbers.items():
-        if value < 1:
-            raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
-    for name, value in {"trial_minutes": trials.trial_minutes, "trial_memory_gb": trials.trial_memory_gb}.items():
-        if value is not None and not value > 0:
-            raise ValueError(f"`{name}` must be above 0. Received: {name}={value}")
+    check_ranges({"epochs": Count}, {"trials": trials, "epochs": epochs})
     for name in ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT"):
         if name in os.environ:
             raise UserError(

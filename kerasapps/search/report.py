@@ -46,7 +46,7 @@ class SearchResult:
         for trial in self.trials:
             if trial.name == BASELINE:
                 return trial
-        raise UserError("The trial with the default values was not finished: go on with --resume.")
+        raise UserError("The trial with the default values was not finished: continue with --resume.")
 
     @property
     def best(self) -> Trial:
@@ -79,8 +79,8 @@ def importance(result: SearchResult) -> dict[str, float]:
 
 
 ON_VALIDATION = (
-    "All scores are on the validation part: the more trials, the more the best of them owes to luck with it. The test "
-    "part was used once, by the winner."
+    "All scores are on the validation set: the more trials, the more the best of them owes to luck with it. The test "
+    "set was used once, by the winner."
 )
 
 
@@ -159,7 +159,7 @@ def _parallel_figure(result: SearchResult, names: list[str]) -> list[Figure]:
 
 
 def show(value: Any) -> str:
-    """Returns a hyperparameter as a person would write it: 0.3, not 0.30000000000000004."""
+    """Returns a hyperparameter without floating-point noise: 0.3, not 0.30000000000000004."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -1,4 +1,4 @@
-"""Style transfer as an optimisation of pixels: what a picture should be like, and how to get there."""
+"""Style transfer as an optimization of pixels: its objective and its optimizers."""
 
 from kerasapps.styling.descent import LBFGS, Adam
 from kerasapps.styling.loop import Step, stylize

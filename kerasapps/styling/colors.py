@@ -1,18 +1,18 @@
-"""Colours apart from style: give one picture those of another, or its lightness to another's colours.
+"""Color apart from style: transfers the colors of one image to another, or its lightness to another's colors.
 
 Reference: Gatys et al., "Controlling Perceptual Factors in Neural Style Transfer", CVPR 2017.
 """
 
 import numpy as np
 
-# Lightness and two differences of colours, as in NTSC television.
+# Lightness and two color differences, as in NTSC television.
 YIQ = np.array([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
-# Added to covariances, in squared steps of 255: one colour alone has none.
+# Added to covariances, in squared steps of 255: an image of one color has none.
 FLOOR = 1e-2
 
 
 def match_colors(image: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Gives a picture the mean and the covariance of another's colours, by the map that moves them least.
+    """Gives an image the mean and covariance of another's colors, by the map that changes them least.
 
     Args:
         image: 0 to 255, (H, W, 3).
@@ -21,7 +21,7 @@ def match_colors(image: np.ndarray, reference: np.ndarray) -> np.ndarray:
     Returns:
         float32 (H, W, 3), 0 to 255.
     """
-    pixels, wanted = (picture.reshape(-1, 3).astype(np.float64) for picture in (image, reference))
+    pixels, wanted = (array.reshape(-1, 3).astype(np.float64) for array in (image, reference))
     have, want = (np.cov(values.T, bias=True) + FLOOR * np.eye(3) for values in (pixels, wanted))
     root = _root(have)
     back = np.linalg.inv(root)
@@ -32,7 +32,7 @@ def match_colors(image: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
 
 def match_lightness(image: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Returns a picture in grey whose lightness has the mean and deviation of another's: float32 (H, W, 3)."""
+    """Returns an image in gray whose lightness has the mean and deviation of another's: float32 (H, W, 3)."""
     have, want = lightness(image), lightness(reference)
     matched = (have - have.mean()) * (want.std() / max(have.std(), FLOOR)) + want.mean()
     return np.repeat(np.clip(matched, 0, 255)[..., None], 3, -1).astype(np.float32)
@@ -44,7 +44,7 @@ def lightness(image: np.ndarray) -> np.ndarray:
 
 
 def with_colors_of(image: np.ndarray, colors: np.ndarray) -> np.ndarray:
-    """Returns the lightness of one picture with the colours of another of the same size: float32 (H, W, 3)."""
+    """Returns the lightness of one image with the colors of another of the same size: float32 (H, W, 3)."""
     both = colors.astype(np.float64) @ YIQ.T
     both[..., 0] = lightness(image)
     return np.clip(both @ np.linalg.inv(YIQ).T, 0, 255).astype(np.float32)

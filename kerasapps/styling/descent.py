@@ -1,7 +1,7 @@
-"""Adam and L-BFGS for one picture: pure functions from state to state, whose tensors never leave the device.
+"""Adam and L-BFGS for one image: pure functions from state to state, whose tensors never leave the device.
 
-`evaluate` takes a picture and returns its value, the gradient, and whatever else the caller wants to see of it. A state
-is a dict of tensors, so that it can be saved, resumed and carried over to another size.
+`evaluate` takes an image and returns the loss, its gradient, and whatever else the caller wants to know. A state is a
+dict of tensors, so that it can be saved, resumed and carried over to another size.
 
 References: Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015. Nocedal and Wright, "Numerical
 Optimization", 2006, algorithms 3.5, 3.6 and 7.4.
@@ -21,26 +21,26 @@ Evaluate = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor, Any]]
 State = dict[str, tf.Tensor]
 Resize = Callable[[tf.Tensor], tf.Tensor]
 
-# The usual constants of strong Wolfe: how much a step must fall, and how flat it must end.
+# The usual constants of the strong Wolfe conditions: how much a step must descend, and how flat it must end.
 SUFFICIENT, FLAT = 1e-4, 0.9
 
 
 @dataclass(frozen=True)
 class Adam:
-    """Adam with an average of the pictures that it passes through, which is calmer than each of them.
+    """Adam with an average of the images on its way, which is smoother than each of them.
 
     Args:
-        learning_rate: Of a step, in units of the picture.
-        beta_1: Share of the gradient's average that stays.
-        beta_2: Share of the average of its square that stays.
-        average: Share of the average picture that stays; 0 takes the last picture.
+        learning_rate: Size of a step, in units of the image.
+        beta_1: Share of the average gradient that a step keeps.
+        beta_2: Share of the average squared gradient that a step keeps.
+        average: Share of the average image that a step keeps; 0 for no average.
     """
 
     learning_rate: float = 5.0
     beta_1: float = 0.9
     beta_2: float = 0.99
     average: float = 0.95
-    # Below any gradient that counts: an update is to have the size of the learning rate whatever the unit of the loss.
+    # Far below gradients: an update has the size of the learning rate whatever the unit of the loss.
     epsilon: float = field(default=1e-12, repr=False)
 
     def start(self, x: tf.Tensor) -> State:
@@ -49,9 +49,9 @@ class Adam:
         return {"x": x, "first": zero, "second": zero, "mean": zero, "count": tf.constant(0)}
 
     def step(self, state: State, evaluate: Evaluate, limit: int) -> tuple[State, Any, int]:
-        """Takes one step; returns the new state, what `evaluate` told of the old one, and that it was called once."""
-        _, gradient, told = evaluate(state["x"])
-        return self._update(state, gradient), told, 1
+        """Takes one step; returns the new state, what `evaluate` returned besides, and its number of calls, 1."""
+        _, gradient, more = evaluate(state["x"])
+        return self._update(state, gradient), more, 1
 
     @tf.function(reduce_retracing=True)
     def _update(self, state: State, gradient: tf.Tensor) -> State:
@@ -65,15 +65,15 @@ class Adam:
         return {"x": x, "first": first, "second": second, "mean": mean, "count": count}
 
     def solution(self, state: State) -> tf.Tensor:
-        """Returns the average picture; before the first step the picture."""
+        """Returns the average image; before the first step the image."""
         count = int(state["count"])
         return state["mean"] / (1 - self.average**count) if count else state["x"]
 
     def resize(self, state: State, resize: Resize) -> State:
-        """Carries the state over to another size: both moments, and the average as the picture to go on from."""
+        """Carries the state over to another size: both moments, and the average as the image to continue from."""
         x = resize(self.solution(state))
         moments = {"first": resize(state["first"]), "second": tf.maximum(resize(state["second"]), 0)}
-        # As if the picture had stood still there, so that the average has neither memory nor bias.
+        # As if the image had not moved before, so that the average has neither memory nor bias.
         share = 1 - self.average ** tf.cast(state["count"], x.dtype)
         return {"x": x, **moments, "mean": x * share, "count": state["count"]}
 
@@ -83,9 +83,9 @@ class LBFGS:
     """L-BFGS with a line search for the strong Wolfe conditions.
 
     Args:
-        memory: How many steps, and changes of the gradient, it remembers: two pictures each.
-        first_move: Root mean square of the first step, in units of the picture.
-        searches: Evaluations of a line search at most.
+        memory: Number of steps, and of changes of the gradient, that it keeps: two images each.
+        first_move: Root mean square of the first step, in units of the image.
+        searches: Maximum number of evaluations of a line search.
     """
 
     memory: int = 10
@@ -98,31 +98,31 @@ class LBFGS:
         return {"x": x, "steps": none, "changes": none, "products": tf.zeros((0, 0), tf.float64)}
 
     def step(self, state: State, evaluate: Evaluate, limit: int) -> tuple[State, Any, int]:
-        """Goes along one direction as far as it pays; the very first step, and that at a new size, only looks.
+        """Searches along one direction; the very first step, and the first at a new size, only evaluates.
 
         Args:
             state: The state.
             evaluate: The function.
-            limit: Evaluations at most, at least 1.
+            limit: Maximum number of evaluations, at least 1.
 
         Returns:
-            The new state, what `evaluate` told of its picture, and how often it was called. Where nothing more can be
-            gained the picture stays, and nothing is told.
+            The new state, what `evaluate` returned besides for its image, and its number of calls. Without any further
+            descent the state is the same and None is returned.
 
         Raises:
-            TrainingError: If the gradient is no longer a number.
+            TrainingError: If the gradient becomes NaN or infinite.
         """
         x = state["x"]
         if "gradient" not in state:
-            value, gradient, told = evaluate(x)
-            return state | {"value": value, "gradient": gradient}, told, 1
+            value, gradient, more = evaluate(x)
+            return state | {"value": value, "gradient": gradient}, more, 1
         basis = state["steps"], state["changes"], state["gradient"]
         products = all_products(*basis, state["products"].numpy())
         if not math.isfinite(products[-1, -1]):
-            raise TrainingError("The gradient is no longer a number. Try --precision float32 or smaller weights.")
-        way = _way_down(products)
-        slope = float(products[-1] @ way)
-        direction = _combine(*basis, tf.constant(way, x.dtype))
+            raise TrainingError("The gradient is NaN or infinite. Try --precision float32 or smaller weights.")
+        coordinates = _descent_direction(products)
+        slope = float(products[-1] @ coordinates)
+        direction = _combine(*basis, tf.constant(coordinates, x.dtype))
         length = 1.0
         if not len(state["steps"]):
             size = float(tf.sqrt(tf.reduce_mean(tf.square(direction))))
@@ -130,35 +130,35 @@ class LBFGS:
 
         def along(length: float) -> _Point:
             there = x + length * direction
-            value, gradient, told = evaluate(there)
+            value, gradient, more = evaluate(there)
             slope = tf.tensordot(tf.reshape(gradient, [-1]), tf.reshape(direction, [-1]), 1)
-            return _Point(length, float(value), float(slope), (there, value, gradient, told))
+            return _Point(length, float(value), float(slope), (there, value, gradient, more))
 
         start = _Point(0.0, float(state["value"]), slope, (x, state["value"], state["gradient"], None))
         point, calls = search_line(along, start, length, min(self.searches, limit)) if slope < 0 else (start, 0)
-        there, value, gradient, told = point.found
+        there, value, gradient, more = point.found
         pairs = {name: state[name] for name in ("steps", "changes")}
         if not point.length:
             if not len(pairs["steps"]) or calls >= limit:
                 return state, None, calls
-            # What is remembered does not fit any more: on, straight down the gradient.
+            # The pairs do not fit the surroundings any more: restart along the gradient.
             nothing = {name: kept[:0] for name, kept in pairs.items()} | {"products": state["products"][:0, :0]}
-            state, told, more = self.step(state | nothing, evaluate, limit - calls)
-            return state, told, calls + more
+            state, more, further = self.step(state | nothing, evaluate, limit - calls)
+            return state, more, calls + further
         step, change = there - x, gradient - state["gradient"]
         known = products[:-1, :-1]
-        # A pair without curvature would make the next direction climb.
+        # A pair without positive curvature would make the next direction ascend.
         if float(tf.reduce_sum(step * change)) > 0:
             pairs = _remember(pairs, step, change, self.memory)
             known = _of_the_newest(known, self.memory - 1)
-        return {"x": there, "value": value, "gradient": gradient, "products": tf.constant(known), **pairs}, told, calls
+        return {"x": there, "value": value, "gradient": gradient, "products": tf.constant(known), **pairs}, more, calls
 
     def solution(self, state: State) -> tf.Tensor:
-        """Returns the picture."""
+        """Returns the image."""
         return state["x"]
 
     def resize(self, state: State, resize: Resize) -> State:
-        """Carries the state over to another size: the picture and all that is remembered; the gradient is new there."""
+        """Carries the state over to another size: the image and the pairs; the gradient is computed anew."""
         x = resize(state["x"])
         none = tf.zeros((0, *x.shape[1:]), x.dtype)
         kept = {name: resize(state[name]) if len(state[name]) else none for name in ("steps", "changes")}
@@ -167,7 +167,7 @@ class LBFGS:
 
 @dataclass(frozen=True)
 class _Point:
-    """A point on a line: how far, value and slope there, and what else was found."""
+    """A point on a line: its distance, the value and slope there, and what else was computed."""
 
     length: float
     value: float
@@ -176,22 +176,22 @@ class _Point:
 
 
 def search_line(along: Callable[[float], _Point], start: _Point, length: float, limit: int) -> tuple[_Point, int]:
-    """Looks for a point that fulfils the strong Wolfe conditions.
+    """Searches for a point that meets the strong Wolfe conditions.
 
     Args:
         along: From a length to the point there.
-        start: The point at 0; its slope is negative.
-        length: What to try first.
-        limit: Evaluations at most.
+        start: The point at 0, whose slope is negative.
+        length: The length to try first.
+        limit: Maximum number of evaluations.
 
     Returns:
-        The point, and the number of evaluations. Where `limit` ends the search it is the best point that is lower than
-        the start by enough, or the start.
+        The point and the number of evaluations. If `limit` ends the search it is the best point that is sufficiently
+        lower than the start, or the start.
     """
     low, high = start, None
     for calls in range(1, limit + 1):
         point = along(length)
-        # Neither holds where the value is not a number.
+        # Both comparisons are false for NaN.
         if not (point.value <= start.value + SUFFICIENT * length * start.slope and point.value < low.value):
             high = point
         elif abs(point.slope) <= -FLAT * start.slope:
@@ -205,7 +205,7 @@ def search_line(along: Callable[[float], _Point], start: _Point, length: float, 
 
 
 def _between(low: _Point, high: _Point) -> float:
-    """Returns the minimum of the cubic through both points and slopes, kept off their ends."""
+    """Returns the minimum of the cubic through both points and slopes, kept away from the ends."""
     width = high.length - low.length
     share = 0.5
     if math.isfinite(high.value) and math.isfinite(high.slope):
@@ -221,7 +221,7 @@ def _between(low: _Point, high: _Point) -> float:
 
 @tf.function(reduce_retracing=True)
 def _remember(pairs: State, step: tf.Tensor, change: tf.Tensor, memory: int) -> State:
-    """Appends a pair and forgets the oldest beyond `memory`."""
+    """Appends a pair and drops the oldest beyond `memory`."""
     return {
         "steps": tf.concat([pairs["steps"], step], 0)[-memory:],
         "changes": tf.concat([pairs["changes"], change], 0)[-memory:],
@@ -229,13 +229,13 @@ def _remember(pairs: State, step: tf.Tensor, change: tf.Tensor, memory: int) -> 
 
 
 def all_products(steps: tf.Tensor, changes: tf.Tensor, gradient: tf.Tensor, known: np.ndarray) -> np.ndarray:
-    """Returns the inner products of all of them with one another, float64 (2 * k + 1, 2 * k + 1).
+    """Returns all inner products of steps, changes and gradient, float64 (2 * k + 1, 2 * k + 1).
 
     Args:
-        steps: The k steps that are remembered, (k, H, W, 3).
-        changes: The changes of the gradient, (k, H, W, 3).
-        gradient: The gradient now, (1, H, W, 3).
-        known: The products of the oldest n of both, (2 * n, 2 * n): most of them are those of the step before.
+        steps: The last k steps, (k, H, W, 3).
+        changes: The changes of the gradient in these steps, (k, H, W, 3).
+        gradient: The current gradient, (1, H, W, 3).
+        known: The products of the oldest n steps and changes, (2 * n, 2 * n), from the step before.
     """
     k, n = len(steps), len(known) // 2
     rows = _products(steps, changes, gradient, tf.constant(n)).numpy()
@@ -249,14 +249,14 @@ def all_products(steps: tf.Tensor, changes: tf.Tensor, gradient: tf.Tensor, know
 
 @tf.function(reduce_retracing=True)
 def _products(steps: tf.Tensor, changes: tf.Tensor, gradient: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
-    """Returns the inner products of all but the first so many steps and changes, and of the gradient, with all."""
-    parts = [tf.reshape(part, [tf.shape(part)[0], -1]) for part in (steps, changes, gradient)]
-    new = tf.concat([parts[0][known:], parts[1][known:], parts[2]], 0)
-    return tf.concat([tf.matmul(new, part, transpose_b=True) for part in parts], 1)
+    """Returns the inner products of the gradient, and of steps and changes after the first `known`, with all."""
+    steps, changes, gradient = [tf.reshape(rows, [tf.shape(rows)[0], -1]) for rows in (steps, changes, gradient)]
+    new = tf.concat([steps[known:], changes[known:], gradient], 0)
+    return tf.concat([tf.matmul(new, rows, transpose_b=True) for rows in (steps, changes, gradient)], 1)
 
 
 def _of_the_newest(products: np.ndarray, count: int) -> np.ndarray:
-    """Returns the products of the last steps and changes alone, so many of each: (2 * k, 2 * k) -> smaller."""
+    """Returns the products of the last `count` steps and changes: (2 * k, 2 * k) -> (2 * count, 2 * count)."""
     k = len(products) // 2
     first = max(0, k - count)
     kept = [*range(first, k), *range(k + first, 2 * k)]
@@ -265,28 +265,28 @@ def _of_the_newest(products: np.ndarray, count: int) -> np.ndarray:
 
 @tf.function(reduce_retracing=True)
 def _combine(steps: tf.Tensor, changes: tf.Tensor, gradient: tf.Tensor, shares: tf.Tensor) -> tf.Tensor:
-    """Returns the sum of all of them, so much of each."""
-    # One operation: the order of several sums would depend on whether the sizes are known when this is traced.
+    """Returns the linear combination of steps, changes and gradient."""
+    # One operation: the order of several sums would depend on whether sizes are known when this is traced.
     return tf.einsum("k,khwc->hwc", shares, tf.concat([steps, changes, gradient], 0))[None]
 
 
-def _way_down(products: np.ndarray) -> np.ndarray:
-    """Runs the two loops of L-BFGS on coordinates instead of pictures, as in Chen et al., NIPS 2014.
+def _descent_direction(products: np.ndarray) -> np.ndarray:
+    """Runs the two loops of L-BFGS on coordinates instead of images, as in Chen et al., NIPS 2014.
 
     Args:
         products: Inner products of k steps, k changes and the gradient, float64 (2 * k + 1, 2 * k + 1).
 
     Returns:
-        How much of each makes up the direction to go, float64 (2 * k + 1,).
+        The direction as a combination of steps, changes and gradient, float64 (2 * k + 1,).
     """
     k = len(products) // 2
-    way, shares = np.zeros(2 * k + 1), np.zeros(k)
-    way[-1] = -1.0
+    direction, shares = np.zeros(2 * k + 1), np.zeros(k)
+    direction[-1] = -1.0
     for i in reversed(range(k)):
-        shares[i] = products[i] @ way / products[i, k + i]
-        way[k + i] -= shares[i]
+        shares[i] = products[i] @ direction / products[i, k + i]
+        direction[k + i] -= shares[i]
     if k:
-        way *= products[k - 1, 2 * k - 1] / products[2 * k - 1, 2 * k - 1]
+        direction *= products[k - 1, 2 * k - 1] / products[2 * k - 1, 2 * k - 1]
     for i in range(k):
-        way[i] += shares[i] - products[k + i] @ way / products[i, k + i]
-    return way
+        direction[i] += shares[i] - products[k + i] @ direction / products[i, k + i]
+    return direction

@@ -1,4 +1,4 @@
-"""`stylize`: from a content and some styles to a picture, coarse to fine."""
+"""`stylize`: from a content and some styles to an image, coarse to fine."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kerasapps.blocks.arguments import check_positive, refusal
 from kerasapps.blocks.style import deprocess, preprocess
 from kerasapps.errors import TrainingError, UserError
 from kerasapps.styling.descent import LBFGS, Adam
@@ -18,21 +19,21 @@ from kerasapps.styling.objective import Objective, StyleLoss
 Start = Literal["content", "style", "noise", "blank", "statistics"]
 STARTS = get_args(Start)
 FACTOR = math.sqrt(2)
-GREY = 127.5
+GRAY = 127.5
 NOISE = 50.0  # standard deviation of noise, of 255
 
 
 @dataclass(frozen=True)
 class Step:
-    """A picture on the way.
+    """An intermediate result.
 
     Args:
-        step: Evaluations of loss and gradient so far, over all scales.
-        scale: Height and width of the picture.
-        losses: "total" and its terms before their weights: "content", "style", "tv". Adam's are those of the picture
-            before the step, and before it is averaged.
-        state: All that is needed to go on from here; see `stylize`.
-        solution: The picture as the network sees it, float32 (1, H, W, 3), wherever it was computed.
+        step: Number of evaluations of loss and gradient so far, over all scales.
+        scale: Height and width of the image.
+        losses: "total" and its terms before weighting: "content", "style", "tv". With Adam they are those of the image
+            before the step and before averaging.
+        state: All that is needed to continue from here; see `stylize`.
+        solution: The preprocessed image, float32 (1, H, W, 3), on the device that computed it.
     """
 
     step: int
@@ -43,8 +44,8 @@ class Step:
 
     @cached_property
     def image(self) -> np.ndarray:
-        """The picture, 0 to 255, float32 (H, W, 3)."""
-        return as_picture(self.solution)
+        """The image, 0 to 255, float32 (H, W, 3)."""
+        return as_image(self.solution)
 
 
 def stylize(
@@ -66,46 +67,51 @@ def stylize(
     seed: int = 0,
     resume: Mapping[str, np.ndarray] | None = None,
 ) -> Iterator[Step]:
-    """Paints the content of one picture in the style of others, at sizes that grow by the square root of 2.
+    """Paints the content of one image in the style of others, at sizes that grow by the square root of 2.
 
     Args:
-        content: A picture, 0 to 255, (H, W, 3).
-        styles: Pictures, 0 to 255, each (h, w, 3).
+        content: An image, 0 to 255, (H, W, 3).
+        styles: Images, 0 to 255, each (h, w, 3).
         taps: A model from `build_style_taps` with the layers of `objective`.
-        objective: What counts.
+        objective: The losses and their weights.
         size: Longer side of the result in pixels.
-        steps: Evaluations of loss and gradient at each size.
-        optimizer: How to go down.
-        start: What to begin with: the content, the first style, noise, grey, noise with the mean and the covariance of
-            the first style's colours, or a picture.
-        noise_share: Share of noise mixed into what it begins with, from 0 to 1.
+        steps: Number of evaluations of loss and gradient at each size.
+        optimizer: What minimizes the loss.
+        start: The first image: "content", "style" (the first one), "noise", "blank" (gray), "statistics" (noise with
+            the mean and covariance of the first style's colors), or an image.
+        noise_share: Share of noise mixed into the first image, from 0 to 1.
         smallest: Longer side of the smallest size at most; `size` or more for one size only.
-        style_weights: How much each style counts; by default all the same.
-        style_scale: Longer side of the styles, as a share of that of the result.
+        style_weights: Weight of each style; by default all are equal.
+        style_scale: Longer side of the styles as a share of that of the result.
         masks: Where each style applies, 0 to 1, each (H, W) as the content; by default everywhere.
-        memory: Bytes that the network's activations may take; what needs more is computed in tiles.
-        seed: Decides noise.
-        resume: The state of an earlier `Step` of a call with the same arguments, to go on from it.
+        memory: Bytes that the network's activations may take; larger images are computed in tiles.
+        seed: Seed of the noise.
+        resume: The state of an earlier `Step` of a call with the same arguments, to continue from it.
 
     Yields:
         A record after each step of the optimizer.
 
     Raises:
-        TrainingError: If the loss is no longer a number.
-        UserError: If the picture gets too thin for the network.
-        ValueError: If an argument makes no sense.
+        TrainingError: If the loss becomes NaN or infinite.
+        UserError: If an image gets too narrow for the network.
+        ValueError: If an argument is out of range or has the wrong shape.
+
+    Example:
+        >>> taps = build_style_taps(network="compact", weights="trained")
+        >>> for step in stylize(photos[0], [photos[1]], taps=taps, size=64, steps=5):  # photos (n, H, W, 3)
+        ...     print(step.scale, step.losses["total"])
     """
-    _check_pictures(content, styles, start)
+    _check_images(content, styles, start)
     if not 0 <= noise_share <= 1:
-        raise ValueError(f"`noise_share` must be from 0 to 1. Received: noise_share={noise_share}")
+        raise refusal("be from 0 to 1", noise_share=noise_share)
     _check(content, styles, style_weights, masks, size=size, steps=steps, smallest=smallest, style_scale=style_scale)
     sizes = scale_sizes(content.shape[:2], size=size, smallest=smallest)
     loss = StyleLoss(taps, objective, style_weights or [1.0] * len(styles), memory=memory)
-    for picture, (height, width) in [("The content", sizes[0]), *_style_sizes(styles, sizes[0], style_scale)]:
+    for image, (height, width) in [("The content", sizes[0]), *_style_sizes(styles, sizes[0], style_scale)]:
         if min(height, width) < loss.stride:
             raise UserError(
-                f"{picture} would have {height} x {width} pixels at the smallest size, and the network needs "
-                f"{loss.stride} each way: try another --size, --smallest or --style-scale, or a less narrow picture."
+                f"{image} would have {height} x {width} pixels at the smallest size, and the network needs at least "
+                f"{loss.stride} each way. Try another --size, --smallest or --style-scale, or a less narrow image."
             )
     state, first, done, total = None, 0, 0, 0
     if resume is not None:
@@ -114,17 +120,17 @@ def stylize(
     for i, shape in enumerate(sizes[first:], start=first):
         style_shapes = [shape for _, shape in _style_sizes(styles, shape, style_scale)]
         resized = [preprocess(resize(style, size))[None] for style, size in zip(styles, style_shapes, strict=True)]
-        here = preprocess(resize(content, shape))[None]
-        loss.aim(here, resized, None if masks is None else _stack_masks(masks, shape))
+        resized_content = preprocess(resize(content, shape))[None]
+        loss.aim(resized_content, resized, None if masks is None else _stack_masks(masks, shape))
         if state is None:
-            state = optimizer.start(_beginning(start, here, resized[0], seed, noise_share))
+            state = optimizer.start(_first_image(start, resized_content, resized[0], seed, noise_share))
         elif done == 0:
             state = optimizer.resize(state, lambda x, shape=shape: tf.image.resize(x, shape, "bicubic"))
         while done < steps:
             state, losses, calls = optimizer.step(state, loss, steps - done)
             done, total = done + calls, total + calls
             if losses is None:
-                break  # nothing more can be gained at this size
+                break  # no further descent at this size
             losses = {name: float(value) for name, value in losses.items()}
             if not math.isfinite(losses["total"]):
                 raise TrainingError(
@@ -155,19 +161,19 @@ def fit_size(shape: tuple[int, int], side: float) -> tuple[int, int]:
 
 
 def resize(image: np.ndarray, shape: tuple[int, int]) -> tf.Tensor:
-    """Scales a picture (H, W, C), smoothing where it shrinks, to float32 (height, width, C) from 0 to 255."""
+    """Resizes an image (H, W, C), with antialiasing, to float32 (height, width, C) from 0 to 255."""
     if tuple(image.shape[:2]) == tuple(shape):
         return tf.cast(image, tf.float32)
     return tf.clip_by_value(tf.image.resize(image, shape, "bicubic", antialias=True), 0, 255)
 
 
-def as_picture(x: tf.Tensor) -> np.ndarray:
-    """Returns what the network sees as a picture: (1, H, W, 3) -> float32 (H, W, 3) from 0 to 255."""
+def as_image(x: tf.Tensor) -> np.ndarray:
+    """Undoes `preprocess`: (1, H, W, 3) -> float32 (H, W, 3) from 0 to 255."""
     return np.clip(keras.ops.convert_to_numpy(deprocess(x[0])), 0, 255)
 
 
 def _style_sizes(styles, shape: tuple[int, int], style_scale: float) -> list[tuple[str, tuple[int, int]]]:
-    """Returns what to call each style, and its height and width beside a content of some size."""
+    """Returns what messages call each style, and its height and width for a content of some size."""
     return [("A style", fit_size(style.shape[:2], max(shape) * style_scale)) for style in styles]
 
 
@@ -176,14 +182,14 @@ def _stack_masks(masks: Sequence[np.ndarray], shape: tuple[int, int]) -> tf.Tens
     return tf.image.resize(np.stack(masks, -1).astype(np.float32), shape, "area")[None]
 
 
-def _beginning(
+def _first_image(
     start: Start | np.ndarray, content: tf.Tensor, style: tf.Tensor, seed: int, noise_share: float
 ) -> tf.Tensor:
-    """Returns the first picture, float32 (1, H, W, 3)."""
+    """Returns the preprocessed first image, float32 (1, H, W, 3)."""
     shape = content.shape[1:3]
     deviation = tf.random.stateless_normal(content.shape, [seed, 0], dtype=content.dtype)
-    grey = preprocess(np.full((1, *shape, 3), GREY, np.float32))
-    noise = grey + NOISE * deviation
+    gray = preprocess(np.full((1, *shape, 3), GRAY, np.float32))
+    noise = gray + NOISE * deviation
     if not isinstance(start, str):
         first = preprocess(resize(start, shape))[None]
     elif start == "statistics":
@@ -192,27 +198,25 @@ def _beginning(
         first = tf.constant(deviation.numpy() @ root.T + pixels.mean(0), content.dtype)
     else:
         style = tf.image.resize(style, shape, antialias=True)
-        first = {"content": content, "style": style, "blank": grey, "noise": noise}[start]
+        first = {"content": content, "style": style, "blank": gray, "noise": noise}[start]
     return first if not noise_share else (1 - noise_share) * first + noise_share * noise
 
 
-def _check_pictures(content, styles, start) -> None:
+def _check_images(content, styles, start) -> None:
     named = isinstance(start, str)
     if named and start not in STARTS:
-        raise ValueError(f"`start` must be one of {', '.join(STARTS)}, or a picture. Received: start={start!r}")
-    pictures = {"content": [content], "styles": styles, "start": [] if named else [start]}
-    for name, values in pictures.items():
+        raise refusal(f"be one of {', '.join(STARTS)}, or an image", start=start)
+    images = {"content": [content], "styles": styles, "start": [] if named else [start]}
+    for name, values in images.items():
         for value in values:
             if value.ndim != 3 or value.shape[-1] != 3 or not value.size:
-                raise ValueError(f"`{name}` must be red, green and blue, (H, W, 3). Received: {value.shape}")
+                raise ValueError(f"`{name}` must be RGB images, (H, W, 3). Received: {value.shape}")
 
 
 def _check(content, styles, style_weights, masks, *, size, steps, smallest, style_scale) -> None:
-    for name, value in {"size": size, "steps": steps, "smallest": smallest, "style_scale": style_scale}.items():
-        if not value > 0:
-            raise ValueError(f"`{name}` must be above 0. Received: {name}={value}")
+    check_positive(size=size, steps=steps, smallest=smallest, style_scale=style_scale)
     if not styles:
-        raise ValueError("`styles` must hold at least one picture. Received: none")
+        raise ValueError("`styles` must hold at least one image. Received: none")
     if style_weights is not None:
         if len(style_weights) != len(styles):
             raise ValueError(

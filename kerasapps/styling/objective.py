@@ -1,8 +1,8 @@
-"""The loss of style transfer and its gradient, of the whole picture or of one tile after the other.
+"""The loss of style transfer and its gradient, for the whole image or one tile after the other.
 
-All that the loss needs of a picture are sums over its pixels. Sums over tiles add up to them; the derivatives of the
-loss by the sums then give the gradient of each tile. Tiles overlap by what the deepest layer sees, so that the result
-is that of the whole picture, for a third more time and a fraction of the memory.
+The loss depends on an image only through sums over its pixels. Sums over tiles add up to these; the derivatives of the
+loss with respect to the sums then give the gradient of each tile. Tiles overlap by the receptive field of the deepest
+layer, so that the result is that of the whole image, for a third more time and a fraction of the memory.
 """
 
 import math
@@ -14,9 +14,9 @@ import tensorflow as tf
 
 from kerasapps.blocks.style import gram_sum, squared_error, total_variation
 
-# Keeps a division by the square of activations that are all 0 in bounds.
+# Keeps divisions by the squares of activations finite if these are all 0.
 NOTHING = 1e-8
-# Values alive at once in a step, for each value that the layers give out: theirs, gradients, and working space.
+# Values in memory at once during a step, for each output value of the layers: outputs, gradients and workspace.
 ALIVE = 2.5
 SMALLEST_CORE = 64
 
@@ -29,17 +29,17 @@ def _gatys() -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Objective:
-    """What a picture should be like.
+    """The losses of an image and their weights.
 
     Args:
-        content_layers: Weight of each layer whose activations are to be those of the content.
-        style_layers: Weight of each layer whose Gram matrix is to be that of the style.
+        content_layers: Weight of each layer whose activations should match those of the content.
+        style_layers: Weight of each layer whose Gram matrix should match that of the style.
         content_weight: Weight of the content loss.
         style_weight: Weight of the style loss.
         tv_weight: Weight of the total variation.
-        normalise: Whether the error of each layer is divided by the square of what it should be, and layer weights by
-            their sum, so that weights mean the same for any network and size. If not, errors are the means of the
-            lectures: of activations, and of Gram matrices divided by the number of values.
+        normalize: Whether the squared error of each layer is divided by the square of its target, and layer weights by
+            their sum, so that weights mean the same for any network and size. If not, errors are means as in the course
+            notes: of activations, and of Gram matrices divided by the number of values.
     """
 
     content_layers: Layers = field(default_factory=lambda: {"block4_conv2": 1.0})
@@ -47,17 +47,17 @@ class Objective:
     content_weight: float = 1.0
     style_weight: float = 10.0
     tv_weight: float = 10.0
-    normalise: bool = True
+    normalize: bool = True
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Every layer that counts, none twice."""
+        """The layers that the losses need, none twice."""
         content = self.content_layers if self.content_weight else {}
         style = self.style_layers if self.style_weight else {}
         return tuple(dict.fromkeys([*style, *content]))
 
 
-# Settings of the lectures beside our own.
+# The default, and the settings of the course notes.
 PRESETS = {
     "default": Objective(),
     "vgg16": Objective(
@@ -66,35 +66,35 @@ PRESETS = {
         content_weight=0.1,
         style_weight=1.0,
         tv_weight=0.0,
-        normalise=False,
+        normalize=False,
     ),
-    "vgg19": Objective(content_weight=1.0, style_weight=1e6, tv_weight=0.0, normalise=False),
+    "vgg19": Objective(content_weight=1.0, style_weight=1e6, tv_weight=0.0, normalize=False),
     "vgg19_blank": Objective(
         content_layers={"block3_conv2": 1.0},
         style_layers=dict(zip(_gatys(), (0.9, 0.6, 0.6, 0.3, 0.3), strict=True)),
         content_weight=5.0,
         style_weight=1.0,
         tv_weight=0.0,
-        normalise=False,
+        normalize=False,
     ),
 }
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A rectangle of a picture, and the larger one that its activations depend on: top, left, bottom, right."""
+    """A rectangle of an image, and the larger one that its activations depend on: top, left, bottom, right."""
 
     core: tuple[int, int, int, int]
     padded: tuple[int, int, int, int]
 
     def cut(self, image: tf.Tensor) -> tf.Tensor:
-        """Returns the padded rectangle of a picture (1, H, W, C)."""
+        """Returns the padded rectangle of an image (1, H, W, C)."""
         top, left, bottom, right = self.padded
         return image[:, top:bottom, left:right]
 
     @property
     def inside(self) -> tf.Tensor | None:
-        """The core's place in the padded rectangle, int32 (4,), where they differ."""
+        """The core's position in the padded rectangle, int32 (4,), or None if they are the same."""
         if self.core == self.padded:
             return None
         top, left, *_ = self.padded
@@ -102,7 +102,7 @@ class Tile:
 
 
 def tiles(height: int, width: int, *, core: int, halo: int) -> list[Tile]:
-    """Divides a picture into tiles of at most `core` x `core` pixels, `core` and `halo` multiples of the stride."""
+    """Divides an image into tiles of at most `core` x `core` pixels; `core` and `halo` are multiples of the stride."""
     result = []
     for top in range(0, height, core):
         for left in range(0, width, core):
@@ -113,21 +113,21 @@ def tiles(height: int, width: int, *, core: int, halo: int) -> list[Tile]:
 
 
 def stride_of(layer: str) -> int:
-    """Returns how many pixels apart the activations of a layer are."""
+    """Returns the distance between adjacent activations of a layer in pixels."""
     return 2 ** (int(layer[len("block")]) - 1)
 
 
 class StyleLoss:
-    """The loss of a picture and its gradient, for a content and some styles that `aim` sets.
+    """The loss of an image and its gradient, for the content and styles that `aim` sets.
 
     Args:
         taps: A model from `build_style_taps`.
-        objective: What counts.
-        style_weights: How much each style counts, any unit.
+        objective: The losses and their weights.
+        style_weights: Weight of each style, in any unit.
         memory: Bytes that the activations may take; by default as many as they need.
 
     Raises:
-        ValueError: If `taps` lack a layer of `objective`, or `memory` does not do for the smallest tile.
+        ValueError: If `taps` lack a layer of `objective`, or `memory` is too small for the smallest tile.
     """
 
     def __init__(
@@ -136,8 +136,8 @@ class StyleLoss:
         missing = set(objective.layers) - set(taps.output_names)
         if missing:
             raise ValueError(
-                f"`taps` must give every layer of `objective`. Received: {', '.join(taps.output_names)} without "
-                f"{', '.join(sorted(missing))}"
+                f"`taps` must have every layer of `objective` as output. Received: {', '.join(taps.output_names)}, "
+                f"without {', '.join(sorted(missing))}"
             )
         self.taps = taps
         self.objective = objective
@@ -145,7 +145,7 @@ class StyleLoss:
         self.content_layers = _shares(objective.content_layers, objective) if objective.content_weight else {}
         self.style_layers = _shares(objective.style_layers, objective) if objective.style_weight else {}
         self.stride = max(stride_of(layer.name) for layer in taps.layers if "_conv" in layer.name)
-        # Pixels that may be looked at together, and the side of a tile of so many without its surroundings.
+        # Pixels that may be processed at once, and the side of the core of a tile with so many.
         self.pixels = math.inf if memory is None else memory / bytes_per_pixel(taps)
         self.core = self._largest_core() if memory is not None else None
         self._contents = AnySize(self._contents_of)
@@ -156,11 +156,11 @@ class StyleLoss:
         self._from_sums = AnySize(self._from_sums_of)
 
     def aim(self, content: tf.Tensor, styles: Sequence[tf.Tensor], masks: tf.Tensor | None) -> None:
-        """Sets what the picture should be like.
+        """Sets the targets of the losses.
 
         Args:
-            content: Preprocessed, float32 (1, H, W, 3); its size is that of the picture.
-            styles: Preprocessed, each float32 (1, h, w, 3).
+            content: The preprocessed content, float32 (1, H, W, 3), as large as the image.
+            styles: The preprocessed styles, each float32 (1, h, w, 3).
             masks: Where each style applies, in [0, 1], float32 (1, H, W, number of styles); everywhere by default.
         """
         self.tiles = self._divide(content)
@@ -175,21 +175,21 @@ class StyleLoss:
         self.aims = tf.nest.map_structure(lambda value: tf.cast(value, dtype), aims)
 
     def __call__(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]:
-        """Returns the loss times the number of values in the picture, its gradient, and the losses by name.
+        """Returns the loss times the number of values in the image, its gradient, and the losses by name.
 
-        The factor keeps the gradient of a pixel at one size whatever that of the picture; in float16 it would vanish.
+        The factor makes the gradient of a pixel independent of the image's size; in float16 it would vanish otherwise.
         """
         if len(self.tiles) == 1:
             return self._whole(image, self.inside[0], self.contents[0], self.masks[0], self.aims)
-        parts = [*zip(self.tiles, self.inside, self.contents, self.masks, strict=True)]
-        sums = [self._sums(tile.cut(image), inside, content, masks) for tile, inside, content, masks in parts]
-        sums = tf.nest.map_structure(lambda *tiles: tf.add_n(tiles), *sums)
+        tiles = [*zip(self.tiles, self.inside, self.contents, self.masks, strict=True)]
+        sums = [self._sums(tile.cut(image), inside, content, masks) for tile, inside, content, masks in tiles]
+        sums = tf.nest.map_structure(lambda *terms: tf.add_n(terms), *sums)
         value, losses, derivatives, smooth = self._from_sums(sums, image, self.aims)
         gradient = tf.Variable(smooth)
-        for tile, inside, content, masks in parts:
+        for tile, inside, content, masks in tiles:
             top, left, bottom, right = tile.padded
-            part = self._tile_gradient(tile.cut(image), inside, content, masks, derivatives)
-            gradient[:, top:bottom, left:right].assign(gradient[:, top:bottom, left:right] + part)
+            term = self._tile_gradient(tile.cut(image), inside, content, masks, derivatives)
+            gradient[:, top:bottom, left:right].assign(gradient[:, top:bottom, left:right] + term)
         return value, gradient.value(), losses
 
     def _features(self, image, inside):
@@ -201,7 +201,7 @@ class StyleLoss:
         return {name: features[name][:, top:bottom, left:right] for name, (top, left, bottom, right) in cores.items()}
 
     def _sums_of(self, image, inside, content, masks):
-        """Returns the sums over a tile that the loss needs."""
+        """Returns the sums over a tile that the loss depends on."""
         features = self._features(image, inside)
         errors = {name: squared_error(features[name], content[name]) for name in self.content_layers}
         return {"errors": errors, "grams": self._gram_sums(features, masks)}
@@ -226,12 +226,12 @@ class StyleLoss:
             wanted = aims["grams"][name]  # (styles, C, C)
             gram = tf.cast(sums["grams"][name], image.dtype) / aims["areas"][name]  # (1 or styles, C, C)
             channels = wanted.shape[-1]
-            scale = tf.reduce_sum(tf.square(wanted), (1, 2)) if self.objective.normalise else float(channels) ** 4
+            scale = tf.reduce_sum(tf.square(wanted), (1, 2)) if self.objective.normalize else float(channels) ** 4
             errors = tf.reduce_sum(tf.square(gram - wanted), (1, 2)) / (scale + NOTHING)  # (styles,)
             style += weight * tf.reduce_sum(errors * tf.constant(self.style_weights, image.dtype))
         smoothness = total_variation(image)
-        given = self.objective
-        total = given.content_weight * content + given.style_weight * style + given.tv_weight * smoothness
+        weights = self.objective
+        total = weights.content_weight * content + weights.style_weight * style + weights.tv_weight * smoothness
         return {"total": total, "content": content, "style": style, "tv": smoothness}
 
     def _whole_of(self, image, inside, content, masks, aims):
@@ -263,22 +263,22 @@ class StyleLoss:
         return self._gram_sums(self._features(image, inside), None)
 
     def _content_scale(self, name: str, dtype: tf.DType) -> tf.Tensor:
-        """Returns what the squared error of a content layer is divided by."""
-        parts = [tf.cast(content[name], dtype) for content in self.contents]
-        count = tf.cast(sum(math.prod(part.shape) for part in parts), dtype)
-        if not self.objective.normalise:
+        """Returns the divisor of the squared error of a content layer."""
+        tiles = [tf.cast(content[name], dtype) for content in self.contents]
+        count = tf.cast(sum(math.prod(tile.shape) for tile in tiles), dtype)
+        if not self.objective.normalize:
             return count
-        return tf.add_n([tf.reduce_sum(tf.square(part)) for part in parts]) + NOTHING * count
+        return tf.add_n([tf.reduce_sum(tf.square(tile)) for tile in tiles]) + NOTHING * count
 
     def _grams(self, style: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the Gram matrices of a style by layer, (C, C)."""
-        parts = [self._style(tile.cut(style), tile.inside) for tile in self._divide(style)]
+        sums = [self._style(tile.cut(style), tile.inside) for tile in self._divide(style)]
         return {
-            name: tf.add_n([part[name][0] for part in parts]) / self._area(style, name) for name in self.style_layers
+            name: tf.add_n([grams[name][0] for grams in sums]) / self._area(style, name) for name in self.style_layers
         }
 
     def _masks_of(self, tile: Tile, content: tf.Tensor, masks: tf.Tensor | None) -> dict[str, tf.Tensor] | None:
-        """Returns the square roots of the masks in a tile at the size of each layer: squared in the Gram matrix."""
+        """Returns the square roots of a tile's masks at the size of each layer, as the Gram matrix squares them."""
         if masks is None:
             return None
         result = {}
@@ -290,7 +290,7 @@ class StyleLoss:
         return result
 
     def _areas(self, content: tf.Tensor, masks: tf.Tensor | None, name: str) -> tf.Tensor:
-        """Returns how many activations of a layer each style has, (1 or styles, 1, 1)."""
+        """Returns the number of a layer's activations that belong to each style, (1 or styles, 1, 1)."""
         if masks is None:
             return tf.reshape(self._area(content, name), (1, 1, 1))
         return tf.reshape(tf.reduce_sum(_shrunk(masks, content, stride_of(name)), (0, 1, 2)) + NOTHING, (-1, 1, 1))
@@ -299,32 +299,32 @@ class StyleLoss:
         return (image.shape[1] // stride_of(name)) * (image.shape[2] // stride_of(name))
 
     def _divide(self, image: tf.Tensor) -> list[Tile]:
-        """Divides a picture into tiles, or leaves it whole where it may be."""
+        """Divides an image into tiles, or keeps it whole if the memory suffices."""
         height, width = image.shape[1:3]
         core = self.core if height * width > self.pixels else max(height, width)
         return tiles(height, width, core=core, halo=self._halo())
 
     def _halo(self) -> int:
-        """Returns how far the deepest layer sees, rounded up to its stride."""
-        # A convolution looks one activation further, a pool as well, as far as those before it are apart.
+        """Returns the reach of the deepest layer in pixels, rounded up to its stride."""
+        # A convolution, and a pool, reach one activation further, which is as far as those before it are apart.
         reach = sum(stride_of(layer.name) for layer in self.taps.layers[1:])
         return math.ceil(reach / self.stride) * self.stride
 
     def _largest_core(self) -> int:
-        """Returns the side of the largest tile whose activations fit, its surroundings counted in."""
+        """Returns the side of the core of the largest tile whose activations fit, its halo included."""
         around = 2 * self._halo()
         core = (math.isqrt(max(0, int(self.pixels))) - around) // self.stride * self.stride
         if core < SMALLEST_CORE:
             pixel = bytes_per_pixel(self.taps) / 2**20
             least, given = pixel * (SMALLEST_CORE + around) ** 2, pixel * self.pixels
-            raise ValueError(f"`memory` must be {least:.0f} MiB for a tile at least. Received: {given:.0f} MiB")
+            raise ValueError(f"`memory` must be at least {least:.0f} MiB, for one tile. Received: {given:.0f} MiB")
         return core
 
 
 class AnySize:
-    """A compiled function whose one trace serves pictures of all sizes.
+    """A compiled function with one trace for images of all sizes.
 
-    A trace for one size may add up in another order: a resumed painting, which starts at another size, would differ.
+    A trace for a fixed size may sum in another order, and a resumed run, which starts at another size, would differ.
     """
 
     def __init__(self, function: Callable):
@@ -332,7 +332,7 @@ class AnySize:
         self.traced = set()
 
     def __call__(self, *arguments):
-        """Calls the function, traced for any height and width if it has not been."""
+        """Calls the function, which is traced once for any height and width."""
         given = tuple(argument is not None for argument in arguments)
         if given not in self.traced:
             self.compiled.get_concrete_function(*tf.nest.map_structure(self._of_any_size, arguments))
@@ -347,7 +347,7 @@ class AnySize:
 
 
 def bytes_per_pixel(taps: keras.Model) -> float:
-    """Estimates the bytes that a step takes for each pixel of a picture."""
+    """Estimates the memory of a step in bytes for each pixel of the image."""
     values = 0.0
     for layer in taps.layers[1:]:
         stride = stride_of(layer.name) * (1 if "_conv" in layer.name else 2)
@@ -356,8 +356,8 @@ def bytes_per_pixel(taps: keras.Model) -> float:
 
 
 def _shares(weights: Layers, objective: Objective) -> dict[str, float]:
-    """Returns layer weights, divided by their sum where losses are normalised."""
-    total = sum(weights.values()) if objective.normalise else 1.0
+    """Returns layer weights, divided by their sum if losses are normalized."""
+    total = sum(weights.values()) if objective.normalize else 1.0
     return {name: weight / total for name, weight in weights.items() if weight}
 
 

@@ -1,7 +1,7 @@
 """Jobs on the machines of a Ray cluster; the only importer of ray.
 
-Ray places a job where cores or a GPU are free. There a task of Ray's starts it as `kerasapps.workers.jobs` does, in a
-process of its own under its limits, and waits for it.
+Ray assigns a job to a machine with free cores or a free GPU. There a Ray task starts it as `kerasapps.workers.jobs`
+does, in a separate process under its limits, and waits for it.
 """
 
 import contextlib
@@ -18,17 +18,17 @@ from kerasapps.workers.jobs import Job, Limits, Outcome, first_outcome, share
 
 REACH_SECONDS = 10.0
 CANCEL_SECONDS = 10.0
-# A job goes on elsewhere when its machine is lost, so often at most: it may be the job that brings machines down.
+# A job whose machine dies resumes elsewhere, up to this often: the job itself may be what kills machines.
 LOST_MACHINES = 3
-LOST = "Its machine was lost, it went on on another."
+LOST = "Its machine was lost, and it resumed on another."
 
 
 class Cluster:
     """A connection to a Ray cluster, to start jobs on it.
 
     Args:
-        address: Of the cluster's head as host:port, or "auto" for the cluster that this machine belongs to.
-        workers: Jobs at a time; decides how many cores each gets, or GPUs where there are any.
+        address: Address of the cluster's head as host:port, or "auto" for the cluster of this machine.
+        workers: Number of parallel jobs; decides how many cores, or GPUs, each gets.
         several_gpus: Whether a job can use more than one GPU.
 
     Raises:
@@ -44,7 +44,7 @@ class Cluster:
         self.workers = workers
         self.several_gpus = several_gpus
         _check_reachable(address)
-        # The other machines find this project, and its data, where this one does.
+        # The other machines have this project and its data at the same paths.
         environment = {name: value for name, value in os.environ.items() if name.startswith("KERAS")}
         environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
         try:
@@ -61,11 +61,11 @@ class Cluster:
     def start(
         self, function: str, arguments: dict[str, Any], folder: Path, *, limits: Limits = Limits(), more: bool = False
     ) -> "ClusterJob":
-        """Starts a job as soon as a machine has room for it; the rest is as for `kerasapps.workers.jobs.Machine`."""
+        """Starts a job as soon as a machine has room for it; see `kerasapps.workers.jobs.Machine` for the arguments."""
         return ClusterJob(self, [os.getcwd(), function, arguments, folder, limits])
 
     def submit(self, *arguments) -> Any:
-        """Hands a job to Ray and returns Ray's reference to its outcome."""
+        """Submits a job to Ray and returns Ray's reference to its outcome."""
         nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
         gpus = [int(node.get("GPU", 0)) for node in nodes]
         room = {"num_cpus": 1}
@@ -74,12 +74,12 @@ class Cluster:
         else:
             room["num_cpus"] = share([int(node.get("CPU", 0)) for node in nodes], self.workers)
         threads = 0 if any(gpus) else room["num_cpus"]
-        # Ray itself would try a job that uses up a machine's memory again for ever. Its process may serve several jobs,
-        # none of which runs in it.
+        # Ray itself would retry a job that exhausts a machine's memory for ever. Its process may serve several jobs, as
+        # none of them runs inside it.
         return self.ray.remote(max_retries=0, max_calls=0, **room)(_run).remote(*arguments, threads)
 
     def close(self) -> None:
-        """Leaves the cluster."""
+        """Disconnects from the cluster."""
         self.ray.shutdown()
 
 
@@ -94,7 +94,7 @@ class ClusterJob:
         self.reference = cluster.submit(*arguments)
 
     def outcome(self) -> Outcome | None:
-        """Returns how it ended, or nothing while it runs, waits for room, or starts again on another machine."""
+        """Returns the result, or None while it runs, waits for room, or restarts on another machine."""
         ray = self.cluster.ray
         if not ray.wait([self.reference], timeout=0)[0]:
             return None
@@ -116,7 +116,7 @@ class ClusterJob:
         return Outcome(None, message, time.perf_counter() - self.started)
 
     def kill(self) -> None:
-        """Ends it and waits until it is gone."""
+        """Kills it and waits until it is gone."""
         ray = self.cluster.ray
         for force in (False, True):
             ray.cancel(self.reference, force=force)
@@ -126,7 +126,7 @@ class ClusterJob:
 
 def _run(workspace: str, function: str, arguments: dict, folder: Path, limits: Limits, threads: int) -> Outcome:
     """Runs a job on the machine that Ray has chosen."""
-    os.chdir(workspace)  # paths may be relative to where the search was started
+    os.chdir(workspace)  # paths may be relative to the folder that the search was started in
     job = Job(function, arguments, folder, threads=threads, limits=limits)
     try:
         return first_outcome({"": job})[1]
@@ -135,7 +135,7 @@ def _run(workspace: str, function: str, arguments: dict, folder: Path, limits: L
 
 
 def _check_reachable(address: str) -> None:
-    """Says within seconds that no cluster answers, for which Ray itself would wait for minutes."""
+    """Raises UserError within seconds if no cluster answers; Ray itself would wait for minutes."""
     where = [] if address == "auto" else ["--address", address]
     command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", *where]
     with contextlib.suppress(subprocess.SubprocessError):

@@ -1,4 +1,4 @@
-"""The cores of this machine and how processes share them, without TensorFlow: who only starts others needs none."""
+"""The cores of this machine and how processes share them, without TensorFlow, which a launcher does not need."""
 
 import os
 
@@ -9,5 +9,5 @@ def cores() -> int:
 
 
 def threads(count: int) -> dict[str, str]:
-    """Returns the environment variables that hold a process which is started with them to so many threads."""
+    """Returns the environment variables that limit a process to so many threads."""
     return dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"), str(count))

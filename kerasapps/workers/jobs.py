@@ -1,7 +1,7 @@
-"""Functions in processes of their own, a few at a time: what one of them does to itself harms no other.
+"""Runs functions in isolated subprocesses, a few at a time.
 
-A job that runs out of memory, crashes, is killed or breaks a limit has failed, and that is all. When the parent dies,
-even by kill -9, its jobs end.
+A job that runs out of memory, crashes, is killed or exceeds a limit fails without affecting the others. When the parent
+dies, even by SIGKILL, its jobs end.
 """
 
 import contextlib
@@ -20,11 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from kerasapps import startup
 from kerasapps.errors import TrainingError, UserError, explain
 from kerasapps.runs import Run, read_json, write_json
 from kerasapps.workers import hardware
 
-# Linux ends the process with the highest score when memory runs out: the job, not whoever started it.
+# When memory runs out, Linux kills the process with the highest score: the job, not its parent.
 OOM_SCORE = "1000"
 WATCH_SECONDS = 1.0
 POLL_SECONDS = 0.05
@@ -32,7 +33,7 @@ POLL_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended: its value, or the reason why there is none."""
+    """Result of a job: its value, or the reason why there is none."""
 
     value: dict[str, Any] | None
     message: str
@@ -50,10 +51,10 @@ class Limits:
 
     Args:
         seconds: Time since its start.
-        memory: Bytes that its processes hold together; what they share counts for each.
+        memory: Bytes that its processes use together; shared memory counts for each.
 
     Raises:
-        UserError: If there is a limit to memory and the system does not tell how much a process holds.
+        UserError: If memory is limited on a system that does not report the memory of a process.
     """
 
     seconds: float = math.inf
@@ -61,20 +62,20 @@ class Limits:
 
     def __post_init__(self):
         if self.memory < math.inf and not Path("/proc/self/stat").exists():
-            raise UserError("A limit to a trial's memory needs Linux.")
+            raise UserError("A memory limit for trials needs Linux.")
 
 
 class Job:
-    """A call of a function in a process of its own, started at once.
+    """A function call in a separate process, started at once.
 
     Args:
-        function: Address of a function that returns what JSON can hold; see `address_of`.
-        arguments: Its keyword arguments, as JSON holds them.
-        folder: Gets job.json, outcome.json and log.txt.
-        threads: Threads for TensorFlow; 0 for as many as there are cores.
+        function: Address of a function that returns JSON-serializable values; see `address_of`.
+        arguments: Its keyword arguments, JSON-serializable.
+        folder: Receives job.json, outcome.json and log.txt.
+        threads: Threads for TensorFlow; 0 for one per core.
         environment: Environment variables, set before the function is called.
         limits: What it may use.
-        process: One that `launch` started and nobody used, for a start without waiting; a fresh one by default.
+        process: An unused process of `launch`, which starts without delay; a fresh one by default.
     """
 
     def __init__(
@@ -97,53 +98,53 @@ class Job:
         (folder / "outcome.json").unlink(missing_ok=True)
         with open(folder / "log.txt", "ab") as log:
             self.process = process or launch(function, threads=threads, log=log)
-        # One that has died meanwhile says so by its status.
+        # If it has died meanwhile, `outcome` reports its status.
         with contextlib.suppress(BrokenPipeError), self.process.stdin:
             self.process.stdin.write(json.dumps(str(folder)).encode() + b"\n")
 
     def outcome(self) -> Outcome | None:
-        """Returns how it ended, or nothing while it runs within its limits."""
+        """Returns the result, or None while it runs within its limits."""
         seconds = time.perf_counter() - self.started
         status = self.process.poll()
         message = self._broken_limit() if status is None else ""
         if status is None and not message:
             return None
-        self.kill()  # and what it may have started itself
+        self.kill()  # and whatever it has started itself
         if (self.folder / "outcome.json").exists():
             return Outcome(**read_json(self.folder / "outcome.json"), seconds=seconds)
         if message:
             return Outcome(None, message, seconds)
         if status < 0:
-            message = f"Killed by signal {-status}; the usual reason is memory that ran out."
+            message = f"Killed by signal {-status}, usually because memory ran out."
         else:
-            message = f"Ended with status {status}; see {self.folder / 'log.txt'}."
+            message = f"Exited with status {status}; see {self.folder / 'log.txt'}."
         return Outcome(None, message, seconds)
 
     def kill(self) -> None:
-        """Ends it without mercy and waits until it is gone."""
+        """Kills it (SIGKILL) and waits until it is gone."""
         kill(self.process)
 
     def _broken_limit(self) -> str:
-        """Says which limit it has broken; looks no more often than is needed."""
+        """Returns which limit it has exceeded; memory is checked once a second."""
         now = time.perf_counter()
         if now - self.started > self.limits.seconds:
-            return f"Ended at its time limit of {self.limits.seconds / 60:.3g} minutes."
+            return f"Stopped at its time limit of {self.limits.seconds / 60:.3g} minutes."
         if self.limits.memory < math.inf and now - self.watched > WATCH_SECONDS:
             self.watched = now
             if memory_of(self.process.pid) > self.limits.memory:
-                return f"Out of memory: it held more than its limit of {self.limits.memory / 1e9:.3g} GB."
+                return f"Out of memory: it used more than its limit of {self.limits.memory / 1e9:.3g} GB."
         return ""
 
 
 class Machine:
     """Starts jobs on this machine, at most one at a time in each slot.
 
-    While jobs run, a spare process imports what the next one needs and waits. It has computed nothing and its job is
-    its only one, so that a job is as much by itself as in a fresh process.
+    While jobs run, a spare process imports what the next job needs and waits. It runs only that job, which is therefore
+    as isolated as in a fresh process.
 
     Args:
-        slots: Environment variables of each slot, such as the GPU that is its own.
-        threads: Threads for each job; 0 for as many as there are cores.
+        slots: Environment variables of each slot, such as its GPU.
+        threads: Threads for each job; 0 for one per core.
     """
 
     def __init__(self, slots: Sequence[Mapping[str, str]], *, threads: int = 0):
@@ -155,7 +156,7 @@ class Machine:
     def start(
         self, function: str, arguments: dict[str, Any], folder: Path, *, limits: Limits = Limits(), more: bool = False
     ) -> Job:
-        """Starts a job in a free slot; `more` says that another will follow. The rest is as for `Job`."""
+        """Starts a job in a free slot; `more` if another one will follow. The other arguments are those of `Job`."""
         slot = next(i for i in range(len(self.slots)) if i not in self.jobs or self.jobs[i].process.poll() is not None)
         process, self.spare = self.spare, None
         if process is not None and process.poll() is not None:
@@ -176,11 +177,12 @@ class Machine:
 
 
 def launch(function: str, *, threads: int = 0, log: BinaryIO | int = subprocess.DEVNULL) -> subprocess.Popen:
-    """Starts a process that imports the module of a function and waits for the folder of a job on standard input."""
+    """Starts a process that imports a function's module and waits for a job's folder on standard input."""
+    startup.own_temp_folder()  # a job that is killed leaves files
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
     if threads:
         environment |= hardware.threads(threads)
-    # A session of its own, so that Ctrl-C reaches the parent alone, which decides what becomes of the job.
+    # A separate session: Ctrl-C reaches only the parent, which decides what happens to the job.
     return subprocess.Popen(
         [sys.executable, "-m", "kerasapps.workers.jobs", function, str(os.getpid())],
         stdin=subprocess.PIPE,
@@ -192,7 +194,7 @@ def launch(function: str, *, threads: int = 0, log: BinaryIO | int = subprocess.
 
 
 def kill(process: subprocess.Popen) -> None:
-    """Ends a process of `launch` and what it started, and waits until it is gone."""
+    """Kills a process of `launch` and what it started, and waits until it is gone."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -200,29 +202,29 @@ def kill(process: subprocess.Popen) -> None:
 
 
 def memory_of(session: int) -> int:
-    """Returns how many bytes of memory the processes of a session hold."""
+    """Returns how many bytes of memory the processes of a session use."""
     pages = 0
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):  # it has just ended
-            # The name of the program, in parentheses, may hold anything; the fields behind it are counted.
+            # The name of the program, in parentheses, may hold any character; fields are counted after it.
             fields = path.read_text(errors="replace").rpartition(")")[2].split()
             pages += int(fields[21]) if int(fields[3]) == session else 0
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def share(devices: Sequence[int], workers: int) -> int:
-    """Returns how many devices a job can have when so many run at a time; 1 if there are more jobs than devices.
+    """Returns how many devices each of several parallel jobs gets; 1 if there are more jobs than devices.
 
     Args:
-        devices: How many each machine has; a job runs on one machine.
-        workers: Jobs at a time.
+        devices: Number of devices of each machine; a job runs on one machine.
+        workers: Number of parallel jobs.
     """
     sizes = range(max(devices, default=1), 0, -1)
     return next((size for size in sizes if sum(count // size for count in devices) >= workers), 1)
 
 
 def first_outcome(running: dict[str, Job]) -> tuple[str, Outcome]:
-    """Waits until one of the jobs has ended, takes it out, and returns its name and outcome."""
+    """Waits until one of the jobs has ended, removes it, and returns its name and outcome."""
     while True:
         for name, job in running.items():
             outcome = job.outcome()
@@ -235,20 +237,20 @@ def first_outcome(running: dict[str, Job]) -> tuple[str, Outcome]:
 def run_all(
     run: Run, function: Callable[..., dict], calls: dict[str, dict[str, Any]], *, workers: int
 ) -> Iterator[tuple[str, Outcome]]:
-    """Calls a function with each of some arguments, a few at a time, and yields names and outcomes as they end.
+    """Runs a function with each of several sets of arguments, a few at a time; yields names and outcomes as they end.
 
     Args:
         run: The run folder; job NAME keeps its files in NAME/job there.
-        function: A function at the top of its module that returns what JSON can hold.
+        function: A function at the top of its module that returns JSON-serializable values.
         calls: Keyword arguments by name.
-        workers: Jobs at a time, with one thread each if more than one.
+        workers: Number of parallel jobs, with one thread each if more than one.
 
     Raises:
-        TrainingError: If a job fails; those that run are ended, and --resume goes on.
+        TrainingError: If a job fails; the others are killed, and --resume continues.
         UserError: After Ctrl-C.
     """
     if run.options.strategy == "multiworker":
-        raise UserError("These networks train side by side, each in one process: leave out --strategy multiworker.")
+        raise UserError("These networks train in parallel, each in one process: leave out --strategy multiworker.")
     todo = dict(calls)
     running: dict[str, Job] = {}
     address = address_of(function)
@@ -259,17 +261,17 @@ def run_all(
                 running[name] = Job(address, todo.pop(name), run.path(name, "job"), threads=int(workers > 1))
             name, outcome = first_outcome(running)
             if not outcome.completed:
-                raise TrainingError(f"{name} failed: {outcome.message} Go on with --resume --out {run.folder}.")
+                raise TrainingError(f"{name} failed: {outcome.message} Continue with --resume --out {run.folder}.")
             yield name, outcome
     except KeyboardInterrupt:
-        raise UserError(f"Interrupted. Go on with --resume --out {run.folder}: what is trained is kept.") from None
+        raise UserError(f"Interrupted. Continue with --resume --out {run.folder}: trained networks are kept.") from None
     finally:
         for job in running.values():
             job.kill()
 
 
 def address_of(function: Callable) -> str:
-    """Returns module:name; a module that runs as a script is known by the name it would be imported by."""
+    """Returns module:name; a module that runs as a script has the name by which it would be imported."""
     module = function.__module__
     if module == "__main__":
         module = sys.modules["__main__"].__spec__.name
@@ -277,7 +279,7 @@ def address_of(function: Callable) -> str:
 
 
 def _end_with(parent: int) -> None:
-    """Ends this process as soon as its parent is gone."""
+    """Exits as soon as the parent is gone."""
     while os.getppid() == parent:
         time.sleep(WATCH_SECONDS)
     os._exit(1)
@@ -285,11 +287,11 @@ def _end_with(parent: int) -> None:
 
 def _main(function: str, parent: int) -> None:
     """Waits for a job, runs it and writes its outcome."""
-    # The parent may have died while this process imported TensorFlow: its number is known, not asked for.
+    # The parent may have died while this process imported TensorFlow: its pid is an argument, not looked up.
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
-    with contextlib.suppress(Exception):  # what is wrong is said in the log of the job
+    with contextlib.suppress(Exception):  # the job's log will have the error
         importlib.import_module(function.split(":")[0])
     line = sys.stdin.readline()
     if not line:
@@ -309,7 +311,7 @@ def _main(function: str, parent: int) -> None:
         outcome = {"value": None, "message": explain(error) or f"{type(error).__name__}: {lines[0]}"}
     write_json(folder / "outcome.json", outcome)
     sys.stdout.flush()
-    # Nothing is left to do, and to take TensorFlow down takes a second or two.
+    # Nothing is left to do, and shutting TensorFlow down takes a second or two.
     os._exit(0)
 
 

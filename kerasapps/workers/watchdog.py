@@ -1,8 +1,8 @@
-"""Time limits for what a worker waits for: TensorFlow waits for ever for one that is stuck or never comes.
+"""Time limits for a worker's waits: TensorFlow waits for ever for a worker that is stuck or never starts.
 
 Limits are in seconds, from the environment: KERASAPPS_START_LIMIT until the first step is done, KERASAPPS_STEP_LIMIT
 for each further one, KERASAPPS_SAVE_LIMIT for a checkpoint, KERASAPPS_END_LIMIT for what follows the training.
-The watch is kept by a process of its own: while TensorFlow waits for others to come, no other thread of Python runs.
+The watchdog is a separate process: while TensorFlow waits for other workers, no other Python thread runs.
 """
 
 import contextlib
@@ -17,42 +17,42 @@ from collections.abc import Sequence
 from pathlib import Path
 
 LIMITS = {"start": 900.0, "step": 600.0, "save": 600.0, "end": 3600.0}
-# What a worker ends by when it is not at fault and all have to start again. Its status, 128 + 10 = 138, is one that
-# Kubernetes' training operator retries.
+# Ends a worker that is not at fault when all have to restart. Its status, 128 + 10 = 138, is one that Kubernetes'
+# training operator retries.
 LOST = signal.SIGUSR1
 POLL_SECONDS = 0.2
 CONNECT_SECONDS = 2.0
-LATE = {"start": "start is not over", "step": "step is not over", "save": "checkpoint is not written"}
-LATE |= {"end": "evaluation is not over"}
+LATE = {"start": "start has not finished", "step": "step has not finished", "save": "checkpoint is not written"}
+LATE |= {"end": "evaluation has not finished"}
 CODES = {"start": b"1", "step": b"2", "save": b"3", "end": b"4"}
 
 _watcher: subprocess.Popen | None = None
 
 
 def start(addresses: Sequence[str]) -> None:
-    """Has this process watched from now on, first for its start.
+    """Starts watching this process, in the phase "start".
 
     Args:
-        addresses: "host:port" of all workers, to say which one is missing.
+        addresses: "host:port" of all workers, to report which one is missing.
     """
     global _watcher
-    # The file, not the module: this way it starts without TensorFlow.
+    # The file, not the module, whose package might import TensorFlow.
     command = [sys.executable, __file__, str(os.getpid()), *addresses]
-    # Out of reach of a Ctrl-C or SIGTERM that is sent to all of a group.
+    # In a session of its own, out of reach of a Ctrl-C or SIGTERM to the whole process group.
     _watcher = subprocess.Popen(command, stdin=subprocess.PIPE, bufsize=0, start_new_session=True)
     os.set_blocking(_watcher.stdin.fileno(), False)
     enter("start")
 
 
 def enter(phase: str) -> None:
-    """Says what this process waits for now. Nobody listens before `start`."""
+    """Enters a phase with its own limit; does nothing before `start`."""
     if _watcher is not None:
-        with contextlib.suppress(OSError):  # it ended, or is stuck itself: the training matters more
+        with contextlib.suppress(OSError):  # the watchdog ended or is stuck: the training matters more
             _watcher.stdin.write(CODES[phase])
 
 
 def _main(worker: int, addresses: Sequence[str]) -> None:
-    """Watches a process, and ends it in time."""
+    """Watches a process, and ends it when it exceeds a limit or its launcher is gone."""
     launcher = os.environ.get("KERASAPPS_PARENT")
     phases = {code[0]: phase for phase, code in CODES.items()}
     phase, since = "start", time.monotonic()
@@ -73,7 +73,7 @@ def _main(worker: int, addresses: Sequence[str]) -> None:
 
 
 def _parent_of(process: int) -> int | None:
-    """Returns the number of the parent of a process; None once it is gone, and where the system does not tell."""
+    """Returns the pid of a process's parent; None once it is gone, or where the system does not report it."""
     try:
         status = Path(f"/proc/{process}/stat").read_text()
     except OSError:
@@ -82,11 +82,11 @@ def _parent_of(process: int) -> int | None:
 
 
 def _who(addresses: Sequence[str]) -> str:
-    """Says which workers do not answer."""
+    """Returns a sentence on the workers that do not answer."""
     silent = [f"{i} ({address})" for i, address in enumerate(addresses) if not _answers(address)]
     if silent:
         return f"No answer from worker {', '.join(silent)}."
-    return "All workers are there, but one of them may be stuck."
+    return "All workers answer, but one of them may be stuck."
 
 
 def _answers(address: str) -> bool:

@@ -74,7 +74,7 @@ def test_shapes_for_odd_and_even_sides(block, arguments, height, width, channels
         (conv.dense_block, {"num_layers": 2, "growth_rate": 4}),
     ],
 )
-def test_a_bias_only_where_nothing_is_normalised(block, arguments):
+def test_a_bias_only_where_nothing_is_normalized(block, arguments):
     assert not has_bias(build(block, (8, 8, 3), **arguments))
     plain = build(block, (8, 8, 3), batch_norm=False, **arguments)
     assert has_bias(plain) == {layer.name for layer in plain.layers if hasattr(layer, "use_bias")} != set()
@@ -98,7 +98,7 @@ def test_without_an_activation_negative_values_stay():
 @pytest.mark.parametrize(
     ("filters", "strides", "projected"), [(3, 1, False), (4, 1, True), (3, 2, True), (4, 2, True), (1, 1, True)]
 )
-def test_the_shortcut_is_the_picture_itself_exactly_where_shapes_agree(filters, strides, projected, preactivation):
+def test_the_shortcut_is_the_image_itself_exactly_where_shapes_agree(filters, strides, projected, preactivation):
     model = build(conv.residual_block, (8, 8, 3), filters=filters, strides=strides, preactivation=preactivation)
     assert ("b_shortcut_conv" in names(model)) == projected
     assert not any(name.startswith("b_shortcut") and "relu" in name for name in names(model))
@@ -106,11 +106,11 @@ def test_the_shortcut_is_the_picture_itself_exactly_where_shapes_agree(filters, 
     if not projected:
         assert shortcut is model.input
     elif preactivation:
-        # What follows a block normalises, as ECCV 2016 has it.
+        # What follows a block normalizes, as ECCV 2016 has it.
         assert "b_shortcut_bn" not in names(model)
 
 
-def test_a_block_whose_last_convolution_gives_nothing_passes_the_picture_on():
+def test_a_block_whose_last_convolution_gives_nothing_passes_the_image_on():
     x = np.abs(rng.normal(size=(2, 6, 6, 3))).astype("float32")
     for preactivation in (True, False):
         model = build(conv.residual_block, (6, 6, 3), filters=3, preactivation=preactivation, batch_norm=False)
@@ -130,7 +130,7 @@ def test_pre_activation_by_hand():
     model = build(conv.residual_block, (1, 1, 1), filters=1, preactivation=True, batch_norm=False)
     fill(model, b_1_conv=(2, -1), b_2_conv=(-3, 4))
     # x = 1: relu(1), relu(2 - 1) = 1, -3 + 4 = 1, 1 + 1 = 2.   x = 3: 5, -11, -8.   x = -2: relu = 0, relu(-1) = 0, 4,
-    # and the picture as it was, -2, makes 2.
+    # and the image as it was, -2, makes 2.
     np.testing.assert_allclose(np.ravel(model(np.reshape([1.0, 3.0, -2.0], (3, 1, 1, 1)))), [2, -8, 2])
 
 
@@ -196,7 +196,7 @@ def test_parameters_of_googlenet_block_3a():
 
 
 def test_googlenet_block_refuses_another_number_of_filters():
-    with pytest.raises(ValueError, match=r"`filters` must hold 6 numbers\. Received: filters=\(1, 2, 3\)"):
+    with pytest.raises(ValueError, match=r"`filters` must hold 6 widths\. Received: filters=\(1, 2, 3\)"):
         build(conv.googlenet_block, (8, 8, 3), filters=(1, 2, 3))
 
 

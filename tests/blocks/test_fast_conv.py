@@ -111,7 +111,7 @@ def test_gradients_in_bfloat16_are_those_of_keras(gradients_of, cls):
         ("mixed_bfloat16", 8, 64, 128, {"dilation_rate": 2}, False),
     ],
 )
-def test_wide_layers_on_small_pictures_in_bfloat16_go_the_new_way(
+def test_wide_layers_on_small_images_in_bfloat16_go_the_new_way(
     gradients_of, cls, dtype, side, channels, filters, more, taken
 ):
     layer = cls(filters, 3, padding="same", dtype=dtype, **more)

@@ -1,4 +1,4 @@
-"""Spectral normalisation against the singular values of numpy, and the blocks of generators and discriminators."""
+"""Spectral normalization against the singular values of numpy, and the blocks of generators and discriminators."""
 
 import keras
 import numpy as np
@@ -28,7 +28,7 @@ def test_the_largest_singular_value_becomes_one(kind):
     np.testing.assert_allclose(layer(x, training=False), inner(x) / largest, rtol=1e-3, atol=1e-5)
 
 
-def test_the_vectors_of_classes_are_normalised():
+def test_the_vectors_of_classes_are_normalized():
     labels = np.array([2, 0])
     inner = keras.layers.Embedding(3, 4)
     layer = SpectralNormalization(inner, use_bias=False)
@@ -56,7 +56,7 @@ def test_calls_change_the_estimate_and_not_the_weights():
 
 
 def test_the_gradient_flows_through_the_norm():
-    # What only makes a normalised kernel longer changes nothing, so that the gradient is at right angles to it.
+    # What only makes a normalized kernel longer changes nothing, so that the gradient is at right angles to it.
     x = rng.normal(size=(4, 3)).astype(np.float32)
     layer = built(SpectralNormalization(keras.layers.Dense(2, use_bias=False)), x)
     for _ in range(60):
@@ -69,7 +69,7 @@ def test_the_gradient_flows_through_the_norm():
     assert along == pytest.approx(0, abs=1e-3)
 
 
-def test_a_bias_is_not_normalised():
+def test_a_bias_is_not_normalized():
     x = np.zeros((1, 3), np.float32)
     layer = linear(keras.layers.Dense, 2, spectral=True, name="dense")
     layer(x)
@@ -96,7 +96,7 @@ def test_where_a_generator_starts(shape, expected):
     assert (height * 2**times, width * 2**times) == shape[:2]
 
 
-def test_the_verdict_of_a_classifier_is_the_odds_of_any_class():
+def test_the_logit_of_a_classifier_is_the_odds_of_any_class():
     # Against a score of 0 for "generated", the probability of being real is Z / (Z + 1), Z the sum of exponentials.
     scores = np.array([[1.0, -2.0, 0.5]], np.float32)
     total = np.exp(scores).sum()

@@ -77,7 +77,7 @@ def make_walk(walkers=2, steps=3):
     return layer
 
 
-# "Greg is swan", "Lily is swan", "Lily is grey", asked about Greg.
+# "Greg is swan", "Lily is swan", "Lily is gray", asked about Greg.
 GREG, IS, SWAN, LILY, GREY = 1, 2, 3, 4, 5
 STORY = np.array([[[GREG, IS, SWAN], [LILY, IS, SWAN], [LILY, IS, GREY]]], np.int32)
 QUESTION = np.array([[GREG, 0, 0]], np.int32)

@@ -1,4 +1,4 @@
-"""The fast batch normalisation gives what Keras' gives: outputs, every gradient, and the moving statistics."""
+"""The fast batch normalization gives what Keras' gives: outputs, every gradient, and the moving statistics."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ rng = np.random.default_rng(0)
 SHAPE = (6, 5, 4, 3)
 
 
-def pictures(*shape):
+def images(*shape):
     """Float32 whose channels differ in mean and spread."""
     return (rng.normal(size=shape or SHAPE) * [0.5, 1, 4] + [-3, 0, 10]).astype("float32")
 
@@ -67,18 +67,18 @@ def test_equals_keras(training, graph):
     layers = pair(momentum=0.8, epsilon=1e-5)
     assert uses_the_fast_operation(layers[0], training=training)
     layers = pair(momentum=0.8, epsilon=1e-5)
-    check(layers, pictures(), training=training, graph=graph)
+    check(layers, images(), training=training, graph=graph)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 2, 3), (2, 1, 1, 3), (1, 7, 1, 3), (1, 1, 1, 3)])
 def test_few_values_a_channel(shape):
-    # Here the variance of all pictures, which the operation estimates, is far from that of the batch. With a smaller
+    # Here the variance of all images, which the operation estimates, is far from that of the batch. With a smaller
     # epsilon the gradient of two values would be nothing but rounding.
-    check(pair(shape, momentum=0.5, epsilon=0.1), pictures(*shape), training=True)
+    check(pair(shape, momentum=0.5, epsilon=0.1), images(*shape), training=True)
 
 
 def test_the_moving_variance_is_that_of_the_batch():
-    layer, x = BatchNormalization(momentum=0.0), pictures(2, 1, 1, 3)
+    layer, x = BatchNormalization(momentum=0.0), images(2, 1, 1, 3)
     layer(x, training=True)
     np.testing.assert_allclose(layer.moving_mean, x.mean((0, 1, 2)), rtol=1e-5)
     np.testing.assert_allclose(layer.moving_variance, x.var((0, 1, 2)), rtol=1e-5)
@@ -91,7 +91,7 @@ def test_batches_of_any_size_in_one_graph():
         for layer in layers
     ]
     for size in (4, 4, 1, 3):
-        x = pictures(size, 5, 4, 3)
+        x = images(size, 5, 4, 3)
         np.testing.assert_allclose(functions[0](x), functions[1](x), atol=1e-5)
         for a, b in zip(layers[0].weights, layers[1].weights, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
@@ -102,7 +102,7 @@ def test_bfloat16_is_close_and_its_statistics_are_float32(training):
     layers = pair(dtype="mixed_bfloat16", momentum=0.5)
     assert uses_the_fast_operation(layers[0], dtype="bfloat16", training=training)
     layers = pair(dtype="mixed_bfloat16", momentum=0.5)
-    x = pictures()
+    x = images()
     assert layers[0](x).dtype == "bfloat16"
     assert {weight.dtype for weight in layers[0].weights} == {"float32"}
     got, expected = (results(layer, x, training=training) for layer in layers)
@@ -126,7 +126,7 @@ def test_bfloat16_is_close_and_its_statistics_are_float32(training):
     ],
 )
 def test_falls_back_to_keras(shape, options):
-    x = pictures(*shape)
+    x = images(*shape)
     layers = pair(shape, momentum=0.5, **options)
     assert not uses_the_fast_operation(layers[0], shape, training=True)
     check(pair(shape, momentum=0.5, **options), x, training=True)
@@ -134,7 +134,7 @@ def test_falls_back_to_keras(shape, options):
 
 @pytest.mark.parametrize("dtype", ["float64", "uint8"])
 def test_falls_back_for_numbers_that_the_operation_does_not_take(dtype):
-    x = np.abs(pictures()).astype(dtype)
+    x = np.abs(images()).astype(dtype)
     policy = dtype if dtype == "float64" else "float32"
     ours, theirs = pair(dtype=policy, momentum=0.5)
     for layer in (ours, theirs):
@@ -144,7 +144,7 @@ def test_falls_back_for_numbers_that_the_operation_does_not_take(dtype):
 
 def test_falls_back_for_masks():
     mask = rng.random(SHAPE[:-1]) > 0.5
-    check(pair(momentum=0.5), pictures(), training=True, mask=tf.constant(mask))
+    check(pair(momentum=0.5), images(), training=True, mask=tf.constant(mask))
 
 
 def test_frozen_it_uses_its_moving_statistics_and_leaves_them():
@@ -152,11 +152,11 @@ def test_frozen_it_uses_its_moving_statistics_and_leaves_them():
     for layer in layers:
         layer.trainable = False
     before = [np.asarray(weight) for weight in layers[0].weights]
-    check(layers, pictures(), training=True)
+    check(layers, images(), training=True)
     for weight, old in zip(layers[0].weights, before, strict=True):
         np.testing.assert_array_equal(weight, old)
     layers[0].trainable = True  # and back
-    layers[0](pictures(), training=True)
+    layers[0](images(), training=True)
     assert np.abs(layers[0].moving_mean - before[2]).max() > 0
 
 
@@ -174,7 +174,7 @@ def network(normalization=BatchNormalization):
 
 
 def test_training_follows_keras_with_a_short_last_batch():
-    x, y = pictures(11, 4, 4, 3), rng.normal(size=(11, 1))
+    x, y = images(11, 4, 4, 3), rng.normal(size=(11, 1))
     ours, theirs = network(), network(keras.layers.BatchNormalization)
     ours.set_weights(theirs.get_weights())
     for model in (ours, theirs):
@@ -184,7 +184,7 @@ def test_training_follows_keras_with_a_short_last_batch():
 
 
 def test_saving_and_loading(tmp_path):
-    model, x = network(), pictures(8, 4, 4, 3)
+    model, x = network(), images(8, 4, 4, 3)
     model.fit(x, np.ones((8, 1)), verbose=0)
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
@@ -206,9 +206,9 @@ def fit_in(strategy, x, y, weights):
     return model
 
 
-def test_two_replicas_normalise_by_the_whole_batch(tmp_path):
+def test_two_replicas_normalize_by_the_whole_batch(tmp_path):
     # The halves of each batch have nothing in common, so statistics of one of them would be far off.
-    x = pictures(16, 4, 4, 3) + np.tile(np.repeat([0.0, 20.0], 4), 2).reshape(-1, 1, 1, 1).astype("float32")
+    x = images(16, 4, 4, 3) + np.tile(np.repeat([0.0, 20.0], 4), 2).reshape(-1, 1, 1, 1).astype("float32")
     y = rng.normal(size=(16, 1)).astype("float32")
     weights = network().get_weights()
     mirrored = distribution.make_strategy("mirrored")

@@ -1,4 +1,4 @@
-"""Colours, Gram matrices and losses: by hand, and their gradients against numerical differences in float64."""
+"""Colors, Gram matrices and losses: by hand, and their gradients against numerical differences in float64."""
 
 import keras
 import numpy as np

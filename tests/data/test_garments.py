@@ -38,8 +38,8 @@ def test_the_description_tells_what_the_picture_does_not():
 def test_stains_can_be_counted_in_the_picture(kind, stains):
     from scipy.ndimage import label
 
-    picture = draw_garment(kind, pattern="plain", stains=stains, rng=np.random.default_rng(stains)).astype(int)
-    near = np.abs(picture - np.array(garments.STAIN_COLOUR)).max(-1) < 40
+    image = draw_garment(kind, pattern="plain", stains=stains, rng=np.random.default_rng(stains)).astype(int)
+    near = np.abs(image - np.array(garments.STAIN_COLOR)).max(-1) < 40
     assert label(near)[1] == stains
 
 

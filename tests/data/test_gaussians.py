@@ -17,15 +17,15 @@ def test_the_density_adds_up_to_one():
 def test_points_follow_the_density():
     mixture = ring(3, spread=0.5)
     points = mixture.sample(50_000, seed=1)
-    box = (np.abs(points - mixture.centres[0]) < 0.25).all(1).mean() / 0.5**2
+    box = (np.abs(points - mixture.centers[0]) < 0.25).all(1).mean() / 0.5**2
     axis = np.linspace(-0.25, 0.25, 21)
-    inside = mixture.centres[0] + np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
+    inside = mixture.centers[0] + np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
     assert box == pytest.approx(mixture.density(inside).mean(), rel=0.05)
 
 
 def test_modes():
     mixture = ring()
-    points = np.concatenate([mixture.centres + 0.01, [[0.0, 0.0]]])
+    points = np.concatenate([mixture.centers + 0.01, [[0.0, 0.0]]])
     assert mixture.modes_of(points).tolist() == [*range(8), -1]
 
 

@@ -100,7 +100,7 @@ def test_test_files_alone_are_split_and_said_to_be(places):
     write_idx(places[0] / "mnist", "test", 200)
     splits = load_images("mnist")
     assert [len(split) for split in (splits.train, splits.validation, splits.test)] == [160, 20, 20]
-    assert splits.notes == ("mnist here is its 200 test pictures alone.", "mnist is split 160/20/20 by seed.")
+    assert splits.notes == ("mnist here is only its 200 test images.", "mnist is split 160/20/20 by seed.")
     assert (np.bincount(splits.test.targets["label"]) == 2).all()
 
 
@@ -109,9 +109,9 @@ def test_test_files_alone_are_split_and_said_to_be(places):
     [
         (lambda b: b[:100], "holds 84 bytes where its header says 1,568"),
         (lambda b: b + b"\0", "holds 1,569 bytes"),
-        (lambda b: b[:10], "is not an IDX file of pictures"),
-        (lambda b: b"", "is not an IDX file of pictures"),
-        (lambda b: b"\0\0\x08\x01" + b[4:], "is not an IDX file of pictures"),
+        (lambda b: b[:10], "is not an IDX file of images"),
+        (lambda b: b"", "is not an IDX file of images"),
+        (lambda b: b"\0\0\x08\x01" + b[4:], "is not an IDX file of images"),
         (lambda b: b[:4] + b"\xff\xff\xff\xff" * 3 + b[16:], "where its header says"),
         (lambda b: b[:4] + bytes(12), "holds 0 bytes"),
     ],
@@ -138,7 +138,7 @@ def test_labels_must_fit_their_pictures(places):
     write_idx(places[0] / "mnist", "test")
     labels = places[0] / "mnist" / IDX_FILES["test"][1]
     labels.write_bytes(gzip.compress(idx(np.zeros(99, np.uint8), 0x801)))
-    with pytest.raises(DataError, match=r"has 100 pictures, and t10k-labels.* 99 labels"):
+    with pytest.raises(DataError, match=r"has 100 images, and t10k-labels.* 99 labels"):
         load_images("mnist")
     labels.write_bytes(gzip.compress(idx(np.full(100, 10, np.uint8), 0x801)))
     with pytest.raises(DataError, match="has a label above 9"):
@@ -149,7 +149,7 @@ def test_labels_must_fit_their_pictures(places):
 
 
 def write_cifar(folder, layout, *, names=TEN, per_file=20, change=None):
-    """Writes an archive whose pictures are red in their left half, and as bright as their label."""
+    """Writes an archive whose images are red in their left half, and as bright as their label."""
     folder.mkdir(parents=True, exist_ok=True)
     files = {layout.class_file: "\n".join(names).encode() + b"\n\n"}
     for part_files in layout.parts.values():
@@ -206,7 +206,7 @@ def test_archives_that_are_cut_short_are_refused(places, share):
     write_cifar(places[0] / "cifar10", CIFAR10)
     path = places[0] / "cifar10" / CIFAR10.archive
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
-    with pytest.raises(DataError, match=r"cifar-10-binary\.tar\.gz is not a whole tar archive"):
+    with pytest.raises(DataError, match=r"cifar-10-binary\.tar\.gz is damaged, or not an archive"):
         load_images("cifar10")
 
 
@@ -223,7 +223,7 @@ def test_an_archive_of_jpeg_pictures_serves_as_cifar10_with_a_note(places, tmp_p
     assert splits.sizes == {"image_shape": (32, 32, 3), "num_classes": 2}
     assert [len(split) for split in (splits.train, splits.validation, splits.test)] == [18, 2, 4]
     assert (splits.test.inputs["image"][..., 0].mean((1, 2)) > 100).tolist() == [False, False, True, True]
-    assert "JPEG: expect an accuracy 1 to 2 points under" in splits.notes[0]
+    assert "JPEG: expect an accuracy 1 to 2 points lower" in splits.notes[0]
 
 
 # --- where they are looked for

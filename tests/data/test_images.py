@@ -1,4 +1,4 @@
-"""Folders and archives of pictures: parts and classes, what is skipped or refused, and streaming from disk."""
+"""Folders and archives of images: parts and classes, what is skipped or refused, and streaming from disk."""
 
 import io
 import os
@@ -10,23 +10,23 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from kerasapps.data import image_folders
+from kerasapps.data import archives
 from kerasapps.data.images import load_images
 from kerasapps.errors import DataError
 
-COLOURS = {"blue": (0, 0, 200), "green": (0, 200, 0), "red": (200, 0, 0)}
+COLORS = {"blue": (0, 0, 200), "green": (0, 200, 0), "red": (200, 0, 0)}
 
 
-def paint(path, colour, number=0):
+def paint(path, color, number=0):
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (12, 10), tuple(min(255, value + number) for value in colour)).save(path)
+    Image.new("RGB", (12, 10), tuple(min(255, value + number) for value in color)).save(path)
 
 
-def fill(root, classes=COLOURS, count=10, first=0):
-    """Writes ROOT/<class>/<number>.png, each of its class's colour and a little lighter than the one before."""
+def fill(root, classes=COLORS, count=10, first=0):
+    """Writes ROOT/<class>/<number>.png, each of its class's color and a little lighter than the one before."""
     for name in classes:
         for number in range(first, first + count):
-            paint(root / name / f"{number:03}.png", COLOURS.get(name, (90, 90, 90)), number)
+            paint(root / name / f"{number:03}.png", COLORS.get(name, (90, 90, 90)), number)
     return root
 
 
@@ -85,8 +85,8 @@ def test_every_class_is_in_every_part_where_it_has_enough_pictures(tmp_path):
     counts = [np.bincount(split.targets["label"], minlength=3).tolist() for split in parts(splits).values()]
     assert counts == [[35, 1, 1], [5, 1, 0], [10, 1, 1]]
     assert splits.notes == (
-        "The validation part has no picture of 1 of 3 classes: "
-        "to be in every part a class needs at least 3 pictures to train on.",
+        "The validation set has no image of 1 of 3 classes: "
+        "a class needs at least 3 training images to be in every set.",
     )
 
 
@@ -95,13 +95,13 @@ def test_hidden_and_other_files_are_ignored(tmp_path):
     fill(tmp_path / ".hidden", ["cat"])
     fill(tmp_path / "red" / ".thumbnails", ["cat"])
     for name in ("red/.1.png", "red/notes.txt", "readme.md", "red/Thumbs.db", "loose.png"):
-        (tmp_path / name).write_bytes(b"no picture")
+        (tmp_path / name).write_bytes(b"no image")
     splits = load_images(str(tmp_path), size=8)
     assert splits.class_names == ("blue", "green", "red")
     assert sum(map(len, parts(splits).values())) == 30
     assert splits.notes == (
-        "Pictures outside the folders of the classes, which are ignored: 1.",
-        "Files with other endings, which are ignored: 2.",
+        "Images outside the class folders (ignored): 1.",
+        "Files with other endings (ignored): 2.",
     )
 
 
@@ -109,20 +109,20 @@ def test_pictures_of_several_sizes_are_said_to_be_scaled(tmp_path):
     fill(tmp_path)
     Image.new("RGB", (40, 60)).save(tmp_path / "red" / "large.jpg")
     splits = load_images(str(tmp_path), size=8)
-    assert splits.notes == ("The pictures are of 2 sizes: of each the middle square is used, scaled to one size.",)
+    assert splits.notes == ("The images have 2 sizes: each is center-cropped and scaled to one size.",)
 
 
 @pytest.mark.parametrize("ending", ["jfif", "jpe"])
 def test_rare_endings_of_jpeg_files(tmp_path, ending):
     fill(tmp_path)
-    paint(tmp_path / "red" / "a.jpg", COLOURS["red"])
+    paint(tmp_path / "red" / "a.jpg", COLORS["red"])
     (tmp_path / "red" / "a.jpg").rename(tmp_path / "red" / f"a.{ending}")
     assert sum(map(len, parts(load_images(str(tmp_path), size=8)).values())) == 31
 
 
 def test_suffixes_in_capitals_and_nested_folders_belong_to_the_class(tmp_path):
     fill(tmp_path)
-    paint(tmp_path / "red" / "2020" / "may" / "A.JPG", COLOURS["red"])
+    paint(tmp_path / "red" / "2020" / "may" / "A.JPG", COLORS["red"])
     splits = load_images(str(tmp_path), size=8)
     assert sum(map(len, parts(splits).values())) == 31
 
@@ -147,7 +147,7 @@ def test_a_part_that_is_missing_is_taken_from_the_training_part(tmp_path):
     assert [len(split) for split in parts(splits).values()] == [24, 6, 9]
     shutil.rmtree(tmp_path / "test")
     (tmp_path / "test").mkdir()
-    paint(tmp_path / "test" / "unlabelled.png", COLOURS["red"])
+    paint(tmp_path / "test" / "unlabelled.png", COLORS["red"])
     assert [len(split) for split in parts(load_images(str(tmp_path), size=8)).values()] == [21, 3, 6]
 
 
@@ -164,11 +164,11 @@ def test_pictures_beside_the_classes_of_the_parts_are_ignored(tmp_path, strays):
     fill(tmp_path / "train", count=10)
     fill(tmp_path / "test", count=3, first=10)
     for folder in strays:
-        paint(tmp_path / folder / "overview.png", COLOURS["red"])
+        paint(tmp_path / folder / "overview.png", COLORS["red"])
     splits = load_images(str(tmp_path), size=8)
     assert [len(split) for split in parts(splits).values()] == [27, 3, 9]
     assert splits.class_names == ("blue", "green", "red")
-    assert splits.notes == (f"Pictures outside the folders of the classes, which are ignored: {len(strays)}.",)
+    assert splits.notes == (f"Images outside the class folders (ignored): {len(strays)}.",)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_pictures_beside_the_classes_of_the_parts_are_ignored(tmp_path, strays):
 )
 def test_folders_that_are_parts_only_in_part_are_refused(tmp_path, others):
     fill(tmp_path, others)
-    assert f"{others[0].split('/')[0]} looks like a part" in refused(tmp_path)
+    assert f"{others[0].split('/')[0]} looks like a training, validation or test set" in refused(tmp_path)
 
 
 def test_a_class_may_be_named_like_a_part(tmp_path):
@@ -220,7 +220,7 @@ def test_the_digest_follows_what_may_be_trained_on(tmp_path):
 
     first = digest()
     assert digest(seed=1, limit=3) == first
-    paint(tmp_path / "test" / "red" / "more.png", COLOURS["red"])
+    paint(tmp_path / "test" / "red" / "more.png", COLORS["red"])
     assert digest() == first
     (tmp_path / "train" / "red" / "001.png").rename(tmp_path / "train" / "red" / "zzz.png")
     renamed = digest()
@@ -235,7 +235,7 @@ def test_the_digest_follows_what_may_be_trained_on(tmp_path):
 
 def test_damaged_files_are_named_counted_and_skipped(tmp_path):
     fill(tmp_path, count=20)
-    (tmp_path / "red" / "001.png").write_bytes(b"not a picture")
+    (tmp_path / "red" / "001.png").write_bytes(b"not a image")
     whole = (tmp_path / "blue" / "002.png").read_bytes()
     (tmp_path / "blue" / "002.png").write_bytes(whole[:-30])
     (tmp_path / "blue" / "003.png").unlink()
@@ -243,7 +243,7 @@ def test_damaged_files_are_named_counted_and_skipped(tmp_path):
     splits = load_images(str(tmp_path), size=8)
     assert sum(map(len, parts(splits).values())) == 57
     (note,) = splits.notes
-    assert "3 of 60 pictures (5.0%) cannot be read and are skipped" in note
+    assert "3 of 60 images (5.0%) cannot be read and are skipped" in note
     for name in ("red/001.png is not a", "blue/002.png is damaged", "blue/003.png cannot be read: No such file"):
         assert name in note
 
@@ -251,9 +251,9 @@ def test_damaged_files_are_named_counted_and_skipped(tmp_path):
 def test_more_than_one_in_twenty_damaged_files_are_too_many(tmp_path):
     fill(tmp_path, count=40)
     for number in range(7):
-        (tmp_path / "red" / f"{number:03}.png").write_bytes(b"not a picture")
+        (tmp_path / "red" / f"{number:03}.png").write_bytes(b"not a image")
     message = refused(tmp_path)
-    assert "7 of 120 pictures (5.8%) cannot be read, more than 5%" in message
+    assert "7 of 120 images (5.8%) cannot be read, more than 5%" in message
     assert message.count(".png is not a") == 5
     assert message.endswith("And 2 more.")
 
@@ -261,24 +261,24 @@ def test_more_than_one_in_twenty_damaged_files_are_too_many(tmp_path):
 def test_only_pictures_of_a_class_count_as_damaged_or_not(tmp_path):
     fill(tmp_path / "train", count=10)
     for number in range(10):
-        (tmp_path / "train" / "red" / f"{number:03}.png").write_bytes(b"not a picture")
+        (tmp_path / "train" / "red" / f"{number:03}.png").write_bytes(b"not a image")
     for number in range(300):
-        paint(tmp_path / "test" / f"{number}.png", COLOURS["red"])  # without a class
-    assert "10 of 30 pictures (33.3%) cannot be read" in refused(tmp_path)
+        paint(tmp_path / "test" / f"{number}.png", COLORS["red"])  # without a class
+    assert "10 of 30 images (33.3%) cannot be read" in refused(tmp_path)
 
 
 def test_a_part_of_which_nothing_can_be_read_is_refused(tmp_path):
     fill(tmp_path / "train", count=40)
     fill(tmp_path / "test", count=1)
-    for name in COLOURS:
-        (tmp_path / "test" / name / "000.png").write_bytes(b"not a picture")
-    assert "none of the pictures of the test part can be read" in refused(tmp_path)
+    for name in COLORS:
+        (tmp_path / "test" / name / "000.png").write_bytes(b"not a image")
+    assert "none of the images of the test set can be read" in refused(tmp_path)
 
 
 def test_all_damaged_files_are_told_of(tmp_path):
     fill(tmp_path, count=60)
     for number in range(7):
-        (tmp_path / "red" / f"{number:03}.png").write_bytes(b"not a picture")
+        (tmp_path / "red" / f"{number:03}.png").write_bytes(b"not a image")
     splits = load_images(str(tmp_path), size=8)
     assert splits.notes[0].endswith("And 2 more.")
     assert [f"{number:03}.png is not a" in why for number, why in enumerate(splits.skipped)] == [True] * 7
@@ -297,14 +297,14 @@ def test_a_class_of_fewer_than_two_pictures_is_refused(tmp_path, count):
     fill(tmp_path, ["blue", "green"], count=30)
     (tmp_path / "red").mkdir()
     fill(tmp_path, ["red"], count=count)
-    assert f"class red has {count} readable pictures to train on, and at least 2 are needed" in refused(tmp_path)
+    assert f"class red has {count} readable training images; at least 2 are needed" in refused(tmp_path)
 
 
 def test_damaged_pictures_do_not_count_for_their_class(tmp_path):
     fill(tmp_path, ["blue", "green"], count=30)
     fill(tmp_path, ["red"], count=2)
-    (tmp_path / "red" / "001.png").write_bytes(b"not a picture")
-    assert "class red has 1 readable pictures" in refused(tmp_path)
+    (tmp_path / "red" / "001.png").write_bytes(b"not a image")
+    assert "class red has 1 readable training images" in refused(tmp_path)
 
 
 def test_one_class_is_refused(tmp_path):
@@ -312,17 +312,17 @@ def test_one_class_is_refused(tmp_path):
 
 
 def test_no_picture_at_all_is_refused(tmp_path):
-    assert "holds no picture in a sub-folder (.jpg, " in refused(tmp_path)
+    assert "holds no image in a sub-folder (.jpg, " in refused(tmp_path)
     (tmp_path / "red").mkdir()
     (tmp_path / "red" / "notes.txt").write_text("nothing")
-    paint(tmp_path / "loose.png", COLOURS["red"])
-    assert "holds no picture in a sub-folder" in refused(tmp_path)
+    paint(tmp_path / "loose.png", COLORS["red"])
+    assert "holds no image in a sub-folder" in refused(tmp_path)
 
 
 def test_a_path_that_does_not_exist_is_refused(tmp_path):
     message = refused(tmp_path / "none")
     assert "is neither a data set (digits, mnist, fashion_mnist, cifar10, cifar100) nor a folder" in message
-    assert "is neither a data set" in refused("~nobody-of-this-name/pictures")
+    assert "is neither a data set" in refused("~nobody-of-this-name/images")
 
 
 def test_classes_of_the_parts_must_agree(tmp_path):
@@ -330,13 +330,13 @@ def test_classes_of_the_parts_must_agree(tmp_path):
     fill(tmp_path / "test", ["blue", "green"])
     assert "train and test must have the same classes, but only one of them has red" in refused(tmp_path)
     (tmp_path / "test" / "red").mkdir()
-    assert load_images(str(tmp_path), size=8).notes == ("The test part has no picture of 1 of 3 classes.",)
+    assert load_images(str(tmp_path), size=8).notes == ("The test set has no image of 1 of 3 classes.",)
 
 
 def test_too_few_pictures_for_three_parts_are_refused(tmp_path):
     message = refused(fill(tmp_path, count=2))
-    assert "too few pictures: none is left for the validation part" in message
-    assert "a class needs at least 3 pictures" in message
+    assert "too few images: none is left for the validation set" in message
+    assert "a class needs at least 3 training images" in message
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -397,9 +397,9 @@ def test_only_training_batches_are_augmented(tmp_path):
 
 def test_a_damaged_file_is_skipped_in_streaming_too(tmp_path):
     fill(tmp_path, count=30)
-    (tmp_path / "red" / "004.png").write_bytes(b"not a picture")
+    (tmp_path / "red" / "004.png").write_bytes(b"not a image")
     splits = load_images(str(tmp_path), size=80, memory_mib=1)
-    assert "1 of 90 pictures" in splits.notes[0]
+    assert "1 of 90 images" in splits.notes[0]
     assert sum(len(collect(split.batches(16))[1]) for split in parts(splits).values()) == 89
 
 
@@ -439,20 +439,20 @@ def test_an_archive_may_have_its_own_parts(tmp_path, arcname):
 
 def test_a_picture_beside_the_folder_of_an_archive_is_ignored(tmp_path):
     fill(tmp_path / "data" / "flowers")
-    paint(tmp_path / "data" / "cover.png", COLOURS["red"])
+    paint(tmp_path / "data" / "cover.png", COLORS["red"])
     splits = load_images(str(pack(tmp_path / "data", tmp_path / "a.tar")), size=8)
     assert splits.class_names == ("blue", "green", "red")
-    assert splits.notes == ("Pictures outside the folders of the classes, which are ignored: 1.",)
+    assert splits.notes == ("Images outside the class folders (ignored): 1.",)
 
 
 def test_an_archive_without_pictures_is_refused(tmp_path):
     (tmp_path / "data").mkdir()
-    assert "holds no picture in a sub-folder" in refused(pack(tmp_path / "data", tmp_path / "a.tar"))
+    assert "holds no image in a sub-folder" in refused(pack(tmp_path / "data", tmp_path / "a.tar"))
 
 
 def test_damaged_pictures_in_an_archive_are_named(tmp_path):
     fill(tmp_path / "data", count=20)
-    (tmp_path / "data" / "red" / "001.png").write_bytes(b"not a picture")
+    (tmp_path / "data" / "red" / "001.png").write_bytes(b"not a image")
     (note,) = load_images(str(pack(tmp_path / "data", tmp_path / "a.tar")), size=8).notes
     assert f"{tmp_path}/a.tar/red/001.png is not a JPEG" in note
 
@@ -471,7 +471,7 @@ def test_paths_that_lead_out_of_an_archive_are_ignored(tmp_path):
     assert sum(map(len, parts(splits).values())) == 30
     assert splits.class_names == ("blue", "green", "red")
     (note,) = splits.notes
-    assert note.startswith("1 of 31 pictures (3.2%) cannot be read and are skipped.")
+    assert note.startswith("1 of 31 images (3.2%) cannot be read and are skipped.")
     assert "a.tar/red/link.png is a link" in note
 
 
@@ -480,10 +480,10 @@ def test_a_class_without_a_readable_picture_is_refused_in_an_archive_too(tmp_pat
     fill(tmp_path / "data", ["blue", "green"], count=30)
     (tmp_path / "data" / "red").mkdir()
     pack(tmp_path / "data", tmp_path / "empty.tar", arcname=arcname)
-    assert "class red has 0 readable pictures" in refused(tmp_path / "empty.tar")
-    (tmp_path / "data" / "red" / "1.png").write_bytes(b"not a picture")
+    assert "class red has 0 readable training images" in refused(tmp_path / "empty.tar")
+    (tmp_path / "data" / "red" / "1.png").write_bytes(b"not a image")
     pack(tmp_path / "data", tmp_path / "damaged.tar", arcname=arcname)
-    assert "class red has 0 readable pictures" in refused(tmp_path / "damaged.tar")
+    assert "class red has 0 readable training images" in refused(tmp_path / "damaged.tar")
 
 
 def test_of_a_picture_that_an_archive_has_twice_the_last_one_counts(tmp_path):
@@ -503,7 +503,7 @@ def test_a_huge_file_in_an_archive_is_not_read(tmp_path, monkeypatch):
         member = tarfile.TarInfo("red/huge.png")
         member.size = 2**20
         tar.addfile(member, io.BytesIO(bytes(2**20)))
-    monkeypatch.setattr(image_folders, "LARGEST", 2**20 - 1)
+    monkeypatch.setattr(archives, "LARGEST", 2**20 - 1)
     (note,) = load_images(str(tmp_path / "a.tar"), size=8).notes
     assert "a.tar/red/huge.png is larger than" in note
 
@@ -513,28 +513,28 @@ def test_files_with_other_endings_are_counted_in_an_archive_too(tmp_path):
     (tmp_path / "data" / "red" / "scan.psd").write_text("")
     (tmp_path / "data" / "readme.md").write_text("")
     archive = pack(tmp_path / "data", tmp_path / "a.tar")
-    assert load_images(str(archive), size=8).notes == ("Files with other endings, which are ignored: 1.",)
+    assert load_images(str(archive), size=8).notes == ("Files with other endings (ignored): 1.",)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
 def test_an_archive_that_is_cut_short_is_refused(tmp_path, share):
     whole = pack(fill(tmp_path / "data"), tmp_path / "a.tar.gz").read_bytes()
     (tmp_path / "a.tar.gz").write_bytes(whole[: int(share * len(whole))])
-    assert refused(tmp_path / "a.tar.gz") == f"{tmp_path}/a.tar.gz is not a whole tar archive."
+    assert refused(tmp_path / "a.tar.gz").startswith(f"{tmp_path}/a.tar.gz is damaged, or not an archive: ")
 
 
 def test_an_archive_with_another_checksum_is_refused(tmp_path):
     whole = pack(fill(tmp_path / "data"), tmp_path / "a.tar.gz").read_bytes()
     (tmp_path / "a.tar.gz").write_bytes(whole[:-6] + bytes([whole[-6] ^ 1]) + whole[-5:])
-    assert "a.tar.gz is damaged: CRC check failed" in refused(tmp_path / "a.tar.gz")
+    assert "a.tar.gz is damaged, or not an archive: CRC check failed" in refused(tmp_path / "a.tar.gz")
 
 
 def test_a_file_that_is_no_archive_is_refused(tmp_path):
     (tmp_path / "table.csv").write_text("a,b\n1,2\n")
-    assert refused(tmp_path / "table.csv") == f"{tmp_path}/table.csv is not a whole tar archive."
+    assert refused(tmp_path / "table.csv").startswith(f"{tmp_path}/table.csv is damaged, or not an archive: ")
 
 
 def test_an_archive_larger_than_memory_is_refused(tmp_path):
     pack(fill(tmp_path / "data", count=30), tmp_path / "a.tar")
-    with pytest.raises(DataError, match="holds more than the 1 MiB that may be kept: unpack it"):
+    with pytest.raises(DataError, match="does not fit into 1 MiB: unpack it"):
         load_images(str(tmp_path / "a.tar"), size=80, memory_mib=1)

@@ -1,4 +1,4 @@
-"""One picture: every format and colour that people have, and every way in which a file can be bad."""
+"""One image: every format and color that people have, and every way in which a file can be bad."""
 
 import io
 import struct
@@ -14,7 +14,7 @@ from kerasapps.data.pictures import MAX_PIXELS, Photo, encode_picture, read_phot
 from kerasapps.errors import DataError
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
-FORMATS = {"PNG": 0, "WEBP": 3, "BMP": 0, "GIF": 0, "TIFF": 0, "JPEG": 3}  # how far colours may be off
+FORMATS = {"PNG": 0, "WEBP": 3, "BMP": 0, "GIF": 0, "TIFF": 0, "JPEG": 3}  # how far colors may be off
 
 
 def encode(image, format="PNG", **options):
@@ -29,8 +29,8 @@ def halves(left=RED, right=BLUE, size=(32, 16), mode="RGB"):
     return image
 
 
-def close(pixel, colour, tolerance=3):
-    return np.abs(np.asarray(pixel, int) - colour).max() <= tolerance
+def close(pixel, color, tolerance=3):
+    return np.abs(np.asarray(pixel, int) - color).max() <= tolerance
 
 
 # --- what is read
@@ -47,7 +47,7 @@ def test_formats(tmp_path, format, tolerance):
     assert (read_picture((tmp_path / "a.bin").read_bytes(), size=None, channels=3) == array).all()
 
 
-def test_grey_and_colour_turn_into_each_other():
+def test_grey_and_color_turn_into_each_other():
     grey = read_picture(encode(Image.new("L", (4, 4), 77)), size=None, channels=3)
     assert (grey == 77).all()
     weighed = read_picture(encode(Image.new("RGB", (4, 4), GREEN)), size=None, channels=1)
@@ -130,7 +130,7 @@ def test_notes_of_a_camera_that_cannot_be_read_are_none(notes):
 
 
 def test_the_first_frame_of_an_animation():
-    frames = [Image.new("RGB", (8, 8), colour) for colour in (RED, BLUE)]
+    frames = [Image.new("RGB", (8, 8), color) for color in (RED, BLUE)]
     array = read_picture(encode(frames[0], "GIF", save_all=True, append_images=frames[1:]), size=None, channels=3)
     assert close(array[0, 0], RED, 0)
 
@@ -192,13 +192,13 @@ def test_a_file_that_is_cut_short_is_refused(tmp_path, format, share):
 
 @pytest.mark.parametrize("contents", [b"", b"<html></html>", b"\x89PNG\r\n\x1a\n", b"%!PS-Adobe-3.0 EPSF-3.0\n"])
 def test_a_file_that_is_no_picture_is_refused(tmp_path, contents):
-    assert "is not a JPEG, PNG, WebP, BMP, GIF or TIFF picture" in refused(tmp_path, contents)
+    assert "is not a JPEG, PNG, WebP, BMP, GIF or TIFF image" in refused(tmp_path, contents)
 
 
 def test_a_file_that_cannot_be_opened_is_named(tmp_path):
     with pytest.raises(DataError, match=r"none\.png cannot be read: No such file or directory\.$"):
         read_picture(tmp_path / "none.png", size=8, channels=3)
-    with pytest.raises(DataError, match="cannot be read: Is a directory"):
+    with pytest.raises(DataError, match="is a folder, not a regular file"):
         read_picture(tmp_path, size=8, channels=3)
     (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
     with pytest.raises(DataError, match="cannot be read: Too many levels of symbolic links"):
@@ -282,7 +282,7 @@ def test_a_damaged_photo_is_refused(tmp_path):
     whole.write_bytes(whole.read_bytes()[:2000])
     with pytest.raises(DataError, match=r"deep\.png is damaged"):
         read_photo(whole)
-    with pytest.raises(DataError, match="Pictures are written as"):
+    with pytest.raises(DataError, match="Images are written as"):
         encode_picture(Photo(np.zeros((2, 2, 3))), ".gif")
 
 

@@ -11,7 +11,7 @@ COLUMNS = {"numbers": ("age",), "categories": ("brand",), "text": "what", "image
 
 @pytest.fixture
 def offers(tmp_path):
-    """A table of 40 offers, one in eight without a picture, and the pictures."""
+    """A table of 40 offers, one in eight without a image, and the images."""
     rows = []
     for i in range(40):
         photo = f"photos/{i}.png" if i % 8 else None
@@ -103,16 +103,16 @@ def test_one_broken_picture_is_named_and_counts_as_missing(offers, tmp_path):
     rows = polars.read_csv(offers)
     big = polars.concat([rows] * 2)
     big.write_csv(offers)
-    (tmp_path / "photos" / "11.png").write_bytes(b"no picture")
+    (tmp_path / "photos" / "11.png").write_bytes(b"no image")
     splits = load_prices(str(offers), **COLUMNS, size=16)
-    assert "2 of 70 pictures cannot be read and count as missing, such as:" in splits.notes[0]
+    assert "2 of 70 images cannot be read and count as missing, such as:" in splits.notes[0]
     assert "11.png" in splits.notes[0]
 
 
 def test_many_broken_pictures_are_an_error(offers, tmp_path):
     for i in (11, 12, 13):
-        (tmp_path / "photos" / f"{i}.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"3 of 35 pictures cannot be read, such as: .*11\.png"):
+        (tmp_path / "photos" / f"{i}.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"3 of 35 images cannot be read, such as: .*11\.png"):
         load_prices(str(offers), **COLUMNS, size=16)
 
 
@@ -121,8 +121,8 @@ def test_many_broken_pictures_are_an_error(offers, tmp_path):
     [
         ({"price": "cost"}, "has no column cost; it has price, age, brand, what, photo"),
         ({"numbers": ("weight",)}, "has no column weight"),
-        ({"numbers": ("brand",)}, "brand is no number in every row, such as 'A'"),
-        ({"image": "picture"}, "has no column picture"),
+        ({"numbers": ("brand",)}, "brand is not a number in every row. Received: 'A'"),
+        ({"image": "image"}, "has no column image"),
         ({"numbers": (), "categories": (), "text": None, "image": None}, "must name columns"),
     ],
 )

@@ -14,6 +14,7 @@ from kerasapps.errors import UserError
 from kerasapps.runs import Options
 from kerasapps.search.options import Trials
 from kerasapps.search.report import BASELINE, SearchResult, Trial
+from kerasapps.settings import settings_of
 
 
 @pytest.fixture
@@ -64,8 +65,8 @@ def test_every_search_takes_the_same_options(name):
 
 def test_a_search_resumes_with_other_workers_and_limits_but_no_other_tuner(tmp_path):
     def begin(trials, **options):
-        settings = {"trials": trials, "options": Options(out=tmp_path / "run", **options)}
-        return start_search("toy search", settings, workload="matmul")
+        settings = settings_of({"trials": trials, "options": Options(out=tmp_path / "run", **options)})
+        return start_search("toy search", settings, experiment="toy", workload="matmul")
 
     run, trials = begin(Trials(max_trials=5), smoke=True)
     assert trials.max_trials == 2

@@ -209,7 +209,7 @@ def test_the_best_discriminator_against_a_generator_that_says_one_thing():
 
 def test_modes_are_counted():
     mixture = ring()
-    points = np.repeat(mixture.centres[:3], 10, 0).astype(np.float32)
+    points = np.repeat(mixture.centers[:3], 10, 0).astype(np.float32)
     points[0] = 0
     scores = mode_scores(mixture, points)
     assert scores["modes"] == 3
@@ -384,7 +384,7 @@ def test_a_loss_that_is_no_number(tmp_path, capsys):
 def test_a_folder_without_pictures(tmp_path, capsys):
     (tmp_path / "data").mkdir()
     said = refused(capsys, "train", "--data", tmp_path / "data", "--out", tmp_path / "run")
-    assert "holds no picture" in said
+    assert "holds no image" in said
 
 
 def test_a_run_folder_without_a_generator(trained, tmp_path, capsys):

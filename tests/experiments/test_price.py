@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from experiments.price import __main__ as experiment
+from experiments.price.compare import weighted_average
 from kerasapps.data.garments import draw_garment
 from kerasapps.runs import load_model
 from tests.experiments.commands import commands, read
@@ -77,9 +78,8 @@ def test_predict_refuses(trained, capsys, arguments, message):
 def test_the_average_has_the_best_weights_that_add_up_to_one():
     rng = np.random.default_rng(0)
     a, b, noise = 2 * rng.normal(size=4000), rng.normal(size=4000), 0.25 * rng.normal(size=4000)
-    part = {"a": {"validation": a, "test": a}, "b": {"validation": b, "test": b}}
-    joint = {"joint": {"validation_truth": a + b + noise}}
-    average = experiment.weighted_average(part | joint, ["a", "b"])
+    networks = [{"validation": one, "test": one, "validation_truth": a + b + noise} for one in (a, b)]
+    average = weighted_average(networks)
     share = np.polyfit(a - b, average - b, 1)[0]
     np.testing.assert_allclose(average, share * a + (1 - share) * b, atol=1e-6)
     assert share == pytest.approx(0.8, abs=0.02)  # by hand: the least of E(a + b - share * a - (1 - share) * b)**2
@@ -124,7 +124,7 @@ def test_any_branch_can_be_left_out(tmp_path, capsys, branches, inputs):
     [
         (("train", "--missing", 1.0), "--missing must be in [0, 1)"),
         (("train", "--learning-rate", 0), "--learning-rate must be above 0"),
-        (("train", "--params", '{"widths": 3}'), "--params do not fit this network"),
+        (("train", "--params", '{"widths": 3}'), "--params: this network does not take widths; it takes"),
         (("train", "--data", "nowhere.csv"), "neither garments nor a file"),
         (("compare", "--workers", 0), "--workers must be at least 1"),
     ],

@@ -94,7 +94,7 @@ def test_a_finished_run_is_not_overwritten_and_resumes_to_the_same(painted, phot
 
 def test_a_size_that_the_format_cannot_have_is_refused_before_it_is_painted(tmp_path, capsys):
     said = refused(capsys, "run", "--size", 16_384, "--out", tmp_path / "c.webp")
-    assert "WEBP pictures have at most 16383 pixels a side" in said
+    assert "WEBP images have at most 16383 pixels a side" in said
     assert not list(tmp_path.iterdir())
 
 
@@ -225,7 +225,7 @@ def test_a_preset_counts_where_nothing_else_is_given():
     objective = objective_of(painting)
     assert objective.style_layers == {"block1_conv1": 2.0, "block2_conv1": 1.0}
     assert objective.content_layers == {"block5_conv1": 1.0}
-    assert (objective.content_weight, objective.style_weight, objective.normalise) == (0.1, 5.0, False)
+    assert (objective.content_weight, objective.style_weight, objective.normalize) == (0.1, 5.0, False)
 
 
 def test_memory_that_was_given_back_may_be_used_again():

@@ -1,4 +1,4 @@
-"""The losses of the games against numbers worked out by hand, and where each rests against a search for it."""
+"""GAN losses against numbers worked out by hand, and their equilibria against a numerical search."""
 
 import numpy as np
 import pytest
@@ -50,11 +50,11 @@ def test_soft_targets_beyond_one():
     np.testing.assert_allclose(cross_entropy(1.2, REAL), expected, rtol=1e-5)
 
 
-def test_large_verdicts_stay_finite():
-    verdicts = np.array([[1e4], [-1e4]], np.float32)
+def test_large_logits_stay_finite():
+    logits = np.array([[1e4], [-1e4]], np.float32)
     for loss in ("minimax", "non_saturating"):
-        assert np.isfinite(float(discriminator_loss(loss, verdicts, verdicts)))
-        assert np.isfinite(float(generator_loss(loss, verdicts)))
+        assert np.isfinite(float(discriminator_loss(loss, logits, logits)))
+        assert np.isfinite(float(generator_loss(loss, logits)))
 
 
 @pytest.mark.parametrize("loss", ["minimax", "non_saturating", "least_squares"])
@@ -70,10 +70,10 @@ def test_a_game_rests_where_the_best_discriminator_meets_equal_distributions(los
 
     real, fake = draw(rules.real_labels, rules.fake_labels), draw(rules.fake_labels, rules.real_labels)
 
-    def played(verdict):
-        return float(discriminator_loss(loss, verdict, verdict, real, fake))
+    def objective(logit):
+        return float(discriminator_loss(loss, logit, logit, real, fake))
 
-    best = minimize_scalar(played, bounds=(-5, 5), method="bounded")
+    best = minimize_scalar(objective, bounds=(-5, 5), method="bounded")
     expected = rest(rules)
     assert float(shown_verdict(loss, np.float64(best.x))) == pytest.approx(expected.verdict, abs=5e-3)
     assert best.fun == pytest.approx(expected.discriminator_loss, abs=5e-3)
@@ -87,7 +87,7 @@ def test_where_the_others_rest():
     assert rest(Rules()).verdict == 0.5
     assert rest(Rules()).discriminator_loss == pytest.approx(2 * np.log(2))
     assert rest(Rules(loss="minimax")).generator_loss == pytest.approx(-np.log(2))
-    # Equal verdicts everywhere: (1 - v)+ + (1 + v)+ is 2 for all v in [-1, 1].
+    # Equal logits everywhere: (1 - v)+ + (1 + v)+ is 2 for all v in [-1, 1].
     assert rest(Rules(loss="hinge")).discriminator_loss == pytest.approx(
         float(discriminator_loss("hinge", np.float32(0.3), np.float32(0.3)))
     )

@@ -64,14 +64,14 @@ def test_kernel_distance_has_no_bias():
 
 
 def test_precision_and_recall_by_counting():
-    # Real rows one apart: with one neighbour, each holds what is within 1.
+    # Real rows one apart: with one neighbor, each holds what is within 1.
     real = np.array([[0.0], [1.0], [2.0], [3.0]])
     fake = np.array([[0.5], [0.6], [9.0]])
-    precision, recall = precision_recall(real, fake, neighbours=1)
+    precision, recall = precision_recall(real, fake, neighbors=1)
     assert precision == pytest.approx(2 / 3)
     # Radii of the generated rows: 0.1, 0.1 and 8.4, and that reaches down to 0.6.
     assert recall == pytest.approx(3 / 4)
-    assert precision_recall(real, real, neighbours=1) == (1.0, 1.0)
+    assert precision_recall(real, real, neighbors=1) == (1.0, 1.0)
 
 
 def test_precision_and_recall_tell_collapse_from_nonsense():

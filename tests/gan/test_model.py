@@ -13,7 +13,8 @@ from kerasapps import distribution
 from kerasapps.data.splits import Split, Splits
 from kerasapps.gan.classifier import SemiSupervisedGAN
 from kerasapps.gan.losses import Rules, discriminator_loss
-from kerasapps.gan.model import GAN, Seeds, train_alternately
+from kerasapps.gan.model import GAN, train_alternately
+from kerasapps.gan.noise import Noise
 from kerasapps.runs import Options
 from kerasapps.session import start
 from kerasapps.training import fit
@@ -21,7 +22,7 @@ from kerasapps.training import fit
 SHAPE = (8, 8, 1)
 ROWS = 20  # batches of 8, 8 and 4
 PAIRS = {
-    "lectures": (kerasapps.build_generator, kerasapps.build_discriminator, {"units": 8}),
+    "plain": (kerasapps.build_generator, kerasapps.build_discriminator, {"units": 8}),
     "dcgan": (kerasapps.build_dcgan_generator, kerasapps.build_dcgan_discriminator, {}),
     "resnet": (kerasapps.build_resnet_generator, kerasapps.build_resnet_discriminator, {}),
 }
@@ -62,17 +63,17 @@ def same(before: list[np.ndarray], after: list[np.ndarray]) -> list[bool]:
 # --- which network a step changes
 
 
-@pytest.mark.parametrize(("pair", "classes"), [("lectures", None), ("dcgan", 3), ("resnet", None)])
+@pytest.mark.parametrize(("pair", "classes"), [("plain", None), ("dcgan", 3), ("resnet", None)])
 def test_an_update_leaves_the_other_network_untouched(pair, classes):
     gan = make_gan(pair, num_classes=classes)
 
     @tf.function
     def update_discriminator(inputs, targets):
-        gan._update_discriminator(inputs, targets, gan._seeds())
+        gan._update_discriminator(inputs, targets, gan._noise())
 
     @tf.function
     def update_generator(inputs, targets):
-        gan._update_generator(inputs["image"], gan._label(targets), gan._seeds())
+        gan._update_generator(inputs["image"], gan._label(targets), gan._noise())
         gan._average_generator()
 
     # A whole batch, a short one, for which everything is traced again, and a whole one once more.
@@ -105,7 +106,7 @@ def test_the_trainable_flag_makes_no_difference(part):
     results = []
     for flag in (True, False):
         keras.utils.set_random_seed(1)
-        gan = make_gan("lectures")
+        gan = make_gan("plain")
         before = weights(getattr(gan, part))
         getattr(gan, part).trainable = flag
         gan.fit(*rows(), batch_size=8, verbose=0)
@@ -116,7 +117,7 @@ def test_the_trainable_flag_makes_no_difference(part):
 
 @pytest.mark.parametrize("part", ["generator", "discriminator"])
 def test_a_network_that_was_never_trainable_is_refused(part):
-    pair = dict(zip(("generator", "discriminator"), networks("lectures"), strict=True))
+    pair = dict(zip(("generator", "discriminator"), networks("plain"), strict=True))
     pair[part].trainable = False
     with pytest.raises(ValueError, match=f"`{part}` must be trainable when a GAN is made of it"):
         GAN(**pair).compile(keras.optimizers.Adam(), keras.optimizers.Adam())
@@ -126,9 +127,9 @@ def test_k_updates_of_the_discriminator_have_shares_of_the_batch_of_their_own():
     seen = []
 
     class Watching(GAN):
-        def discriminator_objective(self, inputs, targets, fake, seeds):
+        def discriminator_objective(self, inputs, targets, fake, noise):
             seen.append(inputs["image"].numpy()[:, 0, 0, 0])
-            return super().discriminator_objective(inputs, targets, fake, seeds)
+            return super().discriminator_objective(inputs, targets, fake, noise)
 
     gan = Watching(*networks(), rules=Rules(discriminator_steps=3, generator_steps=2))
     gan.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), run_eagerly=True)
@@ -144,7 +145,7 @@ def test_k_updates_of_the_discriminator_have_shares_of_the_batch_of_their_own():
 
 
 def test_the_average_follows_the_generator():
-    gan = make_gan("lectures", rules=Rules(average=0.5))
+    gan = make_gan("plain", rules=Rules(average=0.5))
     first = gan.averaged.get_weights()
     assert all(same(first, gan.generator.get_weights()))
     gan.train_on_batch(*rows(8))
@@ -161,7 +162,7 @@ def test_several_steps_in_one_call():
     results = []
     for steps in (1, 2):
         keras.utils.set_random_seed(1)
-        gan = GAN(*networks("lectures"))
+        gan = GAN(*networks("plain"))
         gan.compile(keras.optimizers.Adam(), keras.optimizers.Adam(), steps_per_execution=steps)
         gan.fit(*rows(16), batch_size=8, epochs=2, shuffle=False, verbose=0)
         results.append(weights(gan))
@@ -172,7 +173,7 @@ def test_several_steps_in_one_call():
 class Still(GAN):
     """A GAN whose noise follows from the number of a row, so that two replicas can be compared with one."""
 
-    def _generate(self, count, label, seeds, *, training):
+    def _generate(self, count, label, noise, *, training):
         first = tf.distribute.get_replica_context().replica_id_in_sync_group * count
         rows = tf.cast(first + tf.range(count), tf.float32)[:, None]
         noise = tf.sin(rows * tf.range(1.0, self.noise_dim + 1))
@@ -182,8 +183,8 @@ class Still(GAN):
 @pytest.mark.parametrize(
     ("pair", "rules"),
     [
-        ("lectures", Rules(r1=1.0, generator_steps=2)),
-        ("dcgan", Rules(generator_steps=2)),  # normalised by the whole batch
+        ("plain", Rules(r1=1.0, generator_steps=2)),
+        ("dcgan", Rules(generator_steps=2)),  # normalized by the whole batch
         ("resnet", Rules(loss="hinge")),
     ],
 )
@@ -212,7 +213,7 @@ def test_an_evaluation_counts_rows_however_they_are_shared():
         keras.utils.set_random_seed(1)
         strategy = distribution.make_strategy(name)
         with strategy.scope():
-            generator, discriminator = networks("lectures", dropout=0.0, noise=0.0)
+            generator, discriminator = networks("plain", dropout=0.0, noise=0.0)
             gan = Still(generator, discriminator)
             gan.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1))
         data = Split(*rows(11)).batches(8)
@@ -226,8 +227,8 @@ def test_an_evaluation_counts_rows_however_they_are_shared():
 def test_replicas_draw_different_noise():
     strategy = distribution.make_strategy("mirrored")
     with strategy.scope():
-        gan = make_gan("lectures")
-        drawn = strategy.run(lambda: gan._generate(2, None, gan._seeds(), training=False))
+        gan = make_gan("plain")
+        drawn = strategy.run(lambda: gan._generate(2, None, gan._noise(), training=False))
     first, second = strategy.experimental_local_results(drawn)
     assert np.abs(first - second).max() > 1e-3
 
@@ -238,7 +239,7 @@ def train(folder, *, epochs: int, resume: bool = False, rules: Rules = Rules()):
         "gan", {"options": Options(out=folder, resume=resume, seed=3), "epochs": epochs}, workload="convolution"
     )
     splits = Splits(Split(*rows(20)), Split(*rows(8, seed=1)), Split(*rows(8, seed=2)), sizes={})
-    gan = make_gan("lectures", rules=rules)
+    gan = make_gan("plain", rules=rules)
     fit(gan, splits, run, epochs=epochs, batch_size=8, monitor="loss")
     run.close()
     return gan, run
@@ -278,7 +279,7 @@ def test_bfloat16_trains():
     assert np.isfinite(gan.train_on_batch(*rows(8))).all()
 
 
-# --- every game
+# --- every loss
 
 
 @pytest.mark.parametrize(
@@ -293,8 +294,8 @@ def test_bfloat16_trains():
     ],
     ids=lambda rules: rules.loss,
 )
-def test_every_game_can_be_played(rules):
-    gan = make_gan("lectures", rules=rules, num_classes=3, spectral=rules.loss == "hinge")
+def test_every_loss_trains(rules):
+    gan = make_gan("plain", rules=rules, num_classes=3, spectral=rules.loss == "hinge")
     before = weights(gan.generator)
     history = gan.fit(*rows(), batch_size=8, verbose=0).history
     assert np.isfinite(list(history.values())).all()
@@ -304,8 +305,8 @@ def test_every_game_can_be_played(rules):
 
 
 def test_targets_are_drawn_from_their_ranges_and_flipped():
-    gan = make_gan("lectures", rules=Rules(real_labels=(0.7, 1.2), fake_labels=(0.0, 0.3), flip=0.2))
-    targets = gan._targets(gan.rules.real_labels, gan.rules.fake_labels, 10_000, gan._seeds()).numpy()
+    gan = make_gan("plain", rules=Rules(real_labels=(0.7, 1.2), fake_labels=(0.0, 0.3), flip=0.2))
+    targets = gan._targets(gan.rules.real_labels, gan.rules.fake_labels, 10_000, gan._noise()).numpy()
     flipped = targets <= 0.3
     assert flipped.mean() == pytest.approx(0.2, abs=0.02)
     assert targets[~flipped].min() == pytest.approx(0.7, abs=0.01)
@@ -314,15 +315,15 @@ def test_targets_are_drawn_from_their_ranges_and_flipped():
 
 
 def test_instance_noise_fades():
-    gan = make_gan("lectures", rules=Rules(instance_noise=1.0, instance_noise_steps=10, discriminator_steps=2))
+    gan = make_gan("plain", rules=Rules(instance_noise=1.0, instance_noise_steps=10, discriminator_steps=2))
     zeros = tf.zeros((1000, 2))
     for steps, expected in ((0, 1.0), (5, 0.5), (10, 0.0), (20, 0.0)):
         gan.discriminator_optimizer.iterations.assign(2 * steps)
-        assert np.std(gan._blur(zeros, gan._seeds())) == pytest.approx(expected, abs=0.05)
+        assert np.std(gan._blur(zeros, gan._noise())) == pytest.approx(expected, abs=0.05)
 
 
 def test_penalties_are_what_they_say():
-    gan = make_gan("lectures", dropout=0.0, noise=0.0)
+    gan = make_gan("plain", dropout=0.0, noise=0.0)
     images = tf.constant(rows(4)[0]["image"])
     with tf.GradientTape() as tape:
         tape.watch(images)
@@ -332,8 +333,8 @@ def test_penalties_are_what_they_say():
 
     def objective(**penalty):
         gan.rules = Rules(**penalty)
-        # Where the generated pictures are the real ones, so are all between them.
-        return float(gan.discriminator_objective({"image": images}, {}, images, gan._seeds()))
+        # Where the generated images are the real ones, so are all between them.
+        return float(gan.discriminator_objective({"image": images}, {}, images, gan._noise()))
 
     plain = objective()
     assert objective(r1=3.0) - plain == pytest.approx(3 / 2 * np.mean(expected**2), rel=1e-3)
@@ -343,10 +344,10 @@ def test_penalties_are_what_they_say():
 @pytest.mark.parametrize(
     ("pair", "more", "joint", "calls", "agrees"),
     [
-        ("lectures", {}, None, 1, True),
-        ("lectures", {"num_classes": 3}, None, 1, True),
-        ("lectures", {}, False, 2, True),
-        ("lectures", {"spectral": True}, None, 2, True),
+        ("plain", {}, None, 1, True),
+        ("plain", {"num_classes": 3}, None, 1, True),
+        ("plain", {}, False, 2, True),
+        ("plain", {"spectral": True}, None, 2, True),
         ("dcgan", {}, None, 2, True),
         ("dcgan", {}, True, 1, False),
     ],
@@ -363,7 +364,7 @@ def test_batches_are_joined_only_where_it_makes_no_difference_or_is_asked_for(pa
     usual = gan.judge
     gan.judge = lambda *arguments, **keywords: judged.append(1) or usual(*arguments, **keywords)
     real, fake = tf.constant(real), tf.constant(fake)
-    objective = float(gan.discriminator_objective({"image": real}, targets, fake, gan._seeds()))
+    objective = float(gan.discriminator_objective({"image": real}, targets, fake, gan._noise()))
     assert len(judged) == calls
     assert (objective == pytest.approx(apart, rel=1e-5)) is agrees
 
@@ -377,7 +378,7 @@ def semi_rows(count: int = ROWS) -> tuple[dict, dict]:
 
 
 def test_the_classifier_learns_its_labels():
-    generator = networks("lectures")[0]
+    generator = networks("plain")[0]
     discriminator = kerasapps.build_discriminator(
         image_shape=SHAPE, num_classes=3, classifies=True, units=32, filters=8, dropout=0.0, noise=0.0
     )
@@ -392,7 +393,7 @@ def test_the_classifier_learns_its_labels():
 def test_the_entropy_of_rows_without_labels_by_hand():
     def objective(entropy: float) -> tuple[float, float]:
         keras.utils.set_random_seed(0)
-        generator = networks("lectures")[0]
+        generator = networks("plain")[0]
         discriminator = kerasapps.build_discriminator(
             image_shape=SHAPE, num_classes=3, classifies=True, units=32, filters=8, dropout=0.0, noise=0.0
         )
@@ -400,19 +401,19 @@ def test_the_entropy_of_rows_without_labels_by_hand():
         inputs, targets = semi_rows()
         scores = discriminator({"image": inputs["image"]})["label"]
         p = keras.ops.convert_to_numpy(keras.ops.softmax(scores))
-        seeds = Seeds(tf.constant([0, 1]))
-        loss = gan.discriminator_objective(inputs, targets, tf.constant(inputs["labelled_image"]), seeds)
+        noise = Noise(tf.constant([0, 1]))
+        loss = gan.discriminator_objective(inputs, targets, tf.constant(inputs["labelled_image"]), noise)
         return float(loss), float(-(p * np.log(p)).sum(-1).mean())
 
     (plain, _), (loss, expected) = objective(0.0), objective(2.0)
     assert loss - plain == pytest.approx(2 * expected, rel=1e-4)
 
 
-# --- the lectures' loop
+# --- the textbook loop
 
 
-def test_the_lectures_loop_trains_each_network_in_its_turn():
-    generator, discriminator = networks("lectures")
+def test_the_textbook_loop_trains_each_network_in_its_turn():
+    generator, discriminator = networks("plain")
     images = rows()[0]["image"]
     loop = train_alternately(generator, discriminator, images, steps=3, batch_size=8)
     before = weights(generator), weights(discriminator)
@@ -424,8 +425,8 @@ def test_the_lectures_loop_trains_each_network_in_its_turn():
     list(loop)
 
 
-def test_the_lectures_loop_leaves_the_other_network_untouched_with_a_shorter_batch_too():
-    generator, discriminator = networks("lectures")
+def test_the_textbook_loop_leaves_the_other_network_untouched_with_a_shorter_batch_too():
+    generator, discriminator = networks("plain")
     images = rows()[0]["image"]
     for batch_size in (8, 3):
         before = weights(discriminator)
@@ -439,7 +440,7 @@ def test_the_lectures_loop_leaves_the_other_network_untouched_with_a_shorter_bat
 
 def test_the_textbooks_recipe_is_wrong_in_keras_3():
     # Why `GAN` exists: a flag set between two calls of `compile` is read when a step is traced, not before.
-    generator, discriminator = networks("lectures")
+    generator, discriminator = networks("plain")
     combined = kerasapps.build_gan(generator=generator, discriminator=discriminator)
     loss = {"verdict": keras.losses.BinaryCrossentropy(from_logits=True)}
     discriminator.compile(keras.optimizers.Adam(), loss)
@@ -472,7 +473,7 @@ def test_rules_that_make_no_sense(change, message):
 
 
 def test_networks_that_do_not_fit():
-    generator, _ = networks("lectures")
-    _, conditional = networks("lectures", num_classes=3)
-    with pytest.raises(ValueError, match="`discriminator` must take what `generator` gives"):
+    generator, _ = networks("plain")
+    _, conditional = networks("plain", num_classes=3)
+    with pytest.raises(ValueError, match="`discriminator` must take the outputs of `generator`"):
         GAN(generator, conditional)

@@ -193,13 +193,13 @@ def test_a_trial_without_time_left_is_not_tried_again(tmp_path, in_process):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"workers": 0}, "`workers` must be at least 1"),
-        ({"trial_minutes": 0}, "`trial_minutes` must be above 0"),
-        ({"trial_memory_gb": -1.0}, "`trial_memory_gb` must be above 0"),
+        ({"workers": 0}, "--workers must be at least 1"),
+        ({"trial_minutes": 0}, "--trial-minutes must be above 0"),
+        ({"trial_memory_gb": -1.0}, "--trial-memory-gb must be above 0"),
     ],
 )
 def test_numbers_that_make_no_sense_are_refused(options, said, tmp_path, in_process):
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(UserError, match=said):
         run_search(tmp_path / "run", **options)
 
 

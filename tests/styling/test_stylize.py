@@ -14,7 +14,7 @@ from kerasapps.blocks.style import preprocess
 from kerasapps.data.paintings import draw_painting
 from kerasapps.errors import TrainingError, UserError
 from kerasapps.styling import LBFGS, PRESETS, Adam, Objective, stylize
-from kerasapps.styling.loop import as_picture, scale_sizes
+from kerasapps.styling.loop import as_image, scale_sizes
 from kerasapps.styling.objective import StyleLoss, tiles
 
 SMALL = Objective(content_layers={"block2_conv2": 1.0}, style_layers={"block1_conv1": 1.0, "block3_conv1": 2.0})
@@ -56,19 +56,19 @@ def test_the_gradient_of_everything_is_that_of_numerical_differences():
         keras.config.set_dtype_policy("float64")
         taps = build_style_taps(network="compact", layers=SMALL.layers, pooling="l2")
         loss = aimed(taps)
-        picture = tf.cast(noise(), tf.float64)
-        value, gradient, _ = loss(picture)
+        image = tf.cast(noise(), tf.float64)
+        value, gradient, _ = loss(image)
         for seed in range(3):
             way = tf.cast(noise(seed + 1), tf.float64)
             step = 1e-7  # between the kinks of the ReLUs
-            slope = (float(loss(picture + step * way)[0]) - float(loss(picture - step * way)[0])) / (2 * step)
+            slope = (float(loss(image + step * way)[0]) - float(loss(image - step * way)[0])) / (2 * step)
             assert float(tf.reduce_sum(gradient * way)) == pytest.approx(slope, rel=1e-4)
         assert value.dtype == tf.float64
     finally:
         keras.config.set_floatx(floatx)
 
 
-def test_tiles_cover_a_picture_once():
+def test_tiles_cover_an_image_once():
     covered = np.zeros((70, 50), int)
     for tile in tiles(70, 50, core=32, halo=16):
         top, left, bottom, right = tile.core
@@ -92,7 +92,7 @@ def test_memory_decides_the_size_of_tiles(taps):
     large, small = (StyleLoss(taps, SMALL, [1.0], memory=memory).core for memory in (2**28, 2**26))
     assert large > small >= 64
     assert small % 4 == 0
-    with pytest.raises(ValueError, match=r"`memory` must be .* MiB for a tile"):
+    with pytest.raises(ValueError, match=r"`memory` must be .* MiB, for one tile"):
         StyleLoss(taps, SMALL, [1.0], memory=2**20)
 
 
@@ -183,8 +183,8 @@ def test_every_start(taps, start):
     assert steps[-1].image.dtype == np.float32
 
 
-def test_noise_in_the_colours_of_the_style(taps):
-    first = as_picture(paint(taps, start="statistics", steps=1)[0].solution)
+def test_noise_in_the_colors_of_the_style(taps):
+    first = as_image(paint(taps, start="statistics", steps=1)[0].solution)
     np.testing.assert_allclose(first.mean((0, 1)), STYLE.mean((0, 1)), atol=8)
 
 
@@ -197,20 +197,20 @@ def test_noise_is_mixed_into_the_start(taps):
     assert 40 < noise_alone.std() < 55
 
 
-@pytest.mark.parametrize("picture", [np.zeros((36, 48, 3)), np.full((1, 1, 3), 90.0), np.full((20, 20, 3), 255.0)])
-def test_pictures_with_nothing_in_them(taps, picture):
-    for content, style in ((picture, STYLE), (CONTENT, picture)):
+@pytest.mark.parametrize("image", [np.zeros((36, 48, 3)), np.full((1, 1, 3), 90.0), np.full((20, 20, 3), 255.0)])
+def test_images_with_nothing_in_them(taps, image):
+    for content, style in ((image, STYLE), (CONTENT, image)):
         arguments = {"taps": taps, "objective": SMALL, "size": 32, "smallest": 32, "steps": 3}
         last = list(stylize(content.astype("float32"), [style.astype("float32")], **arguments))[-1]
         assert np.isfinite(last.image).all()
 
 
-def test_a_thin_picture_is_refused_in_a_sentence(taps):
-    with pytest.raises(UserError, match=r"The content would have 48 x 1 pixels .* needs 4 each way"):
+def test_a_thin_image_is_refused_in_a_sentence(taps):
+    with pytest.raises(UserError, match=r"The content would have 48 x 1 pixels .* needs at least 4 each way"):
         next(stylize(np.zeros((5000, 10, 3)), [STYLE], taps=taps, objective=SMALL, size=48))
 
 
-def test_a_picture_of_one_row_works_where_the_network_lets_it():
+def test_an_image_of_one_row_works_where_the_network_lets_it():
     objective = Objective(content_layers={"block1_conv2": 1.0}, style_layers={"block1_conv1": 1.0})
     taps = build_style_taps(network="compact", layers=objective.layers)
     row = np.full((1, 500, 3), 90, "float32")
@@ -224,7 +224,7 @@ def test_no_number_ends_in_a_sentence(taps):
         paint(taps, start=np.full_like(CONTENT, np.nan))
 
 
-def test_the_lectures_settings_have_losses_as_they_are():
+def test_the_settings_of_the_course_notes_have_losses_as_they_are():
     vgg16 = PRESETS["vgg16"]
     assert [*vgg16.style_layers.values()] == [0.05, 0.2, 0.2, 0.25, 0.3]
     assert vgg16.content_weight == 0.1
@@ -232,35 +232,35 @@ def test_the_lectures_settings_have_losses_as_they_are():
         content_layers={"block1_conv2": 1.0},
         style_layers={"block1_conv1": 2.0},
         tv_weight=0.0,
-        normalise=False,
+        normalize=False,
     )
     taps = build_style_taps(network="compact", layers=objective.layers)
-    picture = noise()
-    losses = aimed(taps, objective)(picture)[2]
+    image = noise()
+    losses = aimed(taps, objective)(image)[2]
     of = {
         name: taps({"image": value})
         for name, value in {
-            "picture": picture,
+            "image": image,
             "content": preprocess(CONTENT)[None],
             "style": preprocess(STYLE)[None],
         }.items()
     }
-    error = np.mean(np.square(of["picture"]["block1_conv2"] - of["content"]["block1_conv2"]))
+    error = np.mean(np.square(of["image"]["block1_conv2"] - of["content"]["block1_conv2"]))
     assert float(losses["content"]) == pytest.approx(error, rel=1e-4)
 
     def gram(features):
         flat = np.asarray(features).reshape(-1, features.shape[-1])
         return flat.T @ flat / flat.size
 
-    error = np.mean(np.square(gram(of["picture"]["block1_conv1"]) - gram(of["style"]["block1_conv1"])))
+    error = np.mean(np.square(gram(of["image"]["block1_conv1"]) - gram(of["style"]["block1_conv1"])))
     assert float(losses["style"]) == pytest.approx(2 * error, rel=1e-3)
 
 
-def test_bfloat16_paints_the_same_picture(taps):
+def test_bfloat16_paints_the_same_image(taps):
     keras.config.set_dtype_policy("mixed_bfloat16")
     narrow = build_style_taps(network="compact", layers=SMALL.layers)
     wide, other = (paint(network, steps=20)[-1] for network in (taps, narrow))
-    # The two pictures, each judged in float32.
+    # The two images, each judged in float32.
     loss = aimed(taps)
     totals = [float(loss(step.solution)[2]["total"]) for step in (wide, other)]
     assert totals[1] == pytest.approx(totals[0], rel=0.1)
@@ -270,10 +270,10 @@ def test_bfloat16_paints_the_same_picture(taps):
     ("change", "message"),
     [
         ({"size": 0}, "`size` must be above 0"),
-        ({"start": "contents"}, "`start` must be one of content, style, noise, blank, statistics, or a picture"),
-        ({"start": np.zeros((4, 4))}, "`start` must be red, green and blue, (H, W, 3). Received: (4, 4)"),
+        ({"start": "contents"}, "`start` must be one of content, style, noise, blank, statistics, or an image"),
+        ({"start": np.zeros((4, 4))}, "`start` must be RGB images, (H, W, 3). Received: (4, 4)"),
         ({"noise_share": 1.5}, "`noise_share` must be from 0 to 1. Received: noise_share=1.5"),
-        ({"objective": Objective()}, "`taps` must give every layer of `objective`. Received: "),
+        ({"objective": Objective()}, "`taps` must have every layer of `objective` as output. Received: "),
         ({"style_weights": (1.0, 2.0)}, "`style_weights` must be as many as styles, 1"),
         ({"style_weights": (-1.0,)}, "`style_weights` must be 0 or more"),
         (

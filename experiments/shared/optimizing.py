@@ -1,46 +1,62 @@
-"""One painting in a run folder: progress, preview, pictures on the way, checkpoint, and the best so far."""
+"""An image that is optimized in a run folder: progress, preview, images on the way, checkpoint, the best so far."""
 
 import csv
-import hashlib
 import io
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from experiments.image_classification.figures import as_bytes
-from experiments.style_transfer.network import Canvas, Painting
+from experiments.shared.images import as_bytes
 from kerasapps.data.pictures import Photo, encode_picture
 from kerasapps.errors import TrainingError, UserError
 from kerasapps.runs import Run, atomic_file, write_atomically
 from kerasapps.styling import Step
 from kerasapps.styling.loop import fit_size, resize
 
-# What only keeps and shows the state may take a twentieth of the time.
+# Saving and showing the state may take a twentieth of the time.
 SHARE = 20
 PREVIEW_SECONDS, CHECKPOINT_SECONDS = 2.0, 30.0
 SHOWN_ON_THE_WAY = 8
 THUMBNAIL = 384  # pixels
-OUT_OF_MEMORY = "Out of memory: go on with --resume --max-memory 4GB, or begin again with a smaller --size."
+OUT_OF_MEMORY = "Out of memory: continue with --resume --max-memory 4GB, or start again with a smaller --size."
+
+
+@dataclass(frozen=True)
+class ImageJob:
+    """What is optimized.
+
+    Args:
+        steps: From the state of a step, or None to start, to the steps that follow, as `kerasapps.styling.stylize`.
+        total: Number of steps at most.
+        finish: From a step to its image as people get it, float32 (H, W, 3), 0 to 255.
+        original: What a saved image takes its profile and resolution from.
+        digest: Changes where a file that it is made from does.
+    """
+
+    steps: Callable[[Mapping[str, np.ndarray] | None], Iterator[Step]]
+    total: int
+    finish: Callable[[Step], np.ndarray]
+    original: Photo
+    digest: str
 
 
 @dataclass
 class Outcome:
-    """What came of a painting.
+    """What came of a job.
 
     Args:
         picture: The best so far, 0 to 255, float32 (H, W, 3).
         best: Step, size and losses of it.
         rows: The same of every step.
-        way: Small pictures on the way, by step, uint8 (h, w, 3).
+        way: Small images on the way, by step, uint8 (h, w, 3).
         interrupted: Whether Ctrl-C ended it.
         seconds: Time spent, that before a resume included.
-        digest: Of the files that it is painted from.
+        digest: Of the files that it is made from.
     """
 
     picture: np.ndarray | None = None
@@ -53,19 +69,19 @@ class Outcome:
 
     @property
     def last(self) -> Mapping[str, float]:
-        """Step and size that it has come to."""
+        """Step and size so far."""
         return self.rows[-1] if self.rows else {"step": 0, "height": 0}
 
 
-class Occasion:
-    """Does something every so many seconds, and in no more than a share of the time."""
+class Throttle:
+    """Calls something every so many seconds, for no more than a share of the time."""
 
     def __init__(self, seconds: float):
         self.seconds = seconds
         self.next = time.perf_counter() + seconds
 
     def __call__(self, action: Callable[[], None]) -> None:
-        """Does it if it is time."""
+        """Calls it if it is time."""
         start = time.perf_counter()
         if start >= self.next:
             action()
@@ -73,36 +89,35 @@ class Occasion:
             self.next = end + max(self.seconds, SHARE * (end - start))
 
 
-def paint(run: Run, canvas: Canvas, *, save_every: int | None = None) -> Outcome:
-    """Paints, from the checkpoint if there is one, until it is done or Ctrl-C.
+def optimize_image(run: Run, job: ImageJob, *, save_every: int | None = None) -> Outcome:
+    """Optimizes an image, from the checkpoint if there is one, until it is done or Ctrl-C.
 
     Args:
         run: The run folder.
-        canvas: What is painted.
-        save_every: Steps between pictures under steps/; by default none.
+        job: What is optimized.
+        save_every: Steps between images under steps/; none by default.
 
     Raises:
-        TrainingError: If the loss is no longer a number, or the memory does not do; the best so far is in result.png.
-        UserError: If nothing was painted before Ctrl-C, or a run is resumed whose pictures have changed.
+        TrainingError: If the loss is no longer a number, or memory runs out; the best so far is in result.png.
+        UserError: If there was no step before Ctrl-C, or a run is resumed whose input images have changed.
     """
     outcome, state = load(run)
-    digest = digest_of(canvas.painting)
-    if state is not None and outcome.digest != digest:
-        raise UserError(f"The pictures that {run.folder} is painted from have changed: a resumed run keeps them.")
-    outcome.digest = digest
+    if state is not None and outcome.digest != job.digest:
+        raise UserError(f"The input images of {run.folder} have changed: a resumed run keeps them.")
+    outcome.digest = job.digest
     started = time.perf_counter() - outcome.seconds
-    preview, checkpoint = Occasion(PREVIEW_SECONDS), Occasion(CHECKPOINT_SECONDS)
-    with _bar(canvas.total) as bar:
-        task = bar.add_task("", total=canvas.total, completed=outcome.last["step"], state="")
+    preview, checkpoint = Throttle(PREVIEW_SECONDS), Throttle(CHECKPOINT_SECONDS)
+    with _bar(job.total) as bar:
+        task = bar.add_task("", total=job.total, completed=outcome.last["step"], state="")
         try:
-            for step in canvas.steps(resume=state):
-                before, later = outcome.last, advanced(outcome, step, canvas, seconds=time.perf_counter() - started)
+            for step in job.steps(state):
+                before, later = outcome.last, advanced(outcome, step, job, seconds=time.perf_counter() - started)
                 if save_every and step.step // save_every > before["step"] // save_every:
-                    photo = replace(canvas.content, pixels=canvas.picture(step))
+                    photo = replace(job.original, pixels=job.finish(step))
                     write_atomically(run.path("steps", f"{step.step:05d}.png"), encode_picture(photo, ".png"))
                 # At once: Ctrl-C must not come between a row and the state that it belongs to.
                 outcome, state = later, step.state
-                preview(lambda step=step: write_preview(run, canvas.picture(step)))
+                preview(lambda step=step: write_preview(run, job.finish(step)))
                 checkpoint(lambda outcome=outcome, state=state: save(run, outcome, state))
                 show(bar, task, outcome.last, new_size=outcome.last["height"] != before["height"])
         except KeyboardInterrupt:
@@ -115,28 +130,28 @@ def paint(run: Run, canvas: Canvas, *, save_every: int | None = None) -> Outcome
             save(run, outcome, state)
             raise TrainingError(f"{reason} The best so far is in {run.folder}.") from None
     if outcome.picture is None:
-        raise UserError("Interrupted before the first step: nothing is painted.")
+        raise UserError("Interrupted before the first step: there is no image yet.")
     save(run, outcome, state)
     write_preview(run, outcome.picture)
     return outcome
 
 
-def advanced(outcome: Outcome, step: Step, canvas: Canvas, *, seconds: float) -> Outcome:
-    """Returns what has come of a painting after one more step."""
+def advanced(outcome: Outcome, step: Step, job: ImageJob, *, seconds: float) -> Outcome:
+    """Returns the outcome after one more step."""
     height, width = step.scale
     row = {"step": step.step, "height": height, "width": width, **step.losses}
     best, picture, way = outcome.best, outcome.picture, outcome.way
     if is_better(row, best):
-        best, picture = row, canvas.picture(step)
-    every = max(1, canvas.total // SHOWN_ON_THE_WAY)
+        best, picture = row, job.finish(step)
+    every = max(1, job.total // SHOWN_ON_THE_WAY)
     if step.step // every > outcome.last["step"] // every or not way:
-        way = way | {step.step: thumbnail(canvas.picture(step))}
+        way = way | {step.step: thumbnail(job.finish(step))}
     rows = [*outcome.rows, row]
     return replace(outcome, picture=picture, best=best, rows=rows, way=way, seconds=seconds)
 
 
 def is_better(row: Mapping[str, float], best: Mapping[str, float]) -> bool:
-    """Tells whether a picture is larger than the best, or of its size with no larger loss."""
+    """Tells whether an image is larger than the best, or of its size with no larger loss."""
     return not best or (row["height"], row["width"], -row["total"]) >= (best["height"], best["width"], -best["total"])
 
 
@@ -147,22 +162,22 @@ def thumbnail(picture: np.ndarray) -> np.ndarray:
 
 
 def write_preview(run: Run, picture: np.ndarray) -> None:
-    """Writes the picture to look at while it is painted."""
+    """Writes the image to look at in the meantime."""
     write_atomically(run.path("preview.png"), encode_picture(Photo(picture), ".png"))
 
 
 def save(run: Run, outcome: Outcome, state: Mapping) -> None:
-    """Writes history and checkpoint, from which `load` goes on exactly."""
+    """Writes history and checkpoint, from which `load` resumes exactly."""
     text = io.StringIO()
     writer = csv.DictWriter(text, [*outcome.rows[0]], lineterminator="\n")
     writer.writeheader()
     writer.writerows(outcome.rows)
     write_atomically(run.path("history.csv"), text.getvalue())
-    told = asdict(replace(outcome, picture=None, way={})) | {"steps": list(outcome.way)}
+    kept = asdict(replace(outcome, picture=None, way={})) | {"steps": list(outcome.way)}
     with atomic_file(run.path("checkpoints", "last.npz")) as file:
         np.savez(
             file,
-            told=np.array(json.dumps(told)),
+            told=np.array(json.dumps(kept)),
             picture=outcome.picture,
             **{f"way_{step}": small for step, small in outcome.way.items()},
             **{f"state_{name}": np.asarray(value) for name, value in state.items()},
@@ -175,24 +190,15 @@ def load(run: Run) -> tuple[Outcome, dict[str, np.ndarray] | None]:
     if not path.exists():
         return Outcome(), None
     with np.load(path) as file:
-        told = json.loads(str(file["told"]))
-        way = {step: file[f"way_{step}"] for step in told.pop("steps")}
+        kept = json.loads(str(file["told"]))
+        way = {step: file[f"way_{step}"] for step in kept.pop("steps")}
         state = {name.removeprefix("state_"): file[name] for name in file.files if name.startswith("state_")}
-        return Outcome(**told | {"picture": file["picture"], "way": way, "interrupted": False}), state
-
-
-def digest_of(painting: Painting) -> str:
-    """Returns what changes where a picture, or a file of weights, does."""
-    digest = hashlib.blake2b(digest_size=8)
-    for path in (painting.content or "", *painting.style, *painting.masks, painting.start, painting.weights or ""):
-        if Path(path).is_file():
-            digest.update(hashlib.blake2b(Path(path).read_bytes()).digest())
-    return digest.hexdigest()
+        return Outcome(**kept | {"picture": file["picture"], "way": way, "interrupted": False}), state
 
 
 def show(bar: Progress, task, row: Mapping[str, float], *, new_size: bool) -> None:
-    """Moves the bar on; in a log, one line a size."""
-    losses = "  ".join(f"{name} {row[name]:.4g}" for name in ("total", "content", "style"))
+    """Updates the bar; in a log, prints one line a size."""
+    losses = "  ".join(f"{name} {row[name]:.4g}" for name in row if name not in ("step", "height", "width"))
     size = f"{row['width']}x{row['height']}"
     bar.update(task, completed=row["step"], state=f"{size}  {losses}")
     if bar.disable and new_size:

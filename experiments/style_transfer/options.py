@@ -1,0 +1,187 @@
+"""What the style-transfer experiment paints and how: its options, and what they mean."""
+
+import math
+import re
+import typing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from kerasapps.data.pictures import SUFFIXES
+from kerasapps.errors import UserError
+from kerasapps.runs import Options
+from kerasapps.settings import Count, Positive, Side, Weight, check_ranges, option, or_none, ranged
+from kerasapps.styling import PRESETS, Objective
+
+Colors = Literal["style", "free", "luminance", "histogram"]
+UNITS = {"": 1, "MB": 10**6, "GB": 10**9, "MIB": 2**20, "GIB": 2**30}
+
+
+@dataclass(frozen=True)
+class Painting:
+    """What is painted, and how.
+
+    Args:
+        content: An image; by default a photograph that comes with scikit-learn.
+        style: Images, one or more; by default a painting that this program draws.
+        style_weights: Weight of each style; by default all the same.
+        masks: Gray images of the content's size, one a style, white where it applies; by default everywhere.
+        colors: "style" gives the content the first style's colors before anything else, "free" leaves colors to the
+            network, "luminance" and "histogram" keep those of the content: by transferring lightness alone, or by
+            giving the styles the content's colors first.
+        size: Longer side of the result in pixels.
+        steps: Evaluations of loss and gradient at each size.
+        optimizer: How the loss is minimized.
+        learning_rate: Learning rate of Adam, in units of the 0 to 255 of a pixel.
+        start: "content", "style", "noise", "blank", "statistics" (noise in the style's colors), or an image.
+        noise_share: Share of noise mixed into the start, from 0 to 1.
+        smallest: Longer side of the smallest size; that of the result for one size only.
+        style_scale: Longer side of the styles as a share of that of the result.
+        network: VGG-16, VGG-19, or VGG-16 at half its width.
+        weights: "trained" (of the compact network, in this package), "random", "imagenet" (downloaded once), or an .h5
+            or .keras file in the layout of keras.applications; by default trained where there are such, else random.
+        pooling: How activations are made smaller.
+        padding: What convolutions see beyond the edge: the image mirrored, or zeros as in VGG, which leave a frame.
+        preset: "default", or layers and weights of the course notes, "vgg16", "vgg19" and "vgg19_blank", with their
+            losses as they are: made for that --network with --weights imagenet. Other options override it.
+        content_layers: NAME or NAME=WEIGHT, such as block4_conv2.
+        style_layers: NAME or NAME=WEIGHT.
+        content_weight: Weight of the content loss.
+        style_weight: Weight of the style loss.
+        tv_weight: Weight of the total variation, which smooths.
+        max_memory: Memory that may be used, such as 4GB, on a GPU that of the GPU; an image that needs more is computed
+            in tiles.
+    """
+
+    content: Path | None = None
+    style: tuple[Path, ...] = ()
+    style_weights: tuple[Weight, ...] = ()
+    masks: tuple[Path, ...] = ()
+    colors: Colors = "style"
+    size: Side = 512
+    steps: Count = 60
+    optimizer: Literal["lbfgs", "adam"] = "lbfgs"
+    learning_rate: Positive = 5.0
+    start: str = "content"
+    noise_share: ranged(float, least=0, most=1) = 0.0
+    smallest: Side = 128
+    style_scale: ranged(float, above=0, most=100) = 1.0
+    network: Literal["vgg16", "vgg19", "compact"] = "compact"
+    weights: str | None = None
+    pooling: Literal["max", "average", "l2"] = "average"
+    padding: Literal["mirror", "zeros"] = "mirror"
+    preset: Literal["default", "vgg16", "vgg19", "vgg19_blank"] = "default"
+    content_layers: tuple[str, ...] = ()
+    style_layers: tuple[str, ...] = ()
+    content_weight: or_none(Weight) = None
+    style_weight: or_none(Weight) = None
+    tv_weight: or_none(Weight) = None
+    max_memory: str | None = None
+
+
+def painting_of(given: Painting, *, options: Options) -> Painting:
+    """Returns the options of a painting, shrunk by --smoke.
+
+    Raises:
+        UserError: If an option makes no sense.
+    """
+    if options.strategy != "none":
+        raise UserError(f"--strategy {options.strategy} has nothing to share here: an image is painted on one device.")
+    check_ranges({}, {"painting": given})
+    memory_of(given.max_memory)
+    return options.shrunk(given, size=64, steps=3)
+
+
+def check_folder(options: Options) -> None:
+    """Refuses an --out that names an image, where a folder is written."""
+    if options.out is not None and options.out.suffix.lower() in SUFFIXES:
+        raise UserError(f"--out must name a folder here, not an image. Received: {options.out}")
+
+
+def with_params(painting: Painting, params: dict[str, Any]) -> Painting:
+    """Returns a painting with what a search found.
+
+    Raises:
+        UserError: If that is for something else.
+    """
+    params = dict(params)
+    if "content_layer" in params:
+        params["content_layers"] = (params.pop("content_layer"),)
+    unknown = sorted(params.keys() - vars(painting).keys())
+    if unknown:
+        raise UserError(f"--params holds what is no option of a painting: {', '.join(unknown)}.")
+    return replace(painting, **{name: as_option(name, value) for name, value in params.items()})
+
+
+def as_option(name: str, value: Any) -> Any:
+    """Turns text, or what JSON holds, into what an option of a painting takes; in text, + joins several values.
+
+    Raises:
+        UserError: If it does not fit.
+    """
+    hint = typing.get_type_hints(Painting)[name]
+    choices = typing.get_args(hint)
+    several = typing.get_origin(hint) is tuple
+    kind = choices[0] if several else next((kind for kind in choices if kind is not type(None)), hint)
+    try:
+        if several:
+            return tuple(kind(str(part)) for part in (value.split("+") if isinstance(value, str) else value))
+        if typing.get_origin(hint) is Literal:
+            return choices[choices.index(value)]
+        return None if value is None and type(None) in choices else kind(str(value))
+    except (TypeError, ValueError):
+        rule = f"must be one of {', '.join(choices)}" if isinstance(kind, str) else f"takes {kind.__name__}"
+        raise UserError(f"{option(name)} {rule}. Received: {value}") from None
+
+
+def weights_of(painting: Painting) -> str:
+    """Returns the weights that are given, or else the best that need no network."""
+    return painting.weights or ("trained" if painting.network == "compact" else "random")
+
+
+def objective_of(painting: Painting) -> Objective:
+    """Returns the preset with what is given beside it."""
+    objective = PRESETS[painting.preset]
+    given = {
+        name: read_layers(getattr(painting, name))
+        for name in ("content_layers", "style_layers")
+        if getattr(painting, name)
+    }
+    for name in ("content_weight", "style_weight", "tv_weight"):
+        value = getattr(painting, name)
+        if value is not None:
+            given[name] = value
+    return replace(objective, **given)
+
+
+def read_layers(layers: tuple[str, ...]) -> dict[str, float]:
+    """Reads NAME or NAME=WEIGHT.
+
+    Raises:
+        UserError: If a weight is no number above 0.
+    """
+    result = {}
+    for layer in layers:
+        name, _, weight = layer.partition("=")
+        try:
+            result[name] = float(weight or 1)
+        except ValueError:
+            result[name] = math.nan
+        if not result[name] > 0:
+            raise UserError(f"A layer is NAME or NAME=WEIGHT, its weight above 0. Received: {layer}")
+    return result
+
+
+def memory_of(text: str | None) -> int | None:
+    """Reads an amount of memory, such as 4GB or 500MiB.
+
+    Raises:
+        UserError: If it is none.
+    """
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?i?B?)", text.strip(), re.IGNORECASE)
+    unit = found[2].upper() if found else "?"
+    if unit not in UNITS:
+        raise UserError(f"--max-memory takes an amount such as 4GB or 500MiB. Received: {text}")
+    return int(float(found[1]) * UNITS[unit])
