@@ -68,7 +68,7 @@ class Recipe:
     lazy: bool = False
 
 
-GivenRecipe = optional(Recipe)
+GivenRecipe = optional(Recipe, flags=("lazy",))
 RECIPES = {"adult": Recipe(epochs=10, learning_rate=1e-3)}
 # The builder's defaults want long texts and much time; these are small.
 POSTS = {
@@ -126,15 +126,7 @@ def train_one(
 def make_model(
     *, sizes: dict[str, Any], params: dict[str, Any], recipe: Recipe, steps: int, jit_compile: bool = False
 ) -> keras.Model:
-    """Builds and compiles.
-
-    Args:
-        sizes: Arguments of the builder that the data give.
-        params: Further arguments of the builder.
-        recipe: How it is trained.
-        steps: Steps of the whole training, over which the learning rate rises and falls.
-        jit_compile: Whether XLA compiles the step.
-    """
+    """Builds and compiles; `sizes` are builder arguments that the data give, `steps` those of the whole training."""
     model = build(build_multi_head_text, params, what="this network", given=sizes)
     rate = one_cycle(recipe.learning_rate, steps=steps, warmup=0.1)
     weights = None if recipe.loss_weights == "equal" else recipe.loss_weights

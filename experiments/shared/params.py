@@ -3,7 +3,6 @@
 import inspect
 import json
 import reprlib
-import typing
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
@@ -61,14 +60,14 @@ def build(
     Raises:
         UserError: If `params` hold an argument that the builder does not have, or a value that it refuses.
     """
-    known = inspect.signature(builder).parameters.keys() - given.keys() - {"name", *decided}
+    parameters = inspect.signature(builder, eval_str=True).parameters
+    known = parameters.keys() - given.keys() - {"name", *decided}
     unknown = sorted(params.keys() - known)
     if unknown:
         raise UserError(
             f"--params: {what} does not take {_short(', '.join(unknown))}; it takes {', '.join(sorted(known))}."
         )
-    hints = typing.get_type_hints(builder)
-    params = {name: _checked(name, hints[name], value, what=what) for name, value in params.items()}
+    params = {name: _checked(parameters[name], value, what=what) for name, value in params.items()}
     try:
         return builder(**given, **(usual or {}) | params)
     except Exception as error:
@@ -80,23 +79,23 @@ def build(
         raise UserError(f"--params do not fit {what}: {_short(reason, 300)}.{received}") from error
 
 
-def _checked(name: str, hint: Any, value: Any, *, what: str) -> Any:
+def _checked(parameter: inspect.Parameter, value: Any, *, what: str) -> Any:
     """Returns a value of JSON as the type that an argument has.
 
     Raises:
         UserError: If it does not fit, or holds a number that no network needs.
     """
     try:
-        converted = convert(name, hint, value)
+        converted = convert(parameter.name, parameter.annotation, value)
     except (UserError, OverflowError, RecursionError):
-        rule = inspect.formatannotation(hint).replace("collections.abc.", "")
+        rule = inspect.formatannotation(parameter.annotation).replace("collections.abc.", "")
     else:
         numbers = [one for one in keras.tree.flatten(converted) if isinstance(one, int | float)]
         if all(-LARGEST <= number <= LARGEST for number in numbers):
             return converted
         rule = f"in [-{LARGEST:,}, {LARGEST:,}]"
-    received = _short(f"{name}={reprlib.repr(value)}")
-    raise UserError(f"--params do not fit {what}: `{name}` must be {rule}. Received: {received}")
+    received = _short(f"{parameter.name}={reprlib.repr(value)}")
+    raise UserError(f"--params do not fit {what}: `{parameter.name}` must be {rule}. Received: {received}")
 
 
 def _short(text: str, longest: int = 200) -> str:

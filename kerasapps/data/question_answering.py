@@ -15,15 +15,15 @@ from kerasapps.data.stories import make_questions
 from kerasapps.errors import DataError
 from kerasapps.files import regular_file, user_path
 
-# What a network reads: the story as one text, or as sentences.
+# The input of a network: the story as one text, or as sentences.
 Form = Literal["text", "story"]
 
 PADDING, UNKNOWN = 0, 1
 UNKNOWN_ANSWER = "<unknown>"
-# The longest tasks have 200 sentences and 1,100 words before a question; what counts is nearly always among the last.
+# The longest stories have 200 sentences and 1,100 words before a question; the relevant ones are nearly always late.
 MAX_SENTENCES = 70
 MAX_WORDS = 400
-# Of the simulator: its training and test stories come from different seeds.
+# The simulator's training and test stories come from different seeds.
 TEST_SEED = 1_000_003
 
 
@@ -35,7 +35,7 @@ class StoryCodec:
         words: Words by id from 2 on; 0 is padding and 1 any other word.
         answers: Answers by class; class 0 stands for any other answer.
         form: Whether the network reads the story as one text or as sentences.
-        sentence_length: Words of a sentence, or of a question, at most; longer ones are cut.
+        sentence_length: Maximum words of a sentence or question; longer ones are truncated.
     """
 
     words: tuple[str, ...]
@@ -139,17 +139,16 @@ def load_stories(
 
     Args:
         data: "stories" (simulated), "babi", "babi-10k", or a file or folder in the bAbI format.
-        form: Whether a network reads one text or sentences.
+        form: Whether the network's input is one text or sentences.
         tasks: bAbI tasks, by number.
         questions_per_kind: Number of simulated questions of each kind.
         validation: Share of the training stories that are held out. Whole stories, because the questions of one
-            story share their sentences: split by questions, validation puts task 17's error at 14 %, the test set at
-            40 %.
-        seed: Decides which stories are held out, and which are simulated.
-        limit: Questions of each set at most, taken evenly from all kinds.
+            story share their sentences: a split by questions estimates task 17's error at 14 %, the test at 40 %.
+        seed: Seed of simulation and split.
+        limit: Maximum number of questions in each set, taken evenly from all kinds.
 
     Raises:
-        DataError: If the data cannot be found, downloaded or read.
+        DataError: If the data cannot be found or read.
     """
     train, test = read_sets(data, tasks=tasks, questions_per_kind=questions_per_kind, seed=seed)
     return split_stories(train, test, form=form, validation=validation, seed=seed, limit=limit)
@@ -162,7 +161,7 @@ def read_sets(
     questions_per_kind: int = 1000,
     seed: int = 0,
 ) -> tuple[list[Question], list[Question]]:
-    """Reads training and test questions as they come; without a test set the second list is empty.
+    """Reads training and test questions unchanged; your own files need not have a test set.
 
     See `load_stories` for the arguments.
     """
@@ -179,17 +178,17 @@ def read_sets(
 def with_test_set(
     train: list[Question], test: list[Question], *, seed: int, share: float = 0.1
 ) -> tuple[list[Question], list[Question]]:
-    """Returns training and test set; where there is no test set, a share of the stories becomes it."""
+    """Returns training and test questions; without test questions a share of the stories becomes the test set."""
     return (train, test) if test else _hold_out(train, share, seed + TEST_SEED)
 
 
 def read_test_questions(
     data: str, *, tasks: Sequence[int], seed: int, limit: int | None = None, trained_on: str
 ) -> list[Question]:
-    """Reads the questions that a network has not been trained on.
+    """Reads the questions that a network was not trained on.
 
-    Of files without a test set these are the ones that `load_stories` held out with the same seed; or all of them,
-    if the network was trained on other data.
+    If the files have no test set, these are the questions that `load_stories` held out with the same seed, or all of
+    them if the network was trained on other data.
     """
     train, test = read_sets(data, tasks=tasks, seed=seed)
     if data == trained_on or os.path.realpath(user_path(data)) == os.path.realpath(user_path(trained_on)):
@@ -222,7 +221,7 @@ def split_stories(
 
 
 def fit_codec(questions: Sequence[Question], *, form: Form) -> StoryCodec:
-    """Collects words, answers and widths, in an order that depends on nothing else."""
+    """Collects words and answers, sorted, and widths."""
     sentences = {sentence for question in questions for sentence in question.story}
     words = {word for sentence in sentences for word in sentence}.union(*(question.question for question in questions))
     answers = {question.answer for question in questions}
@@ -282,7 +281,7 @@ def _hold_out(questions: list[Question], share: float, seed: int) -> tuple[list[
 
 
 def _thin(questions: list[Question], limit: int | None) -> list[Question]:
-    """Keeps at most `limit` questions, as evenly as can be from all kinds, the first ones of each."""
+    """Keeps at most `limit` questions, as evenly as possible from all kinds, the first ones of each."""
     if limit is None or len(questions) <= limit:
         return questions
     seen: dict[str, int] = {}

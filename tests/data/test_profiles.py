@@ -6,8 +6,9 @@ import pytest
 
 from kerasapps.data.labelled_texts import read_adult, read_table
 from kerasapps.data.posts import bayes_estimates, simulate_people
-from kerasapps.data.profiles import load_profiles
+from kerasapps.data.profiles import TextCodec, load_profiles
 from kerasapps.errors import DataError
+from kerasapps.heads import Head
 
 AUTHORS = 40
 
@@ -136,6 +137,28 @@ def test_some_heads_alone():
     splits = load_profiles("posts", limit=100).only(["gender"])
     for split in (splits.train, splits.validation, splits.test):
         assert list(split.targets) == list(split.weights) == ["gender"]
+    assert splits.sizes["heads"] == splits.codec.heads == {"gender": Head("binary")}
+    assert splits.codec.classes == {"gender": ("a", "b")}
+
+
+def test_the_codec_by_hand(tmp_path):
+    fitted = load_profiles(write(tmp_path / "posts.csv", rows()), text="body", labels=LABELS).codec
+    codec = TextCodec.from_json(json.loads(json.dumps(fitted.to_json())))
+    assert codec == fitted
+    word = codec.words.words.index("common") + 2
+    np.testing.assert_array_equal(codec.encode("Common, never seen: common!")["text"], [[word, 1, 1, word]])
+    assert codec.outputs() == {"age": 1, "sex": 1, "decade": 3}
+    outputs = {
+        "decade": np.array([[0.2, 0.5, 0.3], [1, 0, 0]], np.float32),
+        "sex": np.array([[0.75], [0.5]], np.float32),
+        "age": np.array([31.5, 20], np.float32),
+    }
+    first, second = codec.decode(outputs)
+    assert list(first) == ["age", "sex", "decade"]
+    assert first["age"] == 31.5
+    assert list(first["sex"].items()) == [("m", 0.75), ("f", 0.25)]
+    assert list(first["decade"]) == ["15", "25", "5"]
+    assert next(iter(second["sex"])) == "f"  # as `decide` has it
 
 
 def test_a_class_that_was_never_seen_is_left_out(tmp_path):

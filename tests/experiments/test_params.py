@@ -88,13 +88,13 @@ DEEP = "[" * 5000
     ("text", "sentence"),
     [
         ("[1]", "takes a JSON object"),
-        ("3", "takes a JSON object"),
-        ("null", "takes a JSON object"),
-        ("", "takes a JSON object"),
-        ("nowhere.json", "takes a JSON object"),
-        ("x" * 10_000, "takes a JSON object"),
-        ("~nobody/best.json", "takes a JSON object"),
-        ("a\0b", "takes a JSON object"),
+        ("3", "cannot be read"),
+        ("null", "cannot be read"),
+        ("", "is a folder"),
+        ("nowhere.json", "cannot be read"),
+        ("x" * 500, "cannot be read"),
+        ("~nobody/best.json", "cannot be read"),
+        ("a\0b", "is no path"),
         ('{"units": }', "not valid JSON"),
         (DEEP, "not valid JSON"),
         ('{"units": ' + DEEP, "not valid JSON"),
@@ -114,7 +114,7 @@ def test_a_file_that_holds_no_object(tmp_path, content):
 
 
 def test_a_folder(tmp_path):
-    assert "takes a JSON object" in said(read_params, str(tmp_path))
+    assert "is a folder" in said(read_params, str(tmp_path))
 
 
 def test_lists_nested_nearly_too_deep(stub):
