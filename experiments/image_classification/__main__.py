@@ -131,12 +131,13 @@ def evaluate(*, run: Path, data: str | None = None, limit: or_none(Count) = None
     """
     saved = load_run(run, EXPERIMENT)
     trained_on, codec = convert("data", str, saved.settings["data"]), saved.codec
-    same = data is None or os.path.realpath(data) == os.path.realpath(trained_on)
-    data = data or trained_on
-    options, recipe = from_settings(Options, saved.settings), from_settings(Recipe, saved.settings)
+    data = trained_on if data is None else data
+    same = os.path.realpath(data) == os.path.realpath(trained_on)
+    height, _, channels = codec.image_shape
+    recipe = replace(from_settings(Recipe, saved.settings), size=height)
+    options = from_settings(Options, saved.settings)
     # The test set that the run itself was tested on, unless another number of images is asked for.
     options = replace(options, limit=limit or options.limit, smoke=options.smoke and not limit)
-    channels = codec.image_shape[-1]
     splits = image_classifier.load(data, recipe, options=options, channels=channels)
     difference = other_classes(splits.class_names, codec.class_names)
     if difference:
