@@ -68,8 +68,9 @@ def test_predict(trained, capsys):
     printed = capsys.readouterr().out
     for name in ("age: ", "income: group", "gender: "):
         assert name in printed
-    assert "No training text has any of these words" in refused(capsys, "predict", "--run", trained, "--text", "xyzzy plugh")
-    assert "No training text has any of these words" in refused(capsys, "predict", "--run", trained, "--text", "при" * 100)
+    for text in ("xyzzy plugh", "при" * 100):
+        said = refused(capsys, "predict", "--run", trained, "--text", text)
+        assert said.startswith("No training text has any of these words")
 
 
 def test_predict_a_file(trained, tmp_path, capsys):
