@@ -142,7 +142,7 @@ def noise(sizes: dict, count: int, *, augment=None) -> Split:
 
 
 LEAST = "Keras' loop"
-CASES: dict[str, tuple[runtime.Network, Callable[[], Case]]] = {
+CASES: dict[str, tuple[runtime.Workload, Callable[[], Case]]] = {
     "question answering, memory": ("recurrent", lambda: question_answering("memory")),
     "question answering, two LSTMs": ("recurrent", lambda: question_answering("lstm")),
     "separable, 64 px": ("convolution", lambda: classifier("separable")),

@@ -62,7 +62,7 @@ def run(
     print(out)
 
 
-def time_search(network: runtime.Network, *, workers: int, trials: int, epochs: int) -> dict[str, Any]:
+def time_search(network: runtime.Workload, *, workers: int, trials: int, epochs: int) -> dict[str, Any]:
     """Returns the seconds of a search, and on average those of a trial until its call, building, training, and else."""
     with TemporaryDirectory() as folder:
         held = start("bench", {"options": Options(out=Path(folder), precision="float32")}, network=network)
@@ -91,7 +91,7 @@ def time_search(network: runtime.Network, *, workers: int, trials: int, epochs: 
     return {"network": network, "workers": workers, "seconds": seconds, **means}
 
 
-def trial(*, params: dict, folder: str, epochs: int, network: runtime.Network) -> dict:
+def trial(*, params: dict, folder: str, epochs: int, network: runtime.Workload) -> dict:
     """Trains a network on random numbers."""
     marks = {"called": time.time()}
     runtime.set_devices(network)

@@ -310,6 +310,8 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
 @contextlib.contextmanager
 def _replacing(path: Path, suffix: str = ".part") -> Iterator[str]:
     """Yields a temporary path beside `path` that takes its place at the end, or is removed if something fails."""
+    if path.exists() and not path.is_file():  # to replace a device would remove it for everybody
+        raise UserError(f"{path} is not a regular file: choose another one to write to.")
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=suffix)
     os.close(handle)
     try:

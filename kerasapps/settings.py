@@ -7,7 +7,7 @@ import math
 import re
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -97,11 +97,14 @@ def or_none(hint: Any) -> Any:
     return functools.reduce(lambda annotated, one: Annotated[annotated, one], metadata, kind | None)
 
 
-def optional(cls: type[T]) -> type[T]:
+def optional(cls: type[T], *, flags: Collection[str] = ()) -> type[T]:
     """Returns a dataclass with the fields of another, each of which may be None and is so by default.
 
-    The command line takes it where a default depends on other options; `settle` makes it one of `cls`. A flag that is
-    off by default stays one: an option that may be None would take a value.
+    The command line takes it where a default depends on other options; `settle` makes it one of `cls`.
+
+    Args:
+        cls: The dataclass.
+        flags: Fields that are off everywhere unless they are given: flags, where others take True or False.
 
     Example:
         >>> @dataclass(frozen=True)
@@ -112,7 +115,7 @@ def optional(cls: type[T]) -> type[T]:
     """
     hints = typing.get_type_hints(cls, include_extras=True)
     fields = [
-        (field.name, bool, False) if field.default is False else (field.name, or_none(hints[field.name]), None)
+        (field.name, bool, False) if field.name in flags else (field.name, or_none(hints[field.name]), None)
         for field in dataclasses.fields(cls)
     ]
     made = dataclasses.make_dataclass(f"Optional{cls.__name__}", fields, frozen=True)

@@ -194,6 +194,9 @@ def own_temp_folder() -> None:
 
 
 def remove_temp_folder() -> None:
-    """Removes the folder, in the process that made it."""
+    """Removes the folder, in the process that made it; files go to its parent again."""
+    global _own
     if _own is not None and _own[2] == os.getpid():
-        shutil.rmtree(_own[0], ignore_errors=True)
+        folder, _own = _own[0], None
+        os.environ["TMPDIR"] = tempfile.tempdir = str(folder.parent)
+        shutil.rmtree(folder, ignore_errors=True)

@@ -13,6 +13,7 @@ import keras
 from experiments.shared.cli import main
 from kerasapps import distribution
 from kerasapps.distribution import StrategyName
+from kerasapps.workers import watchdog
 from tests import toy
 
 
@@ -38,6 +39,9 @@ class Slowly(keras.callbacks.Callback):
             and not self.mark.exists()
         ):
             self.mark.touch()
+            # From here on a watchdog without patience; one for the whole training would bark on a busy machine.
+            os.environ["KERASAPPS_START_LIMIT"] = "1"
+            watchdog.start(distribution.this_worker("multiworker").addresses)
             time.sleep(3600)
 
 

@@ -13,12 +13,19 @@ from kerasapps.errors import DataError, explain
         (DataError("The file is empty."), "The file is empty."),
         (OSError(errno.ENOSPC, "No space left on device", "run/last.npz"), "The disk is full for run/last.npz."),
         (RuntimeError("Unable to write: No space left on device"), "The disk is full."),
+        (OSError(errno.EFBIG, "File too large"), "A file would be larger than is allowed here (see `ulimit -f`)."),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "Your disk quota is used up."),
+        (
+            FileNotFoundError(errno.ENOENT, "No usable temporary directory found"),
+            "No usable temporary directory found.",
+        ),
+        (ImportError("libfoo.so: failed to map segment from shared object"), "Out of memory."),
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "x.txt"), "x.txt: No such file or directory."),
         (MemoryError(), "Out of memory."),
         (tf.errors.ResourceExhaustedError(None, None, "OOM when allocating"), "Out of memory."),
     ],
 )
-def test_what_a_person_can_put_right_is_a_sentence(error, said):
+def test_an_error_you_can_fix_is_a_sentence(error, said):
     assert explain(error).startswith(said)
 
 
@@ -30,12 +37,12 @@ def test_a_value_that_we_refuse_is_a_sentence():
 
 def test_what_breaks_inside_a_data_set_keeps_its_sentence():
     def read(name):
-        raise DataError("cat.jpg is not a picture.")
+        raise DataError("cat.jpg is not an image.")
 
     batches = tf.data.Dataset.range(1).map(lambda row: tf.numpy_function(read, [row], tf.int64))
     with pytest.raises(tf.errors.OpError) as caught:
         list(batches)
-    assert explain(caught.value) == "cat.jpg is not a picture."
+    assert explain(caught.value) == "cat.jpg is not an image."
 
 
 def test_a_defect_keeps_its_traceback():

@@ -42,14 +42,14 @@ def test_weights_are_one_on_average():
 def test_replicas_with_and_without_labels_learn_what_one_device_learns():
     known = np.arange(16) < 8  # on two replicas one has them all
     weights = {name: np.ones(16) for name in TARGETS} | {"age": label_weights(known)}
-    weights = []
+    results = []
     for strategy in map(distribution.make_strategy, ("none", "mirrored")):
         keras.utils.set_random_seed(1)
         with strategy.scope():
             model = network()
         model.fit(TEXT, TARGETS, sample_weight=weights, batch_size=16, epochs=2, shuffle=False, verbose=0)
-        weights.append(model.get_weights())
-    for one, two in zip(*weights, strict=True):
+        results.append(model.get_weights())
+    for one, two in zip(*results, strict=True):
         np.testing.assert_allclose(one, two, atol=1e-5)
 
 

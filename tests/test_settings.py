@@ -132,8 +132,9 @@ def test_a_flag_stays_a_flag():
     class Flags:
         lazy: bool = False
 
-    assert optional(Flags)().lazy is False  # None would make it an option that takes a value
-    assert settle(Flags(), optional(Flags)(lazy=True)) == Flags(lazy=True)
+    given = optional(Flags, flags=("lazy",))
+    assert given().lazy is False  # None would make it an option that takes a value
+    assert settle(Flags(), given(lazy=True)) == Flags(lazy=True)
 
 
 def test_what_a_recipe_refuses_is_said_of_the_option():
@@ -234,7 +235,7 @@ def test_every_number_that_a_command_takes_has_a_range():
 def numbers(command):
     """The options of a command, and of its dataclasses, that take a number."""
     hints = typing.get_type_hints(command, include_extras=True)
-    if Options not in hints.values() and hints.get("run") is not Path:
+    if hints.get("return") is not type(None) or ("run" in hints and hints["run"] is not Path):
         return
     for name, hint in hints.items():
         if hasattr(hint, "__dataclass_fields__"):

@@ -180,7 +180,7 @@ def replaced(path, **arguments):
         name = "block1_conv1/block1_conv1_W_1:0"
         del file[name]
         file.create_dataset(name, (3, 3, 3, 64), **arguments)
-    return path, f"{path.name} has no floating-point numbers of its own for block1_conv1"
+    return path, f"{path.name} does not itself hold floating-point numbers for block1_conv1"
 
 
 def text(tmp_path):

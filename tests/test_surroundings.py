@@ -11,6 +11,8 @@ import pytest
 
 from experiments.__main__ import experiments
 from kerasapps import startup
+from kerasapps.errors import UserError
+from kerasapps.runs import read_json, write_atomically
 from kerasapps.workers.jobs import Job, first_outcome
 
 ROOT = Path(__file__).parent.parent
@@ -110,6 +112,16 @@ def test_signals_are_handled_and_one_that_is_ignored_stays_so():
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/full"), Path.mkdir])
+def test_only_regular_files_are_written_and_read(tmp_path, make):
+    make(tmp_path / "out")
+    for use in (lambda path: write_atomically(path, "x"), read_json):
+        with pytest.raises(UserError, match="not a regular file"):
+            use(tmp_path / "out")
+    assert os.listdir(tmp_path) == ["out"]
+    assert not (tmp_path / "out").is_file()
 
 
 # --- temporary files

@@ -1,4 +1,4 @@
-"""Generative adversarial networks: the course notes' pair, DCGAN and residual pairs, on any images and on points.
+"""Generative adversarial networks: a textbook pair, DCGAN and residual pairs, on any images and on points.
 
 python -m experiments.gan train
 python -m experiments.gan train --data mnist --arch lectures --baseline
@@ -20,15 +20,14 @@ from experiments.gan.network import (
     Arch,
     GivenRecipe,
     Recipe,
-    as_pixels,
     build_pair,
-    draw,
     load,
     recipe_of,
     space_of,
 )
 from experiments.gan.points import POINTS, run_points
 from experiments.gan.results import evaluate_model, report_images
+from experiments.gan.sampling import as_pixels, draw
 from experiments.gan.training import train_one, train_pair
 from experiments.shared.cli import main, print_table
 from experiments.shared.image_classifier import keep_codec
@@ -38,12 +37,13 @@ from experiments.shared.runs import SavedRun, load_run
 from experiments.shared.searching import search_and_report, start_search
 from kerasapps.errors import UserError
 from kerasapps.gan.metrics import frechet_distance
+from kerasapps.gan.model import GAN
 from kerasapps.runs import Options, read_config, write_atomically
 from kerasapps.search.options import Trials
 from kerasapps.session import start
 from kerasapps.settings import Count, from_settings, option, or_none, ranged, settings_of
 
-# Options that would have no effect: the objective with few labels is fixed, and points are no images.
+# Options that would have no effect: the objective with few labels is fixed, and points are not images.
 IDLE_WITH_LABELS = {
     *("loss", "real_labels", "fake_labels", "flip", "joint_batches", "gradient_penalty", "r1"),
     *("conditional", "baseline", "patience"),
@@ -67,24 +67,23 @@ def train(
 
     Args:
         data: "digits" (1,797 handwritten digits, embedded), "mnist", "fashion_mnist", "cifar10", "cifar100", a folder
-            with one sub-folder of images a class, a tar archive of one, or "gaussians", points in the plane.
-        arch: Which pair of networks; by default dcgan, and with --labels mixed, the generator of DCGAN against the
-            course notes' discriminator, which has no batch normalization.
+            with one sub-folder of images per class, a tar archive of one, or "gaussians", points in the plane.
+        arch: Which pair of networks; dcgan by default, and mixed with --labels: the DCGAN generator against the
+            discriminator of lectures, which has no batch normalization.
         params: Arguments of the builders: a best.json written by `search`, or JSON such as
             '{"generator": {"filters": 32}}'.
         recipe: How they are trained; by default as suits the architecture.
-        baseline: Train the course notes' loop as well, for as many updates of its generator, and compare.
-        labels: Learn to classify from so many labeled images and all the others, and compare with a network that is
-            trained on the labeled ones alone.
-        draws: With --labels, how many different draws of them.
+        baseline: Also train the textbook loop, for as many updates of its generator, and compare.
+        labels: Learn to classify from so many labeled images and all others without labels, and compare with a network
+            that is trained on the labeled ones alone.
+        draws: With --labels, how many times to draw them anew.
         patience: Stop after so many epochs without a better score; never by default.
         options: Options that every experiment shares.
     """
     check_options(locals())
     arch = arch or ("dcgan" if labels is None else "mixed")
     recipe = recipe_of("points" if data == POINTS else arch, data, recipe, options=options)
-    workload = "matmul" if data == POINTS else "convolution"
-    run = start("GAN", settings_of(locals()), experiment="gan", workload=workload)
+    run = start("GAN", settings_of(locals()), experiment="gan", workload="matmul" if data == POINTS else "convolution")
     given = read_params(params)
     if data == POINTS:
         run_points(run, recipe, given, patience=patience)
@@ -119,9 +118,10 @@ def search(
     """
     if data == POINTS:
         raise UserError(f"`search` is for images: --data must be one of those data sets. Received: {data}")
-    space = space_of(arch)
     recipe = recipe_of(arch, data, recipe, options=options)
-    run, trials = start_search("GAN search", settings_of(locals()), experiment="gan", workload="convolution")
+    settings = settings_of(locals())
+    space = space_of(arch)
+    run, trials = start_search("GAN search", settings, experiment="gan", workload="convolution")
     splits = load(data, recipe, options=options)
     keep_codec(run, splits)
     judge = train_judge(run, data, side=splits.sizes["image_shape"][0])
@@ -156,12 +156,12 @@ def evaluate(*, run: Path, inception: bool = False, limit: or_none(Count) = None
     """
     saved = load_gan(run)
     if saved.settings.get("labels") is not None:
-        raise UserError(f"{run} was trained with --labels: its report has the test errors, and no judge of images.")
+        raise UserError(f"{run} was trained with --labels: see its report for the test errors.")
     recipe, options = from_settings(Recipe, saved.settings), from_settings(Options, saved.settings)
     options = replace(options, limit=limit or options.limit, smoke=options.smoke and not limit)
     splits = load(saved.settings["data"], recipe, options=options)
     if splits.digest != saved.codec.digest:
-        print("The images have changed since the training: some of these test images may have been trained on.")
+        print("The images have changed since training: some of these test images may have been trained on.")
     metrics, table, real = evaluate_model(saved.model, load_judge(run), splits, options=options)
     if inception:
         features = inception_features()
@@ -175,8 +175,8 @@ def evaluate(*, run: Path, inception: bool = False, limit: or_none(Count) = None
 def sample(
     *,
     run: Path,
-    n: Count = 64,
-    seed: ranged(int, least=0) = 0,
+    n: ranged(int, least=1, most=10_000) = 64,
+    seed: ranged(int, least=0, most=2**31 - 1) = 0,
     label: str | None = None,
     out: Path = Path("samples.png"),
 ) -> None:
@@ -185,16 +185,18 @@ def sample(
     Args:
         run: A run folder; nothing else is needed.
         n: How many images.
-        seed: Decides which.
-        label: Name of a class, for networks that were trained with --conditional.
-        out: The file.
+        seed: Seed of the noise.
+        label: Name of a class, for networks that were trained with --conditional True.
+        out: The PNG file.
     """
     saved = load_gan(run)
     number = None
     if label is not None:
         names = list(saved.codec.class_names)
         if not saved.model.conditional:
-            raise UserError(f"{run} was trained without classes: train with --conditional to choose a --label.")
+            raise UserError(
+                f"{run} was trained without classes: --label needs a network trained with --conditional True."
+            )
         if label not in names:
             raise UserError(f"--label must be one of {', '.join(names[:20])}. Received: {label}")
         number = names.index(label)
@@ -212,7 +214,7 @@ def check_options(settings: dict) -> None:
         what = "with --labels" if data != POINTS else f"with --data {POINTS}"
         raise UserError(f"{option(min(given & idle))} has no effect {what}.")
     if "entropy" in given and labels is None:
-        raise UserError("--entropy needs --labels: only then are there images without.")
+        raise UserError("--entropy needs --labels: only then are there unlabeled images.")
     if draws > 1 and labels is None:
         raise UserError(f"--draws above 1 needs --labels. Received: {draws}")
 
@@ -225,7 +227,10 @@ def load_gan(folder: Path) -> SavedRun:
     """
     if read_config(folder)["settings"].get("data") == POINTS:
         raise UserError(f"{folder} was trained on points, not on images: its report shows them.")
-    return load_run(folder, "gan")
+    saved = load_run(folder, "gan")
+    if not isinstance(saved.model, GAN):
+        raise UserError(f"{folder} holds no generator: --run takes the folder that `train` wrote.")
+    return saved
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.axes
+import matplotlib.figure
 import numpy as np
 from PIL import Image
 
@@ -29,8 +30,8 @@ def read_frames(run: Run, epochs: int) -> list[np.ndarray]:
     frames = []
     for path in sorted(Path(run.folder, "samples").glob("epoch*.png")):
         if int(re.sub(r"\D", "", path.stem)) <= epochs:
-            with Image.open(path) as picture:
-                frames.append(np.atleast_3d(np.asarray(picture)))
+            with Image.open(path) as frame:
+                frames.append(np.atleast_3d(np.asarray(frame)))
     return frames
 
 
@@ -44,30 +45,19 @@ def over_time(run: Run, epochs: int) -> list[Animation]:
 def samples_figure(images: np.ndarray, *, what: str, name: str = "samples") -> Figure:
     """Shows random samples, uint8 (n, H, W, C)."""
     figure = new_figure(WIDTH, WIDTH * -(-len(images) // 12) / 12)
-    show(add_axes(figure), tile(images, columns=12))
+    show(figure, tile(images, columns=12))
     return Figure(name, f"{what}; {len(images)} random samples.", figure)
 
 
 def interpolation_figure(rows: Sequence[np.ndarray]) -> Figure:
     """Shows images between images: the rows, uint8 (n, H, W, C), turn noise evenly from one sample to another."""
     figure = new_figure(WIDTH, WIDTH * len(rows) / len(rows[0]))
-    show(add_axes(figure), tile(np.concatenate(rows), columns=len(rows[0])))
+    show(figure, tile(np.concatenate(rows), columns=len(rows[0])))
     caption = (
-        "Interpolation: from left to right the noise turns evenly from one sample's to another's. A generator that "
+        "Interpolation: from left to right the noise turns evenly from one sample's to another's. A generator that had "
+        "memorized single images would jump."
     )
-    caption += "had memorized single images would jump."
     return Figure("interpolation", caption, figure)
-
-
-def between(first: np.ndarray, second: np.ndarray, count: int) -> np.ndarray:
-    """Turns one vector of noise into another along the sphere: (Z,), (Z,) -> (count, Z).
-
-    On a straight line the noise in the middle would be shorter than any that the generator was trained on.
-    """
-    cosine = first @ second / (np.linalg.norm(first) * np.linalg.norm(second))
-    angle = np.arccos(np.clip(cosine, -1, 1))
-    shares = np.linspace(0, 1, count)[:, None]
-    return (np.sin((1 - shares) * angle) * first + np.sin(shares * angle) * second) / np.sin(angle)
 
 
 def neighbors_figure(samples: np.ndarray, train: np.ndarray, test: np.ndarray) -> tuple[Figure, float]:
@@ -80,16 +70,14 @@ def neighbors_figure(samples: np.ndarray, train: np.ndarray, test: np.ndarray) -
     rows, distances = nearest_rows(samples, train)
     share = float(np.median(distances) / np.median(nearest_rows(test, train)[1]))
     columns = 12
-    lines = [
-        part
-        for i in range(0, 2 * columns, columns)
-        for part in (samples[i : i + columns], train[rows[i : i + columns]])
-    ]
+    lines = []
+    for i in range(0, 2 * columns, columns):
+        lines += [samples[i : i + columns], train[rows[i : i + columns]]]
     figure = new_figure(WIDTH, WIDTH * 4 / columns)
-    show(add_axes(figure), tile(np.concatenate(lines), columns=columns))
+    show(figure, tile(np.concatenate(lines), columns=columns))
     caption = (
-        f"First and third row: samples. Below each the nearest of {len(train):,} training images, pixel by pixel. "
-        f"In the median a sample is {share:.2f} times as far from them as a test image is; copies would be near 0."
+        f"Rows 1 and 3: samples. Below each: the nearest of {len(train):,} training images, by pixel distance. The "
+        f"median sample is {share:.2f} times as far from them as the median test image; copies would be near 0."
     )
     return Figure("neighbors", caption, figure), share
 
@@ -100,40 +88,35 @@ def curves_figure(rows: Sequence[dict[str, float]], rules: Rules, *, best_epoch:
     epochs = np.arange(1, len(rows) + 1)
     figure = new_figure(WIDTH + 2, 3.6)
 
-    def draw(position: int, title: str, names: dict[str, str], levels: dict[str, float | None]) -> matplotlib.axes.Axes:
+    def draw(position: int, title: str, names: dict[str, str], *levels: float | None) -> matplotlib.axes.Axes:
         axes = add_axes(figure, 1, 3, position, xlabel="epoch", title=title)
         for i, (name, label) in enumerate(names.items()):
             axes.plot(epochs, [row.get(name, np.nan) for row in rows], label=label, color=COLORS[i])
-        for i, level in enumerate(levels.values()):
-            if level is not None:
-                # A dashed line in the color of its curve.
+        for i, level in enumerate(levels):
+            if level is not None:  # in the color of its curve, where each has its own
                 axes.axhline(level, color=COLORS[i] if len(levels) > 1 else OPTIMUM, linestyle="--", linewidth=1)
         axes.axvline(best_epoch, color=OPTIMUM, linewidth=1, linestyle=":")
         axes.legend(frameon=False, fontsize=8)
         return axes
 
-    draw(
-        1,
-        "losses",
-        {"discriminator_loss": "discriminator", "generator_loss": "generator"},
-        {"discriminator": optimum.discriminator_loss, "generator": optimum.generator_loss},
-    )
+    names = {"discriminator_loss": "discriminator", "generator_loss": "generator"}
+    draw(1, "losses", names, optimum.discriminator_loss, optimum.generator_loss)
     what = "D(x)" if rules.loss in CROSS_ENTROPY else "logit"
     names = {"real_verdict": "real", "fake_verdict": "generated", "val_real_verdict": "held out"}
-    draw(2, what, names, {"both": optimum.verdict})
-    # The first epochs are hundreds of times worse than the last ones, which are to be told apart.
-    draw(3, "score", {"val_fid": "Fréchet distance"}, {}).set_yscale("log")
+    draw(2, what, names, optimum.verdict)
+    # Logarithmic, because the first epochs are hundreds of times worse than the last ones.
+    draw(3, "score", {"val_fid": "Fréchet distance"}).set_yscale("log")
     caption = (
-        "Dashed: equilibrium values, of a generator that draws from the distribution of the data; trained pairs rarely "
-        "get there. Where held-out real images are more and more classified as generated, the discriminator has "
-        f"memorized the training images. Dotted: epoch {best_epoch}, whose weights are kept."
+        "Dashed: equilibrium values, for a generator that samples the data distribution; trained pairs rarely get "
+        "there. A held-out curve that falls below the real one shows a discriminator that memorizes its training "
+        f"images. Dotted: epoch {best_epoch}, whose weights are kept."
     )
     return Figure("curves", caption, figure)
 
 
-def show(axes: matplotlib.axes.Axes, image: np.ndarray) -> None:
-    """Draws one image, uint8 (H, W, C), and nothing around it."""
-    axes.imshow(
-        image[..., 0] if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=255, interpolation="nearest"
-    )
+def show(figure: matplotlib.figure.Figure, image: np.ndarray) -> None:
+    """Fills a figure with one image, uint8 (H, W, C)."""
+    axes = add_axes(figure)
+    gray = image.shape[-1] == 1
+    axes.imshow(image[..., 0] if gray else image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     axes.set_axis_off()

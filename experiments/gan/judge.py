@@ -1,4 +1,4 @@
-"""What scores generated images: the features of a classifier of ours, or of Inception v3."""
+"""How generated images are scored: by the features of a classifier of ours, the judge, or of Inception v3."""
 
 import csv
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from experiments.gan.figures import write_frame
-from experiments.gan.network import as_pixels, draw
+from experiments.gan.sampling import as_pixels, draw
 from experiments.shared import image_classifier
 from experiments.shared.image_classifier import SGD, GivenRecipe, settle_recipe
 from experiments.shared.images import tile
@@ -52,12 +52,12 @@ def train_judge(run: Run, data: str, *, side: int) -> Judge:
         data: As for `train`.
         side: Side of the images in pixels.
     """
-    # Targets of 1 and 0: with smoothed ones it would never be sure of anything.
+    # Without label smoothing, which keeps probabilities below the 90 % that count as confident.
     recipe = replace(SGD, size=side, epochs=JUDGE_EPOCHS, label_smoothing=0.0, batch_size=64, learning_rate=0.05)
     recipe = settle_recipe(recipe, GivenRecipe(), data=data, options=run.options)
     part = run.part("judge", asdict(recipe))
     splits = image_classifier.load(data, recipe, options=run.options)
-    print("Training the judge:", flush=True)
+    print("Training the judge, a classifier whose features the scores are computed from:", flush=True)
     trained = image_classifier.train(part, splits, partial(build_residual_classifier, **JUDGE, **splits.sizes), recipe)
     if trained.history.interrupted:
         # A judge that is trained further would score differently.
@@ -86,7 +86,7 @@ def real_images(split: Split, limit: int = SCORED_IMAGES) -> tuple[np.ndarray, n
 
 @dataclass(frozen=True)
 class Judged:
-    """Images with what the judge makes of them, so that it does so once.
+    """Images and the judge's outputs for them, computed once.
 
     Args:
         images: uint8 (n, H, W, C).
@@ -102,7 +102,7 @@ class Judged:
 
     @classmethod
     def of(cls, judge: Judge, split: Split, limit: int = SCORED_IMAGES) -> "Judged":
-        """Has a split judged, all of it or as many images at random."""
+        """Judges a split, all of it or as many images at random."""
         images, labels = real_images(split, limit)
         return cls(images, labels, *judge(images))
 
@@ -133,9 +133,8 @@ def inception_features() -> Callable[[np.ndarray], np.ndarray]:
         network = keras.applications.InceptionV3(include_top=False, weights="imagenet", pooling="avg")
     except Exception as error:  # Keras raises a bare Exception when a download fails
         raise DataError(
-            "The weights of Inception v3 are neither in ~/.keras/models nor can they be downloaded: put "
-            "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5 of keras.applications there, or leave "
-            "--inception out."
+            "The weights of Inception v3 are not in ~/.keras/models and cannot be downloaded: put "
+            "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5 of keras.applications there, or omit --inception."
         ) from error
 
     def features(images: np.ndarray) -> np.ndarray:
@@ -177,7 +176,7 @@ class Watch(keras.callbacks.Callback):
         logs["val_classes_covered"] = measures.class_coverage(probabilities)["classes_covered"]
         self.seen.append((logs["val_fid"], logs["val_diversity"]))
         warning = alarm(self.seen)
-        # When it begins, and not after the first epoch, when all images are alike.
+        # Once, when it begins; not after the first epoch, when all images are alike.
         if warning and len(self.seen) > 1 and not alarm(self.seen[:-1]):
             print(f"Epoch {epoch + 1}: {warning}", flush=True)
 

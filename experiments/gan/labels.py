@@ -17,7 +17,7 @@ from kerasapps.reports import Block, Table, curves
 from kerasapps.runs import Run
 
 
-def choose_labelled(split: Split, count: int, seed: int) -> np.ndarray:
+def choose_labeled(split: Split, count: int, seed: int) -> np.ndarray:
     """Returns the numbers of `count` rows, ascending, as evenly from all classes as can be.
 
     Raises:
@@ -35,7 +35,7 @@ def choose_labelled(split: Split, count: int, seed: int) -> np.ndarray:
     return np.sort(np.argsort(rank, kind="stable")[:count])
 
 
-def with_labelled(split: Split, rows: np.ndarray) -> Split:
+def with_labeled(split: Split, rows: np.ndarray) -> Split:
     """Returns the training set of a semi-supervised network: with each image a labeled one, and the class of that.
 
     The classes of the images themselves are gone.
@@ -66,9 +66,9 @@ def train_semi_supervised(run: Run, splits: ImageSplits, arch: Arch, recipe: Rec
         model = SemiSupervisedGAN(*networks, rules=recipe.rules, seed=run.options.seed)
         return compile_gan(model, recipe, jit_compile=jit_compile)
 
-    train = with_labelled(splits.train, rows)
+    train = with_labeled(splits.train, rows)
     batch_size = recipe.batch_size * recipe.discriminator_steps
-    return train_labels(run, splits, train, make_model, epochs=recipe.epochs, batch_size=batch_size)
+    return train_labels(run, splits, train, make_model, recipe, batch_size=batch_size)
 
 
 def train_supervised(run: Run, splits: ImageSplits, arch: Arch, recipe: Recipe, params: dict, rows: np.ndarray):
@@ -81,14 +81,16 @@ def train_supervised(run: Run, splits: ImageSplits, arch: Arch, recipe: Recipe, 
         model.compile(Adam(1e-3), loss, metrics={"label": ["accuracy"]}, jit_compile=jit_compile)
         return model
 
-    train = splits.train.take(rows)
-    return train_labels(run, splits, train, make_model, epochs=recipe.epochs, batch_size=recipe.batch_size)
+    return train_labels(run, splits, splits.train.take(rows), make_model, recipe)
 
 
-def train_labels(run: Run, splits: ImageSplits, train: Split, make_model, **recipe: int) -> tuple[float, Trained]:
+def train_labels(
+    run: Run, splits: ImageSplits, train: Split, make_model, recipe: Recipe, *, batch_size: int | None = None
+) -> tuple[float, Trained]:
     """Trains on rows in the place of the training set; the best epoch has the highest validation accuracy."""
     sets = Splits(repeated(train, options=run.options), splits.validation, splits.test, sizes=splits.sizes)
-    trained = training.train(run, sets, make_model, monitor="val_accuracy", maximize=True, **recipe)
+    best = {"monitor": "val_accuracy", "maximize": True}
+    trained = training.train(run, sets, make_model, recipe, batch_size=batch_size, **best)
     return trained.model.evaluate(splits.test.batches(256), verbose=0, return_dict=True)["accuracy"], trained
 
 
@@ -101,7 +103,7 @@ def run_labels(
     blocks: list[Block] = []
     jobs = [(number, name) for number in range(draws) for name in networks]
     for number, name in jobs:
-        rows = choose_labelled(splits.train, labels, run.options.seed + number)
+        rows = choose_labeled(splits.train, labels, run.options.seed + number)
         print(f"Draw {number + 1} of {draws}, {name}: {labels} labels", flush=True)
         part = run.part(f"{name.replace('-', '_')}{number + 1}", {})
         accuracy, trained = networks[name](part, splits, arch, recipe, params, rows)
@@ -119,15 +121,15 @@ def run_labels(
     ]
     columns = ["network", *(f"draw {i + 1}" for i in range(draws)), "mean"]
     caption = (
-        f"The same discriminator, the same {labels} labels a draw. Semi-supervised, it is also trained on the other "
-        f"{len(splits.train) - labels:,} training images without their classes, and on generated ones. Its best epoch "
-        "is chosen on the validation set, whose labels are therefore used as well, by both."
+        f"Both are the same discriminator with the same {labels} labels in each draw. The semi-supervised one is also "
+        f"trained on the other {len(splits.train) - labels:,} training images without their labels, and on generated "
+        "images. For both, the best epoch is chosen on the validation set, with its labels."
     )
     means = {name: float(np.mean(values)) for name, values in errors.items() if values}
     metrics = {f"error_{name.replace('-', '_')}": value for name, value in means.items()}
-    summary = (
-        f"Classes from {labels} labels, by feature matching, {arch}: mean over {len(errors['semi-supervised'])} draws."
-    )
+    done = len(errors["semi-supervised"])
+    summary = f"Classes from {labels} labels, by feature matching, {arch}: "
+    summary += f"mean over {done} draws." if done > 1 else "one draw."
     if history.interrupted:
         summary += " Interrupted: the last network was not trained to its end; --resume continues it."
     report(

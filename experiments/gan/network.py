@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
+import tyro
 
 from experiments.shared.image_classifier import UPRIGHT
 from experiments.shared.params import build
@@ -17,11 +18,11 @@ from kerasapps.data.image_codec import ImageCodec
 from kerasapps.data.images import ImageSplits, load_images
 from kerasapps.data.splits import Split
 from kerasapps.errors import UserError
-from kerasapps.gan.losses import Rules
+from kerasapps.gan.losses import LossName, Rules
 from kerasapps.gan.model import GAN
 from kerasapps.optimizers import Adam
 from kerasapps.runs import Options
-from kerasapps.settings import Count, Positive, Side, optional, or_none, settle
+from kerasapps.settings import Count, Positive, Share, Side, Weight, optional, or_none, ranged, settle
 
 CODEC = ImageCodec
 Arch = Literal["lectures", "dcgan", "resnet", "mixed"]
@@ -30,11 +31,14 @@ EPOCH_ROWS = 6400
 # What the data and the task decide, whichever the pair.
 DECIDED = ("classifies", "dimensions")
 LEAST = 4  # images to validate and to test on: precision looks at a third neighbor
+Updates = ranged(int, least=1, most=100)  # a step is one graph, which grows with them
+Target = ranged(float, least=-10, most=10)
+Targets = Annotated[tuple[Target, Target], tyro.conf.arg(metavar="LOW HIGH")]
 
 
 @dataclass(frozen=True)
-class Recipe(Rules):
-    """How a pair is trained, by default as suits the architecture; see `kerasapps.gan.losses.Rules` for the objective.
+class Recipe:
+    """How a pair is trained, by default as suits the architecture; from `loss` on the fields are those of `Rules`.
 
     Args:
         size: Side of the images in pixels, a multiple of 4; by default the data set's own.
@@ -53,11 +57,14 @@ class Recipe(Rules):
             moving statistics.
         instance_noise: Standard deviation of noise added to all inputs of the discriminator.
         instance_noise_steps: Steps over which it fades away; 0 for never.
-        clip: Largest size of a weight of the discriminator; 0 for any.
+        clip: Largest absolute weight of the discriminator; 0 for no limit.
         gradient_penalty: Weight of WGAN-GP's penalty.
-        r1: Weight of the penalty on slopes at real images.
-        entropy: With --labels, weight of the entropy of the classes of images without labels.
+        r1: Weight of the R1 penalty, on the gradient at real images.
+        entropy: With --labels, weight of the entropy of the predicted classes of unlabeled images.
         average: How much of the averaged generator stays in a step.
+
+    Raises:
+        ValueError: If values do not go together; see `Rules`.
     """
 
     size: or_none(Side) = None
@@ -66,6 +73,23 @@ class Recipe(Rules):
     learning_rate: Positive = 2e-4
     conditional: bool = False
     flip_pictures: bool = True
+    loss: LossName = "non_saturating"
+    discriminator_steps: Updates = 1
+    generator_steps: Updates = 1
+    real_labels: Targets = (1.0, 1.0)
+    fake_labels: Targets = (0.0, 0.0)
+    flip: Share = 0.0
+    joint_batches: bool | None = None
+    instance_noise: Weight = 0.0
+    instance_noise_steps: ranged(int, least=0, most=10**9) = 0
+    clip: Weight = 0.0
+    gradient_penalty: Weight = 0.0
+    r1: Weight = 0.0
+    entropy: Weight = 0.0
+    average: Share = 0.999
+
+    def __post_init__(self):
+        _ = self.rules  # refuses what does not go together
 
     @property
     def rules(self) -> Rules:
@@ -83,7 +107,7 @@ class Pair:
     generator: Callable[..., keras.Model]
     discriminator: Callable[..., keras.Model]
     spaces: tuple[Callable[..., dict[str, Any]], Callable[..., dict[str, Any]]] | None
-    recipe: dict[str, Any]
+    recipe: Recipe
     params: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -152,13 +176,13 @@ def load(data: str, recipe: Recipe, *, options: Options) -> ImageSplits:
     splits = load_images(data, size=recipe.size, seed=options.seed, limit=options.rows, augment=augment)
     height, width, _ = splits.sizes["image_shape"]
     if height % 4 or width % 4:
-        raise UserError(f"{data} has images of {height} pixels, which is no multiple of 4: choose a --size that is.")
+        raise UserError(f"{data} has images of {width} x {height} pixels: choose a --size that is a multiple of 4.")
     fewest = min(len(splits.validation), len(splits.test))
     if fewest < LEAST:
         raise UserError(f"{data} leaves {fewest} images to validate or to test on, and scores need at least {LEAST}.")
-    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     tell(splits.notes)
-    return replace(splits, **{name: scaled(part) for name, part in parts.items()})
+    sets = {name: scaled(getattr(splits, name)) for name in ("train", "validation", "test")}
+    return replace(splits, **sets)
 
 
 def repeated(split: Split, *, options: Options) -> Split:
@@ -176,11 +200,6 @@ def scaled(split: Split) -> Split:
         return inputs | {"image": tf.cast(inputs["image"], tf.float32) / 127.5 - 1}
 
     return replace(split, prepare=prepare)
-
-
-def as_pixels(images: np.ndarray) -> np.ndarray:
-    """Returns images from -1 to 1 as uint8."""
-    return np.clip(np.round((np.asarray(images, np.float32) + 1) * 127.5), 0, 255).astype(np.uint8)
 
 
 def build_pair(
@@ -225,8 +244,8 @@ def build_networks(
             f'--params must be {{"generator": {{...}}, "discriminator": {{...}}}}. Received: {", ".join(params)[:200]}'
         )
     networks = []
-    for part, (builder, given) in builders.items():
-        label, chosen, defaults = f"the {part} of {what}", params.get(part, {}), usual.get(part, {})
+    for name, (builder, given) in builders.items():
+        label, chosen, defaults = f"the {name} of {what}", params.get(name, {}), usual.get(name, {})
         networks.append(build(builder, chosen, what=label, given=given, usual=defaults, decided=DECIDED))
     return tuple(networks)
 
@@ -259,31 +278,3 @@ def make_model(
         params = params | {"discriminator": {"normalization": "none"} | params.get("discriminator", {})}
     networks = build_pair(arch, params, image_shape=image_shape, num_classes=classes)
     return compile_gan(GAN(*networks, rules=recipe.rules, seed=seed), recipe, jit_compile=jit_compile)
-
-
-def draw(model: GAN, count: int, *, seed: int, label: int | None = None, batch_size: int = 256) -> np.ndarray:
-    """Draws images from the averaged generator, float32 (count, H, W, C) from -1 to 1.
-
-    Args:
-        model: The GAN.
-        count: How many.
-        seed: Decides which; the first ones are the same whatever `count` is.
-        label: Their class, for networks with classes; by default all in turn.
-        batch_size: How many at a time.
-    """
-    return generate(model, noise_of(model, count, seed), label=label, batch_size=batch_size)
-
-
-def noise_of(model: GAN, count: int, seed: int) -> np.ndarray:
-    """Draws noise, float32 (count, noise_dim)."""
-    return np.random.default_rng(seed).standard_normal((count, model.noise_dim), dtype=np.float32)
-
-
-def generate(model: GAN, noise: np.ndarray, *, label: int | None = None, batch_size: int = 256) -> np.ndarray:
-    """Makes images of noise (n, noise_dim), as `draw` does."""
-    inputs = {"noise": noise}
-    if model.conditional:
-        classes = model.averaged.get_layer("embedding").input_dim
-        labels = np.arange(len(noise)) % classes if label is None else np.full(len(noise), label)
-        inputs["label"] = labels.astype(np.int32)
-    return model.averaged.predict(inputs, batch_size=batch_size, verbose=0)[model.sample_name]

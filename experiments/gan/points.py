@@ -8,16 +8,16 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from experiments.gan.network import Recipe, build_networks, compile_gan, draw
+from experiments.gan.network import Recipe, build_networks, compile_gan
+from experiments.gan.sampling import draw, noise_of
 from experiments.shared import training
-from experiments.shared.training import report
+from experiments.shared.training import Trained, report
 from kerasapps.applications.point_gan import build_point_discriminator, build_point_generator
 from kerasapps.data.gaussians import Mixture, load_gaussians, ring
 from kerasapps.gan.losses import CROSS_ENTROPY, Rules
 from kerasapps.gan.model import GAN
 from kerasapps.reports import Figure, Table, add_axes, new_figure
 from kerasapps.runs import Run, write_atomically
-from kerasapps.training import History
 
 POINTS = "gaussians"  # their name as a data set
 EXTRAS = ("real_labels", "fake_labels", "flip", "clip", "gradient_penalty", "r1", "instance_noise")
@@ -68,29 +68,26 @@ def mode_scores(mixture: Mixture, points: np.ndarray) -> dict[str, float]:
     }
 
 
-def train_points(
-    run: Run, recipe: Recipe, params: dict, *, limit: int | None, patience: int | None = None
-) -> tuple[GAN, History]:
-    """Trains one pair on the ring in a run folder, and keeps its epoch with the least missed."""
+def train_points(run: Run, recipe: Recipe, params: dict, *, patience: int | None = None) -> Trained:
+    """Trains one pair on the ring in a run folder, and keeps the epoch with the lowest `missed`."""
     mixture = ring()
-    splits = load_gaussians(mixture, seed=run.options.seed, limit=limit)
+    splits = load_gaussians(mixture, seed=run.options.seed, limit=run.options.rows)
     builders = {"generator": (build_point_generator, {}), "discriminator": (build_point_discriminator, {})}
 
     def make_model(*, jit_compile: bool, **_) -> GAN:
         networks = build_networks(builders, params, usual={}, what="points")
         return compile_gan(GAN(*networks, rules=recipe.rules, seed=run.options.seed), recipe, jit_compile=jit_compile)
 
-    trained = training.train(
+    return training.train(
         run,
         splits,
         make_model,
-        epochs=recipe.epochs,
+        recipe,
         batch_size=recipe.batch_size * recipe.discriminator_steps,
         monitor="val_missed",
         patience=patience,
         callbacks=[CountModes(run, mixture)],
     )
-    return trained.model, trained.history
 
 
 def compare_with_optimum(model: GAN, mixture: Mixture, *, seed: int) -> tuple[dict[str, float], dict[str, np.ndarray]]:
@@ -102,11 +99,7 @@ def compare_with_optimum(model: GAN, mixture: Mixture, *, seed: int) -> tuple[di
     Returns:
         `optimum_gap`, the mean absolute difference over points of both kinds, and the maps "D" and "D*" (CELLS, CELLS).
     """
-    drawn = model.generator.predict(
-        {"noise": np.random.default_rng(seed).standard_normal((SEEN, model.noise_dim), dtype=np.float32)},
-        batch_size=SEEN,
-        verbose=0,
-    )["point"]
+    drawn = model.generator.predict({"noise": noise_of(model, SEEN, seed)}, batch_size=SEEN, verbose=0)["point"]
     estimate = Mixture(drawn, BANDWIDTH)
 
     def best(points: np.ndarray) -> np.ndarray:
@@ -114,8 +107,8 @@ def compare_with_optimum(model: GAN, mixture: Mixture, *, seed: int) -> tuple[di
         return np.where(real + fake > NOTHING, real / np.maximum(real + fake, NOTHING), np.nan)
 
     def predicted(points: np.ndarray) -> np.ndarray:
-        verdict = model.judge(points.astype(np.float32), training=False)["verdict"]
-        return keras.ops.convert_to_numpy(keras.ops.sigmoid(verdict))[:, 0]
+        logits = model.judge(points.astype(np.float32), training=False)["verdict"]
+        return keras.ops.convert_to_numpy(keras.ops.sigmoid(logits))[:, 0]
 
     points = np.concatenate([mixture.sample(SEEN, seed=seed + 200), drawn])
     axis = np.linspace(-EXTENT, EXTENT, CELLS)
@@ -144,10 +137,8 @@ def points_figure(points: np.ndarray, mixture: Mixture, maps: dict[str, np.ndarr
     caption = f"{what}: {scores['modes']:.0f} of {len(mixture.centers)} modes, "
     caption += f"{scores['good_share']:.0%} of the points in one."
     if maps:
-        caption += (
-            " D is the discriminator, D* = p_r / (p_r + p_g) the optimal one against this generator, blank where "
-        )
-        caption += "both densities are nearly 0: nothing trains D there."
+        caption += " D is the discriminator, D* = p_r / (p_r + p_g) the optimal one against this generator, blank "
+        caption += "where both densities are nearly 0: nothing trains D there."
     return Figure(name, caption, figure)
 
 
@@ -160,7 +151,7 @@ def time_figure(kept: Sequence[np.ndarray], mixture: Mixture, *, what: str, name
         axes.scatter(*mixture.centers.T, s=60, color="#e6e8ec")
         axes.scatter(*kept[epoch].T, s=1, color="#2563a8", linewidths=0)
         axes.set(xlim=(-EXTENT, EXTENT), ylim=(-EXTENT, EXTENT), aspect="equal", xticks=[], yticks=[])
-    return Figure(name, f"{what}, over time; grey: the modes.", figure)
+    return Figure(name, f"{what}, over time; gray: the modes.", figure)
 
 
 def run_points(run: Run, recipe: Recipe, params: dict, *, patience: int | None) -> None:
@@ -173,11 +164,11 @@ def run_points(run: Run, recipe: Recipe, params: dict, *, patience: int | None) 
             break
         print(f"Objective: {what}", flush=True)
         part, suffix = (run, "") if i == 0 else (run.part("minimax", asdict(one)), "_minimax")
-        model, history = train_points(part, one, params, limit=run.options.rows, patience=patience)
-        interrupted = history.interrupted
-        scores, figures = evaluate_points(part, model, history, one, what=what, suffix=suffix)
+        trained = train_points(part, one, params, patience=patience)
+        interrupted = trained.history.interrupted
+        scores, figures = evaluate_points(part, trained, one, what=what, suffix=suffix)
         metrics |= {f"{name}{suffix}": value for name, value in scores.items()}
-        metrics.setdefault("seconds", history.seconds)
+        metrics.setdefault("seconds", trained.history.seconds)
         rows.append([what, *(scores.get(name) for name in ("modes", "good_share", "optimum_gap"))])
         blocks += figures
     columns = ["objective", "modes", "share of points in a mode", "mean |D - D*|"]
@@ -187,18 +178,18 @@ def run_points(run: Run, recipe: Recipe, params: dict, *, patience: int | None) 
         metrics,
         [Table("Modes found by each objective", columns, rows, digits=3), *blocks],
         summary=f"Objectives on a ring of {modes} Gaussians: {', '.join(objectives)}."
-        + (" Interrupted: what there was is shown." if interrupted else ""),
+        + (" Interrupted: this is what was trained." if interrupted else ""),
         headline=("modes", "good_share", "optimum_gap", "modes_minimax"),
         conclusion=f"{metrics['modes']:.0f} of {modes} modes.",
     )
 
 
 def evaluate_points(
-    run: Run, model: GAN, history: History, recipe: Recipe, *, what: str, suffix: str
+    run: Run, trained: Trained, recipe: Recipe, *, what: str, suffix: str
 ) -> tuple[dict[str, float], list[Figure]]:
     """Returns the scores of a pair, those of its last epoch as `last_*`, and its figures."""
-    mixture, seed = ring(), run.options.seed
-    kept = [np.load(points_path(run, epoch)) for epoch in range(1, len(history.rows) + 1)]
+    model, mixture, seed = trained.model, ring(), run.options.seed
+    kept = [np.load(points_path(run, epoch)) for epoch in range(1, len(trained.history.rows) + 1)]
     points = draw(model, SEEN, seed=seed)
     scores = mode_scores(mixture, points)
     maps: dict[str, np.ndarray] = {}
@@ -208,6 +199,6 @@ def evaluate_points(
     figures = [points_figure(points, mixture, maps, what=what, name=f"points{suffix}")]
     if len(kept) > 1:
         figures.append(time_figure(kept, mixture, what=what, name=f"over_time{suffix}"))
-    if kept:  # where it ended, if the best epoch is another
+    if kept:  # the last epoch may not be the best
         scores |= {f"last_{name}": value for name, value in mode_scores(mixture, kept[-1]).items()}
     return scores, figures

@@ -1,4 +1,4 @@
-"""What the GAN experiment reports: scores and their table, samples, and the course notes' loop for comparison."""
+"""What the GAN experiment reports: scores and their table, samples, and the textbook loop for comparison."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,6 @@ import keras
 import numpy as np
 
 from experiments.gan.figures import (
-    between,
     curves_figure,
     interpolation_figure,
     neighbors_figure,
@@ -14,7 +13,7 @@ from experiments.gan.figures import (
     samples_figure,
 )
 from experiments.gan.judge import NAME, Judge, Judged, alarm, real_images, score
-from experiments.gan.network import as_pixels, draw, generate, noise_of
+from experiments.gan.sampling import as_pixels, between, draw, generate, noise_of
 from experiments.shared.training import Trained, finish
 from kerasapps.applications.gan import build_discriminator, build_generator
 from kerasapps.data.images import ImageSplits
@@ -22,6 +21,7 @@ from kerasapps.gan.metrics import frechet_distance
 from kerasapps.gan.model import GAN, train_alternately
 from kerasapps.reports import Block, Figure, Table
 from kerasapps.runs import Options, Run, save_model
+from kerasapps.saving import load_model
 from kerasapps.training import History
 
 SHOWN = 96
@@ -34,17 +34,17 @@ def score_table(scores: Mapping[str, Mapping[str, float]], floor: float) -> Tabl
     """Lists the scores of generators against the test set."""
     rows = [[name, *(values[score] for score in SCORES)] for name, values in scores.items()]
     caption = (
-        f"Features of {NAME}: not the Inception FID, and comparable only under the same judge. Training "
-        f"images themselves have a Fréchet distance of {floor:.2f}. Precision: share of the samples among real "
-        "images; recall: share of the real images among samples. Confident: share of the samples whose class the "
-        "judge gives at least 90 %. Spread: of their features, as a share of that of real images."
+        f"Computed from features of the judge, {NAME}: this is not the Inception FID, and comparable only under the "
+        f"same judge. Training images have a Fréchet distance of {floor:.2f}. Precision: share of the samples among "
+        "real images. Recall: share of the real images among samples. Confident: share of the samples whose class has "
+        "a probability of at least 90 %. Spread: diversity of the features, relative to real images."
     )
     columns = ["", "Fréchet", "KID", "precision", "recall", "classes", "confident", "spread"]
     return Table("Scores on the test set", columns, rows, caption, digits=3)
 
 
 def result_blocks(run: Run, model: GAN, splits: ImageSplits, history: History) -> tuple[list[Block], float]:
-    """Returns what the report shows of a trained pair, samples first, and how far samples are from copies."""
+    """Returns the figures of a trained pair, samples first, and the distance of samples from training images."""
     seed = run.options.seed
     images = as_pixels(draw(model, SHOWN, seed=seed + 1))
     ends = noise_of(model, 2 * ROWS, seed + 2)
@@ -64,10 +64,10 @@ def result_blocks(run: Run, model: GAN, splits: ImageSplits, history: History) -
     ], share
 
 
-def train_lectures_loop(
+def train_baseline(
     run: Run, splits: ImageSplits, judge: Judge, real: Judged, *, updates: int, seed: int
 ) -> tuple[dict[str, float], Figure]:
-    """Trains the course notes' networks by their loop, in the folder baseline/; returns scores and samples.
+    """Trains the networks of the course notes by the textbook loop, in the folder baseline/; scores and shows samples.
 
     Args:
         run: The run folder.
@@ -79,7 +79,7 @@ def train_lectures_loop(
     """
     path = run.path("baseline", f"generator{updates}.keras")
     if path.exists():
-        generator = keras.models.load_model(path, compile=False)
+        generator = load_model(path)
     else:
         shape = splits.sizes["image_shape"]
         generator, discriminator = build_generator(image_shape=shape), build_discriminator(image_shape=shape)
@@ -90,13 +90,10 @@ def train_lectures_loop(
                 shown = "  ".join(f"{name} {value:.3f}" for name, value in losses.items())
                 print(f"Baseline: step {step}/{steps}  {shown}", flush=True)
         save_model(generator, path)
-    shape = (
-        max(len(real.images), run.options.shrink(2000, 64)),
-        generator.inputs[0].shape[-1],
-    )  # as of the other generator
+    shape = samples_scored(real, run.options), generator.inputs[0].shape[-1]
     noise = np.random.default_rng(seed + 1).standard_normal(shape, dtype=np.float32)
     fake = as_pixels(generator.predict({"noise": noise}, batch_size=256, verbose=0)["image"])
-    figure = samples_figure(fake[:SHOWN], what=f"The baseline after {updates:,} updates", name="baseline")
+    figure = samples_figure(fake[:SHOWN], what=f"The textbook loop after {updates:,} updates", name="baseline")
     return score(judge, real, fake), figure
 
 
@@ -105,16 +102,21 @@ def evaluate_model(
 ) -> tuple[dict[str, float], Table, Judged]:
     """Returns scores on the test set, their table, and the test images.
 
-    `fid_floor` is the distance between test and training images, as many of these as there are samples, or all: less
-    can hardly be expected of a generator.
+    `fid_floor` is the distance between test and training images, as many of these as there are samples, or all: a
+    generator can hardly get below it.
     """
     real = Judged.of(judge, splits.test)
-    fake = as_pixels(draw(model, max(len(real.images), options.shrink(2000, 64)), seed=options.seed + 1))
+    fake = as_pixels(draw(model, samples_scored(real, options), seed=options.seed + 1))
     metrics = score(judge, real, fake)
     train = Judged.of(judge, splits.train, len(fake))
     metrics["fid_floor"] = frechet_distance(real.features, train.features)
     metrics["judge_accuracy"] = float((real.probabilities.argmax(1) == real.labels).mean())
     return metrics, score_table({"this run": metrics}, metrics["fid_floor"]), real
+
+
+def samples_scored(real: Judged, options: Options) -> int:
+    """Returns how many samples of a generator are scored."""
+    return max(len(real.images), options.shrink(2000, 64))
 
 
 def report_images(run: Run, trained: Trained, judge: Judge, *, arch: str, data: str, baseline: bool) -> None:
@@ -126,26 +128,26 @@ def report_images(run: Run, trained: Trained, judge: Judge, *, arch: str, data: 
     blocks, metrics["neighbor_distance"] = result_blocks(run, model, splits, history)
     if baseline and not interrupted:
         try:
-            rival, figure = train_lectures_loop(run, splits, judge, real, updates=updates, seed=seed)
+            rival, figure = train_baseline(run, splits, judge, real, updates=updates, seed=seed)
         except KeyboardInterrupt:
             interrupted = True
             print("Interrupted: the report is without the baseline, which --resume starts again.")
         else:
-            table = score_table({arch: metrics, "the course notes' loop": rival}, metrics["fid_floor"])
+            table = score_table({arch: metrics, "textbook loop": rival}, metrics["fid_floor"])
             metrics |= {f"{name}_baseline": value for name, value in rival.items()}
             blocks.insert(1, figure)
     warning = alarm([(row["val_fid"], row["val_diversity"]) for row in history.rows]) if history.rows else ""
     finish(
         run,
-        history,
+        trained,
         metrics,
         [blocks[0], table, *blocks[1:]],
         summary=f"{arch} on {data}: {metrics['classes_covered']:.0f} of {len(splits.class_names)} classes, the judge "
-        f"confident of {metrics['confident_share']:.0%} of the samples; weights of epoch {history.best_epoch}.",
+        f"confident of {metrics['confident_share']:.0%} of the samples; weights of epoch {history.best_epoch}."
+        f"{' ' * bool(warning)}{warning}",
         headline=("fid", "fid_baseline", "classes_covered", "confident_share"),
         table=table,
         conclusion=warning,
-        notes=[*([warning] if warning else []), *splits.notes],
         interrupted=interrupted,
         draw_curves=False,
     )

@@ -36,8 +36,8 @@ def train_pair(
     return training.train(
         run,
         replace(splits, train=repeated(splits.train, options=run.options)),
-        partial(make_model, arch=arch, params=params, recipe=recipe, seed=run.options.seed, **splits.sizes),
-        epochs=recipe.epochs,
+        partial(make_model, arch=arch, params=params, seed=run.options.seed, **splits.sizes),
+        recipe,
         batch_size=recipe.batch_size * recipe.discriminator_steps,
         monitor="val_fid",
         patience=patience,

@@ -66,7 +66,7 @@ def train(
     flipped = f" ({metrics['accuracy_flip']:.2%} with mirrored images)" if recipe.flip else ""
     finish(
         run,
-        history,
+        trained,
         metrics,
         [
             *result_blocks(splits, probabilities, data=data, network=arch, whole=options.rows is None),
@@ -76,10 +76,8 @@ def train(
         summary=f"{arch} on {data}: {metrics['accuracy']:.2%} test accuracy ({len(splits.test):,} images, "
         f"{len(splits.class_names)} classes) after {len(history.rows)} epochs over {len(splits.train):,} images.",
         headline=("accuracy", "top5_accuracy", "parameters", "seconds"),
-        model=model,
         table=class_table(probabilities, splits.test.targets["label"], splits.class_names),
         conclusion=f"{metrics['accuracy']:.2%} test accuracy{flipped}.",
-        notes=splits.notes,
     )
 
 
@@ -133,12 +131,13 @@ def evaluate(*, run: Path, data: str | None = None, limit: or_none(Count) = None
     """
     saved = load_run(run, EXPERIMENT)
     trained_on, codec = convert("data", str, saved.settings["data"]), saved.codec
-    same = data is None or os.path.realpath(data) == os.path.realpath(trained_on)
-    data = data or trained_on
-    options, recipe = from_settings(Options, saved.settings), from_settings(Recipe, saved.settings)
+    data = trained_on if data is None else data
+    same = os.path.realpath(data) == os.path.realpath(trained_on)
+    height, _, channels = codec.image_shape
+    recipe = replace(from_settings(Recipe, saved.settings), size=height)
+    options = from_settings(Options, saved.settings)
     # The test set that the run itself was tested on, unless another number of images is asked for.
     options = replace(options, limit=limit or options.limit, smoke=options.smoke and not limit)
-    channels = codec.image_shape[-1]
     splits = image_classifier.load(data, recipe, options=options, channels=channels)
     difference = other_classes(splits.class_names, codec.class_names)
     if difference:

@@ -135,4 +135,4 @@ def make_model(
 ) -> keras.Model:
     """Builds and compiles a network outside a run; `sizes` are those that the data give."""
     network = partial(build_network, arch, params, **sizes)
-    return image_classifier.compiled(network, recipe, steps=steps, jit_compile=jit_compile)
+    return image_classifier.compiled(network, recipe=recipe, steps=steps, jit_compile=jit_compile)

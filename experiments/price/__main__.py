@@ -60,15 +60,13 @@ def train(
     metrics, table = test_metrics(splits, estimates)
     finish(
         run,
-        trained.history,
+        trained,
         metrics,
         [table, *result_blocks(splits, estimates)],
         summary=f"One network for the price, from {', '.join(branches)} of {source.data}: {len(splits.train):,} "
         f"training rows, {len(splits.test):,} test rows.",
         headline=("log_price_mae", "log_price_mae_reference", "seconds"),
-        model=trained.model,
         table=table,
-        notes=splits.notes,
     )
 
 

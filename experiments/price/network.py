@@ -94,15 +94,8 @@ def train_one(
     """Trains one network in a run folder."""
     splits = load(source, branches, options=run.options)
     tell(splits.notes)
-    return training.train(
-        run,
-        splits,
-        partial(make_model, sizes=splits.sizes, params=params, recipe=recipe),
-        epochs=recipe.epochs,
-        batch_size=recipe.batch_size,
-        codec=splits.codec,
-        patience=patience,
-    )
+    network = partial(make_model, sizes=splits.sizes, params=params)
+    return training.train(run, splits, network, recipe, patience=patience)
 
 
 def make_model(

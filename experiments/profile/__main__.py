@@ -55,14 +55,12 @@ def train(
     heads = splits.codec.heads
     finish(
         run,
-        trained.history,
+        trained,
         metrics,
         [table, *result_blocks(splits, outputs)],
         summary=f"One network for {', '.join(heads)}, from texts of {source.data}: {len(splits.train):,} training "
         f"rows, {len(splits.test):,} test rows.",
         headline=[*(metric_name(name, head) for name, head in heads.items()), "seconds"],
-        notes=splits.notes,
-        model=trained.model,
         table=table,
     )
 

@@ -68,7 +68,7 @@ class Recipe:
     lazy: bool = False
 
 
-GivenRecipe = optional(Recipe)
+GivenRecipe = optional(Recipe, flags=("lazy",))
 RECIPES = {"adult": Recipe(epochs=10, learning_rate=1e-3)}
 # The builder's defaults want long texts and much time; these are small.
 POSTS = {
@@ -119,17 +119,8 @@ def train_one(
     splits = load(source, options=run.options)
     tell(splits.notes)
     splits = splits.only(only or splits.codec.heads)
-    network = partial(make_model, sizes=splits.sizes, params=params, recipe=recipe)
-    return training.train(
-        run,
-        splits,
-        network,
-        epochs=recipe.epochs,
-        batch_size=recipe.batch_size,
-        codec=splits.codec,
-        prepare=pad_to_shortest,
-        patience=patience,
-    )
+    network = partial(make_model, sizes=splits.sizes, params=params)
+    return training.train(run, splits, network, recipe, prepare=pad_to_shortest, patience=patience)
 
 
 def make_model(

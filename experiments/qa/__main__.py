@@ -82,13 +82,12 @@ def train(
     readings = read_questions(first.model, first.splits.codec, pick(first.splits.questions["test"]))
     finish(
         run,
-        first.history,
+        first,
         metrics,
         [table, *result_blocks(networks, readings)],
         summary=f"One network ({arch}) for {len(table.rows) - 1} kinds of question of {source.data}: "
         f"{metrics['accuracy']:.1%} test accuracy ({len(first.splits.test):,} questions).",
         headline=("accuracy", "accuracy_baseline", "loss", "seconds"),
-        model=first.model,
         table=table,
         conclusion=printed(readings, metrics),
         interrupted=any(one.history.interrupted for one in networks.values()),

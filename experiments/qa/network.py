@@ -84,17 +84,9 @@ def train_one(
 ) -> Trained:
     """Trains one network in a run folder."""
     splits = load(source, arch, options=run.options)
-    return training.train(
-        run,
-        splits,
-        partial(make_model, arch=arch, sizes=splits.sizes, params=params, recipe=recipe),
-        epochs=recipe.epochs,
-        batch_size=recipe.batch_size,
-        codec=splits.codec,
-        monitor="val_accuracy",
-        maximize=True,
-        patience=patience,
-    )
+    network = partial(make_model, arch=arch, sizes=splits.sizes, params=params)
+    best = {"monitor": "val_accuracy", "maximize": True}
+    return training.train(run, splits, network, recipe, patience=patience, **best)
 
 
 def train_networks(

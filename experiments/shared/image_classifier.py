@@ -96,18 +96,11 @@ def train(
         patience: Stop after so many epochs without a better one; never by default.
     """
     keep_codec(run, splits)
-    return training.train(
-        run,
-        splits,
-        # Validation loss is finer than accuracy, in which a small validation set sees no difference.
-        partial(compiled, build, recipe),
-        epochs=recipe.epochs,
-        batch_size=recipe.batch_size,
-        patience=patience,
-    )
+    # By validation loss, which is finer than accuracy: in that a small validation set sees no difference.
+    return training.train(run, splits, partial(compiled, build), recipe, patience=patience)
 
 
-def compiled(build: Callable[[], keras.Model], recipe: Recipe, *, steps: int, jit_compile: bool) -> keras.Model:
+def compiled(build: Callable[[], keras.Model], *, recipe: Recipe, steps: int, jit_compile: bool) -> keras.Model:
     """Builds and compiles; `steps` are those of the whole training."""
     model = build()
     rate = one_cycle(recipe.learning_rate, steps=steps, warmup=WARMUP)

@@ -3,27 +3,49 @@
 import csv
 import io
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
-import tensorflow as tf
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from experiments.shared.images import as_bytes
 from kerasapps.data.pictures import Photo, encode_picture
-from kerasapps.errors import TrainingError, UserError
+from kerasapps.errors import TrainingError, UserError, is_out_of_memory
 from kerasapps.runs import Run, atomic_file, write_atomically
-from kerasapps.styling import Step
 from kerasapps.styling.loop import fit_size, resize
 
-# Saving and showing the state may take a twentieth of the time.
-SHARE = 20
+SHARE = 20  # saving and showing the state may take a twentieth of the time
 PREVIEW_SECONDS, CHECKPOINT_SECONDS = 2.0, 30.0
 SHOWN_ON_THE_WAY = 8
 THUMBNAIL = 384  # pixels
-OUT_OF_MEMORY = "Out of memory: continue with --resume --max-memory 4GB, or start again with a smaller --size."
+KEPT = ("best", "rows", "seconds", "digest")  # what a checkpoint holds of an outcome as JSON
+
+State = Mapping[str, Any]  # name to an array or tensor
+
+
+class Step(Protocol):
+    """What an optimization yields after each step; `kerasapps.styling.Step` is one."""
+
+    @property
+    def step(self) -> int:
+        """Evaluations so far, the first one 1."""
+
+    @property
+    def scale(self) -> tuple[int, int]:
+        """Height and width of the image."""
+
+    @property
+    def losses(self) -> Mapping[str, float]:
+        """Losses by name; "total" decides which image is best."""
+
+    @property
+    def state(self) -> State:
+        """All that is needed to continue from here."""
 
 
 @dataclass(frozen=True)
@@ -31,18 +53,20 @@ class ImageJob:
     """What is optimized.
 
     Args:
-        steps: From the state of a step, or None to start, to the steps that follow, as `kerasapps.styling.stylize`.
-        total: Number of steps at most.
+        steps: From the state of a step, or None to start, to the steps that follow.
+        total: Number of evaluations at most.
         finish: From a step to its image as people get it, float32 (H, W, 3), 0 to 255.
-        original: What a saved image takes its profile and resolution from.
+        original: What a saved image takes its profile and bits from.
         digest: Changes where a file that it is made from does.
+        remedy: What to do if memory runs out.
     """
 
-    steps: Callable[[Mapping[str, np.ndarray] | None], Iterator[Step]]
+    steps: Callable[[State | None], Iterator[Step]]
     total: int
     finish: Callable[[Step], np.ndarray]
     original: Photo
-    digest: str
+    digest: str = ""
+    remedy: str = "Start again with a smaller --size."
 
 
 @dataclass
@@ -50,7 +74,7 @@ class Outcome:
     """What came of a job.
 
     Args:
-        picture: The best so far, 0 to 255, float32 (H, W, 3).
+        image: The best so far, 0 to 255, float32 (H, W, 3).
         best: Step, size and losses of it.
         rows: The same of every step.
         way: Small images on the way, by step, uint8 (h, w, 3).
@@ -59,7 +83,7 @@ class Outcome:
         digest: Of the files that it is made from.
     """
 
-    picture: np.ndarray | None = None
+    image: np.ndarray | None = None
     best: dict[str, float] = field(default_factory=dict)
     rows: list[dict[str, float]] = field(default_factory=list)
     way: dict[int, np.ndarray] = field(default_factory=dict)
@@ -99,7 +123,8 @@ def optimize_image(run: Run, job: ImageJob, *, save_every: int | None = None) ->
 
     Raises:
         TrainingError: If the loss is no longer a number, or memory runs out; the best so far is in result.png.
-        UserError: If there was no step before Ctrl-C, or a run is resumed whose input images have changed.
+        UserError: If there was no step before Ctrl-C, the checkpoint is damaged, or a run is resumed whose input images
+            have changed.
     """
     outcome, state = load(run)
     if state is not None and outcome.digest != job.digest:
@@ -122,78 +147,109 @@ def optimize_image(run: Run, job: ImageJob, *, save_every: int | None = None) ->
                 show(bar, task, outcome.last, new_size=outcome.last["height"] != before["height"])
         except KeyboardInterrupt:
             outcome.interrupted = True
-        except (TrainingError, MemoryError, tf.errors.ResourceExhaustedError) as error:
-            reason = str(error) if isinstance(error, TrainingError) else OUT_OF_MEMORY
-            if outcome.picture is None:
-                raise TrainingError(reason) from None
-            write_atomically(run.path("result.png"), encode_picture(Photo(outcome.picture), ".png"))
+        except SystemExit:  # SIGTERM, as before a machine is taken away
             save(run, outcome, state)
-            raise TrainingError(f"{reason} The best so far is in {run.folder}.") from None
-    if outcome.picture is None:
+            raise
+        except Exception as error:
+            if not isinstance(error, TrainingError) and not is_out_of_memory(error):
+                raise
+            reason = str(error) if isinstance(error, TrainingError) else f"Out of memory. {job.remedy}"
+            raise TrainingError(reason + keep_best(run, outcome, state)) from error
+    if outcome.image is None:
         raise UserError("Interrupted before the first step: there is no image yet.")
     save(run, outcome, state)
-    write_preview(run, outcome.picture)
+    write_preview(run, outcome.image)
     return outcome
 
 
+def keep_best(run: Run, outcome: Outcome, state: State | None) -> str:
+    """Writes the best so far and the checkpoint after a failure; returns the sentence that tells where, if any."""
+    if outcome.image is None:
+        return ""
+    write_atomically(run.path("result.png"), encode_picture(Photo(outcome.image), ".png"))
+    save(run, outcome, state)
+    return f" The best so far is in {run.folder}."
+
+
 def advanced(outcome: Outcome, step: Step, job: ImageJob, *, seconds: float) -> Outcome:
-    """Returns the outcome after one more step."""
+    """Returns the outcome after one more step.
+
+    Raises:
+        TrainingError: If its loss is no number.
+    """
     height, width = step.scale
     row = {"step": step.step, "height": height, "width": width, **step.losses}
-    best, picture, way = outcome.best, outcome.picture, outcome.way
+    if not math.isfinite(row["total"]):
+        raise TrainingError(f"The loss became {row['total']} in step {step.step}.")
+    best, image, way = outcome.best, outcome.image, outcome.way
     if is_better(row, best):
-        best, picture = row, job.finish(step)
+        best, image = row, job.finish(step)
     every = max(1, job.total // SHOWN_ON_THE_WAY)
     if step.step // every > outcome.last["step"] // every or not way:
         way = way | {step.step: thumbnail(job.finish(step))}
     rows = [*outcome.rows, row]
-    return replace(outcome, picture=picture, best=best, rows=rows, way=way, seconds=seconds)
+    return replace(outcome, image=image, best=best, rows=rows, way=way, seconds=seconds)
 
 
 def is_better(row: Mapping[str, float], best: Mapping[str, float]) -> bool:
-    """Tells whether an image is larger than the best, or of its size with no larger loss."""
+    """Returns whether an image is larger than the best, or of its size with no larger loss."""
     return not best or (row["height"], row["width"], -row["total"]) >= (best["height"], best["width"], -best["total"])
 
 
-def thumbnail(picture: np.ndarray) -> np.ndarray:
+def thumbnail(image: np.ndarray) -> np.ndarray:
     """Returns a small copy, uint8 (h, w, 3)."""
-    shape = picture.shape[:2]
-    return as_bytes(resize(picture, fit_size(shape, min(THUMBNAIL, max(shape)))).numpy())
+    shape = image.shape[:2]
+    return as_bytes(resize(image, fit_size(shape, min(THUMBNAIL, max(shape)))).numpy())
 
 
-def write_preview(run: Run, picture: np.ndarray) -> None:
+def write_preview(run: Run, image: np.ndarray) -> None:
     """Writes the image to look at in the meantime."""
-    write_atomically(run.path("preview.png"), encode_picture(Photo(picture), ".png"))
+    write_atomically(run.path("preview.png"), encode_picture(Photo(image), ".png"))
 
 
-def save(run: Run, outcome: Outcome, state: Mapping) -> None:
-    """Writes history and checkpoint, from which `load` resumes exactly."""
+def save(run: Run, outcome: Outcome, state: State | None) -> None:
+    """Writes history and checkpoint, from which `load` resumes exactly; nothing before the first step."""
+    if state is None:
+        return
     text = io.StringIO()
     writer = csv.DictWriter(text, [*outcome.rows[0]], lineterminator="\n")
     writer.writeheader()
     writer.writerows(outcome.rows)
     write_atomically(run.path("history.csv"), text.getvalue())
-    kept = asdict(replace(outcome, picture=None, way={})) | {"steps": list(outcome.way)}
-    with atomic_file(run.path("checkpoints", "last.npz")) as file:
+    told = {name: getattr(outcome, name) for name in KEPT} | {"steps": list(outcome.way)}
+    with atomic_file(checkpoint_path(run)) as file:
         np.savez(
             file,
-            told=np.array(json.dumps(kept)),
-            picture=outcome.picture,
+            told=np.array(json.dumps(told)),
+            picture=outcome.image,
             **{f"way_{step}": small for step, small in outcome.way.items()},
             **{f"state_{name}": np.asarray(value) for name, value in state.items()},
         )
 
 
 def load(run: Run) -> tuple[Outcome, dict[str, np.ndarray] | None]:
-    """Reads what `save` wrote; without it, an empty outcome and no state."""
-    path = run.path("checkpoints", "last.npz")
+    """Reads what `save` wrote; without it, an empty outcome and no state.
+
+    Raises:
+        UserError: If it is damaged.
+    """
+    path = checkpoint_path(run)
     if not path.exists():
         return Outcome(), None
-    with np.load(path) as file:
-        kept = json.loads(str(file["told"]))
-        way = {step: file[f"way_{step}"] for step in kept.pop("steps")}
-        state = {name.removeprefix("state_"): file[name] for name in file.files if name.startswith("state_")}
-        return Outcome(**kept | {"picture": file["picture"], "way": way, "interrupted": False}), state
+    try:
+        with np.load(path) as file:
+            told = json.loads(str(file["told"]))
+            kept = {name: told[name] for name in KEPT}
+            way = {step: file[f"way_{step}"] for step in told["steps"]}
+            state = {name.removeprefix("state_"): file[name] for name in file.files if name.startswith("state_")}
+            return Outcome(image=file["picture"], way=way, **kept), state
+    except Exception as error:  # whatever the damage leads to: zip, zlib, pickles, JSON, missing names
+        raise UserError(f"{path} is damaged: delete it to start again, or choose another --out.") from error
+
+
+def checkpoint_path(run: Run) -> Path:
+    """Returns the file of a run folder that a resume continues from."""
+    return run.path("checkpoints", "last.npz")
 
 
 def show(bar: Progress, task, row: Mapping[str, float], *, new_size: bool) -> None:

@@ -4,12 +4,12 @@ import inspect
 import json
 import reprlib
 from collections.abc import Callable, Collection
-from pathlib import Path
 from typing import Any, TypeVar
 
 import keras
 
 from kerasapps.errors import UserError
+from kerasapps.files import user_path
 from kerasapps.runs import read_json
 from kerasapps.settings import convert
 
@@ -27,13 +27,12 @@ def read_params(params: str | None) -> dict[str, Any]:
     """
     if params is None:
         return {}
-    if params.lstrip().startswith(("{", "[")):
-        try:
-            values = json.loads(params)
-        except (ValueError, RecursionError) as error:
+    try:
+        values = json.loads(params)
+    except (ValueError, RecursionError) as error:
+        if params.lstrip().startswith(("{", "[")):
             raise UserError(f"--params is not valid JSON: {error}. Received: {_short(params)}") from None
-    else:
-        values = read_json(Path(params))
+        values = read_json(user_path(params))
     if not isinstance(values, dict):
         raise UserError(f"--params takes a JSON object, or a file that holds one. Received: {_short(params)}")
     return values

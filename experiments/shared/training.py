@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from experiments.shared.cli import print_table
-from experiments.shared.runs import Codec, write_codec
+from experiments.shared.runs import write_codec
 from kerasapps import distribution, training
 from kerasapps.data.splits import Splits
 from kerasapps.reports import Block, Table, curves
@@ -23,51 +23,54 @@ class Trained:
     history: History
     splits: Splits
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to know about the data, a sentence each."""
+        return tuple(getattr(self.splits, "notes", ()))
+
 
 def train(
     run: Run,
     splits: Splits,
     make_model: Callable[..., keras.Model],
+    recipe: Any,
     *,
-    epochs: int,
-    batch_size: int,
-    codec: Codec | None = None,
+    batch_size: int | None = None,
     prepare: Callable[[Splits, keras.Model], Splits] | None = None,
     monitor: str = "val_loss",
     maximize: bool = False,
     patience: int | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Trained:
-    """Trains one network in a run folder and saves it, with the codec that it is used with.
+    """Trains one network in a run folder and saves it, with the codec of the data if they have one.
 
     Args:
         run: The run folder.
         splits: The data.
-        make_model: Called in the strategy's scope as `make_model(steps=..., jit_compile=...)` with the steps of the
-            whole training, over which a learning rate changes; returns a compiled model.
-        epochs: Epochs over the training set.
-        batch_size: Rows in a step, over all devices.
-        codec: What the model does not hold.
+        make_model: Called in the strategy's scope as `make_model(recipe=..., steps=..., jit_compile=...)`; `steps` are
+            those of the whole training, over which a learning rate changes. Returns a compiled model.
+        recipe: How it is trained, with `epochs` over the training set and `batch_size` rows in a step.
+        batch_size: Rows in a step, if not the recipe's.
         prepare: Returns the data as this network takes them, such as padded to its shortest text.
         monitor: Metric that decides which epoch is best.
         maximize: Whether high values of it are good.
         patience: Stop after so many epochs without a better one; never by default.
         callbacks: Further callbacks without state of their own.
     """
-    if codec is not None:
-        write_codec(run, codec)
-    distributed = distribution.is_distributed(run.strategy)
-    steps = epochs * splits.train.steps(batch_size, drop_remainder=distributed)
+    if hasattr(splits, "codec"):
+        write_codec(run, splits.codec)
+    batch_size, distributed = batch_size or recipe.batch_size, distribution.is_distributed(run.strategy)
+    steps = recipe.epochs * splits.train.steps(batch_size, drop_remainder=distributed)
     with run.strategy.scope():
-        model = make_model(steps=steps, jit_compile=run.jit_compile)
-    warn_of_other_epochs(run, model, epochs)
+        model = make_model(recipe=recipe, steps=steps, jit_compile=run.jit_compile)
+    warn_of_other_epochs(run, model, recipe.epochs)
     if prepare is not None:
         splits = prepare(splits, model)
     history = training.fit(
         model,
         splits,
         run,
-        epochs=epochs,
+        epochs=recipe.epochs,
         batch_size=batch_size,
         monitor=monitor,
         maximize=maximize,
@@ -99,16 +102,14 @@ def tell(notes: Sequence[str]) -> None:
 
 def finish(
     run: Run,
-    history: History,
+    trained: Trained,
     metrics: Mapping[str, float],
     blocks: Sequence[Block | None],
     *,
     summary: str,
     headline: Sequence[str],
-    model: keras.Model | None = None,
     table: Table | None = None,
     conclusion: str = "",
-    notes: Sequence[str] = (),
     interrupted: bool | None = None,
     draw_curves: bool = True,
 ) -> None:
@@ -116,29 +117,31 @@ def finish(
 
     Args:
         run: The run folder.
-        history: Of the network.
+        trained: The network, its history and its data.
         metrics: Name to number; time, epochs and parameters are added.
         blocks: Sections of the report, None for one that there is none of; learning curves follow.
-        summary: One or two sentences for the head of the report.
+        summary: One or two sentences for the head of the report; notes on the data follow.
         headline: Names of the metrics to show large, those that there are.
-        model: The network, whose parameters are counted.
         table: What to print.
         conclusion: A sentence to print last.
-        notes: Sentences on the data that the summary ends with.
         interrupted: Whether Ctrl-C ended it, where the history alone does not say.
         draw_curves: Whether to draw training and validation metrics over the epochs.
     """
-    metrics = {"seconds": history.seconds, "epochs": len(history.rows)} | dict(metrics)
-    if model is not None:
-        metrics |= {"parameters": model.count_params()}
+    history = trained.history
+    metrics = {
+        "seconds": history.seconds,
+        "epochs": len(history.rows),
+        "parameters": trained.model.count_params(),
+        **metrics,
+    }
     if history.interrupted if interrupted is None else interrupted:
-        notes = [f"Interrupted: the weights are those of epoch {history.best_epoch}.", *notes]
+        summary += f" Interrupted: the weights are those of epoch {history.best_epoch}."
     sections = [*blocks, curves(history.rows, best_epoch=history.best_epoch) if draw_curves and history.rows else None]
     report(
         run,
         metrics,
         sections,
-        summary=" ".join([summary, *notes]),
+        summary=" ".join([summary, *trained.notes]),
         headline=headline,
         table=table,
         conclusion=conclusion,

@@ -24,10 +24,17 @@ from experiments.style_transfer.options import (
     check_folder,
     objective_of,
     painting_of,
-    weights_of,
     with_params,
 )
-from experiments.style_transfer.results import loss_figure, result_figure, sheet_figure, sources_figure, way_figure
+from experiments.style_transfer.results import (
+    TERMS,
+    loss_figure,
+    result_figure,
+    sheet_figure,
+    sources_figure,
+    summary_of,
+    way_figure,
+)
 from experiments.style_transfer.search import search
 from kerasapps.data.pictures import SUFFIXES, Photo, encode_picture
 from kerasapps.errors import UserError
@@ -55,28 +62,27 @@ def run(
         options: Options that every experiment shares.
     """
     painting = painting_of(with_params(painting, read_params(params)), options=options)
-    options, picture = split_out(options, side=painting.size)
+    options, file = split_out(options, side=painting.size)
     held = open_run("Style transfer", painting=painting, options=options)
     canvas = prepare(painting, seed=options.seed)
     outcome = paint(held, canvas, save_every=save_every)
     if outcome.interrupted:
         print("Interrupted: the best so far is kept; --resume continues.")
-    suffix = picture.suffix.lower() if picture else PNG
-    data = encode_picture(replace(canvas.content, pixels=outcome.picture), suffix)
+    suffix = file.suffix.lower() if file else PNG
+    data = encode_picture(replace(canvas.content, pixels=outcome.image), suffix)
     result = held.path(f"result{suffix}")
-    for path in (result, picture) if picture else (result,):
+    for path in (result, file) if file else (result,):
         write_atomically(path, data)
-    losses = {name: outcome.best[name] for name in ("total", "content", "style", "tv")}
-    metrics = {f"{name}_loss": value for name, value in losses.items()}
+    metrics = {f"{name}_loss": outcome.best[name] for name in TERMS}
     metrics |= {"steps": outcome.rows[-1]["step"], "seconds": outcome.seconds}
-    height, width = outcome.picture.shape[:2]
-    summary = f"{name_of(painting.content)} in the style of {', '.join(map(name_of, painting.style or (None,)))}, "
-    summary += f"{width} x {height} pixels, by {painting.network} with {weights_of(painting)} weights."
-    if outcome.interrupted:
-        summary += " Interrupted: this is the best so far."
-    blocks = [sources_figure(canvas, outcome), result_figure(outcome), way_figure(outcome), loss_figure(outcome.rows)]
-    headline = ("total_loss", "steps", "seconds")
-    report(held, metrics, blocks, summary=summary, headline=headline, conclusion=str(picture or result))
+    report(
+        held,
+        metrics,
+        [sources_figure(canvas, outcome), result_figure(outcome), way_figure(outcome), loss_figure(outcome.rows)],
+        summary=summary_of(painting, outcome),
+        headline=("total_loss", "steps", "seconds"),
+        conclusion=str(file or result),
+    )
 
 
 def sweep(
@@ -99,7 +105,7 @@ def sweep(
     (down, values), (across, others) = read_axis(rows), read_axis(columns)
     if down == across:
         raise UserError(f"--rows and --columns must name two options. Received: {down} twice")
-    # All of them before the first is painted: the last one is to be refused now, if it is.
+    # All of them before the first is painted, so that a wrong one is refused at once.
     cells = {
         (i, j): painting_of(replace(painting, **{down: value, across: other}), options=options)
         for i, value in enumerate(values, start=1)
@@ -109,12 +115,12 @@ def sweep(
     images, below, metrics = [], [], {}
     for (i, j), given in cells.items():
         name, labels = f"{i}_{j}", [show(down, values[i - 1]), show(across, others[j - 1])]
-        picture, loss = paint_part(held, f"cell_{name}", prepare(given, seed=options.seed))
-        images.append(picture)
+        image, loss = paint_part(held, f"cell_{name}", prepare(given, seed=options.seed))
+        images.append(image)
         below.append("\n".join([*labels, f"loss {loss:.3g}"]))
         metrics[f"total_loss_{name}"] = loss
         print(f"{', '.join(labels)}: loss {loss:.4g}", flush=True)
-    caption = f"{down.replace('_', ' ')} down, {across.replace('_', ' ')} across."
+    caption = f"Rows: {down.replace('_', ' ')}. Columns: {across.replace('_', ' ')}."
     sheet = sheet_figure(images, below, columns=len(others), name="sheet", caption=caption)
     summary = f"{len(images)} paintings that differ in {down} and {across}."
     report(held, metrics, [sheet], summary=summary, headline=())
@@ -141,12 +147,12 @@ def reconstruct(*, painting: Painting = Painting(size=256, colors="free"), optio
             "style": replace(base, style_layers=style_layers, style_weight=1.0, content_weight=0.0),
         }
         for kind, given in jobs.items():
-            picture, loss = paint_part(held, f"{kind}_{name}", prepare(given, seed=options.seed))
-            images.append(picture)
+            image, loss = paint_part(held, f"{kind}_{name}", prepare(given, seed=options.seed))
+            images.append(image)
             metrics[f"{kind}_loss_{name}"] = loss
             print(f"{kind} {name}: loss {loss:.4g}", flush=True)
     ordered, below = images[0::2] + images[1::2], [*names, *(f"to {name}" for name in names)]
-    caption = "From noise: above the content by one layer, below the style by all layers up to one."
+    caption = "From noise. Top: the content, from one layer. Bottom: the style, from all layers up to that one."
     sheet = sheet_figure(ordered, below, columns=len(names), name="reconstructions", caption=caption)
     report(held, metrics, [sheet], summary="Content and style, layer by layer.", headline=())
 
@@ -162,8 +168,8 @@ def paint_part(held: Run, name: str, canvas: Canvas) -> tuple[np.ndarray, float]
     outcome = paint(part, canvas)
     if outcome.interrupted:
         raise UserError(f"Interrupted. Continue with --resume --out {held.folder}: finished images are kept.")
-    write_atomically(part.path("result.png"), encode_picture(Photo(outcome.picture), PNG))
-    return outcome.picture, outcome.best["total"]
+    write_atomically(part.path("result.png"), encode_picture(Photo(outcome.image), PNG))
+    return outcome.image, outcome.best["total"]
 
 
 def split_out(options: Options, *, side: int) -> tuple[Options, Path | None]:
@@ -174,9 +180,8 @@ def split_out(options: Options, *, side: int) -> tuple[Options, Path | None]:
     """
     if options.out is None or options.out.suffix.lower() not in SUFFIXES:
         return options, None
-    encode_picture(
-        Photo(np.zeros((1, min(side, 2**16), 3))), options.out.suffix.lower()
-    )  # refuses what cannot be written
+    # Refuses what the format cannot hold before anything is painted.
+    encode_picture(Photo(np.zeros((1, side, 3))), options.out.suffix.lower())
     folder = options.out.with_suffix("")
     if options.out.exists() and not (options.resume and (folder / "config.json").exists()):
         raise UserError(f"{options.out} exists already. Choose another --out.")
@@ -203,11 +208,6 @@ def show(name: str, value) -> str:
     value = "+".join(str(part) for part in value) if isinstance(value, tuple) else value
     value = value.name if isinstance(value, Path) else value
     return f"{name.replace('_', ' ')} {value:g}" if isinstance(value, float) else f"{name.replace('_', ' ')} {value}"
-
-
-def name_of(path: Path | None) -> str:
-    """Returns what to call an image."""
-    return path.name if path else "an embedded image"
 
 
 if __name__ == "__main__":

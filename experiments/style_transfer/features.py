@@ -54,7 +54,7 @@ def train_features(
         raise UserError(f"--data {data} is gray: features for style transfer need red, green and blue.")
     params = {"depth": 16, "filters": NETWORKS[NETWORK][1], "dense_units": (256,), "batch_norm": True, "dropout": 0.3}
     trained = image_classifier.train(run, splits, partial(build_vgg, **params, **splits.sizes), recipe)
-    model, history = trained.model, trained.history
+    model = trained.model
     metrics = model.evaluate(splits.test.batches(recipe.batch_size), return_dict=True, verbose=0)
     folded = fold(model)
     numbers = sum(kernel.size + bias.size for kernel, bias in folded.values())
@@ -70,7 +70,7 @@ def train_features(
         write_json(weights.with_suffix(".json"), card)
     finish(
         run,
-        history,
+        trained,
         metrics,
         [],
         summary=f"Features for style transfer from {data}.",

@@ -49,7 +49,7 @@ class Canvas:
         """Yields the steps of the painting."""
         return stylize(self.shown, **self.arguments | changes, resume=resume)
 
-    def picture(self, step: Step) -> np.ndarray:
+    def image_of(self, step: Step) -> np.ndarray:
         """Returns the image of a step in the colors asked for, float32 (H, W, 3)."""
         if self.painting.colors != "luminance":
             return step.image
@@ -132,11 +132,11 @@ def activation_memory(painting: Painting, shape: tuple[int, int]) -> int | None:
         return None
     used = memory_held()
     kept = 2 * LBFGS().memory + 12 if painting.optimizer == "lbfgs" else 12
-    picture = 12 * math.prod(fit_size(shape, painting.size))  # bytes: three float32 a pixel
-    left = most - used - kept * picture
+    image = 12 * math.prod(fit_size(shape, painting.size))  # bytes: three float32 a pixel
+    left = most - used - kept * image
     if left <= 0:
         raise UserError(
-            f"--max-memory {painting.max_memory} is less than the {(used + kept * picture) / 1e9:.1f} GB that the "
+            f"--max-memory {painting.max_memory} is less than the {(used + kept * image) / 1e9:.1f} GB that the "
             "program and the optimizer's images take: give more, or --optimizer adam."
         )
     return left
@@ -156,9 +156,10 @@ def paint(run: Run, canvas: Canvas, *, save_every: int | None = None) -> Outcome
     job = ImageJob(
         lambda state: canvas.steps(resume=state),
         canvas.total,
-        canvas.picture,
+        canvas.image_of,
         canvas.content,
         digest_of(canvas.painting),
+        remedy="Continue with --resume --max-memory 4GB, or start again with a smaller --size.",
     )
     return optimize_image(run, job, save_every=save_every)
 

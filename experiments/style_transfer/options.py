@@ -167,8 +167,8 @@ def read_layers(layers: tuple[str, ...]) -> dict[str, float]:
             result[name] = float(weight or 1)
         except ValueError:
             result[name] = math.nan
-        if not result[name] > 0:
-            raise UserError(f"A layer is NAME or NAME=WEIGHT, its weight above 0. Received: {layer}")
+        if not 0 < result[name] < math.inf:
+            raise UserError(f"A layer is NAME or NAME=WEIGHT, with a weight above 0. Received: {layer}")
     return result
 
 
@@ -181,7 +181,7 @@ def memory_of(text: str | None) -> int | None:
     if text is None:
         return None
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?i?B?)", text.strip(), re.IGNORECASE)
-    unit = found[2].upper() if found else "?"
-    if unit not in UNITS:
+    amount = float(found[1]) * UNITS.get(found[2].upper(), math.nan) if found else math.nan
+    if not math.isfinite(amount):
         raise UserError(f"--max-memory takes an amount such as 4GB or 500MiB. Received: {text}")
-    return int(float(found[1]) * UNITS[unit])
+    return int(amount)

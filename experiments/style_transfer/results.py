@@ -1,4 +1,4 @@
-"""What the style-transfer experiment draws: content, style and result, intermediate images, curves, contact sheets."""
+"""What the style-transfer experiment reports: content, style and result, intermediate images, curves, sheets."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -8,23 +8,33 @@ import numpy as np
 from experiments.shared.images import as_bytes, image_grid
 from experiments.shared.optimizing import Outcome, thumbnail
 from experiments.style_transfer.network import Canvas
+from experiments.style_transfer.options import Painting, weights_of
 from kerasapps.reports import Figure, add_axes, new_figure
 
 TERMS = ("total", "content", "style", "tv")
 SHOWN_STYLES = 3
 
 
+def summary_of(painting: Painting, outcome: Outcome) -> str:
+    """Returns the sentences that the report begins with."""
+    names = [path.name if path else "an embedded image" for path in (painting.content, *(painting.style or (None,)))]
+    height, width = outcome.image.shape[:2]
+    summary = f"{names[0]} in the style of {', '.join(names[1:])}, {width} x {height} pixels, "
+    summary += f"by {painting.network} with {weights_of(painting)} weights."
+    return f"{summary} Interrupted: this is the best so far." if outcome.interrupted else summary
+
+
 def result_figure(outcome: Outcome) -> Figure:
     """Shows the result as large as the report is wide."""
-    height, width = outcome.picture.shape[:2]
-    figure = grid_of([as_bytes(outcome.picture)], [""], columns=1)
+    height, width = outcome.image.shape[:2]
+    figure = grid_of([as_bytes(outcome.image)], [""], columns=1)
     return Figure("result", f"The result, {width} x {height} pixels.", figure)
 
 
 def sources_figure(canvas: Canvas, outcome: Outcome) -> Figure:
     """Shows content, styles and result side by side."""
     styles = canvas.styles[:SHOWN_STYLES]
-    images = [thumbnail(image) for image in (canvas.content.pixels, *styles, outcome.picture)]
+    images = [thumbnail(image) for image in (canvas.content.pixels, *styles, outcome.image)]
     below = ["content", *["style"] * len(styles), "result"]
     return Figure("sources", "Content, style and result.", grid_of(images, below, columns=len(images)))
 
@@ -49,7 +59,7 @@ def loss_figure(rows: Sequence[Mapping[str, float]]) -> Figure:
         for step in grown:
             axes.axvline(step, color="#9aa1ab", linewidth=1, linestyle=":")
         axes.legend(frameon=False)
-    caption = "Losses over evaluations; the terms are shown unweighted. A dotted line marks a larger size."
+    caption = "Losses over evaluations; the terms are shown without their weights. A dotted line marks a larger size."
     return Figure("losses", caption, figure)
 
 

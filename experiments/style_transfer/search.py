@@ -24,7 +24,7 @@ from kerasapps.styling.loop import resize
 from kerasapps.styling.objective import StyleLoss
 
 OBJECTIVE = "distance"
-JUDGE = 1_000_003  # added to the seed: the judge must not be the painter
+SCORER = 1_000_003  # added to the seed: the network that scores must not be the one that painted
 SCORED = (
     "The score is the distance of the image to content and style by a random network of another seed: the content loss "
     "as a share of that of the styles themselves, plus the style loss as a share of that of the content itself. "
@@ -74,10 +74,10 @@ def search(
     )
     shown = sorted((one for one in result.trials if one.score is not None), key=lambda one: one.score)[:SHOWN]
     files = [run.folder / "trials" / one.name / "result.png" for one in shown]
-    pictures = [read_picture(file, size=None, channels=3) for file in files]
+    images = [read_picture(file, size=None, channels=3) for file in files]
     below = [f"{one.name}: {one.score:.3f}" for one in shown]
     caption = "The images of the best trials, the best first."
-    sheet: Block = sheet_figure(pictures, below, columns=4, name="pictures", caption=caption)
+    sheet: Block = sheet_figure(images, below, columns=4, name="images", caption=caption)
     summary = f"{len(result.trials)} ways to paint one image by {trials.tuner} search."
     conclude(run, result, [sheet, *search_blocks(result, scored=SCORED)], summary=summary, metrics={})
 
@@ -98,27 +98,27 @@ def trial(*, params: dict, folder: str, epochs: int, settings: dict) -> dict:
     outcome = paint(run, canvas)
     if outcome.interrupted:
         raise UserError("Interrupted.")
-    write_atomically(run.path("result.png"), encode_picture(Photo(outcome.picture), ".png"))
-    score = judge(canvas, outcome.picture, seed=options.seed + JUDGE)
+    write_atomically(run.path("result.png"), encode_picture(Photo(outcome.image), ".png"))
+    score = distance(canvas, outcome.image, seed=options.seed + SCORER)
     run.finish({OBJECTIVE: score})
     return {"score": score}
 
 
-def judge(canvas: Canvas, picture: np.ndarray, *, seed: int) -> float:
+def distance(canvas: Canvas, image: np.ndarray, *, seed: int) -> float:
     """Returns how far an image is from content and style; see `SCORED`."""
     objective = Objective(tv_weight=0.0)
     taps = build_taps(Painting(), objective, seed=seed)
-    shape = picture.shape[:2]
+    shape = image.shape[:2]
     styles = [preprocess(resize(style, shape))[None] for style in canvas.arguments["styles"]]
     weights = canvas.arguments["style_weights"] or [1.0] * len(styles)
     loss = StyleLoss(taps, objective, weights)
     content = preprocess(resize(canvas.shown, shape))[None]
     loss.aim(content, styles, None)
 
-    def losses(image: tf.Tensor) -> tuple[float, float]:
-        found = loss(image)[2]
+    def losses(x: tf.Tensor) -> tuple[float, float]:
+        found = loss(x)[2]
         return float(found["content"]), float(found["style"])
 
-    of_picture = losses(preprocess(tf.cast(picture, tf.float32))[None])
+    content_loss, style_loss = losses(preprocess(tf.cast(image, tf.float32))[None])
     of_styles = np.average([losses(style)[0] for style in styles], weights=weights)
-    return float(of_picture[0] / of_styles + of_picture[1] / losses(content)[1])
+    return float(content_loss / of_styles + style_loss / losses(content)[1])

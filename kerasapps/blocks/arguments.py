@@ -1,4 +1,4 @@
-"""What builders refuse: every message says argument, rule and value.
+"""What builders refuse: every message states argument, rule and value.
 
 Arguments are given by name, as in `check_at_least(1, units=units, depth=depth)`.
 """

@@ -38,9 +38,9 @@ class SharedWordWalk(layers.Layer):
     "Greg is a swan" and "Lily is a swan" share a word that is rare in the story, "Greg is a swan" and "Where is Greg?"
     another. Facts that have to be chained are neighbors on this graph, so a network that is given who arrives where,
     after how many steps and at which part of the sentence need not find the chain by trial and error. Words are only
-    tested for equality; a word of many sentences counts for less. Each walker learns by which part of a sentence (its
-    role: a soft choice by word and position) it leaves and enters. Two walkers meet where one arrives from one end of
-    the question and one from the other, as on a path between two places.
+    tested for equality; a word that occurs in many sentences counts less. Each walker learns by which part of a
+    sentence (its role: a soft choice by word and position) it leaves and enters. Two walkers meet where one arrives
+    from one end of the question and one from the other, as on a path between two places.
 
     Reference: the idea of walks as features is that of Lao et al., "Random Walk Inference and Learning in A Large
     Scale Knowledge Base", EMNLP 2011.

@@ -81,7 +81,7 @@ def own_rows(draw, count):
     """Returns the rows of random numbers that belong to this replica's share of the batch.
 
     Args:
-        draw: Returns as many rows of random numbers as it is asked for, the same on every replica.
+        draw: Function from a number of rows to that many rows of random numbers, the same on every replica.
         count: Number of rows of this replica's share, int32 (); the other shares are as large.
     """
     if replicas() == 1:

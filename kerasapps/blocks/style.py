@@ -7,8 +7,8 @@ from keras import layers, ops
 
 # Mean blue, green and red of ImageNet, which the networks of Simonyan and Zisserman 2015 expect to be subtracted.
 MEAN_BGR = (103.939, 116.779, 123.68)
-# bfloat16 has eight binary digits, so Gram matrices are computed in parts that are summed in float32: then each part
-# rounds, not the whole. There are as many parts as have so many rows together, because summing small ones costs little.
+# bfloat16 has eight binary digits, so Gram matrices are computed in parts that are summed in float32: then only the
+# parts are rounded. All parts together have this many rows; the smaller the matrix, the more of them cost little time.
 PART_ROWS = 1024
 EPSILON = 1e-12
 

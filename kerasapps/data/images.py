@@ -116,8 +116,9 @@ def read_set(data: str, *, size: int | None, memory_mib: int, channels: int) -> 
     if data in NAMES:
         return read_named(data)
     path = user_path(data)
-    if not path.exists():
-        raise DataError(f"{data} is neither a data set ({', '.join(NAMES)}) nor a folder or tar archive of images.")
+    if not data or not path.exists():
+        named = data or "''"
+        raise DataError(f"{named} is neither a data set ({', '.join(NAMES)}) nor a folder or tar archive of images.")
     return read_tree(path, size=size or FOLDER_SIZE, memory_mib=memory_mib, channels=channels)
 
 

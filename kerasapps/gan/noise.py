@@ -9,7 +9,7 @@ class Noise:
     """Draws rows of random numbers that follow from one seed, however many replicas share the batch.
 
     Args:
-        root: The seed of a step, two int32; each draw has a seed of its own that follows from it.
+        root: The seed of a step, two int32, from which each draw derives its own.
     """
 
     def __init__(self, root: tf.Tensor):

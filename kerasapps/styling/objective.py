@@ -145,7 +145,7 @@ class StyleLoss:
         self.content_layers = _shares(objective.content_layers, objective) if objective.content_weight else {}
         self.style_layers = _shares(objective.style_layers, objective) if objective.style_weight else {}
         self.stride = max(stride_of(layer.name) for layer in taps.layers if "_conv" in layer.name)
-        # Pixels that may be processed at once, and the side of the core of a tile with so many.
+        # Pixels that fit in memory at once, and the side of the core of a tile with that many.
         self.pixels = math.inf if memory is None else memory / bytes_per_pixel(taps)
         self.core = self._largest_core() if memory is not None else None
         self._contents = AnySize(self._contents_of)

@@ -67,7 +67,7 @@ def read_weights(path: Path, shapes: dict[str, tuple[int, ...]]) -> Weights:
     except FileNotFoundError:
         raise WeightsError(f"{rule}, which does not exist") from None
     except OSError as error:
-        # HDF5's own errors have no file name: they are about what is inside.
+        # HDF5's own errors have no file name: they concern the content.
         what = "cannot be read" if error.filename else "is not a file of weights"
         raise WeightsError(f"{path} {what}: {_reason(error)}.") from None
     except Exception as error:  # damaged archives end in errors of every kind: of zip, zlib, lzma, bz2, struct, HDF5
@@ -120,7 +120,7 @@ def _checked(path: Path, layer: str, found: dict, shape: tuple[int, ...]) -> tup
             f"not {shape} and {shape[-1:]}."
         )
     if any(dataset.dtype.kind != "f" or dataset.external or dataset.is_virtual for dataset in datasets):
-        raise WeightsError(f"{path} has no floating-point numbers of its own for {layer}.")
+        raise WeightsError(f"{path} does not itself hold floating-point numbers for {layer}.")
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
         kernel, bias = (dataset[()].astype(np.float32) for dataset in datasets)
     if not (np.isfinite(kernel).all() and np.isfinite(bias).all()):

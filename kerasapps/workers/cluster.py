@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from kerasapps import startup
 from kerasapps.errors import UserError, explain
 from kerasapps.workers.jobs import Job, Limits, Outcome, first_outcome, share
 
@@ -132,6 +133,7 @@ def _run(workspace: str, function: str, arguments: dict, folder: Path, limits: L
         return first_outcome({"": job})[1]
     finally:
         job.kill()
+        startup.remove_temp_folder()  # Ray ends this process without its clean-up
 
 
 def _check_reachable(address: str) -> None:

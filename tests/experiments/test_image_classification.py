@@ -265,6 +265,11 @@ def test_evaluate_on_no_image(trained, capsys):
     assert refused(capsys, "evaluate", "--run", trained, "--limit", 0) == "--limit must be at least 1. Received: 0"
 
 
+def test_evaluate_on_nothing(trained, capsys):
+    said = refused(capsys, "evaluate", "--run", trained, "--data", "")
+    assert "is neither a data set" in said
+
+
 def answers(printed: str) -> dict[str, list[str]]:
     """Returns the rest of the row of each file."""
     rows = [line.split() for line in printed.splitlines()]

@@ -216,7 +216,9 @@ def test_a_run_of_another_experiment(folder):
 
 
 @pytest.mark.parametrize("command", ["evaluate", "predict"])
-@pytest.mark.parametrize("settings", [{}, {"data": 5}, {"data": ["digits"]}, {"data": "digits", "seed": "zero"}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"data": 5}, {"data": ["digits"]}, {"data": "digits", "seed": "zero"}], ids=str
+)
 def test_settings_that_no_run_writes(settings, command, folder, capsys):
     changed(settings=settings)(folder / "config.json")
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(folder / "zero.png")
@@ -225,6 +227,13 @@ def test_settings_that_no_run_writes(settings, command, folder, capsys):
         assert refused(capsys, "evaluate", "--run", folder)
     else:  # needs none of them
         run("predict", folder / "zero.png", "--run", folder)
+
+
+def test_settings_of_older_versions_may_lack_what_has_a_default(folder, capsys):
+    changed(settings={"data": "digits", "limit": 20})(folder / "config.json")
+    run, _ = command_line("image_classification", "evaluate")
+    run("evaluate", "--run", folder)
+    assert "accuracy" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
