@@ -32,7 +32,7 @@ def test_metrics(splits: ProfileSplits, outputs: Outputs, *, data: str, seed: in
     heads, test = splits.codec.heads, splits.test
     rows = {
         "network": scores(heads, {name: decide(head, outputs[name]) for name, head in heads.items()}, test),
-        "constant prediction": scores(heads, constant_guesses(heads, splits.train, len(test)), test),
+        "constant prediction": scores(heads, constant_predictions(heads, splits.train, len(test)), test),
     }
     metrics = dict(rows["network"])
     caption = "Numbers: mean absolute error in their unit. Classes: accuracy in percent."
@@ -43,7 +43,7 @@ def test_metrics(splits: ProfileSplits, outputs: Outputs, *, data: str, seed: in
         metrics |= {f"{name}_reference": value for name, value in rows["best possible (Bayes)"].items()}
         caption += " The data are simulated: Bayes' rule with the true model of the data cannot be beaten."
     if data == "adult":
-        boosted = scores(heads, boosted_guesses(splits, seed=seed), test)
+        boosted = scores(heads, boosted_predictions(splits, seed=seed), test)
         rows["gradient boosting, one model per target"] = boosted
         metrics |= {f"{name}_baseline": value for name, value in boosted.items()}
         caption += " Gradient boosting is scikit-learn's, with the same columns and rows."
@@ -84,23 +84,23 @@ def scores(heads: Mapping[str, Head], decided: Outputs, split: Split) -> dict[st
     for name, head in heads.items():
         known = split.weights[name] > 0
         if known.any():
-            truth, guess = split.targets[name][known], decided[name][known]
-            value = np.abs(truth - guess).mean() if head.kind == "regression" else (truth == guess).mean()
+            truth, predicted = split.targets[name][known], decided[name][known]
+            value = np.abs(truth - predicted).mean() if head.kind == "regression" else (truth == predicted).mean()
             result[metric_name(name, head)] = float(value)
     return result
 
 
-def constant_guesses(heads: Mapping[str, Head], train: Split, count: int) -> dict[str, np.ndarray]:
+def constant_predictions(heads: Mapping[str, Head], train: Split, count: int) -> dict[str, np.ndarray]:
     """Returns for each head the best constant prediction: the median or the most frequent class."""
-    guesses = {}
+    predictions = {}
     for name, head in heads.items():
         values = train.targets[name][train.weights[name] > 0]
-        guess = np.median(values) if head.kind == "regression" else np.bincount(values.astype(int)).argmax()
-        guesses[name] = np.full(count, guess)
-    return guesses
+        value = np.median(values) if head.kind == "regression" else np.bincount(values.astype(int)).argmax()
+        predictions[name] = np.full(count, value)
+    return predictions
 
 
-def boosted_guesses(splits: ProfileSplits, *, seed: int) -> dict[str, np.ndarray]:
+def boosted_predictions(splits: ProfileSplits, *, seed: int) -> dict[str, np.ndarray]:
     """Returns the predictions of scikit-learn's gradient boosting, one model per target, of the Adult test set.
 
     The models see the same columns of the same rows as the network: numbers as numbers, words as categories.
@@ -115,7 +115,7 @@ def boosted_guesses(splits: ProfileSplits, *, seed: int) -> dict[str, np.ndarray
         ],
         1,
     )  # (n, columns)
-    guesses = {}
+    predictions = {}
     for name, head in splits.codec.heads.items():
         train, test = splits.rows["train"], splits.rows["test"]
         settings = {"categorical_features": ~numeric, "random_state": seed}
@@ -128,8 +128,8 @@ def boosted_guesses(splits: ProfileSplits, *, seed: int) -> dict[str, np.ndarray
             truth = np.array([numbers[label] for label in targets[name]])
         known = splits.train.weights[name] > 0
         model.fit(table[train.numbers][known], truth[train.numbers][known])
-        guesses[name] = model.predict(table[test.numbers])
-    return guesses
+        predictions[name] = model.predict(table[test.numbers])
+    return predictions
 
 
 def heads_table(rows: Mapping[str, Mapping[str, float]], *, title: str, caption: str = "") -> Table:
@@ -167,13 +167,13 @@ def subgroup_table(codec: TextCodec, outputs: Outputs, split: Split) -> Table | 
     for label, inside in groups.items():
         if inside.sum() >= FEWEST_IN_GROUP:
             chosen = np.flatnonzero(inside)
-            part = {name: values[chosen] for name, values in decided.items()}
-            rows[f"{label} ({len(chosen):,})"] = scores(codec.heads, part, split.take(chosen))
+            in_group = {name: values[chosen] for name, values in decided.items()}
+            rows[f"{label} ({len(chosen):,})"] = scores(codec.heads, in_group, split.take(chosen))
     if not rows:
         return None
     caption = (
-        "Errors are larger for some groups than for others; group sizes in parentheses. Groups by the label that a "
-        "head itself predicts show how its predictions are drawn towards common values."
+        "Errors differ between groups; group sizes in parentheses. Groups by the label that a head predicts itself "
+        "show how far its predictions lean towards common values."
     )
     return heads_table(rows, title="Error by subgroup", caption=caption)
 

@@ -48,11 +48,7 @@ def test_evaluate_repeats_what_train_found(trained, capsys):
     assert f"{read(trained, 'metrics.json')['age_mae']:.2f}" in printed
 
 
-def test_a_run_from_before_codec_json_gives_the_same(capsys):
-    run("evaluate", "--run", SAVED)
-    printed = capsys.readouterr().out
-    assert [line.split()[-3:] for line in printed.splitlines() if "network" in line] == [["14.87", "21.57", "45.10"]]
-    assert "7.33" in printed
+def test_a_run_from_before_codec_json_predicts_the_same(capsys):
     run("predict", "--run", SAVED, "--text", "moored in the harbour all day, lovely tide")
     assert capsys.readouterr().out.splitlines() == ["age: 49.0", "income: group 6 10%", "gender: a 51%"]
 

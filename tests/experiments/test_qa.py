@@ -66,12 +66,10 @@ def test_evaluate_prints_accuracy_by_kind(trained, capsys):
     assert "test accuracy (26 questions)." in printed
 
 
-def test_runs_from_before_codec_json_give_the_same(tmp_path, capsys):
+def test_runs_from_before_codec_json_predict_the_same(tmp_path, capsys):
     (tmp_path / "story.txt").write_text("Mary went to the office.\nJohn went to the garden.\n")
     ask = ("--story", tmp_path / "story.txt", "--question", "Where is Mary?")
-    for arch, accuracy, answer in (("lstm", "8.0%", "no 5%, harbour 5%"), ("memory", "6.0%", "cellar 12%, felix 10%")):
-        run("evaluate", "--run", SAVED / f"qa_{arch}", "--limit", 50)
-        assert f"{accuracy} test accuracy (50 questions)." in capsys.readouterr().out
+    for arch, answer in (("lstm", "no 5%, harbour 5%"), ("memory", "cellar 12%, felix 10%")):
         run("predict", "--run", SAVED / f"qa_{arch}", *ask)
         assert f"Where is Mary?  ->  {answer}" in capsys.readouterr().out
 
