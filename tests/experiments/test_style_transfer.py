@@ -3,6 +3,7 @@
 import gc
 import json
 import resource
+import shutil
 import sys
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from experiments.style_transfer import __main__ as experiment
 from experiments.style_transfer.features import encode, fold
 from experiments.style_transfer.network import activation_memory, memory_held, prepare
 from experiments.style_transfer.options import Painting, objective_of
+from experiments.style_transfer.search import distance
 from kerasapps import build_style_taps, build_vgg, feature_taps
 from kerasapps.applications.style_transfer import NETWORKS
 from kerasapps.blocks.style import preprocess
@@ -35,6 +37,7 @@ run, refused = commands(
     experiment.train_features,
 )
 
+SAVED = Path(__file__).parents[1] / "fixtures" / "saved"
 QUICK = ("--size", 48, "--smallest", 34, "--steps", 3)
 
 
@@ -129,9 +132,9 @@ class Killed(BaseException):
 
 
 ENDS = {
-    "Ctrl-C in the middle of a step": KeyboardInterrupt(),
-    "out of memory": tf.errors.ResourceExhaustedError(None, None, "OOM"),
-    "killed": Killed(),
+    "Ctrl-C in the middle of a step": KeyboardInterrupt,
+    "out of memory": lambda: tf.errors.ResourceExhaustedError(None, None, "OOM"),
+    "killed": Killed,
 }
 
 
@@ -145,7 +148,7 @@ def test_whatever_ends_it_it_is_resumed_to_where_it_would_have_ended(whole, tmp_
     def ends(*given, **named):
         calls.append(None)
         if len(calls) == 4:
-            raise ENDS[end]
+            raise ENDS[end]()
         return function(*given, **named)
 
     monkeypatch.setattr(optimizing, place, ends)
@@ -238,6 +241,27 @@ def test_what_the_network_sees_of_colors(photos, colors):
         chroma, given = (image @ YIQ.T[:, 1:] for image in (canvas.image_of(step), step.image))
         resized = resize(content, step.scale).numpy() @ YIQ.T[:, 1:]
         assert np.median(np.abs(chroma - resized)) < 0.1 < np.median(np.abs(given - resized))
+
+
+def test_a_painting_from_before_checksums_is_resumed(tmp_path):
+    folder = shutil.copytree(SAVED / "style", tmp_path / "run")
+    run("run", "--smoke", "--precision", "float32", "--out", folder, "--resume")
+    assert (folder / "history.csv").read_bytes() == (SAVED / "style" / "history.csv").read_bytes()
+    before = read(SAVED / "style")
+    assert {name: read(folder)[name] for name in before if name.endswith("_loss")} == {
+        name: value for name, value in before.items() if name.endswith("_loss")
+    }
+    assert read_photo(folder / "result.png").pixels.shape == (43, 64, 3)
+
+
+def test_the_score_of_a_search_is_1_for_either_image_unchanged():
+    canvas = prepare(Painting(size=64, colors="free"), seed=0)
+    shape = (43, 64)
+    content, style = (resize(image, shape).numpy() for image in (canvas.shown, canvas.styles[0]))
+    assert distance(canvas, content, seed=1) == pytest.approx(1, rel=1e-3)
+    assert distance(canvas, style, seed=1) == pytest.approx(1, rel=1e-3)
+    noise = np.random.default_rng(0).uniform(0, 255, (*shape, 3)).astype(np.float32)
+    assert distance(canvas, noise, seed=1) > 1.5
 
 
 def test_a_preset_counts_where_nothing_else_is_given():
