@@ -136,8 +136,6 @@ def search(
         train_one,
         space,
         what=arch,
-        workload="convolution",
-        epochs=recipe.epochs,
         test=test,
         objective="fid",
         maximize=False,
