@@ -438,6 +438,7 @@ def test_the_textbook_loop_leaves_the_other_network_untouched_with_a_shorter_bat
         assert all(same(before, weights(generator)))
 
 
+@pytest.mark.filterwarnings("ignore:The model does not have any trainable weights:UserWarning")
 def test_the_textbooks_recipe_is_wrong_in_keras_3():
     # Why `GAN` exists: a flag set between two calls of `compile` is read when a step is traced, not before.
     generator, discriminator = networks("plain")
