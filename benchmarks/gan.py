@@ -1,12 +1,11 @@
-"""Training speed of the lectures' GAN: our compiled step, the lectures' loop as they write it, and PyTorch.
+"""Training speed of the course notes' GAN: our compiled step, the textbook loop as the notes write it, and PyTorch.
 
     python -m benchmarks.gan --out runs/bench-gan.json --torch-python OTHER/VENV/bin/python
 
-Batch 64 of 28 x 28 x 3; a step is one update of the discriminator on real and on generated pictures and two of the
-generator. Ours has the number format that `--precision auto` settles. The lectures' loop is as they write it, predict
-and train_on_batch, after a first step without which Keras 3 would not train the discriminator at all. PyTorch is timed
-channels first and last, in float32 and under bfloat16 autocast, and its best counts. Without torch the rest is
-measured.
+Batch 64 of 28 x 28 x 3; a step is one update of the discriminator on real and on generated images and two of the
+generator. Ours runs in the precision that `--precision auto` picks. The textbook loop calls predict and train_on_batch,
+after a first step without which Keras 3 would not train the discriminator at all. PyTorch is timed channels-first and
+channels-last, in float32 and under bfloat16 autocast, and its best time counts. Without torch the rest is measured.
 """
 
 import json
@@ -31,7 +30,7 @@ def main(*, out: Path, rounds: int = 5, steps: int = 30, torch_python: str = sys
         steps: Training steps of a reading, the first ten of which do not count.
         torch_python: An interpreter that has torch; it may be in another environment.
     """
-    workers = ["ours", "keras, lectures' loop"]
+    workers = ["ours", "keras, textbook loop"]
     implementations = [
         Implementation(worker, ["-m", "benchmarks.gan", "--worker", worker, str(steps)]) for worker in workers
     ]
@@ -57,7 +56,7 @@ def main(*, out: Path, rounds: int = 5, steps: int = 30, torch_python: str = sys
 
 
 def networks():
-    """Builds the lectures' networks, the last window as they have it."""
+    """Builds the networks of the course notes, with their last kernel of 1 x 1."""
     from kerasapps import build_discriminator, build_generator
 
     return build_generator(image_shape=SHAPE, noise_dim=NOISE, last_kernel_size=1), build_discriminator(
@@ -68,9 +67,9 @@ def networks():
 def count() -> None:
     """Reports the floating-point operations of a step.
 
-    Forwards, back to the input and back to the weights cost the same each. The discriminator's update: a generator
-    forwards, a discriminator three times for real and for generated pictures. The generator's: a generator three times,
-    a discriminator forwards and back to its input.
+    Forward, backward to the input and backward to the weights cost the same each. The discriminator's update: the
+    generator forward, the discriminator all three for real and for generated images. The generator's: the generator all
+    three, the discriminator forward and backward to its input.
     """
     from kerasapps.complexity import count_flops
 
@@ -80,7 +79,7 @@ def count() -> None:
 
 
 def worker(implementation: str, steps: int) -> None:
-    """Trains and reports the moments at which steps ended."""
+    """Trains, and reports when each step ended."""
     import keras
     import numpy as np
 
@@ -110,7 +109,7 @@ def worker(implementation: str, steps: int) -> None:
 
 
 def train_as_written(images, steps: int, times: list[float]) -> None:
-    """Trains by the lectures' loop, flag and all."""
+    """Trains by the textbook loop, with the trainable flag."""
     import keras
     import numpy as np
 

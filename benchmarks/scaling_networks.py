@@ -1,7 +1,7 @@
 """The networks of benchmarks/scaling.py as their experiments train them: what a step sends, computes and takes.
 
-Texts and prices are the experiments' simulated data. Pictures are noise in the shape of CIFAR-10, of MNIST where the
-recipe is for digits: what they show takes no time.
+Texts and prices are the experiments' simulated data. Images are noise in the shape of CIFAR-10, or of MNIST where the
+recipe is for digits: what they show makes no difference to the time.
 """
 
 import json
@@ -10,6 +10,8 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import get_args
 from unittest import mock
 
 import keras
@@ -19,12 +21,12 @@ from tensorflow.python.framework import op_callbacks
 
 from benchmarks.scaling_model import spread
 from experiments.gan import network as gan_network
+from experiments.gan import points as gan_points
 from experiments.image_classification import network as image_network
 from experiments.price import network as price_network
 from experiments.profile import network as profile_network
 from experiments.qa import network as qa_network
 from kerasapps import distribution, runtime
-from kerasapps.applications.point_gan import build_point_discriminator, build_point_generator
 from kerasapps.complexity import UNCOUNTED
 from kerasapps.data.augmentation import picture_augment
 from kerasapps.data.gaussians import load_gaussians, ring
@@ -73,9 +75,9 @@ def classifier(arch: str) -> Case:
     return Case(make, noise(sizes, 2 * recipe.batch_size, augment=augment), recipe.batch_size)
 
 
-def pictures_gan(arch: str, data: str, image_shape: tuple[int, int, int]) -> Case:
+def images_gan(arch: str, data: str, image_shape: tuple[int, int, int]) -> Case:
     """Returns a pair of the GAN experiment."""
-    recipe = gan_network.recipe_of(arch, data, gan_network.Recipe(), options=Options())
+    recipe = gan_network.recipe_of(arch, data, gan_network.GivenRecipe(), options=Options())
     sizes = {"image_shape": image_shape, "num_classes": CLASSES}
 
     def make():
@@ -87,12 +89,10 @@ def pictures_gan(arch: str, data: str, image_shape: tuple[int, int, int]) -> Cas
 
 def points_gan() -> Case:
     """Returns the pair for points in the plane."""
-    recipe = gan_network.recipe_of("points", "gaussians", gan_network.Recipe(), options=Options())
-    builders = {"generator": build_point_generator, "discriminator": build_point_discriminator}
+    recipe = gan_network.recipe_of("points", gan_points.POINTS, gan_network.GivenRecipe(), options=Options())
 
     def make():
-        networks = gan_network.build_networks(builders, {}, {}, usual={}, what="points")
-        return gan_network.compile_gan(GAN(*networks, rules=recipe.rules), recipe, jit_compile=False)
+        return gan_points.make_model(params={}, recipe=recipe, seed=0, jit_compile=False)
 
     return Case(make, load_gaussians(ring()).train, recipe.batch_size * recipe.discriminator_steps)
 
@@ -112,7 +112,7 @@ def profile(params: dict | None) -> Case:
 
 def price() -> Case:
     """Returns the price network on simulated garments."""
-    recipe = price_network.recipe_of(price_network.Recipe(), options=Options())
+    recipe = price_network.Recipe()
     splits = price_network.load(price_network.Source(), BRANCHES, options=Options())
 
     def make():
@@ -135,7 +135,7 @@ def least() -> Case:
 
 
 def noise(sizes: dict, count: int, *, augment=None) -> Split:
-    """Returns random pictures and classes."""
+    """Returns random images and classes."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (count, *sizes["image_shape"]), dtype=np.uint8)
     return Split({"image": images}, {"label": rng.integers(0, CLASSES, count).astype(np.int32)}, augment=augment)
@@ -143,23 +143,12 @@ def noise(sizes: dict, count: int, *, augment=None) -> Split:
 
 LEAST = "Keras' loop"
 CASES: dict[str, tuple[runtime.Workload, Callable[[], Case]]] = {
-    "question answering, memory": ("recurrent", lambda: question_answering("memory")),
-    "question answering, two LSTMs": ("recurrent", lambda: question_answering("lstm")),
-    "separable, 64 px": ("convolution", lambda: classifier("separable")),
-    "inception": ("convolution", lambda: classifier("inception")),
-    "residual": ("convolution", lambda: classifier("residual")),
-    "quick residual": ("convolution", lambda: classifier("quick_residual")),
-    "Xception, 64 px": ("convolution", lambda: classifier("xception")),
-    "DenseNet": ("convolution", lambda: classifier("densenet")),
-    "VGG": ("convolution", lambda: classifier("vgg")),
-    "AlexNet, 224 px": ("convolution", lambda: classifier("alexnet")),
-    "LeNet-5": ("convolution", lambda: classifier("lenet5")),
-    "perceptron": ("convolution", lambda: classifier("perceptron")),
-    "MNIST network": ("convolution", lambda: classifier("mnist_network")),
-    "GAN, DCGAN, digits": ("convolution", lambda: pictures_gan("dcgan", "digits", (16, 16, 1))),
-    "GAN, DCGAN, 64 px": ("convolution", lambda: pictures_gan("dcgan", "pictures", (64, 64, 3))),
-    "GAN, residual, 32 px": ("convolution", lambda: pictures_gan("resnet", "pictures", (32, 32, 3))),
-    "GAN, lectures, 28 px": ("convolution", lambda: pictures_gan("lectures", "mnist", (28, 28, 1))),
+    **{f"qa, {arch}": ("recurrent", partial(question_answering, arch)) for arch in get_args(qa_network.Arch)},
+    **{f"images, {arch}": ("convolution", partial(classifier, arch)) for arch in get_args(image_network.Arch)},
+    "GAN, DCGAN, digits": ("convolution", lambda: images_gan("dcgan", "digits", (16, 16, 1))),
+    "GAN, DCGAN, 64 px": ("convolution", lambda: images_gan("dcgan", "images", (64, 64, 3))),
+    "GAN, residual, 32 px": ("convolution", lambda: images_gan("resnet", "images", (32, 32, 3))),
+    "GAN, lectures, 28 px": ("convolution", lambda: images_gan("lectures", "mnist", (28, 28, 1))),
     "GAN, points": ("matmul", points_gan),
     "profile, posts": ("matmul", lambda: profile(None)),
     "profile, lectures": ("matmul", lambda: profile({})),

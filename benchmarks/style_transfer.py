@@ -1,11 +1,11 @@
-"""Style transfer: loss and gradient of VGG-16's taps beside PyTorch and the lectures' code; time to quality; memory.
+"""Style transfer: loss and gradient of VGG-16's taps next to PyTorch and the course notes' code; quality; memory.
 
     python -m benchmarks.style_transfer --out runs/bench-style.json --torch-python OTHER/VENV/bin/python
 
-Taps up to block5_conv1, content and five style layers, random weights. Ours has the number format that `--precision
-auto` settles. Plain Keras takes taps of `keras.applications.VGG16` and differentiates them under `tf.function`.
-PyTorch is timed channels first and last, in float32 and bfloat16, and its best counts. The lectures' code is the full
-network in float32 under scipy's L-BFGS on the host. Without torch the rest is measured.
+Taps up to block5_conv1, content and five style layers, random weights. Ours runs in the precision that `--precision
+auto` picks. Plain Keras takes taps of `keras.applications.VGG16` and differentiates them under `tf.function`. PyTorch
+is timed channels-first and channels-last, in float32 and bfloat16, and its best time counts. The code of the course
+notes is the full network in float32 under scipy's L-BFGS on the host. Without torch the rest is measured.
 """
 
 import json
@@ -24,7 +24,7 @@ from benchmarks.harness import Implementation, compare, has_torch, measure_peak,
 LAYERS = tuple(f"block{i}_conv1" for i in range(1, 6))
 CONTENT = "block4_conv2"
 MODULE = "benchmarks.style_transfer"
-OURS = ("ours", "ours, float32", "keras", "keras, bfloat16", "lectures")
+OURS = ("ours", "ours, float32", "keras", "keras, bfloat16", "course notes")
 
 
 def main(
@@ -45,7 +45,7 @@ def main(
         rounds: Readings of each implementation, in turn.
         steps: Evaluations of a reading, the first ten of which do not count.
         torch_python: An interpreter that has torch; it may be in another environment.
-        sizes: Sides of the square pictures.
+        sizes: Sides of the square images.
         quality_size: Longer side at which the time to the loss of 500 Adam steps is measured; 0 leaves it out.
         memory_size: Longer side whose peak memory is measured, whole and in tiles; 0 leaves it out.
         max_memory: What the tiles are made for.
@@ -67,7 +67,7 @@ def main(
                 for layout in ("channels-last", "channels-first")
                 for precision in ("bfloat16", "float32")
             ]
-        flops[name] = 2 * forward_flops(size)  # forwards, and back to the picture
+        flops[name] = 2 * forward_flops(size)  # forward, and backward to the image
     peaks = run(Implementation("peak", ["-m", MODULE, "--worker", "peak", "0", "0"]))
     print(f"convolution peak: {peaks}")
     result = compare(cases, rounds=rounds, flops=flops, peak=max(peaks.values()), batch=1)
@@ -102,7 +102,7 @@ def forward_flops(size: int) -> float:
 
 
 def peak_of_convolution() -> None:
-    """Reports the most floating-point operations a second of a 3x3 convolution of 256 channels, by number format."""
+    """Reports the most floating-point operations a second of a 3x3 convolution of 256 channels, by precision."""
     import tensorflow as tf
 
     peaks = {}
@@ -115,8 +115,8 @@ def peak_of_convolution() -> None:
     print(json.dumps(peaks))
 
 
-def pictures(size: int):
-    """Returns content, style and a picture between them, float32 (size, size, 3)."""
+def random_images(size: int):
+    """Returns content, style and an image to optimize, float32 (size, size, 3)."""
     import numpy as np
 
     rng = np.random.default_rng(0)
@@ -124,7 +124,7 @@ def pictures(size: int):
 
 
 def our_loss(size: int):
-    """Returns our loss, aimed, and a picture."""
+    """Returns our loss, with its targets set, and an image."""
     from kerasapps import build_style_taps
     from kerasapps.blocks.style import preprocess
     from kerasapps.styling import Objective
@@ -132,13 +132,13 @@ def our_loss(size: int):
 
     objective = Objective(content_layers={CONTENT: 1.0}, style_layers=dict.fromkeys(LAYERS, 1.0))
     loss = StyleLoss(build_style_taps(network="vgg16", layers=objective.layers), objective, [1.0])
-    content, style, picture = (preprocess(image)[None] for image in pictures(size))
+    content, style, start = (preprocess(image)[None] for image in random_images(size))
     loss.aim(content, [style], None)
-    return lambda x: loss(x)[:2], picture
+    return lambda x: loss(x)[:2], start
 
 
 def keras_loss(size: int, *, full: bool):
-    """Returns the loss as a Keras user writes it, and a picture; `full` leaves the network uncut."""
+    """Returns the loss as a Keras user writes it, and an image; `full` leaves the network uncut."""
     import keras
     import tensorflow as tf
 
@@ -148,7 +148,7 @@ def keras_loss(size: int, *, full: bool):
         outputs["block5_pool"] = vgg.output
     taps = keras.Model(vgg.input, outputs)
     taps.trainable = False
-    content, style, picture = (tf.constant(image[None] - 120) for image in pictures(size))
+    content, style, start = (tf.constant(image[None] - 120) for image in random_images(size))
 
     def gram(x):
         flat = tf.reshape(x, (-1, x.shape[-1]))
@@ -165,14 +165,14 @@ def keras_loss(size: int, *, full: bool):
             loss = tf.reduce_mean(tf.square(tf.cast(features[CONTENT] - wanted, tf.float32))) / 10
             for name in LAYERS:
                 loss += tf.reduce_mean(tf.square(tf.cast(gram(features[name]) - grams[name], tf.float32)))
-        # Returned too, or TensorFlow would leave out what the loss does not need.
+        # The last is returned too, or TensorFlow would skip what the loss does not need.
         return loss, tape.gradient(loss, x), features.get("block5_pool")
 
-    return evaluate, picture
+    return evaluate, start
 
 
 def worker(implementation: str, size: int, steps: int) -> None:
-    """Evaluates loss and gradient and reports the moments at which that ended."""
+    """Evaluates loss and gradient, and reports when each evaluation ended."""
     import keras
     import numpy as np
     from scipy.optimize import minimize
@@ -185,21 +185,21 @@ def worker(implementation: str, size: int, steps: int) -> None:
     precision = runtime.set_precision(precision, workload="convolution")
     keras.utils.set_random_seed(0)
     ours = implementation.startswith("ours")
-    evaluate, picture = our_loss(size) if ours else keras_loss(size, full=implementation == "lectures")
+    evaluate, start = our_loss(size) if ours else keras_loss(size, full=implementation == "course notes")
     times = []
-    if implementation == "lectures":
+    if implementation == "course notes":
 
         def on_host(x):
-            value, gradient, _ = evaluate(np.float32(x.reshape(picture.shape)))
+            value, gradient, _ = evaluate(np.float32(x.reshape(start.shape)))
             times.append(time.perf_counter())
             return float(value), gradient.numpy().astype(np.float64).ravel()
 
         # Without tolerances, or it ends after a step: gradients of single pixels are small.
         options = {"maxfun": steps, "ftol": 0, "gtol": 0}
-        minimize(on_host, picture.numpy().ravel(), jac=True, method="L-BFGS-B", options=options)
+        minimize(on_host, start.numpy().ravel(), jac=True, method="L-BFGS-B", options=options)
     else:
         for _ in range(steps):
-            evaluate(picture)[1].numpy()
+            evaluate(start)[1].numpy()
             times.append(time.perf_counter())
     report(times, precision=precision)
 
@@ -208,7 +208,8 @@ def quality(size: int, steps: int) -> None:
     """Reports how long the default settings take to the loss that so many Adam steps at one size reach, if they do."""
     import keras
 
-    from experiments.style_transfer.network import Painting, prepare
+    from experiments.style_transfer.network import prepare
+    from experiments.style_transfer.options import Painting
     from kerasapps import runtime
     from kerasapps.styling import Adam
 
@@ -231,9 +232,8 @@ def quality(size: int, steps: int) -> None:
 
 def memory(size: int, limit: str) -> None:
     """Reports the peak memory of a few steps at one size, with the checkpoint that the command writes."""
-    from experiments.style_transfer.painting import paint
-
-    from experiments.style_transfer.network import Painting, prepare
+    from experiments.style_transfer.network import paint, prepare
+    from experiments.style_transfer.options import Painting
     from kerasapps.runs import Options
     from kerasapps.session import start
 

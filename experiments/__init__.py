@@ -1,4 +1,4 @@
-"""Scripts, one an application: `python -m experiments` lists them."""
+"""Scripts, one per application: `python -m experiments` lists them."""
 
 from kerasapps import startup
 

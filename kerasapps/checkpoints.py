@@ -286,8 +286,9 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], Any]:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        told, *checksum = arrays.pop("state").reshape(-1).tolist()
-        # The checksums of the archive itself do not notice an array that is missing. Earlier versions had no other.
+        told, *checksum = arrays.pop("state" if "state" in arrays else "told").reshape(-1).tolist()
+        # The checksums of the archive itself do not notice an array that is missing. Earlier versions had no other, and
+        # paintings called the state "told".
         if checksum and checksum != [_checksum(told, arrays)]:
             raise ValueError("its checksum differs")
         return arrays, json.loads(told)

@@ -42,4 +42,8 @@ def regular_file(path: str | Path) -> Path:
 
 def printable(path: str | Path) -> str:
     """Returns a path as text that can be printed; file names may hold any bytes."""
-    return os.fsencode(path).decode("utf-8", "replace")
+    try:
+        name = os.fsencode(path)
+    except UnicodeEncodeError:  # a lone surrogate, which JSON can hold and no file name
+        name = str(path).encode("utf-8", "replace")
+    return name.decode("utf-8", "replace")

@@ -58,6 +58,7 @@ def start(
     config = {
         "experiment": experiment,
         "title": title,
+        "workload": workload,
         "command": shlex.join(["python", *_command()]),
         "settings": settings,
         "precision": runtime.set_precision(runtime.PRECISIONS[chosen], workload=workload),

@@ -1,6 +1,6 @@
-"""Makes a process fit for work whatever it was started from: its streams, warnings, signals and temporary files.
+"""Makes a process independent of how it was started: streams, warnings, signals and temporary files.
 
-Called by what a person starts: `experiments/__init__.py`, before anything imports TensorFlow, and `kerasapps.launch`.
+`experiments/__init__.py` calls it before anything imports TensorFlow, and so does `kerasapps.launch`.
 """
 
 import atexit
@@ -30,9 +30,9 @@ PREFIX, MARK = "kerasapps-", ".in-use"
 
 
 def prepare() -> None:
-    """Settles streams, warnings and TensorFlow's messages for this process and for those that it starts."""
+    """Sets up streams, warnings and TensorFlow's messages for this process and those that it starts."""
     _open_streams()
-    os.environ["MPLBACKEND"] = "agg"  # figures go into files, whatever shows them elsewhere
+    os.environ["MPLBACKEND"] = "agg"  # figures go to files, whatever backend other programs use
     _drop_warnings_as_errors()
     if not DEBUG:
         warnings.filterwarnings("ignore", module="PIL")  # odd metadata in images that it reads all the same
@@ -45,7 +45,7 @@ def prepare() -> None:
 
 
 class _Outlet(io.FileIO):
-    """A stream that is dropped once it cannot be written, so that a run is not lost with whoever reads its output."""
+    """A stream that discards everything once it cannot be written: a run survives the reader of its output."""
 
     error: OSError | None = None
 
@@ -59,21 +59,21 @@ class _Outlet(io.FileIO):
 
 
 def _open_streams() -> None:
-    """Opens what was closed (`2>&-`), or the next file to be opened would get all that is printed."""
+    """Opens streams that were closed (`2>&-`): otherwise the next open file would receive what is printed."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         stream = getattr(sys, name)
         if stream is None:
             _to_nowhere(number)
             stream = open(number, "w" if number else "r", closefd=False)  # noqa: SIM115 - open as long as the process
         elif stream is not getattr(sys, f"__{name}__"):
-            continue  # somebody captures it
+            continue  # captured, by pytest for example
         setattr(sys, name, _as_outlet(stream) if number else stream)
 
 
 def _as_outlet(stream: TextIO) -> TextIO:
     raw = _Outlet(stream.fileno(), "w", closefd=False)
     buffer = raw if stream.write_through else io.BufferedWriter(raw)
-    # Paths and columns may hold characters that the terminal lacks, or bytes that are no text.
+    # Names may hold characters that the terminal lacks, or bytes that are not text.
     options = {"line_buffering": stream.line_buffering, "write_through": stream.write_through}
     return io.TextIOWrapper(buffer, stream.encoding, "backslashreplace", **options)
 
@@ -81,7 +81,7 @@ def _as_outlet(stream: TextIO) -> TextIO:
 def _to_nowhere(number: int) -> None:
     """Connects a file descriptor to /dev/null."""
     null = os.open(os.devnull, os.O_RDWR)
-    if null == number:  # it was closed, and the lowest free one
+    if null == number:  # it was closed, and is the lowest one free
         os.set_inheritable(number, True)
     else:
         os.dup2(null, number)
@@ -89,9 +89,9 @@ def _to_nowhere(number: int) -> None:
 
 
 def check_output() -> None:
-    """Raises UserError if what was printed could not be written, unless its reader just left, as `head` does."""
+    """Raises UserError if output was lost, unless its reader closed the pipe, as `head` does."""
     sys.stdout.flush()
-    buffer = getattr(sys.stdout, "buffer", None)  # a notebook's or a test's output has none
+    buffer = getattr(sys.stdout, "buffer", None)  # captured output may have none
     error = getattr(getattr(buffer, "raw", buffer), "error", None)
     if error is not None and not isinstance(error, BrokenPipeError):
         raise UserError(f"Standard output cannot be written: {error.strerror}.")
@@ -101,7 +101,7 @@ def check_output() -> None:
 
 
 def _drop_warnings_as_errors() -> None:
-    """Takes back PYTHONWARNINGS=error: TensorFlow and Keras cannot be imported under it."""
+    """Revokes PYTHONWARNINGS=error, under which TensorFlow and Keras cannot be imported."""
     if "error" in os.environ.get("PYTHONWARNINGS", ""):
         del os.environ["PYTHONWARNINGS"]
     for action, message, category, module, line in list(warnings.filters):
@@ -142,7 +142,7 @@ def _execute_silently(execute: Callable[[ModuleType], None], module: ModuleType)
 
 
 def stop(*_) -> None:
-    """Handles a signal: ends this process with status 143, its clean-up included."""
+    """A signal handler that exits with status 143 after the usual clean-up."""
     raise SystemExit(STOPPED)
 
 
@@ -154,7 +154,7 @@ def when_stopped(handler: Callable) -> Iterator[None]:
     try:
         for number in before:
             signal.signal(number, handler)
-    except ValueError:  # outside the main thread signals are somebody else's
+    except ValueError:  # only the main thread may handle signals
         before = {}
     try:
         yield
@@ -172,24 +172,24 @@ def own_temp_folder() -> None:
     """Puts temporary files of this process, and of all that it starts, into a folder that is removed at its end.
 
     Workers and jobs exit without Python's own clean-up and leave files behind, such as TensorFlow's generated code.
-    What processes left that were killed themselves is removed here too: the system has freed their locks.
+    Folders of processes that were killed are removed here too: the system has released their locks.
     """
     global _own
     outer = Path(tempfile.gettempdir())
     if (outer / MARK).exists():
-        return  # made by this process, or by the one that started it
+        return  # it belongs to this process, or to one that started it
     for mark in outer.glob(f"{PREFIX}*/{MARK}"):
         with contextlib.suppress(OSError), open(mark, "rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(mark.parent, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=outer))
     lock = open(folder / f"{MARK}.new", "wb")  # noqa: SIM115 - held as long as this process lives
-    with contextlib.suppress(OSError):  # on a file system without locks nobody takes the folder for abandoned
+    with contextlib.suppress(OSError):  # a file system without locks: then no folder is ever taken for abandoned
         fcntl.flock(lock, fcntl.LOCK_EX)
     os.rename(lock.name, folder / MARK)  # from now on other processes look at the lock
     _own = folder, lock, os.getpid()
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
-    os.environ.setdefault("RAY_TMPDIR", str(outer))  # where Ray notes which cluster this machine belongs to
+    os.environ.setdefault("RAY_TMPDIR", str(outer))  # where Ray records the cluster of this machine
     atexit.register(remove_temp_folder)
 
 

@@ -15,10 +15,7 @@ from kerasapps.errors import DataError, explain
         (RuntimeError("Unable to write: No space left on device"), "The disk is full."),
         (OSError(errno.EFBIG, "File too large"), "A file would be larger than is allowed here (see `ulimit -f`)."),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), "Your disk quota is used up."),
-        (
-            FileNotFoundError(errno.ENOENT, "No usable temporary directory found"),
-            "No usable temporary directory found.",
-        ),
+        (FileNotFoundError(errno.ENOENT, "No usable temporary directory"), "No usable temporary directory."),
         (ImportError("libfoo.so: failed to map segment from shared object"), "Out of memory."),
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "x.txt"), "x.txt: No such file or directory."),
         (MemoryError(), "Out of memory."),

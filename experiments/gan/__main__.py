@@ -41,7 +41,7 @@ from kerasapps.gan.model import GAN
 from kerasapps.runs import Options, read_config, write_atomically
 from kerasapps.search.options import Trials
 from kerasapps.session import start
-from kerasapps.settings import Count, from_settings, option, or_none, ranged, settings_of
+from kerasapps.settings import Count, Text, from_settings, option, or_none, ranged, settings_of
 
 # Options that would have no effect: the objective with few labels is fixed, and points are not images.
 IDLE_WITH_LABELS = {
@@ -53,7 +53,7 @@ IDLE_FOR_POINTS = {"arch", "size", "conditional", "flip_pictures", "baseline", "
 
 def train(
     *,
-    data: str = "digits",
+    data: Text = "digits",
     arch: Arch | None = None,
     params: str | None = None,
     recipe: GivenRecipe = GivenRecipe(),
@@ -101,7 +101,7 @@ def train(
 
 def search(
     *,
-    data: str = "digits",
+    data: Text = "digits",
     arch: Arch = "dcgan",
     trials: Trials = Trials(),
     recipe: GivenRecipe = GivenRecipe(),
@@ -136,8 +136,6 @@ def search(
         train_one,
         space,
         what=arch,
-        workload="convolution",
-        epochs=recipe.epochs,
         test=test,
         objective="fid",
         maximize=False,
@@ -177,7 +175,7 @@ def sample(
     run: Path,
     n: ranged(int, least=1, most=10_000) = 64,
     seed: ranged(int, least=0, most=2**31 - 1) = 0,
-    label: str | None = None,
+    label: or_none(Text) = None,
     out: Path = Path("samples.png"),
 ) -> None:
     """Draws new images from a trained generator and writes them into one PNG file.

@@ -71,7 +71,7 @@ class Recipe:
     epochs: Count = 20
     batch_size: Count = 64
     learning_rate: Positive = 2e-4
-    conditional: bool = False
+    conditional: bool = True
     flip_pictures: bool = True
     loss: LossName = "non_saturating"
     discriminator_steps: Updates = 1
@@ -111,7 +111,7 @@ class Pair:
     params: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
-PLAIN = Recipe()
+PLAIN = Recipe(conditional=False)
 PAIRS = {
     "lectures": Pair(
         gan.build_generator,
@@ -123,13 +123,13 @@ PAIRS = {
         dcgan.build_dcgan_generator,
         dcgan.build_dcgan_discriminator,
         (dcgan.search_space_dcgan_generator, dcgan.search_space_dcgan_discriminator),
-        replace(PLAIN, conditional=True),
+        Recipe(),
     ),
     "resnet": Pair(
         resnet_gan.build_resnet_generator,
         resnet_gan.build_resnet_discriminator,
         (resnet_gan.search_space_resnet_generator, resnet_gan.search_space_resnet_discriminator),
-        replace(PLAIN, conditional=True, loss="hinge", discriminator_steps=2),
+        Recipe(loss="hinge", discriminator_steps=2),
     ),
     # For few labels: a discriminator that is kept from memorizing its images, and a generator that keeps up.
     "mixed": Pair(

@@ -3,7 +3,9 @@
 import io
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -71,23 +73,25 @@ def mode_scores(mixture: Mixture, points: np.ndarray) -> dict[str, float]:
 def train_points(run: Run, recipe: Recipe, params: dict, *, patience: int | None = None) -> Trained:
     """Trains one pair on the ring in a run folder, and keeps the epoch with the lowest `missed`."""
     mixture = ring()
-    splits = load_gaussians(mixture, seed=run.options.seed, limit=run.options.rows)
-    builders = {"generator": (build_point_generator, {}), "discriminator": (build_point_discriminator, {})}
-
-    def make_model(*, jit_compile: bool, **_) -> GAN:
-        networks = build_networks(builders, params, usual={}, what="points")
-        return compile_gan(GAN(*networks, rules=recipe.rules, seed=run.options.seed), recipe, jit_compile=jit_compile)
-
     return training.train(
         run,
-        splits,
-        make_model,
+        load_gaussians(mixture, seed=run.options.seed, limit=run.options.rows),
+        partial(make_model, params=params, seed=run.options.seed),
         recipe,
         batch_size=recipe.batch_size * recipe.discriminator_steps,
         monitor="val_missed",
         patience=patience,
         callbacks=[CountModes(run, mixture)],
     )
+
+
+def make_model(
+    *, params: dict[str, Any], recipe: Recipe, seed: int, jit_compile: bool, steps: int | None = None
+) -> GAN:
+    """Builds and compiles; the learning rate does not depend on the number of `steps`."""
+    builders = {"generator": (build_point_generator, {}), "discriminator": (build_point_discriminator, {})}
+    networks = build_networks(builders, params, usual={}, what="points")
+    return compile_gan(GAN(*networks, rules=recipe.rules, seed=seed), recipe, jit_compile=jit_compile)
 
 
 def compare_with_optimum(model: GAN, mixture: Mixture, *, seed: int) -> tuple[dict[str, float], dict[str, np.ndarray]]:

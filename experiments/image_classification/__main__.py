@@ -114,8 +114,6 @@ def search(
         train_one,
         space_of(arch, data, recipe.size),
         what=arch,
-        workload="convolution",
-        epochs=recipe.epochs,
         test=test,
         notes=splits.notes,
     )

@@ -101,8 +101,6 @@ def search(
         train_one,
         search_space,
         what="the price network",
-        workload="convolution",
-        epochs=recipe.epochs,
         test=test,
         objective="mae" if objective == "log_price" else "loss",
         maximize=False,

@@ -51,7 +51,6 @@ def compare(
         measure,
         seeds=seeds,
         workers=workers,
-        workload="convolution",
         describe=lambda measured: f"mean absolute error of the logarithm {measured['log_price_mae']:.4f}",
     )
     table, metrics = compare_errors(results, there)

@@ -99,8 +99,6 @@ def search(
         train_one,
         lambda hp: usual | search_space(hp, **usual),
         what=f"the profile network for {objective}",
-        workload="matmul",
-        epochs=recipe.epochs,
         test=test,
         objective=metric,
         maximize=maximize,

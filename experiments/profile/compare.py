@@ -58,7 +58,6 @@ def compare(
         measure,
         seeds=seeds,
         workers=workers,
-        workload="matmul",
         describe=lambda measured: ", ".join(f"{n} {v:.4g}" for n, v in measured.items() if n.endswith(METRICS)),
     )
     table, metrics = summarize(results, heads, shares)

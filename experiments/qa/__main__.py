@@ -123,8 +123,6 @@ def search(
         train_one,
         space_of(arch),
         what=arch,
-        workload="recurrent",
-        epochs=recipe.epochs,
         test=lambda model: (evaluate_model(model, splits.test, splits.questions["test"])[0], []),
     )
 

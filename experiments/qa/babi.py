@@ -66,7 +66,6 @@ def babi(
         measure,
         seeds=seeds,
         workers=workers,
-        workload="recurrent",
         describe=lambda measured: f"mean error {measured['mean_error']:.1f} % in {measured['seconds']:.0f} s",
     )
     kinds = [f"qa{task}" for task in sorted(set(tasks))]

@@ -70,12 +70,12 @@ def _run(prog: str, commands: Sequence[Callable], args: Sequence[str] | None) ->
 
 def print_table(table: Table) -> None:
     """Prints a report's table to the terminal."""
-    text = rich.text.Text  # in a plain string rich would look for markup, and names may hold any character
+    text = rich.text.Text  # verbatim: rich would parse a plain string as markup, and names may hold any character
     look = {"box": rich.box.SIMPLE_HEAD, "collapse_padding": True, "pad_edge": False}
     shown = rich.table.Table(title=text(table.title, "table.title"), **look)
     longest = max((len(str(row[0])) for row in table.rows), default=0)
     for i, column in enumerate(table.columns):
-        # A name stays on one line; a path may take several, or it would leave no room for the other columns.
+        # A name stays on one line; a path may wrap, or it would leave no room for the other columns.
         whole = i == 0 and longest <= LONGEST_NAME
         shown.add_column(text(column), justify="left" if i == 0 else "right", no_wrap=whole, overflow="fold")
     for row in table.rows:

@@ -22,7 +22,6 @@ def train_variants(
     *,
     seeds: int,
     workers: int,
-    workload: runtime.Workload,
     describe: Callable[[dict[str, Any]], str],
 ) -> dict[str, list[dict[str, Any]]]:
     """Trains every variant with every seed, and prints how each came out.
@@ -34,7 +33,6 @@ def train_variants(
         measure: From a `Trained` to what is compared, as JSON can hold it; numbers among it are metrics of the run.
         seeds: Trainings of each variant, with the seeds from --seed on.
         workers: Trainings at a time, one thread each if more than one.
-        workload: What the networks mostly compute.
         describe: From what was measured to a few words.
 
     Returns:
@@ -49,7 +47,7 @@ def train_variants(
             "measure": address_of(measure),
             "experiment": run.config["experiment"],
             "title": run.title,
-            "workload": workload,
+            "workload": run.config["workload"],
         }
         for seed in range(first, first + seeds)
         for name, changes in variants.items()

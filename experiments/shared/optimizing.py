@@ -2,21 +2,20 @@
 
 import csv
 import io
-import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from experiments.shared.images import as_bytes
+from kerasapps.checkpoints import LAST, PREVIOUS, load_arrays, save_arrays
 from kerasapps.data.pictures import Photo, encode_picture
 from kerasapps.errors import TrainingError, UserError, is_out_of_memory
-from kerasapps.runs import Run, atomic_file, write_atomically
+from kerasapps.runs import Run, write_atomically
 from kerasapps.styling.loop import fit_size, resize
 
 SHARE = 20  # saving and showing the state may take a twentieth of the time
@@ -216,40 +215,30 @@ def save(run: Run, outcome: Outcome, state: State | None) -> None:
     writer.writeheader()
     writer.writerows(outcome.rows)
     write_atomically(run.path("history.csv"), text.getvalue())
+    arrays = {"picture": outcome.image}
+    arrays |= {f"way_{step}": small for step, small in outcome.way.items()}
+    arrays |= {f"state_{name}": np.asarray(value) for name, value in state.items()}
     told = {name: getattr(outcome, name) for name in KEPT} | {"steps": list(outcome.way)}
-    with atomic_file(checkpoint_path(run)) as file:
-        np.savez(
-            file,
-            told=np.array(json.dumps(told)),
-            picture=outcome.image,
-            **{f"way_{step}": small for step, small in outcome.way.items()},
-            **{f"state_{name}": np.asarray(value) for name, value in state.items()},
-        )
+    save_arrays(run.checkpoint(LAST), arrays, told, previous=run.checkpoint(PREVIOUS))
 
 
-def load(run: Run) -> tuple[Outcome, dict[str, np.ndarray] | None]:
+def load(run: Run) -> tuple[Outcome, State | None]:
     """Reads what `save` wrote; without it, an empty outcome and no state.
 
     Raises:
-        UserError: If it is damaged.
+        UserError: If it is damaged, or something else.
     """
-    path = checkpoint_path(run)
+    path = run.checkpoint(LAST)
     if not path.exists():
         return Outcome(), None
+    arrays, told = load_arrays(path, previous=run.checkpoint(PREVIOUS))
     try:
-        with np.load(path) as file:
-            told = json.loads(str(file["told"]))
-            kept = {name: told[name] for name in KEPT}
-            way = {step: file[f"way_{step}"] for step in told["steps"]}
-            state = {name.removeprefix("state_"): file[name] for name in file.files if name.startswith("state_")}
-            return Outcome(image=file["picture"], way=way, **kept), state
-    except Exception as error:  # whatever the damage leads to: zip, zlib, pickles, JSON, missing names
-        raise UserError(f"{path} is damaged: delete it to start again, or choose another --out.") from error
-
-
-def checkpoint_path(run: Run) -> Path:
-    """Returns the file of a run folder that a resume continues from."""
-    return run.path("checkpoints", "last.npz")
+        way = {step: arrays[f"way_{step}"] for step in told["steps"]}
+        outcome = Outcome(image=arrays["picture"], way=way, **{name: told[name] for name in KEPT})
+    except (KeyError, TypeError):
+        raise UserError(f"{path} is the checkpoint of something else.") from None
+    state = {name.removeprefix("state_"): array for name, array in arrays.items() if name.startswith("state_")}
+    return outcome, state
 
 
 def show(bar: Progress, task, row: Mapping[str, float], *, new_size: bool) -> None:

@@ -48,8 +48,6 @@ def search_and_report(
     space: Space,
     *,
     what: str,
-    workload: runtime.Workload,
-    epochs: int,
     test: Callable[[keras.Model], tuple[Mapping[str, float], Sequence[Block]]],
     objective: str = "accuracy",
     maximize: bool = True,
@@ -64,8 +62,6 @@ def search_and_report(
         train_one: Trains one network as the settings say; see `trial`.
         space: From hyperparameters to builder arguments.
         what: What is searched, for people.
-        workload: What the network mostly computes.
-        epochs: Epochs of a trial.
         test: From the winner to its metrics on the test set, and what else to show. It is called once: nothing touches
             the test set before.
         objective: Metric to search by, as training calls it.
@@ -78,7 +74,7 @@ def search_and_report(
         "settings": settings_for(run, **settings),
         "title": run.title.removesuffix(" search"),
         "experiment": run.config["experiment"],
-        "workload": workload,
+        "workload": run.config["workload"],
         "objective": objective,
     }
     result = find_with_board(
@@ -87,7 +83,7 @@ def search_and_report(
         space,
         arguments=arguments,
         trials=trials,
-        epochs=epochs,
+        epochs=run.config["settings"]["epochs"],
         objective=f"val_{objective}",
         maximize=maximize,
     )

@@ -23,11 +23,6 @@ class Trained:
     history: History
     splits: Splits
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What to know about the data, a sentence each."""
-        return tuple(getattr(self.splits, "notes", ()))
-
 
 def train(
     run: Run,
@@ -57,7 +52,7 @@ def train(
         patience: Stop after so many epochs without a better one; never by default.
         callbacks: Further callbacks without state of their own.
     """
-    if hasattr(splits, "codec"):
+    if splits.codec is not None:
         write_codec(run, splits.codec)
     batch_size, distributed = batch_size or recipe.batch_size, distribution.is_distributed(run.strategy)
     steps = recipe.epochs * splits.train.steps(batch_size, drop_remainder=distributed)
@@ -141,7 +136,7 @@ def finish(
         run,
         metrics,
         sections,
-        summary=" ".join([summary, *trained.notes]),
+        summary=" ".join([summary, *trained.splits.notes]),
         headline=headline,
         table=table,
         conclusion=conclusion,

@@ -40,7 +40,7 @@ from kerasapps.data.pictures import SUFFIXES, Photo, encode_picture
 from kerasapps.errors import UserError
 from kerasapps.runs import Options, Run, write_atomically
 from kerasapps.session import start
-from kerasapps.settings import Count, option, or_none, settings_of
+from kerasapps.settings import Count, Text, option, or_none, settings_of
 
 PNG = ".png"
 FREE = ["max_memory"]  # a painting that ran out of memory is resumed with less
@@ -87,8 +87,8 @@ def run(
 
 def sweep(
     *,
-    rows: str = "style_weight=1,10,100",
-    columns: str = "start=content,noise",
+    rows: Text = "style_weight=1,10,100",
+    columns: Text = "start=content,noise",
     painting: Painting = Painting(size=256),
     options: Options = Options(),
 ) -> None:

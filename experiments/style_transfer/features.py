@@ -19,7 +19,7 @@ from kerasapps.blocks.style import MEAN_BGR
 from kerasapps.errors import UserError
 from kerasapps.runs import Options, write_atomically, write_json
 from kerasapps.session import start
-from kerasapps.settings import settings_of
+from kerasapps.settings import Text, settings_of
 
 NETWORK = "compact"
 RECIPE = replace(ADAM, epochs=30, optimizer="sgd", learning_rate=0.05, weight_decay=5e-3)
@@ -27,7 +27,7 @@ RECIPE = replace(ADAM, epochs=30, optimizer="sgd", learning_rate=0.05, weight_de
 
 def train_features(
     *,
-    data: str = "cifar10",
+    data: Text = "cifar10",
     recipe: Recipe = RECIPE,
     weights: Path = Path("compact.h5"),
     options: Options = Options(),

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from kerasapps.data.pictures import SUFFIXES
 from kerasapps.errors import UserError
 from kerasapps.runs import Options
-from kerasapps.settings import Count, Positive, Side, Weight, check_ranges, option, or_none, ranged
+from kerasapps.settings import Count, Positive, Side, Text, Weight, check_ranges, option, or_none, ranged
 from kerasapps.styling import PRESETS, Objective
 
 Colors = Literal["style", "free", "luminance", "histogram"]
@@ -67,7 +67,7 @@ class Painting:
     smallest: Side = 128
     style_scale: ranged(float, above=0, most=100) = 1.0
     network: Literal["vgg16", "vgg19", "compact"] = "compact"
-    weights: str | None = None
+    weights: or_none(Text) = None
     pooling: Literal["max", "average", "l2"] = "average"
     padding: Literal["mirror", "zeros"] = "mirror"
     preset: Literal["default", "vgg16", "vgg19", "vgg19_blank"] = "default"

@@ -23,14 +23,12 @@ class ImageSplits(Splits):
 
     Args:
         class_names: Class by number.
-        notes: What to know about the data, a sentence each.
         skipped: Why each unreadable file was left out, a sentence each.
         stored_size: Side of the squares in which images are kept, before they are scaled for the model.
         digest: Changes with number, name or class of the images outside the source's own test set.
     """
 
     class_names: tuple[str, ...]
-    notes: tuple[str, ...]
     skipped: tuple[str, ...]
     stored_size: int
     digest: str

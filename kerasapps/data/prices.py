@@ -220,13 +220,12 @@ def hide_missing(inputs: dict) -> dict:
     return {name: values for name, values in inputs.items() if name != "has_image"} | {"image": images}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PriceSplits(Splits):
     """Splits together with the codec and the things behind the rows."""
 
     codec: PriceCodec
     things: dict[str, Things]
-    notes: tuple[str, ...]
 
     def only(self, branches: Iterable[str]) -> "PriceSplits":
         """Returns the splits with some of the branches "metadata", "text" and "image"."""

@@ -103,7 +103,7 @@ class TextCodec:
         return Split({"text": ids}, targets, lengths={"text": lengths}, weights=weights)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ProfileSplits(Splits):
     """Splits with the codec, the rows behind them, and the best possible estimates where these are known.
 
@@ -111,13 +111,11 @@ class ProfileSplits(Splits):
         codec: From texts and labels to numbers.
         rows: Texts and labels of each set.
         reference: For each head the best estimates for the test set, for simulated data.
-        notes: What to know about the data, a sentence each.
     """
 
     codec: TextCodec
     rows: dict[str, Labelled]
     reference: dict[str, np.ndarray] | None
-    notes: tuple[str, ...]
 
     def only(self, heads: Iterable[str]) -> "ProfileSplits":
         """Returns the splits with some of the heads."""

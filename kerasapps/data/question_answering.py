@@ -117,7 +117,7 @@ class StoryCodec:
         return Split(inputs, {"answer": answers}, lengths={self.form: lengths})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StorySplits(Splits):
     """Splits together with the codec and the questions behind the rows."""
 

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -156,12 +157,23 @@ class Split:
 
 @dataclass(frozen=True)
 class Splits:
-    """Training, validation and test set, and the sizes for the builder (`vocab_size`, `image_shape` ...)."""
+    """Training, validation and test set, and what goes with them.
+
+    Args:
+        train: The training set.
+        validation: The validation set.
+        test: The test set.
+        sizes: Arguments of the builder that the data fix: `vocab_size`, `image_shape` and the like.
+        codec: What a model file does not hold, where the data have it; see `experiments.shared.runs.Codec`.
+        notes: What to know about the data, a sentence each.
+    """
 
     train: Split
     validation: Split
     test: Split
     sizes: dict[str, int | tuple[int, ...]]
+    codec: Any = field(default=None, kw_only=True)
+    notes: tuple[str, ...] = field(default=(), kw_only=True)
 
 
 def split_groups(groups: np.ndarray, *, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -44,7 +44,7 @@ from tests.experiments.commands import commands, read
 
 run, refused = commands("experiments.gan", experiment.train, experiment.search, experiment.evaluate, experiment.sample)
 
-SAVED = Path(__file__).parents[1] / "fixtures" / "saved"  # run folders as they were written before codec.json
+SAVED = Path(__file__).parents[1] / "fixtures" / "saved"
 SMOKE = Options(smoke=True)
 TINY = {"generator": {"filters": 4, "noise_dim": 8}, "discriminator": {"filters": 4}}
 # So fast that the images differ by gray levels after two updates.
@@ -227,18 +227,6 @@ def test_of_a_large_set_some_images_are_judged_with_their_labels(trained):
     assert len(judged.labels) == len(judged.features) == len(judged.probabilities) == 20
 
 
-def test_a_run_from_before_codec_json_still_loads(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    run("sample", "--run", SAVED / "gan", "--n", 4)
-    assert np.asarray(Image.open("samples.png")).std() > 0
-    capsys.readouterr()
-    run("evaluate", "--run", SAVED / "gan")
-    printed = dict(line.split() for line in capsys.readouterr().out.splitlines() if len(line.split()) == 2)
-    before = read(SAVED / "gan", "metrics.json")
-    for name in ("fid", "kid", "diversity", "fid_floor", "judge_accuracy"):
-        assert float(printed[name]) == pytest.approx(before[name], rel=0.02, abs=1e-3)
-
-
 # --- points
 
 
@@ -395,6 +383,16 @@ def test_a_collapse_is_told_when_it_begins(trained, tmp_path, capsys):
     begun.close()
 
 
+def test_what_suits_an_architecture_counts_where_nothing_else_is_given():
+    for arch, conditional in {"lectures": False, "dcgan": True, "resnet": True, "mixed": False}.items():
+        recipe = recipe_of(arch, "cifar10", GivenRecipe(epochs=3), options=Options())
+        assert (recipe.conditional, recipe.epochs, recipe.flip_pictures) == (conditional, 3, True)
+        assert recipe_of(arch, "cifar10", GivenRecipe(conditional=not conditional), options=Options()).conditional != (
+            conditional
+        )
+    assert not recipe_of("dcgan", "digits", GivenRecipe(), options=Options()).flip_pictures
+
+
 def test_a_critic_with_a_gradient_penalty_is_not_normalized_by_the_batch():
     given = GivenRecipe(size=8, loss="wasserstein", gradient_penalty=10.0)
     recipe = recipe_of("dcgan", "digits", given, options=SMOKE)
@@ -454,7 +452,7 @@ def test_the_pair_for_few_labels_has_arguments_of_its_own_and_no_space():
         ),
         (("--params", '{"generator": {"image_shape": [8, 8, 1]}}'), "does not take image_shape; it takes"),
         (("--params", '{"generator": 3}'), '--params must be {"generator": {...}, "discriminator": {...}}'),
-        (("--data", ""), "--data"),
+        (("--data", ""), "--data must be non-empty"),
         (("--params", '{"generator": {"filters": 0}}'), "`filters` must be at least 1. Received: filters=0"),
         (("--labels", 5), "--labels must be from 10, one a class, to under 64. Received: 5"),
         (("--precision", "mixed_float16"), "--precision must be float32 or mixed_bfloat16 for a GAN"),

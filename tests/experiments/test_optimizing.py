@@ -12,6 +12,7 @@ from PIL import Image
 
 from experiments.shared import optimizing
 from experiments.shared.optimizing import ImageJob, Outcome, Throttle, is_better, optimize_image
+from kerasapps.checkpoints import save_arrays
 from kerasapps.data.pictures import Photo
 from kerasapps.errors import TrainingError, UserError
 from kerasapps.runs import Options, Run
@@ -228,9 +229,8 @@ DAMAGES = {
     "cut off": lambda path: path.write_bytes(path.read_bytes()[:-100]),
     "empty": lambda path: path.write_bytes(b""),
     "a flipped bit": flip_a_bit,
-    "of another kind": lambda path: np.savez(path, state=np.zeros(3)),
     "a pickle": lambda path: path.write_bytes(pickle.dumps({"told": 1})),
-    "pickled inside": lambda path: np.savez(path, told=np.array([{}], object)),
+    "pickled inside": lambda path: np.savez(path, state=np.array([{}], object)),
 }
 
 
@@ -238,7 +238,22 @@ DAMAGES = {
 def test_a_damaged_checkpoint_is_told(run, damage):
     optimize_image(run, failing(KeyboardInterrupt(), 6))
     DAMAGES[damage](run.folder / "checkpoints" / "last.npz")
-    with pytest.raises(UserError, match=r"last\.npz is damaged: delete it to start again, or choose another --out\.$"):
+    with pytest.raises(UserError, match=r"last\.npz is damaged, or not a checkpoint: .+\.$"):
+        optimize_image(run, JOB)
+
+
+def test_after_a_damaged_checkpoint_it_resumes_from_the_one_before(run, whole, monkeypatch, capsys):
+    monkeypatch.setattr(optimizing, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(optimizing, "SHARE", 0)
+    optimize_image(run, failing(KeyboardInterrupt(), 6))
+    flip_a_bit(run.folder / "checkpoints" / "last.npz")
+    assert_equal(optimize_image(run, JOB), whole)
+    assert "Resuming from the checkpoint before it" in capsys.readouterr().err
+
+
+def test_the_checkpoint_of_a_network_is_none_of_an_image(run):
+    save_arrays(run.checkpoint("last.npz"), {"0000": np.zeros(3)}, {"rows": [], "seconds": 1.0})
+    with pytest.raises(UserError, match=r"last\.npz is the checkpoint of something else\.$"):
         optimize_image(run, JOB)
 
 

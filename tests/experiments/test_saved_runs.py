@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.shared.runs import load_run
+from experiments.shared.runs import OLDER_CODECS, load_run
 from kerasapps.applications.classic import build_perceptron
 from kerasapps.errors import UserError
 from tests.experiments.commands import commands, read
@@ -264,6 +264,29 @@ def test_a_codec_of_another_shape(values, folder):
     assert "codec.json" in refusal(folder)
 
 
+@pytest.mark.parametrize(
+    "content", [{}, [], None, 3, "words", {"words": 3}, {"words": [["a"]]}, {"class_names": 3}], ids=str
+)
+@pytest.mark.parametrize("saved", FOLDERS)
+def test_a_codec_that_no_experiment_writes(saved, content, tmp_path):
+    folder = shutil.copytree(saved, tmp_path / "run")
+    (folder / "codec.json").write_text(json.dumps(content))
+    assert "codec.json" in refusal(folder, None)
+
+
+@pytest.mark.parametrize("saved", FOLDERS)
+def test_the_codec_of_another_experiment(saved, tmp_path):
+    def kind(folder: Path) -> str:
+        return {"gan": "image"}.get(folder.name, folder.name.partition("_")[0])  # these have one kind of codec
+
+    folder = shutil.copytree(saved, tmp_path / "run")
+    others = [path for path in SAVED.glob("*/*.json") if path.name in OLDER_CODECS and kind(path.parent) != kind(saved)]
+    assert len(others) > 2
+    for other in others:
+        shutil.copy(other, folder / "codec.json")
+        assert "codec.json" in refusal(folder, None), other
+
+
 def repacked(change: Callable[[str, bytes], bytes | None], compression: int = zipfile.ZIP_STORED) -> Callable:
     """Returns a function that changes the members of a zip file, or drops those that become None."""
 
@@ -298,7 +321,8 @@ def with_flipped_bits(path: Path, compression: int) -> None:
 
 
 def unbuilt(path: Path) -> None:
-    keras.Sequential([keras.layers.Dense(2)]).save(path)
+    with pytest.warns(UserWarning, match="not yet been built"):
+        keras.Sequential([keras.layers.Dense(2)]).save(path)
 
 
 def with_a_list_of_outputs(path: Path) -> None:

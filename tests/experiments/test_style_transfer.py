@@ -3,6 +3,7 @@
 import gc
 import json
 import resource
+import shutil
 import sys
 from pathlib import Path
 
@@ -12,10 +13,12 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageCms
 
+from experiments.shared import optimizing
 from experiments.style_transfer import __main__ as experiment
-from experiments.style_transfer import painting as style_painting
 from experiments.style_transfer.features import encode, fold
-from experiments.style_transfer.network import Painting, activation_memory, memory_held, objective_of, prepare
+from experiments.style_transfer.network import activation_memory, memory_held, prepare
+from experiments.style_transfer.options import Painting, objective_of
+from experiments.style_transfer.search import distance
 from kerasapps import build_style_taps, build_vgg, feature_taps
 from kerasapps.applications.style_transfer import NETWORKS
 from kerasapps.blocks.style import preprocess
@@ -34,23 +37,24 @@ run, refused = commands(
     experiment.train_features,
 )
 
+SAVED = Path(__file__).parents[1] / "fixtures" / "saved"
 QUICK = ("--size", 48, "--smallest", 34, "--steps", 3)
 
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory) -> Path:
-    """Pictures of many kinds."""
+    """Images of many kinds."""
     folder = tmp_path_factory.mktemp("photos")
     rng = np.random.default_rng(0)
     colors = Image.fromarray(rng.integers(0, 256, (30, 40, 3), np.uint8)).resize((80, 60), Image.Resampling.BICUBIC)
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     colors.save(folder / "color.png", icc_profile=profile)
-    colors.convert("L").save(folder / "grey.jpg")
+    colors.convert("L").save(folder / "gray.jpg")
     colors.convert("CMYK").save(folder / "cmyk.jpg")
     Image.new("RGB", (40, 30)).save(folder / "black.png")
     Image.new("RGB", (1, 1), "red").save(folder / "dot.png")
     Image.new("RGB", (5000, 10), "blue").save(folder / "thin.png")
-    (folder / "broken.jpg").write_bytes((folder / "grey.jpg").read_bytes()[:300])
+    (folder / "broken.jpg").write_bytes((folder / "gray.jpg").read_bytes()[:300])
     Image.fromarray(np.uint8(np.arange(80) > 40).repeat(60).reshape(80, 60).T * 255).save(folder / "right.png")
     Image.fromarray(np.uint8(np.arange(80) <= 40).repeat(60).reshape(80, 60).T * 255).save(folder / "left.png")
     return folder
@@ -58,19 +62,19 @@ def photos(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def painted(photos) -> Path:
-    """A run whose --out is a picture."""
-    run("run", *QUICK, "--content", photos / "color.png", "--style", photos / "grey.jpg", "--save-every", 2,
+    """A run whose --out is an image."""
+    run("run", *QUICK, "--content", photos / "color.png", "--style", photos / "gray.jpg", "--save-every", 2,
         "--seed", 3, "--out", photos / "result" / "c.png")  # fmt: skip
     return photos / "result"
 
 
-def test_out_may_name_a_picture(painted):
+def test_out_may_name_an_image(painted):
     folder = painted / "c"
     with Image.open(painted / "c.png") as image:
         assert image.size == (48, 36)
     assert (painted / "c.png").read_bytes() == (folder / "result.png").read_bytes()
     html = (folder / "report.html").read_text()
-    for shown in ("Content, style and result", "The way there", "Losses", "color.png"):
+    for shown in ("Content, style and result", "Intermediate images", "Losses", "color.png"):
         assert shown in html
     assert {"total_loss", "content_loss", "style_loss", "tv_loss", "steps"} <= read(folder, "metrics.json").keys()
     assert read(folder, "metrics.json")["steps"] == 6
@@ -84,7 +88,7 @@ def test_the_profile_is_kept(photos, painted):
 
 
 def test_a_finished_run_is_not_overwritten_and_resumes_to_the_same(painted, photos, capsys):
-    arguments = ["run", *QUICK, "--content", photos / "color.png", "--style", photos / "grey.jpg", "--seed", 3]
+    arguments = ["run", *QUICK, "--content", photos / "color.png", "--style", photos / "gray.jpg", "--seed", 3]
     arguments += ["--out", painted / "c.png"]
     assert "c.png exists already" in refused(capsys, *arguments)
     before = (painted / "c.png").read_bytes()
@@ -98,12 +102,12 @@ def test_a_size_that_the_format_cannot_have_is_refused_before_it_is_painted(tmp_
     assert not list(tmp_path.iterdir())
 
 
-def test_a_picture_that_no_run_painted_is_not_overwritten_by_resume(photos, tmp_path, capsys):
+def test_an_image_that_no_run_painted_is_not_overwritten_by_resume(photos, tmp_path, capsys):
     (tmp_path / "c.png").write_bytes(b"precious")
     assert "c.png exists already" in refused(capsys, "run", *QUICK, "--resume", "--out", tmp_path / "c.png")
 
 
-def test_a_run_whose_pictures_have_changed_is_not_resumed(photos, tmp_path, capsys):
+def test_a_run_whose_images_have_changed_is_not_resumed(photos, tmp_path, capsys):
     content = tmp_path / "content.png"
     content.write_bytes((photos / "color.png").read_bytes())
     arguments = ["run", *QUICK, "--content", content, "--out", tmp_path / "run"]
@@ -112,36 +116,58 @@ def test_a_run_whose_pictures_have_changed_is_not_resumed(photos, tmp_path, caps
     assert "have changed: a resumed run keeps them" in refused(capsys, *arguments, "--resume")
 
 
-@pytest.mark.parametrize("end", ["Ctrl-C in the middle of a step", "out of memory", "killed"])
-def test_whatever_ends_it_it_is_resumed_to_where_it_would_have_ended(tmp_path, monkeypatch, capsys, end):
-    arguments = ["run", *QUICK, "--optimizer", "adam"]
-    run(*arguments, "--out", tmp_path / "whole")
-    monkeypatch.setattr(style_painting, "CHECKPOINT_SECONDS", 0)
-    monkeypatch.setattr(style_painting, "SHARE", 0)
+ADAM = ("run", *QUICK, "--optimizer", "adam")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """A run that nothing ended."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    run(*ADAM, "--out", folder)
+    return folder
+
+
+class Killed(BaseException):
+    """What no code of ours catches."""
+
+
+ENDS = {
+    "Ctrl-C in the middle of a step": KeyboardInterrupt,
+    "out of memory": lambda: tf.errors.ResourceExhaustedError(None, None, "OOM"),
+    "killed": Killed,
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_whatever_ends_it_it_is_resumed_to_where_it_would_have_ended(whole, tmp_path, monkeypatch, capsys, end):
+    monkeypatch.setattr(optimizing, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(optimizing, "SHARE", 0)
     place = "thumbnail" if end.startswith("Ctrl-C") else "show"
-    function, calls = getattr(style_painting, place), []
+    function, calls = getattr(optimizing, place), []
 
     def ends(*given, **named):
         calls.append(None)
         if len(calls) == 4:
-            errors = {"out of memory": tf.errors.ResourceExhaustedError(None, None, "OOM"), "killed": SystemExit(9)}
-            raise errors.get(end, KeyboardInterrupt())
+            raise ENDS[end]()
         return function(*given, **named)
 
-    monkeypatch.setattr(style_painting, place, ends)
+    monkeypatch.setattr(optimizing, place, ends)
     if end == "out of memory":
-        assert "Out of memory: go on with --resume" in refused(capsys, *arguments, "--out", tmp_path / "parts")
+        assert (
+            "Out of memory. Continue with --resume --max-memory 4GB, or start again with a smaller --size."
+            in refused(capsys, *ADAM, "--out", tmp_path / "parts")
+        )
         assert (tmp_path / "parts" / "result.png").is_file()
     elif end == "killed":
-        with pytest.raises(SystemExit):
-            run(*arguments, "--out", tmp_path / "parts")
+        with pytest.raises(Killed):
+            run(*ADAM, "--out", tmp_path / "parts")
     else:
-        run(*arguments, "--out", tmp_path / "parts")
+        run(*ADAM, "--out", tmp_path / "parts")
     monkeypatch.undo()
     gc.collect()  # the process that was ended lets go of the folder
-    run(*arguments, "--out", tmp_path / "parts", "--resume", "--max-memory", "90GB")
+    run(*ADAM, "--out", tmp_path / "parts", "--resume", "--max-memory", "90GB")
     for name in ("result.png", "history.csv"):
-        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+        assert (tmp_path / "parts" / name).read_bytes() == (whole / name).read_bytes()
 
 
 def test_no_number_keeps_the_best_so_far(tmp_path, capsys):
@@ -151,29 +177,27 @@ def test_no_number_keeps_the_best_so_far(tmp_path, capsys):
     assert (tmp_path / "run" / "result.png").is_file()
 
 
-def test_interrupted_it_keeps_the_best_and_resumes_to_where_it_would_have_ended(tmp_path, monkeypatch, capsys):
-    arguments = ["run", *QUICK, "--optimizer", "adam"]
-    run(*arguments, "--out", tmp_path / "whole")
-    show, shown = style_painting.show, []
+def test_interrupted_it_keeps_the_best_and_resumes_to_where_it_would_have_ended(whole, tmp_path, monkeypatch, capsys):
+    show, shown = optimizing.show, []
 
     def interrupt(*given, **named):
         shown.append(show(*given, **named))
         if len(shown) == 4:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(style_painting, "show", interrupt)
-    run(*arguments, "--out", tmp_path / "parts")
+    monkeypatch.setattr(optimizing, "show", interrupt)
+    run(*ADAM, "--out", tmp_path / "parts")
     assert "Interrupted: the best so far is kept" in capsys.readouterr().out
     assert read(tmp_path / "parts", "metrics.json")["steps"] == 4
     assert (tmp_path / "parts" / "result.png").is_file()
     monkeypatch.undo()
-    run(*arguments, "--out", tmp_path / "parts", "--resume")
+    run(*ADAM, "--out", tmp_path / "parts", "--resume")
     for name in ("result.png", "history.csv"):
-        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+        assert (tmp_path / "parts" / name).read_bytes() == (whole / name).read_bytes()
 
 
 @pytest.mark.parametrize("content", ["dot.png", "cmyk.jpg"])
-def test_odd_pictures_work(photos, tmp_path, content):
+def test_odd_images_work(photos, tmp_path, content):
     run("run", "--smoke", "--content", photos / content, "--out", tmp_path / "run")
     assert read_photo(tmp_path / "run" / "result.png").pixels.shape[-1] == 3
 
@@ -190,15 +214,15 @@ def test_sixteen_bits_go_in_and_out(photos, tmp_path):
 
 
 @pytest.mark.parametrize("colors", ["luminance", "histogram"])
-def test_colours_several_styles_masks_and_a_start(photos, tmp_path, colors):
-    run("run", *QUICK, "--content", photos / "color.png", "--style", photos / "grey.jpg", photos / "cmyk.jpg",
+def test_colors_several_styles_masks_and_a_start(photos, tmp_path, colors):
+    run("run", *QUICK, "--content", photos / "color.png", "--style", photos / "gray.jpg", photos / "cmyk.jpg",
         "--style-weights", 1, 3, "--style-scale", 0.8, "--masks", photos / "left.png", photos / "right.png",
         "--colors", colors, "--start", photos / "black.png", "--out", tmp_path / "c.jpg")  # fmt: skip
     assert (tmp_path / "c" / "result.jpg").is_file()
 
 
 @pytest.mark.parametrize("colors", ["style", "free", "luminance", "histogram"])
-def test_what_the_network_sees_of_colours(photos, colors):
+def test_what_the_network_sees_of_colors(photos, colors):
     painting = Painting(
         content=photos / "color.png", style=(photos / "black.png",), colors=colors, smallest=48, size=48
     )
@@ -214,9 +238,30 @@ def test_what_the_network_sees_of_colours(photos, colors):
         np.testing.assert_allclose(found.mean((0, 1)), np.ones(3) * expected.mean((0, 1)), atol=2)
     if colors == "luminance":
         step = next(canvas.steps(steps=1))
-        chroma, given = (picture @ YIQ.T[:, 1:] for picture in (canvas.picture(step), step.image))
+        chroma, given = (image @ YIQ.T[:, 1:] for image in (canvas.image_of(step), step.image))
         resized = resize(content, step.scale).numpy() @ YIQ.T[:, 1:]
         assert np.median(np.abs(chroma - resized)) < 0.1 < np.median(np.abs(given - resized))
+
+
+def test_a_painting_from_before_checksums_is_resumed(tmp_path):
+    folder = shutil.copytree(SAVED / "style", tmp_path / "run")
+    run("run", "--smoke", "--precision", "float32", "--out", folder, "--resume")
+    assert (folder / "history.csv").read_bytes() == (SAVED / "style" / "history.csv").read_bytes()
+    before = read(SAVED / "style")
+    assert {name: read(folder)[name] for name in before if name.endswith("_loss")} == {
+        name: value for name, value in before.items() if name.endswith("_loss")
+    }
+    assert read_photo(folder / "result.png").pixels.shape == (43, 64, 3)
+
+
+def test_the_score_of_a_search_is_1_for_either_image_unchanged():
+    canvas = prepare(Painting(size=64, colors="free"), seed=0)
+    shape = (43, 64)
+    content, style = (resize(image, shape).numpy() for image in (canvas.shown, canvas.styles[0]))
+    assert distance(canvas, content, seed=1) == pytest.approx(1, rel=1e-3)
+    assert distance(canvas, style, seed=1) == pytest.approx(1, rel=1e-3)
+    noise = np.random.default_rng(0).uniform(0, 255, (*shape, 3)).astype(np.float32)
+    assert distance(canvas, noise, seed=1) > 1.5
 
 
 def test_a_preset_counts_where_nothing_else_is_given():
@@ -247,7 +292,7 @@ def test_presets_layers_and_weights(tmp_path):
     assert settings["style_layers"] == ["block1_conv1=2", "block2_conv1"]
 
 
-def test_a_large_picture_in_tiles(tmp_path, monkeypatch):
+def test_a_large_image_in_tiles(tmp_path, monkeypatch):
     monkeypatch.setattr("experiments.style_transfer.network.activation_memory", lambda *arguments: 40_000_000)
     run("run", "--size", 280, "--smallest", 280, "--steps", 2, "--out", tmp_path / "tiles")
     monkeypatch.undo()
@@ -283,10 +328,10 @@ def test_search_writes_params_that_run_takes(tmp_path):
     }
 
 
-def test_params_may_name_pictures(photos, tmp_path):
-    params = {"content": str(photos / "color.png"), "style": [str(photos / "grey.jpg")], "style_weight": 3}
+def test_params_may_name_images(photos, tmp_path):
+    params = {"content": str(photos / "color.png"), "style": [str(photos / "gray.jpg")], "style_weight": 3}
     run("run", "--smoke", "--params", json.dumps(params), "--out", tmp_path / "run")
-    assert "color.png in the style of grey.jpg" in (tmp_path / "run" / "report.html").read_text()
+    assert "color.png in the style of gray.jpg" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_features_are_trained_written_and_painted_with(tmp_path):
@@ -304,9 +349,9 @@ def test_features_are_trained_written_and_painted_with(tmp_path):
     run("run", "--smoke", "--weights", path, "--out", tmp_path / "painted")
 
 
-def test_features_of_grey_pictures_are_refused(tmp_path, capsys):
+def test_features_of_gray_images_are_refused(tmp_path, capsys):
     arguments = ("--smoke", "--data", "digits", "--weights", tmp_path / "x.h5", "--out", tmp_path / "run")
-    assert "--data digits is grey" in refused(capsys, "train-features", *arguments)
+    assert "--data digits is gray" in refused(capsys, "train-features", *arguments)
 
 
 def test_features_are_not_trained_for_a_file_that_cannot_be_written(tmp_path, capsys):
@@ -317,7 +362,7 @@ def test_features_are_not_trained_for_a_file_that_cannot_be_written(tmp_path, ca
 
 
 def test_folded_features_are_those_of_the_classifier():
-    """Away from the edge, where the padding has another colour."""
+    """Away from the edge, where the padding has another color."""
     network = build_vgg(
         image_shape=(32, 32, 3), num_classes=3, filters=NETWORKS["compact"][1], dense_units=(8,), batch_norm=True
     )
@@ -352,25 +397,45 @@ def test_trained_features_are_small_and_can_be_painted_with(tmp_path):
     [
         (("--content", "{}/broken.jpg"), "broken.jpg is damaged"),
         (("--content", "{}/thin.png"), "The content would have 1 x 64 pixels"),
-        (("--content", "{}/nowhere.png"), "No such file"),
+        (("--content", "{}/nowhere.png"), "nowhere.png cannot be read: No such file"),
         (("--content", "{}/color.png", "--masks", "{}/black.png"), "`masks` must have 60 x 80 pixels as the content"),
         (("--masks", "{}/black.png", "{}/black.png"), "`masks` must be as many as styles"),
         (("--style-weights", 1, 2), "`style_weights` must be as many as styles"),
-        (("--start", "{}/nowhere.png"), "No such file"),
+        (("--start", "{}/nowhere.png"), "nowhere.png cannot be read: No such file"),
         (("--weights", "{}/nowhere.h5"), "which does not exist"),
         (("--style-layers", "block9_conv1"), "`layers` must be convolutions of compact"),
         (("--style-layers", "block1_conv1=x"), "A layer is NAME or NAME=WEIGHT"),
-        (("--style-weight", -1), "--style-weight must be 0 or more"),
-        (("--style-weight", 0, "--content-weight", 0), "Nothing is asked of the picture"),
+        (("--style-layers", "block1_conv1=inf"), "A layer is NAME or NAME=WEIGHT"),
+        (("--style-weight", -1), "--style-weight must be at least 0. Received: -1.0"),
+        (
+            ("--style-weight", 0, "--content-weight", 0),
+            "There is nothing to optimize: --content-weight and --style-weight are both 0.",
+        ),
         (("--max-memory", "lots"), "--max-memory takes an amount such as 4GB"),
         (("--max-memory", "1MB"), "--max-memory 1MB is less than"),
-        (("--size", 0), "--size must be above 0"),
-        (("--strategy", "mirrored"), "has nothing to share"),
-        (("--save-every", 0), "--save-every must be at least 1"),
+        (("--max-memory", f"{'9' * 400}GB"), "--max-memory takes an amount such as 4GB"),
+        (("--size", 0), "--size must be in [1, 16384]. Received: 0"),
+        (("--size", 10**12), "--size must be in [1, 16384]. Received: 1000000000000"),
+        (("--smallest", -1), "--smallest must be in [1, 16384]. Received: -1"),
+        (("--steps", 0), "--steps must be at least 1. Received: 0"),
+        (("--style-scale", "inf"), "--style-scale must be in (0, 100]. Received: inf"),
+        (("--style-scale", 1e9), "--style-scale must be in (0, 100]. Received: 1000000000.0"),
+        (("--noise-share", 2), "--noise-share must be in [0, 1]. Received: 2.0"),
+        (("--learning-rate", 0), "--learning-rate must be above 0. Received: 0.0"),
+        (("--tv-weight", -1), "--tv-weight must be at least 0. Received: -1.0"),
+        (("--content-weight", "nan"), "--content-weight must be at least 0. Received: nan"),
+        (("--style-weights", -1), "--style-weights must be at least 0. Received: -1.0"),
+        (("--weights", ""), "--weights must be non-empty"),
+        (("--strategy", "mirrored"), "an image is painted on one device"),
+        (("--save-every", 0), "--save-every must be at least 1. Received: 0"),
         (("--params", '{"depth": 3}'), "no option of a painting: depth"),
         (("--params", '{"size": "big"}'), "--size takes int. Received: big"),
         (("--params", '{"optimizer": "sgd"}'), "--optimizer must be one of lbfgs, adam. Received: sgd"),
         (("--params", '{"style": 3}'), "--style takes Path. Received: 3"),
+        (("--params", '{"noise_share": 2}'), "--noise-share must be in [0, 1]. Received: 2.0"),
+        (("--params", '{"size": 1e400}'), "--size takes int. Received: inf"),
+        (("--params", '{"content": "\\ud800.png"}'), "'?.png' is no path"),
+        (("--params", '{"start": "a\\u0000b"}'), "embedded null"),
     ],
 )
 def test_one_clear_sentence(photos, tmp_path, capsys, arguments, message):
@@ -381,9 +446,9 @@ def test_one_clear_sentence(photos, tmp_path, capsys, arguments, message):
 
 
 @pytest.mark.parametrize("command", ["sweep", "reconstruct"])
-def test_what_makes_many_pictures_writes_a_folder(command, tmp_path, capsys):
+def test_what_makes_many_images_writes_a_folder(command, tmp_path, capsys):
     said = refused(capsys, command, "--smoke", "--out", tmp_path / "many.png")
-    assert said.startswith("--out must name a folder here, not a picture.")
+    assert said.startswith("--out must name a folder here, not an image.")
 
 
 @pytest.mark.parametrize(
@@ -392,10 +457,12 @@ def test_what_makes_many_pictures_writes_a_folder(command, tmp_path, capsys):
         ("brush=1,2", "There is no option --brush"),
         ("size", "An axis is OPTION=VALUE"),
         ("size=x", "--size takes int"),
-        ("size=64,0", "--size must be above 0"),
+        ("size=64,0", "--size must be in [1, 16384]. Received: 0"),
         ("style_weights=1+x", "--style-weights takes float"),
         ("pooling=min", "--pooling must be one of"),
         ("start=noise", "must name two options"),
+        ("noise_share=0,2", "--noise-share must be in [0, 1]. Received: 2.0"),
+        ("", "--rows must be non-empty"),
     ],
 )
 def test_axes_that_are_none(tmp_path, capsys, rows, message):
@@ -403,4 +470,4 @@ def test_axes_that_are_none(tmp_path, capsys, rows, message):
 
 
 def test_a_gif_cannot_be_written(tmp_path, capsys):
-    assert "Pictures are written as .png" in refused(capsys, "run", "--smoke", "--out", tmp_path / "c.gif")
+    assert "Images are written as .png" in refused(capsys, "run", "--smoke", "--out", tmp_path / "c.gif")
