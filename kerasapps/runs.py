@@ -331,6 +331,15 @@ def _umask() -> int:
     return mask
 
 
+_held: list[BinaryIO] = []
+
+
+def release() -> None:
+    """Unlocks the run folders of a command that has ended, however it did; at the end of a process the system does."""
+    while _held:
+        _held.pop().close()
+
+
 def _lock(folder: Path) -> BinaryIO:
     """Makes the folder and holds its lock, which the system frees even after kill -9."""
     try:
@@ -343,7 +352,9 @@ def _lock(folder: Path) -> BinaryIO:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        lock.close()
         raise UserError(f"{folder} is in use by another process. Wait for it, or choose another --out.") from None
+    _held.append(lock)
     return lock
 
 

@@ -15,6 +15,8 @@ from experiments.image_classification import __main__ as image_classification
 from experiments.shared import cli
 from kerasapps import distribution
 from kerasapps.errors import UserError
+from kerasapps.runs import Options
+from kerasapps.settings import from_settings
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
 # What srun sets for the third of six tasks on three machines.
@@ -139,7 +141,7 @@ def test_the_commands_of_the_examples_are_understood(monkeypatch, example):
     started = []
 
     def start(title, settings, **_):
-        started.append(settings["options"])
+        started.append(from_settings(Options, settings))
         raise UserError("enough")
 
     monkeypatch.setattr(image_classification, "start", start)

@@ -80,7 +80,7 @@ def test_an_experiment_ends_alike_however_it_is_shared(name, tmp_path, monkeypat
     if name == "image_classification":
         write_json(tmp_path / "params.json", {"batch_norm": True, "dropout": 0.3})
         arguments += ["--params", tmp_path / "params.json"]
-    module = importlib.import_module(f"experiments.{name}")
+    module = importlib.import_module(f"experiments.{name}.__main__")
     # With several replicas a short last batch is left out; alone it is here too.
     monkeypatch.setattr(distribution, "is_distributed", lambda strategy: True)
     for strategy in ("none", "mirrored"):

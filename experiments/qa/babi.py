@@ -139,7 +139,7 @@ def summarize(
             metrics[f"{name}_{column}"] = float(np.median([one[name] for one in seeds]))
         medians = [float(value) for value in np.median(errors, 0)]
         metrics |= {f"error_{kind}{suffix}": value for kind, value in zip(kinds, medians, strict=True)}
-        label = column.replace("_", ", ")
+        label = column.replace("_", " ")
         shown[f"{label}: median"] = [*medians, median]
         shown[f"{label}: chosen"] = [*chosen, chosen.mean()]
     published = published_errors(kinds)
@@ -169,7 +169,7 @@ def errors_figure(metrics: Mapping[str, float], kinds: Sequence[str]) -> Figure:
     for column in COLUMNS:
         suffix = "" if column == "memory_joint" else f"_{column}"
         if f"error_{kinds[0]}{suffix}" in metrics:
-            series[column.replace("_", ", ")] = [metrics[f"error_{kind}{suffix}"] for kind in kinds]
+            series[column.replace("_", " ")] = [metrics[f"error_{kind}{suffix}"] for kind in kinds]
     width = 0.8 / len(series)
     for i, (label, values) in enumerate(series.items()):
         axes.bar(np.arange(len(kinds)) + (i - len(series) / 2 + 0.5) * width, values, width, label=label)

@@ -1,5 +1,6 @@
 """The command line of every experiment: signatures in, one clear sentence out when something is wrong."""
 
+import contextlib
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ import tyro
 from kerasapps import distribution, startup
 from kerasapps.errors import explain
 from kerasapps.reports import Table, format_number
+from kerasapps.runs import release
 from kerasapps.settings import checked
 
 LONGEST_NAME = 40  # characters
@@ -26,7 +28,9 @@ def main(prog: str, *commands: Callable, args: Sequence[str] | None = None) -> N
         commands: Functions whose keyword-only arguments are the options and whose docstrings are the help.
         args: The arguments; those of the process by default.
     """
-    with startup.when_stopped(startup.stop):
+    with contextlib.ExitStack() as end:
+        end.callback(release)
+        end.enter_context(startup.when_stopped(startup.stop))
         try:
             startup.own_temp_folder()
             _run(prog, commands, args)

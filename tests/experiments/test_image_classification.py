@@ -584,8 +584,12 @@ def test_an_unknown_network(capsys):
         ("perceptron", '{"num_classes": 3}', "num_classes"),  # the data decide
         ("perceptron", '{"image_shape": [8, 8, 1]}', "image_shape"),
         ("perceptron", '{"dropout": "high"}', "dropout"),
-        ("separable", '{"width": Infinity}', "--params do not fit --arch separable: cannot convert float infinity"),
-        ("separable", '{"filters": []}', "`filters` must hold a pair of widths for each stage. Received: filters=[]"),
+        (
+            "separable",
+            '{"width": Infinity}',
+            "`width` must be in [-1,000,000, 1,000,000]",
+        ),
+        ("separable", '{"filters": []}', "`filters` must hold a pair of widths for each stage. Received: filters=()"),
         ("perceptron", '{"dense_units": 64}', "dense_units"),
         ("perceptron", "none.json", "none.json cannot be read: No such file or directory."),
     ],

@@ -88,8 +88,8 @@ DEEP = "[" * 5000
     ("text", "sentence"),
     [
         ("[1]", "takes a JSON object"),
-        ("3", "cannot be read"),
-        ("null", "cannot be read"),
+        ("3", "takes a JSON object"),
+        ("null", "takes a JSON object"),
         ("", "is a folder"),
         ("nowhere.json", "cannot be read"),
         ("x" * 500, "cannot be read"),

@@ -181,7 +181,7 @@ def test_adult_beside_gradient_boosting(tmp_path):
         (("train", "--length", 0), "--length must be at least 1"),
         (("train", "--patience", 0), "--patience must be at least 1"),
         (("train", "--data", ""), "--data must be non-empty"),
-        (("train", "--params", '{"depth": 3}'), "--params do not fit this network"),
+        (("train", "--params", '{"depth": 3}'), "--params: this network does not take depth"),
         (("train", "--data", "nowhere.csv"), "neither posts, adult nor a file"),
         (("compare", "--seeds", 0), "--seeds must be at least 1"),
         (("compare", "--shares", 1.5), "--shares must be in [0, 1)"),

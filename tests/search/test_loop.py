@@ -226,7 +226,7 @@ def test_a_trial_with_a_strategy_has_several_gpus(several, seen, monkeypatch):
 
 def test_without_the_trial_of_the_defaults_a_search_says_to_go_on():
     result = SearchResult([Trial("trial1", {}, 0.5, 1.0, "")], "val_accuracy", maximize=True)
-    with pytest.raises(UserError, match=r"not finished: go on with --resume\."):
+    with pytest.raises(UserError, match=r"not finished: continue with --resume\."):
         _ = result.baseline
 
 
