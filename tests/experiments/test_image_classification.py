@@ -418,15 +418,14 @@ def test_the_summary_of_a_search_ends_with_the_notes(tmp_path, monkeypatch):
     model = keras.Model({"image": image}, {"label": keras.layers.Dense(2, name="label")(image)})
     monkeypatch.setattr(searching, "find", lambda *arguments, **rest: result)
     monkeypatch.setattr(searching, "load_model", lambda folder: model)
-    held = start_run("toy search", {"options": Options(out=tmp_path / "run")}, experiment="toy", workload="convolution")
+    settings = {"epochs": 1, "options": Options(out=tmp_path / "run")}
+    held = start_run("toy search", settings, experiment="toy", workload="convolution")
     searching.search_and_report(
         held,
         Trials(max_trials=1),
         train_one,
         None,
         what="toy",
-        workload="convolution",
-        epochs=1,
         test=lambda model: ({"accuracy": 0.5}, []),
         notes=("3 images are upside down.",),
     )
