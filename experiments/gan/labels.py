@@ -18,7 +18,7 @@ from kerasapps.runs import Run
 
 
 def choose_labeled(split: Split, count: int, seed: int) -> np.ndarray:
-    """Returns the numbers of `count` rows, ascending, as evenly from all classes as can be.
+    """Returns the numbers of `count` rows in ascending order, as evenly from all classes as possible.
 
     Raises:
         UserError: If there are fewer rows, or fewer labels than classes.
@@ -26,7 +26,7 @@ def choose_labeled(split: Split, count: int, seed: int) -> np.ndarray:
     labels = np.asarray(split.targets["label"])
     classes = len(np.unique(labels))
     if not classes <= count < len(labels):
-        raise UserError(f"--labels must be from {classes}, one a class, to under {len(labels):,}. Received: {count}")
+        raise UserError(f"--labels must be in [{classes}, {len(labels):,}), one per class or more. Received: {count}")
     order = np.random.default_rng(seed).permutation(len(labels))
     rank = np.empty(len(labels), np.int64)  # of a row among those of its class
     for label in np.unique(labels):

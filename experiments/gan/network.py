@@ -52,16 +52,16 @@ class Recipe:
         generator_steps: Updates of the generator in a step.
         real_labels: Range of the discriminator's targets for real images; the course notes have 0.7 1.2.
         fake_labels: Range of its targets for generated images; the course notes have 0 0.3.
-        flip: Share of the targets that are exchanged.
-        joint_batches: Whether the discriminator gets real and generated images in one batch; by default where it has no
+        flip: Share of the images that get a target of the other kind.
+        joint_batches: Whether the discriminator reads real and generated images in one batch; by default if it has no
             moving statistics.
         instance_noise: Standard deviation of noise added to all inputs of the discriminator.
-        instance_noise_steps: Steps over which it fades away; 0 for never.
+        instance_noise_steps: Number of steps over which that noise fades out; 0 for never.
         clip: Largest absolute weight of the discriminator; 0 for no limit.
         gradient_penalty: Weight of WGAN-GP's penalty.
         r1: Weight of the R1 penalty, on the gradient at real images.
         entropy: With --labels, weight of the entropy of the predicted classes of unlabeled images.
-        average: How much of the averaged generator stays in a step.
+        average: Share of the averaged generator that a step keeps.
 
     Raises:
         ValueError: If values do not go together; see `Rules`.

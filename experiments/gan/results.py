@@ -20,8 +20,7 @@ from kerasapps.data.images import ImageSplits
 from kerasapps.gan.metrics import frechet_distance
 from kerasapps.gan.model import GAN, train_alternately
 from kerasapps.reports import Block, Figure, Table
-from kerasapps.runs import Options, Run, save_model
-from kerasapps.saving import load_model
+from kerasapps.runs import Options, Run, load_model
 from kerasapps.training import History
 
 SHOWN = 96
@@ -52,9 +51,8 @@ def result_blocks(run: Run, model: GAN, splits: ImageSplits, history: History) -
         generate(model, between(ends[i], ends[i + ROWS], STEPS), label=i % splits.sizes["num_classes"])
         for i in range(ROWS)
     ]
-    neighbors, share = neighbors_figure(
-        images, real_images(splits.train, COMPARED)[0], real_images(splits.test, 500)[0]
-    )
+    train, test = real_images(splits.train, COMPARED)[0], real_images(splits.test, 500)[0]
+    neighbors, share = neighbors_figure(images, train, test)
     return [
         samples_figure(images, what=f"The averaged generator of epoch {history.best_epoch}"),
         *over_time(run, len(history.rows)),
@@ -77,9 +75,9 @@ def train_baseline(
         updates: Updates of the generator.
         seed: Decides noise, labels and order.
     """
-    path = run.path("baseline", f"generator{updates}.keras")
-    if path.exists():
-        generator = load_model(path)
+    part = run.part(f"baseline/{updates}", {})
+    if (part.folder / "model.keras").exists():
+        generator = load_model(part.folder)
     else:
         shape = splits.sizes["image_shape"]
         generator, discriminator = build_generator(image_shape=shape), build_discriminator(image_shape=shape)
@@ -89,7 +87,7 @@ def train_baseline(
             if step % 100 == 0 or step == steps:
                 shown = "  ".join(f"{name} {value:.3f}" for name, value in losses.items())
                 print(f"Baseline: step {step}/{steps}  {shown}", flush=True)
-        save_model(generator, path)
+        part.save(generator)
     shape = samples_scored(real, run.options), generator.inputs[0].shape[-1]
     noise = np.random.default_rng(seed + 1).standard_normal(shape, dtype=np.float32)
     fake = as_pixels(generator.predict({"noise": noise}, batch_size=256, verbose=0)["image"])

@@ -22,35 +22,34 @@ class Painting:
     """What is painted, and how.
 
     Args:
-        content: An image; by default a photograph that comes with scikit-learn.
-        style: Images, one or more; by default a painting that this program draws.
+        content: Content image; by default a photograph that comes with scikit-learn.
+        style: Style images, one or more; by default a painting that this program draws.
         style_weights: Weight of each style; by default all the same.
-        masks: Gray images of the content's size, one a style, white where it applies; by default everywhere.
+        masks: Gray images of the content's size, one per style, white where it applies; by default everywhere.
         colors: "style" gives the content the first style's colors before anything else, "free" leaves colors to the
             network, "luminance" and "histogram" keep those of the content: by transferring lightness alone, or by
             giving the styles the content's colors first.
         size: Longer side of the result in pixels.
         steps: Evaluations of loss and gradient at each size.
         optimizer: How the loss is minimized.
-        learning_rate: Learning rate of Adam, in units of the 0 to 255 of a pixel.
+        learning_rate: Learning rate of Adam; pixels range from 0 to 255.
         start: "content", "style", "noise", "blank", "statistics" (noise in the style's colors), or an image.
-        noise_share: Share of noise mixed into the start, from 0 to 1.
-        smallest: Longer side of the smallest size; that of the result for one size only.
-        style_scale: Longer side of the styles as a share of that of the result.
-        network: VGG-16, VGG-19, or VGG-16 at half its width.
-        weights: "trained" (of the compact network, in this package), "random", "imagenet" (downloaded once), or an .h5
-            or .keras file in the layout of keras.applications; by default trained where there are such, else random.
-        pooling: How activations are made smaller.
-        padding: What convolutions see beyond the edge: the image mirrored, or zeros as in VGG, which leave a frame.
-        preset: "default", or layers and weights of the course notes, "vgg16", "vgg19" and "vgg19_blank", with their
-            losses as they are: made for that --network with --weights imagenet. Other options override it.
-        content_layers: NAME or NAME=WEIGHT, such as block4_conv2.
-        style_layers: NAME or NAME=WEIGHT.
+        noise_share: Share of noise mixed into the start.
+        smallest: Longer side of the first, smallest size; one that is not below --size paints at that size only.
+        style_scale: Longer side of the styles, relative to that of the result.
+        network: VGG-16, VGG-19, or compact: VGG-16 at half its width.
+        weights: "trained" (included, for compact), "random", "imagenet" (downloaded once), or an .h5 or .keras file in
+            the layout of keras.applications; by default trained for compact and random for the others.
+        pooling: Kind of the pooling layers.
+        padding: How convolutions pad images: mirrored, or with zeros as in VGG, which leaves a frame.
+        preset: "default", or layers, weights and losses of the course notes: "vgg16", "vgg19" and "vgg19_blank", made
+            for that --network with --weights imagenet. Other options override it.
+        content_layers: Layers of the content loss as NAME or NAME=WEIGHT, such as block4_conv2.
+        style_layers: Layers of the style loss as NAME or NAME=WEIGHT.
         content_weight: Weight of the content loss.
         style_weight: Weight of the style loss.
         tv_weight: Weight of the total variation, which smooths.
-        max_memory: Memory that may be used, such as 4GB, on a GPU that of the GPU; an image that needs more is computed
-            in tiles.
+        max_memory: Most memory to use, such as 4GB, on a GPU that of the GPU; a larger image is computed in tiles.
     """
 
     content: Path | None = None
@@ -86,7 +85,7 @@ def painting_of(given: Painting, *, options: Options) -> Painting:
         UserError: If an option makes no sense.
     """
     if options.strategy != "none":
-        raise UserError(f"--strategy {options.strategy} has nothing to share here: an image is painted on one device.")
+        raise UserError(f"--strategy {options.strategy} has no effect here: an image is painted on one device.")
     check_ranges({}, {"painting": given})
     memory_of(given.max_memory)
     return options.shrunk(given, size=64, steps=3)

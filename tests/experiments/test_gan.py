@@ -82,8 +82,7 @@ def training(tmp_path_factory) -> Training:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Judge, "__call__", listen)
-        for module in (runs, gan_results):
-            patch.setattr(module, "save_model", note)
+        patch.setattr(runs, "save_model", note)
         run("train", *SMALL, "--conditional", "True", "--baseline", "--out", done.folder)
     return done
 
@@ -126,7 +125,7 @@ def test_no_image_is_judged_twice_and_no_model_saved_twice(training):
     assert Counter(map(str, training.saved)) == {
         "judge/model.keras": 1,
         "model.keras": 1,
-        "baseline/generator2.keras": 1,
+        "baseline/2/model.keras": 1,
     }
 
 
@@ -162,7 +161,7 @@ def test_train_resumes(tmp_path, monkeypatch, capsys):
     # With as many updates as the network itself has had, each time.
     for epochs, updates in ((1, 1), (2, 2)):
         run("train", *options, "--epochs", epochs, "--resume")
-        assert (tmp_path / "run" / "baseline" / f"generator{updates}.keras").is_file()
+        assert (tmp_path / "run" / "baseline" / str(updates) / "model.keras").is_file()
         assert "fid_baseline" in read(tmp_path / "run", "metrics.json")
     both = (tmp_path / "run" / "history.csv").read_text().splitlines()
     assert both[:2] == first
@@ -454,7 +453,7 @@ def test_the_pair_for_few_labels_has_arguments_of_its_own_and_no_space():
         (("--params", '{"generator": 3}'), '--params must be {"generator": {...}, "discriminator": {...}}'),
         (("--data", ""), "--data must be non-empty"),
         (("--params", '{"generator": {"filters": 0}}'), "`filters` must be at least 1. Received: filters=0"),
-        (("--labels", 5), "--labels must be from 10, one a class, to under 64. Received: 5"),
+        (("--labels", 5), "--labels must be in [10, 64), one per class or more. Received: 5"),
         (("--precision", "mixed_float16"), "--precision must be float32 or mixed_bfloat16 for a GAN"),
     ],
 )
