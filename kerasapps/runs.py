@@ -21,6 +21,7 @@ import sys
 import tempfile
 import textwrap
 import time
+import weakref
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -331,7 +332,8 @@ def _umask() -> int:
     return mask
 
 
-_held: list[BinaryIO] = []
+# Weak, so that a run that its caller has dropped is unlocked as well.
+_held: weakref.WeakSet[BinaryIO] = weakref.WeakSet()
 
 
 def release() -> None:
@@ -354,7 +356,7 @@ def _lock(folder: Path) -> BinaryIO:
     except BlockingIOError:
         lock.close()
         raise UserError(f"{folder} is in use by another process. Wait for it, or choose another --out.") from None
-    _held.append(lock)
+    _held.add(lock)
     return lock
 
 

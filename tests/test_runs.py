@@ -1,3 +1,4 @@
+import gc
 import json
 import os
 import subprocess
@@ -158,6 +159,15 @@ def test_a_folder_in_use_is_refused(tmp_path):
     command = [sys.executable, "-c", code, str(run.folder)]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "is in use by another process" in said
+
+
+def test_a_run_that_its_caller_drops_is_unlocked(tmp_path):
+    run = begin(tmp_path / "run")
+    with pytest.raises(UserError, match="is in use"):
+        begin(tmp_path / "run", resume=True)
+    del run
+    gc.collect()
+    begin(tmp_path / "run", resume=True).close()
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):

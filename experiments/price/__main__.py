@@ -26,7 +26,7 @@ from experiments.shared.training import finish
 from kerasapps.applications.multimodal_price import search_space
 from kerasapps.data.prices import BRANCHES
 from kerasapps.errors import UserError
-from kerasapps.runs import Options, read_json
+from kerasapps.runs import Options
 from kerasapps.search.options import Trials
 from kerasapps.session import start
 from kerasapps.settings import Count, from_settings, or_none, settings_of
@@ -155,7 +155,7 @@ def predict(
             print(f"No training row has the {name} {value}: it counts as unknown.")
     inputs = codec.encode(numbers=known, categories=named, text=text, image=image)
     price = codec.decode(saved.model.predict(inputs, verbose=0))[0]
-    half = read_json(run / "metrics.json")["percent_error"]
+    half = saved.metric("percent_error")
     print(f"Estimated price: {price:,.2f}. Half of the test estimates were within {half:.0f} %.")
 
 

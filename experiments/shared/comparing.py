@@ -5,13 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from experiments.shared.searching import function_at
 from experiments.shared.training import settings_for
 from kerasapps import runtime
 from kerasapps.runs import Run
 from kerasapps.session import start
 from kerasapps.settings import call_with
-from kerasapps.workers.jobs import address_of, run_all
+from kerasapps.workers.jobs import address_of, function_at, run_all
 
 
 def train_variants(

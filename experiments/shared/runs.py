@@ -70,6 +70,18 @@ class SavedRun:
     codec: Any
     settings: Settings
 
+    def metric(self, name: str) -> float:
+        """Returns a number of its metrics.json.
+
+        Raises:
+            UserError: If the file is damaged or has no such number.
+        """
+        path = self.folder / "metrics.json"
+        metrics = read_json(path)
+        if not isinstance(metrics, dict) or not isinstance(metrics.get(name), int | float):
+            raise UserError(f"{path} is damaged: it has no number {name}.")
+        return metrics[name]
+
 
 def load_run(folder: Path, experiment: str | None = None) -> SavedRun:
     """Loads a run folder.

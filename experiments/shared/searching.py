@@ -1,6 +1,5 @@
 """What `search` does in every experiment: run the trials, test the winner once, write best.json and the report."""
 
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,7 +18,7 @@ from kerasapps.search.options import FREE_ON_RESUME, Trials
 from kerasapps.search.report import SearchResult, search_blocks
 from kerasapps.session import start
 from kerasapps.settings import call_with, from_settings
-from kerasapps.workers.jobs import address_of
+from kerasapps.workers.jobs import address_of, function_at
 
 
 def start_search(
@@ -193,9 +192,3 @@ def trial(
     score = history.rows[history.best_epoch - 1][f"val_{objective}"]
     run.finish({f"val_{objective}": score}, blocks=[curves(history.rows, best_epoch=history.best_epoch)])
     return {"score": score}
-
-
-def function_at(address: str) -> Callable[..., Any]:
-    """Returns the function at "module:name"."""
-    module, name = address.split(":")
-    return getattr(importlib.import_module(module), name)

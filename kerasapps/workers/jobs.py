@@ -278,6 +278,12 @@ def address_of(function: Callable) -> str:
     return f"{module}:{function.__name__}"
 
 
+def function_at(address: str) -> Callable[..., Any]:
+    """Returns the function at module:name."""
+    module, name = address.split(":")
+    return getattr(importlib.import_module(module), name)
+
+
 def _end_with(parent: int) -> None:
     """Exits as soon as the parent is gone."""
     while os.getppid() == parent:
@@ -302,9 +308,8 @@ def _main(function: str, parent: int) -> None:
         os.dup2(log.fileno(), 2)
     job = read_json(folder / "job.json")
     os.environ.update(job["environment"])
-    module, name = job["function"].split(":")
     try:
-        outcome = {"value": getattr(importlib.import_module(module), name)(**job["arguments"]), "message": ""}
+        outcome = {"value": function_at(job["function"])(**job["arguments"]), "message": ""}
     except Exception as error:
         traceback.print_exc()
         lines = str(error).strip().splitlines() or ["see log.txt"]

@@ -187,6 +187,17 @@ def test_a_damaged_side_file(name, damage, folder):
         assert name in refusal(folder)
 
 
+@pytest.mark.parametrize("damage", NO_JSON.values(), ids=NO_JSON)
+def test_damaged_metrics(damage, folder):
+    path = folder / "metrics.json"
+    path.write_text('{"accuracy": 0.75, "seconds": 12.0, "peak_memory_mib": 900.0}')
+    saved = load_run(folder)
+    assert saved.metric("accuracy") == 0.75
+    damage(path)
+    with pytest.raises(UserError, match=r"^.+metrics\.json .+\.$"):
+        saved.metric("accuracy")
+
+
 @pytest.mark.parametrize(
     "values",
     [
