@@ -14,9 +14,23 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.gan.judge import inception_features, load_judge, train_judge
-from experiments.gan.labels import run_labels
-from experiments.gan.network import (
+from kerasapps.errors import UserError
+from kerasapps.gan.metrics import frechet_distance
+from kerasapps.gan.model import GAN
+from kerasapps.runs import Options, read_config, write_atomically
+from kerasapps.search.options import Trials
+from kerasapps.session import start
+from kerasapps.settings import Count, Text, from_settings, option, or_none, ranged, settings_of
+
+from ..shared.cli import main, print_table
+from ..shared.image_classifier import keep_codec
+from ..shared.images import png, tile
+from ..shared.params import read_params
+from ..shared.runs import SavedRun, load_run
+from ..shared.searching import search_and_report, start_search
+from .judge import inception_features, load_judge, train_judge
+from .labels import run_labels
+from .network import (
     Arch,
     GivenRecipe,
     Recipe,
@@ -25,23 +39,10 @@ from experiments.gan.network import (
     recipe_of,
     space_of,
 )
-from experiments.gan.points import POINTS, run_points
-from experiments.gan.results import evaluate_model, report_images
-from experiments.gan.sampling import as_pixels, draw
-from experiments.gan.training import train_one, train_pair
-from experiments.shared.cli import main, print_table
-from experiments.shared.image_classifier import keep_codec
-from experiments.shared.images import png, tile
-from experiments.shared.params import read_params
-from experiments.shared.runs import SavedRun, load_run
-from experiments.shared.searching import search_and_report, start_search
-from kerasapps.errors import UserError
-from kerasapps.gan.metrics import frechet_distance
-from kerasapps.gan.model import GAN
-from kerasapps.runs import Options, read_config, write_atomically
-from kerasapps.search.options import Trials
-from kerasapps.session import start
-from kerasapps.settings import Count, Text, from_settings, option, or_none, ranged, settings_of
+from .points import POINTS, run_points
+from .results import evaluate_model, report_images
+from .sampling import as_pixels, draw
+from .training import train_one, train_pair
 
 # Options that would have no effect: the objective with few labels is fixed, and points are not images.
 IDLE_WITH_LABELS = {

@@ -9,12 +9,13 @@ import matplotlib.figure
 import numpy as np
 from PIL import Image
 
-from experiments.shared.classification import WIDTH
-from experiments.shared.images import png, tile
 from kerasapps.gan.losses import CROSS_ENTROPY, Rules, rest
 from kerasapps.gan.metrics import nearest_rows
 from kerasapps.reports import STYLE, Animation, Figure, add_axes, new_figure
 from kerasapps.runs import Run, write_atomically
+
+from ..shared.classification import WIDTH
+from ..shared.images import png, tile
 
 OPTIMUM = "#9aa1ab"
 COLORS = STYLE["axes.prop_cycle"].by_key()["color"]

@@ -9,17 +9,18 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from experiments.gan.figures import write_frame
-from experiments.gan.sampling import as_pixels, draw
-from experiments.shared import image_classifier
-from experiments.shared.image_classifier import SGD, GivenRecipe, settle_recipe
-from experiments.shared.images import tile
 from kerasapps.applications.residual_classifier import build_residual_classifier
 from kerasapps.data.splits import Split
 from kerasapps.errors import DataError
 from kerasapps.gan import metrics as measures
 from kerasapps.runs import Run, load_model
 from kerasapps.taps import feature_taps
+
+from ..shared import image_classifier
+from ..shared.image_classifier import SGD, GivenRecipe, settle_recipe
+from ..shared.images import tile
+from .figures import write_frame
+from .sampling import as_pixels, draw
 
 JUDGE = {"depth": 8, "filters": [16, 32, 64]}
 JUDGE_EPOCHS = 12

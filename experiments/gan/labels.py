@@ -5,9 +5,6 @@ from dataclasses import replace
 import keras
 import numpy as np
 
-from experiments.gan.network import Arch, Recipe, build_pair, compile_gan, repeated
-from experiments.shared import training
-from experiments.shared.training import Trained, report
 from kerasapps.data.images import ImageSplits
 from kerasapps.data.splits import Split, Splits
 from kerasapps.errors import UserError
@@ -15,6 +12,10 @@ from kerasapps.gan.classifier import SemiSupervisedGAN
 from kerasapps.optimizers import Adam
 from kerasapps.reports import Block, Table, curves
 from kerasapps.runs import Run
+
+from ..shared import training
+from ..shared.training import Trained, report
+from .network import Arch, Recipe, build_pair, compile_gan, repeated
 
 
 def choose_labeled(split: Split, count: int, seed: int) -> np.ndarray:

@@ -9,9 +9,6 @@ import numpy as np
 import tensorflow as tf
 import tyro
 
-from experiments.shared.image_classifier import UPRIGHT
-from experiments.shared.params import build
-from experiments.shared.training import tell
 from kerasapps.applications import dcgan, gan, resnet_gan
 from kerasapps.data.augmentation import picture_augment
 from kerasapps.data.image_codec import ImageCodec
@@ -23,6 +20,10 @@ from kerasapps.gan.model import GAN
 from kerasapps.optimizers import Adam
 from kerasapps.runs import Options
 from kerasapps.settings import Count, Positive, Share, Side, Weight, optional, or_none, ranged, settle
+
+from ..shared.image_classifier import UPRIGHT
+from ..shared.params import build
+from ..shared.training import tell
 
 CODEC = ImageCodec
 Arch = Literal["lectures", "dcgan", "resnet", "mixed"]

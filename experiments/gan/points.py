@@ -10,16 +10,17 @@ from typing import Any
 import keras
 import numpy as np
 
-from experiments.gan.network import Recipe, build_networks, compile_gan
-from experiments.gan.sampling import draw, noise_of
-from experiments.shared import training
-from experiments.shared.training import Trained, report
 from kerasapps.applications.point_gan import build_point_discriminator, build_point_generator
 from kerasapps.data.gaussians import Mixture, load_gaussians, ring
 from kerasapps.gan.losses import CROSS_ENTROPY, Rules
 from kerasapps.gan.model import GAN
 from kerasapps.reports import Figure, Table, add_axes, new_figure
 from kerasapps.runs import Run, write_atomically
+
+from ..shared import training
+from ..shared.training import Trained, report
+from .network import Recipe, build_networks, compile_gan
+from .sampling import draw, noise_of
 
 POINTS = "gaussians"  # their name as a data set
 EXTRAS = ("real_labels", "fake_labels", "flip", "clip", "gradient_penalty", "r1", "instance_noise")

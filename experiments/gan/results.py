@@ -5,16 +5,6 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from experiments.gan.figures import (
-    curves_figure,
-    interpolation_figure,
-    neighbors_figure,
-    over_time,
-    samples_figure,
-)
-from experiments.gan.judge import NAME, Judge, Judged, alarm, real_images, score
-from experiments.gan.sampling import as_pixels, between, draw, generate, noise_of
-from experiments.shared.training import Trained, finish
 from kerasapps.applications.gan import build_discriminator, build_generator
 from kerasapps.data.images import ImageSplits
 from kerasapps.gan.metrics import frechet_distance
@@ -22,6 +12,17 @@ from kerasapps.gan.model import GAN, train_alternately
 from kerasapps.reports import Block, Figure, Table
 from kerasapps.runs import Options, Run, load_model
 from kerasapps.training import History
+
+from ..shared.training import Trained, finish
+from .figures import (
+    curves_figure,
+    interpolation_figure,
+    neighbors_figure,
+    over_time,
+    samples_figure,
+)
+from .judge import NAME, Judge, Judged, alarm, real_images, score
+from .sampling import as_pixels, between, draw, generate, noise_of
 
 SHOWN = 96
 COMPARED = 20_000  # training images that samples are compared with, at most

@@ -5,12 +5,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from experiments.gan.judge import Judge, Watch, load_judge
-from experiments.gan.network import Arch, Recipe, load, make_model, repeated
-from experiments.shared import training
-from experiments.shared.training import Trained
 from kerasapps.data.images import ImageSplits
 from kerasapps.runs import Run
+
+from ..shared import training
+from ..shared.training import Trained
+from .judge import Judge, Watch, load_judge
+from .network import Arch, Recipe, load, make_model, repeated
 
 
 def train_one(

@@ -16,21 +16,22 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from experiments.image_classification.network import Arch, params_of, recipe_of, space_of, train_one
-from experiments.image_classification.results import cost_table, evaluate_model, result_blocks
-from experiments.shared import image_classifier
-from experiments.shared.classification import class_table
-from experiments.shared.cli import main, print_table
-from experiments.shared.image_classifier import GivenRecipe, Recipe, other_classes
-from experiments.shared.images import PREDICTIONS, augmentation_figure, predictions_figure, predictions_table
-from experiments.shared.runs import load_run
-from experiments.shared.searching import search_and_report, start_search
-from experiments.shared.training import finish
 from kerasapps.errors import DataError, UserError
 from kerasapps.runs import Options, write_atomically
 from kerasapps.search.options import Trials
 from kerasapps.session import start
 from kerasapps.settings import Count, convert, from_settings, or_none, settings_of
+
+from ..shared import image_classifier
+from ..shared.classification import class_table
+from ..shared.cli import main, print_table
+from ..shared.image_classifier import GivenRecipe, Recipe, other_classes
+from ..shared.images import PREDICTIONS, augmentation_figure, predictions_figure, predictions_table
+from ..shared.runs import load_run
+from ..shared.searching import search_and_report, start_search
+from ..shared.training import finish
+from .network import Arch, params_of, recipe_of, space_of, train_one
+from .results import cost_table, evaluate_model, result_blocks
 
 EXPERIMENT = "image_classification"
 

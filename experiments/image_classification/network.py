@@ -7,10 +7,6 @@ from typing import Any, Literal
 
 import keras
 
-from experiments.shared import image_classifier
-from experiments.shared.image_classifier import ADAM, SGD, GivenRecipe, Recipe, settle_recipe
-from experiments.shared.params import build, read_params
-from experiments.shared.training import Trained
 from kerasapps.applications import (
     classic,
     densenet,
@@ -24,6 +20,11 @@ from kerasapps.applications import (
 from kerasapps.data.image_codec import ImageCodec
 from kerasapps.runs import Options, Run
 from kerasapps.search.loop import Space
+
+from ..shared import image_classifier
+from ..shared.image_classifier import ADAM, SGD, GivenRecipe, Recipe, settle_recipe
+from ..shared.params import build, read_params
+from ..shared.training import Trained
 
 CODEC = ImageCodec
 Arch = Literal[

@@ -3,17 +3,18 @@
 import keras
 import numpy as np
 
-from experiments.shared.classification import (
+from kerasapps.complexity import count_flops, measure_speed
+from kerasapps.data.images import ImageSplits
+from kerasapps.reports import Block, Table
+from kerasapps.runs import Run
+
+from ..shared.classification import (
     class_table,
     classification_metrics,
     confusion_figure,
     confusions_table,
 )
-from experiments.shared.images import mistakes_figure, predict_probabilities
-from kerasapps.complexity import count_flops, measure_speed
-from kerasapps.data.images import ImageSplits
-from kerasapps.reports import Block, Table
-from kerasapps.runs import Run
+from ..shared.images import mistakes_figure, predict_probabilities
 
 # Accuracy in percent on the test set of the whole data set.
 PUBLISHED: dict[str, list[tuple[str, float, str]]] = {

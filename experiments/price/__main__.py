@@ -15,14 +15,6 @@ from typing import Literal
 
 import numpy as np
 
-from experiments.price.compare import compare
-from experiments.price.network import Branch, Recipe, Source, load, predict_log_price, train_one
-from experiments.price.results import result_blocks, test_metrics
-from experiments.shared.cli import main, print_table
-from experiments.shared.params import read_params
-from experiments.shared.runs import load_run
-from experiments.shared.searching import search_and_report, start_search
-from experiments.shared.training import finish
 from kerasapps.applications.multimodal_price import search_space
 from kerasapps.data.prices import BRANCHES
 from kerasapps.errors import UserError
@@ -30,6 +22,15 @@ from kerasapps.runs import Options
 from kerasapps.search.options import Trials
 from kerasapps.session import start
 from kerasapps.settings import Count, from_settings, or_none, settings_of
+
+from ..shared.cli import main, print_table
+from ..shared.params import read_params
+from ..shared.runs import load_run
+from ..shared.searching import search_and_report, start_search
+from ..shared.training import finish
+from .compare import compare
+from .network import Branch, Recipe, Source, load, predict_log_price, train_one
+from .results import result_blocks, test_metrics
 
 
 def train(

@@ -6,16 +6,17 @@ from typing import Any
 import numpy as np
 from scipy.optimize import nnls
 
-from experiments.price.network import Recipe, Source, load, predict_log_price, train_one
-from experiments.price.results import price_metrics
-from experiments.shared.comparing import spread, train_variants
-from experiments.shared.params import read_params
-from experiments.shared.training import Trained, report
 from kerasapps.data.prices import BRANCHES
 from kerasapps.reports import Table
 from kerasapps.runs import Options
 from kerasapps.session import start
 from kerasapps.settings import Count, settings_of
+
+from ..shared.comparing import spread, train_variants
+from ..shared.params import read_params
+from ..shared.training import Trained, report
+from .network import Recipe, Source, load, predict_log_price, train_one
+from .results import price_metrics
 
 JOINT, AVERAGE = "joint", "weighted average of separate networks"
 

@@ -8,9 +8,6 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from experiments.shared import training
-from experiments.shared.params import build
-from experiments.shared.training import Trained, tell
 from kerasapps.applications.multimodal_price import build_multimodal_price
 from kerasapps.data.prices import BRANCHES, PriceCodec, PriceSplits, load_prices
 from kerasapps.data.splits import Split
@@ -20,6 +17,10 @@ from kerasapps.losses import Deviation, compile_heads
 from kerasapps.optimizers import Adam, one_cycle
 from kerasapps.runs import Options, Run
 from kerasapps.settings import Count, Positive, Share, ranged
+
+from ..shared import training
+from ..shared.params import build
+from ..shared.training import Trained, tell
 
 CODEC = PriceCodec
 TARGET = "log_price"

@@ -11,13 +11,6 @@ python -m experiments.profile predict --run runs/NAME --text "moored in the harb
 
 from pathlib import Path
 
-from experiments.profile.compare import compare
-from experiments.profile.network import GivenRecipe, Source, load, pad_inputs, params_of, recipe_of, train_one
-from experiments.profile.results import metric_name, predict_heads, result_blocks, shown, test_metrics
-from experiments.shared.cli import main, print_table
-from experiments.shared.runs import load_run
-from experiments.shared.searching import search_and_report, start_search
-from experiments.shared.training import finish
 from kerasapps.applications.multi_head_text import search_space
 from kerasapps.data.profiles import ProfileSplits
 from kerasapps.errors import UserError
@@ -25,6 +18,14 @@ from kerasapps.runs import Options
 from kerasapps.search.options import Trials
 from kerasapps.session import start
 from kerasapps.settings import Count, Text, from_settings, or_none, settings_of
+
+from ..shared.cli import main, print_table
+from ..shared.runs import load_run
+from ..shared.searching import search_and_report, start_search
+from ..shared.training import finish
+from .compare import compare
+from .network import GivenRecipe, Source, load, pad_inputs, params_of, recipe_of, train_one
+from .results import metric_name, predict_heads, result_blocks, shown, test_metrics
 
 
 def train(

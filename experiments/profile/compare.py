@@ -6,15 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from experiments.profile.network import GivenRecipe, Source, load, params_of, recipe_of, train_one
-from experiments.profile.results import decide, metric_name, predict_heads, scores
-from experiments.shared.comparing import spread, train_variants
-from experiments.shared.training import Trained, report
 from kerasapps.heads import Head
 from kerasapps.reports import Figure, Table, add_axes, new_figure
 from kerasapps.runs import Options
 from kerasapps.session import start
 from kerasapps.settings import Count, Share, nonempty, settings_of
+
+from ..shared.comparing import spread, train_variants
+from ..shared.training import Trained, report
+from .network import GivenRecipe, Source, load, params_of, recipe_of, train_one
+from .results import decide, metric_name, predict_heads, scores
 
 JOINT = "joint"
 METRICS = ("_mae", "_accuracy")

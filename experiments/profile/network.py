@@ -7,9 +7,6 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from experiments.shared import training
-from experiments.shared.params import build, read_params
-from experiments.shared.training import Trained, tell
 from kerasapps.applications.multi_head_text import build_multi_head_text, shortest_text
 from kerasapps.data.profiles import SETS, ProfileSplits, TextCodec, load_profiles
 from kerasapps.data.splits import Split
@@ -17,6 +14,10 @@ from kerasapps.losses import Deviation, compile_heads
 from kerasapps.optimizers import Adam, LazyAdam, one_cycle
 from kerasapps.runs import Options, Run
 from kerasapps.settings import Count, Positive, Share, Text, optional, or_none, ranged, settle
+
+from ..shared import training
+from ..shared.params import build, read_params
+from ..shared.training import Trained, tell
 
 CODEC = TextCodec
 LECTURES = {"age": 0.25, "income": 1.0, "gender": 10.0}

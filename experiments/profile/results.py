@@ -8,12 +8,13 @@ import numpy as np
 from sklearn.calibration import calibration_curve
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-from experiments.profile.network import pad_split
 from kerasapps.data.labelled_texts import ADULT_NUMBERS, ADULT_TARGETS, Labelled, adult_columns
 from kerasapps.data.profiles import ProfileSplits, TextCodec
 from kerasapps.data.splits import Split
 from kerasapps.heads import Head
 from kerasapps.reports import Block, Figure, Table, add_axes, new_figure, plain
+
+from .network import pad_split
 
 Outputs = Mapping[str, np.ndarray]
 AGE_BANDS = 4

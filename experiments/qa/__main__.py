@@ -11,8 +11,19 @@ python -m experiments.qa babi --out runs/babi
 import sys
 from pathlib import Path
 
-from experiments.qa.babi import babi
-from experiments.qa.network import (
+from kerasapps.data.question_answering import ask, read_story, read_test_questions
+from kerasapps.runs import Options
+from kerasapps.search.options import Trials
+from kerasapps.session import start
+from kerasapps.settings import Count, Text, from_settings, or_none, settings_of
+
+from ..shared.cli import main, print_table
+from ..shared.params import read_params
+from ..shared.runs import load_run
+from ..shared.searching import search_and_report, start_search
+from ..shared.training import finish
+from .babi import babi
+from .network import (
     Arch,
     GivenRecipe,
     Source,
@@ -23,7 +34,7 @@ from experiments.qa.network import (
     train_networks,
     train_one,
 )
-from experiments.qa.results import (
+from .results import (
     evaluate_model,
     kinds_table,
     pick,
@@ -33,16 +44,6 @@ from experiments.qa.results import (
     test_metrics,
     text_of,
 )
-from experiments.shared.cli import main, print_table
-from experiments.shared.params import read_params
-from experiments.shared.runs import load_run
-from experiments.shared.searching import search_and_report, start_search
-from experiments.shared.training import finish
-from kerasapps.data.question_answering import ask, read_story, read_test_questions
-from kerasapps.runs import Options
-from kerasapps.search.options import Trials
-from kerasapps.session import start
-from kerasapps.settings import Count, Text, from_settings, or_none, settings_of
 
 
 def train(

@@ -6,8 +6,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from experiments.qa.network import ALL_TASKS, Arch, Tasks, recipe_of, train_one
-from experiments.qa.results import (
+from kerasapps.reports import Figure, Table, add_axes, new_figure
+from kerasapps.runs import Options
+from kerasapps.session import start
+from kerasapps.settings import Count, nonempty, settings_of
+
+from ..shared.comparing import spread, train_variants
+from ..shared.training import Trained, report
+from .network import ALL_TASKS, Arch, Tasks, recipe_of, train_one
+from .results import (
     BATCH_SIZE,
     MEMN2N_JOINT,
     PUBLISHED_LSTM,
@@ -15,12 +22,6 @@ from experiments.qa.results import (
     TASK_KINDS,
     accuracy_by_kind,
 )
-from experiments.shared.comparing import spread, train_variants
-from experiments.shared.training import Trained, report
-from kerasapps.reports import Figure, Table, add_axes, new_figure
-from kerasapps.runs import Options
-from kerasapps.session import start
-from kerasapps.settings import Count, nonempty, settings_of
 
 Mode = Literal["joint", "single"]
 Column = Literal["memory_joint", "memory_single", "lstm_single"]

@@ -6,9 +6,6 @@ from typing import Any, Literal, get_args
 
 import keras
 
-from experiments.shared import training
-from experiments.shared.params import build
-from experiments.shared.training import Trained
 from kerasapps.applications import memory_network, question_answering
 from kerasapps.data.question_answering import Form, StoryCodec, StorySplits, load_stories
 from kerasapps.errors import UserError
@@ -16,6 +13,10 @@ from kerasapps.optimizers import Adam
 from kerasapps.runs import Options, Run
 from kerasapps.search.loop import Space
 from kerasapps.settings import Count, Positive, Text, nonempty, optional, ranged, settle
+
+from ..shared import training
+from ..shared.params import build
+from ..shared.training import Trained
 
 CODEC = StoryCodec
 Arch = Literal["memory", "lstm", "gru", "bilstm", "conv"]

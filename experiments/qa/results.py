@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
-from experiments.shared.training import Trained
 from kerasapps.applications.memory_network import attention_of
 from kerasapps.data.babi import TASK_NAMES, Question
 from kerasapps.data.question_answering import StoryCodec
 from kerasapps.data.splits import Split
 from kerasapps.reports import Block, Reading, Readings, Table, curves
+
+from ..shared.training import Trained
 
 # Accuracy in percent on bAbI 1k, tasks 1 to 20: the LSTM baseline of Weston et al. 2016, as quoted in Keras'
 # examples/babi_rnn.py.

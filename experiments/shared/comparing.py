@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from experiments.shared.training import settings_for
 from kerasapps import runtime
 from kerasapps.runs import Run
 from kerasapps.session import start
 from kerasapps.settings import call_with
 from kerasapps.workers.jobs import address_of, function_at, run_all
+
+from .training import settings_for
 
 
 def train_variants(

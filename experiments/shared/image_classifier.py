@@ -7,9 +7,6 @@ from typing import Literal
 
 import keras
 
-from experiments.shared import training
-from experiments.shared.runs import codec_path, read_codec, write_codec
-from experiments.shared.training import Trained, tell
 from kerasapps.data.augmentation import picture_augment
 from kerasapps.data.image_codec import ImageCodec
 from kerasapps.data.images import CHANNELS, ImageSplits, load_images
@@ -18,6 +15,10 @@ from kerasapps.losses import SmoothedCrossentropy
 from kerasapps.optimizers import Adam, one_cycle
 from kerasapps.runs import Options, Run, write_atomically
 from kerasapps.settings import Count, Positive, Share, Side, optional, ranged, settle
+
+from . import training
+from .runs import codec_path, read_codec, write_codec
+from .training import Trained, tell
 
 # The learning rate rises for this share of the steps, and then falls to nearly 0.
 WARMUP = 0.2

@@ -11,10 +11,11 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from experiments.shared.classification import INK, LINE, WIDTH, likeliest, shorten
 from kerasapps.data.pictures import printable
 from kerasapps.data.splits import Split
 from kerasapps.reports import Figure, Table, add_axes, new_figure
+
+from .classification import INK, LINE, WIDTH, likeliest, shorten
 
 IMAGE, LABEL = "image", "label"
 SOFT = "#5d6878"

@@ -11,12 +11,13 @@ from typing import Any, Protocol
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from experiments.shared.images import as_bytes
 from kerasapps.checkpoints import LAST, PREVIOUS, load_arrays, save_arrays
 from kerasapps.data.pictures import Photo, encode_picture
 from kerasapps.errors import TrainingError, UserError, is_out_of_memory
 from kerasapps.runs import Run, write_atomically
 from kerasapps.styling.loop import fit_size, resize
+
+from .images import as_bytes
 
 SHARE = 20  # saving and showing the state may take a twentieth of the time
 PREVIEW_SECONDS, CHECKPOINT_SECONDS = 2.0, 30.0

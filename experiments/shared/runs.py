@@ -103,7 +103,7 @@ def load_run(folder: Path, experiment: str | None = None) -> SavedRun:
         raise UserError(f"{folder} is a run of {name}, not of {experiment}.")
     if not (EXPERIMENTS / name / "network.py").is_file():
         raise UserError(f"{folder} is a run of {name}, and there is no such experiment.")
-    codec_class = getattr(importlib.import_module(f"experiments.{name}.network"), "CODEC", None)
+    codec_class = getattr(importlib.import_module(f"..{name}.network", __package__), "CODEC", None)
     codec = None if codec_class is None else read_codec(folder, codec_class)
     model = load_model(folder)
     if codec is not None:

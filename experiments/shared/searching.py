@@ -6,9 +6,6 @@ from typing import Any
 
 import keras
 
-from experiments.shared.board import Board
-from experiments.shared.runs import CODEC, codec_path
-from experiments.shared.training import report, settings_for
 from kerasapps import runtime
 from kerasapps.reports import Block, curves
 from kerasapps.runs import Run, load_model, read_json, write_json
@@ -19,6 +16,10 @@ from kerasapps.search.report import SearchResult, search_blocks
 from kerasapps.session import start
 from kerasapps.settings import call_with, from_settings
 from kerasapps.workers.jobs import address_of, function_at
+
+from .board import Board
+from .runs import CODEC, codec_path
+from .training import report, settings_for
 
 
 def start_search(

@@ -6,13 +6,14 @@ from typing import Any
 
 import keras
 
-from experiments.shared.cli import print_table
-from experiments.shared.runs import write_codec
 from kerasapps import distribution, training
 from kerasapps.data.splits import Splits
 from kerasapps.reports import Block, Table, curves
 from kerasapps.runs import Run
 from kerasapps.training import History
+
+from .cli import print_table
+from .runs import write_codec
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,18 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.shared.cli import main
-from experiments.shared.params import read_params
-from experiments.shared.training import report
-from experiments.style_transfer.features import train_features
-from experiments.style_transfer.network import Canvas, paint, prepare
-from experiments.style_transfer.options import (
+from kerasapps.data.pictures import SUFFIXES, Photo, encode_picture
+from kerasapps.errors import UserError
+from kerasapps.runs import Options, Run, write_atomically
+from kerasapps.session import start
+from kerasapps.settings import Count, Text, option, or_none, settings_of
+
+from ..shared.cli import main
+from ..shared.params import read_params
+from ..shared.training import report
+from .features import train_features
+from .network import Canvas, paint, prepare
+from .options import (
     Painting,
     as_option,
     check_folder,
@@ -26,7 +32,7 @@ from experiments.style_transfer.options import (
     painting_of,
     with_params,
 )
-from experiments.style_transfer.results import (
+from .results import (
     TERMS,
     loss_figure,
     result_figure,
@@ -35,12 +41,7 @@ from experiments.style_transfer.results import (
     summary_of,
     way_figure,
 )
-from experiments.style_transfer.search import search
-from kerasapps.data.pictures import SUFFIXES, Photo, encode_picture
-from kerasapps.errors import UserError
-from kerasapps.runs import Options, Run, write_atomically
-from kerasapps.session import start
-from kerasapps.settings import Count, Text, option, or_none, settings_of
+from .search import search
 
 PNG = ".png"
 FREE = ["max_memory"]  # a painting that ran out of memory is resumed with less

@@ -8,10 +8,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from experiments.shared import image_classifier
-from experiments.shared.image_classifier import ADAM, GivenRecipe, Recipe, settle_recipe
-from experiments.shared.training import finish
-from experiments.style_transfer.options import check_folder
 from kerasapps.applications.style_transfer import NETWORKS, Weights, convolution_shapes
 from kerasapps.applications.vgg import build_vgg
 from kerasapps.blocks.conv import EPSILON
@@ -20,6 +16,11 @@ from kerasapps.errors import UserError
 from kerasapps.runs import Options, write_atomically, write_json
 from kerasapps.session import start
 from kerasapps.settings import Text, settings_of
+
+from ..shared import image_classifier
+from ..shared.image_classifier import ADAM, GivenRecipe, Recipe, settle_recipe
+from ..shared.training import finish
+from .options import check_folder
 
 NETWORK = "compact"
 RECIPE = replace(ADAM, epochs=30, optimizer="sgd", learning_rate=0.05, weight_decay=5e-3)

@@ -15,8 +15,6 @@ import numpy as np
 import tensorflow as tf
 from sklearn.datasets import load_sample_image
 
-from experiments.shared.optimizing import ImageJob, Outcome, optimize_image
-from experiments.style_transfer.options import Painting, memory_of, objective_of, weights_of
 from kerasapps.applications.style_transfer import build_style_taps
 from kerasapps.data.paintings import draw_painting
 from kerasapps.data.pictures import Photo, read_photo, read_picture
@@ -25,6 +23,9 @@ from kerasapps.runs import Run
 from kerasapps.styling import LBFGS, Adam, Objective, Step, stylize
 from kerasapps.styling.colors import match_colors, match_lightness, with_colors_of
 from kerasapps.styling.loop import STARTS, fit_size, resize, scale_sizes
+
+from ..shared.optimizing import ImageJob, Outcome, optimize_image
+from .options import Painting, memory_of, objective_of, weights_of
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from experiments.shared.images import as_bytes, image_grid
-from experiments.shared.optimizing import Outcome, thumbnail
-from experiments.style_transfer.network import Canvas
-from experiments.style_transfer.options import Painting, weights_of
 from kerasapps.reports import Figure, add_axes, new_figure
+
+from ..shared.images import as_bytes, image_grid
+from ..shared.optimizing import Outcome, thumbnail
+from .network import Canvas
+from .options import Painting, weights_of
 
 TERMS = ("total", "content", "style", "tv")
 SHOWN_STYLES = 3

@@ -5,11 +5,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from experiments.shared.searching import conclude, find_with_board, start_search
-from experiments.shared.training import settings_for
-from experiments.style_transfer.network import Canvas, build_taps, paint, prepare
-from experiments.style_transfer.options import Painting, check_folder, painting_of, with_params
-from experiments.style_transfer.results import sheet_figure
 from kerasapps.blocks.style import preprocess
 from kerasapps.data.pictures import Photo, encode_picture, read_picture
 from kerasapps.errors import UserError
@@ -22,6 +17,12 @@ from kerasapps.settings import from_settings, settings_of
 from kerasapps.styling import Objective
 from kerasapps.styling.loop import resize
 from kerasapps.styling.objective import StyleLoss
+
+from ..shared.searching import conclude, find_with_board, start_search
+from ..shared.training import settings_for
+from .network import Canvas, build_taps, paint, prepare
+from .options import Painting, check_folder, painting_of, with_params
+from .results import sheet_figure
 
 OBJECTIVE = "distance"
 SCORER = 1_000_003  # added to the seed: the network that scores must not be the one that painted
