@@ -234,10 +234,19 @@ def first_outcome(running: dict[str, Job]) -> tuple[str, Outcome]:
         time.sleep(POLL_SECONDS)
 
 
+def completed(folder: Path) -> Outcome | None:
+    """Returns the outcome of a job that completed in an earlier process, None if there is none that can be read."""
+    with contextlib.suppress(UserError, TypeError):
+        outcome = Outcome(**read_json(folder / "outcome.json"), seconds=0.0)
+        return outcome if outcome.completed else None
+
+
 def run_all(
     run: Run, function: Callable[..., dict], calls: dict[str, dict[str, Any]], *, workers: int
 ) -> Iterator[tuple[str, Outcome]]:
     """Runs a function with each of several sets of arguments, a few at a time; yields names and outcomes as they end.
+
+    What had completed when a resumed run was interrupted is not run again.
 
     Args:
         run: The run folder; job NAME keeps its files in NAME/job there.
@@ -254,6 +263,11 @@ def run_all(
     todo = dict(calls)
     running: dict[str, Job] = {}
     address = address_of(function)
+    for name in calls:
+        outcome = completed(run.path(name, "job"))
+        if outcome is not None:
+            del todo[name]
+            yield name, outcome
     try:
         while todo or running:
             while todo and len(running) < workers:
