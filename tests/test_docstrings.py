@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 import kerasapps
+from kerasapps.applications.attention_classifier import attention_of
 from kerasapps.applications.multi_head_text import novel_heads
 from kerasapps.blocks.style import preprocess
 from kerasapps.gan.losses import Rules
@@ -21,6 +22,7 @@ PACKAGE = Path(kerasapps.__file__).parent
 KERAS_METHODS = {
     "build",
     "call",
+    "compute_mask",
     "compute_output_shape",
     "compute_output_spec",
     "convolution_op",
@@ -34,6 +36,7 @@ rng = np.random.default_rng(0)
 # What the examples take for granted, as small as their networks allow.
 READY = {
     "keras": keras,
+    "attention_of": attention_of,
     "GAN": GAN,
     "novel_heads": novel_heads,
     "Rules": Rules,

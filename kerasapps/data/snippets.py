@@ -3,9 +3,9 @@
 The generative model, from which the best possible accuracy follows:
 
 1. A label is drawn: one of three topics and one of two sentiments, all six alike.
-2. A review has 1 to 5 clauses, any number alike. Each is about one noun: with probability 0.5 one of its topic, else
+2. A review has 2 to 6 clauses, any number alike. Each is about one noun: with probability 0.7 one of its topic, else
    any noun of any topic.
-3. A clause has no opinion (0.25), or one that agrees with the sentiment (0.75 of the rest) or does not (0.25).
+3. A clause has no opinion (0.2), or one that agrees with the sentiment (0.85 of the rest) or does not (0.15).
 4. An opinion is a word that says so, or (0.4) a negation of one that says the opposite: "was not really dull".
 
 Clauses are independent given the label, and noun and opinion of a clause are read off its words without doubt, so the
@@ -30,16 +30,17 @@ OPINIONS = {
 }
 PLAIN = ("usual", "same as ever", "what one expects", "as described", "mentioned twice", "new to us")
 STARTS = ("the", "their", "this", "our", "that")
-STRESS = ("", "really ", "quite ", "all that ", "even remotely ", "in any way ")
+STRESS = ("", "", "really ", "quite ", "truly ", "most ")
+DOUBT = ("", "", "really ", "even remotely ", "in any way ", "all that ")
 NOT = ("was not", "was never", "could not be called", "is hardly")
-IS = ("was", "is", "seemed", "turned out")
-JOINS = (". ", ", and ", "; ", ", but ", ". ")
+IS = ("was", "is", "seemed")
+JOINS = (". ", ", and ", "; ", ", but ")
 LABELS = tuple(f"{topic}, {sentiment}" for topic in NOUNS for sentiment in OPINIONS)
 
-MOST_CLAUSES = 5
-ON_TOPIC = 0.5
-NO_OPINION = 0.25
-AGREES = 0.75
+CLAUSES = (2, 6)
+ON_TOPIC = 0.7
+NO_OPINION = 0.2
+AGREES = 0.85
 NEGATED = 0.4
 
 
@@ -72,13 +73,13 @@ def optimal_accuracy(snippets: list[Snippet]) -> float:
 def _snippet(rng: np.random.Generator) -> Snippet:
     """Draws a label and writes its clauses."""
     label = int(rng.integers(len(LABELS)))
-    text, log_likelihood = "", np.zeros(len(LABELS))
-    for i in range(1 + int(rng.integers(MOST_CLAUSES))):
+    text, likelihood = "", np.ones(len(LABELS))
+    for _ in range(int(rng.integers(CLAUSES[0], CLAUSES[1] + 1))):
         clause, noun, opinion = _clause(rng, *LABELS[label].split(", "))
-        log_likelihood += np.log(_likelihoods()[noun, opinion])
-        text += (_pick(rng, JOINS) if i else "") + clause
-    likelihood = np.exp(log_likelihood - log_likelihood.max())
-    return Snippet(text[0].upper() + text[1:] + ".", label, likelihood / likelihood.sum())
+        likelihood *= _likelihoods()[noun, opinion]
+        join = _pick(rng, JOINS) if text else ""
+        text += join + (clause.capitalize() if join in ("", ". ") else clause)
+    return Snippet(text + ".", label, likelihood / likelihood.sum())
 
 
 def _clause(rng: np.random.Generator, topic: str, sentiment: str) -> tuple[str, str, str]:
@@ -89,7 +90,7 @@ def _clause(rng: np.random.Generator, topic: str, sentiment: str) -> tuple[str, 
         return f"{subject} {_pick(rng, IS)} {_pick(rng, PLAIN)}", topic, ""
     opinion = sentiment if rng.random() < AGREES else _other(sentiment)
     if rng.random() < NEGATED:
-        words = f"{_pick(rng, NOT)} {_pick(rng, STRESS)}{_pick(rng, OPINIONS[_other(opinion)])}"
+        words = f"{_pick(rng, NOT)} {_pick(rng, DOUBT)}{_pick(rng, OPINIONS[_other(opinion)])}"
     else:
         words = f"{_pick(rng, IS)} {_pick(rng, STRESS)}{_pick(rng, OPINIONS[opinion])}"
     return f"{subject} {words}", topic, opinion
