@@ -115,7 +115,7 @@ def _head(path: Path) -> _Head | None:
 
 def find_separator(text: str) -> str:
     """Returns what separates the cells of a table: what divides its first rows most evenly."""
-    lines = [line for line in LINE_END.split(re.sub(r'"[^"]*"', "", text[:SAMPLE]))[:-1] or [text] if line.strip()]
+    lines = [line for line in LINE_END.split(re.sub(r'"[^"]*"', "", text[:SAMPLE]))[:-1] or [text] if line]
 
     def evenness(separator: str) -> tuple[float, int]:
         counts = [line.count(separator) for line in lines[:100]]

@@ -14,6 +14,7 @@ MARKS = {
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
 SAMPLE = 4_000  # bytes that show an encoding without a mark
+PUNCTUATION = "…‘’“”•–—\xa0«»".encode("cp1252")
 MOST_PAIRS = 0.1  # share of the bytes above 127 that follow another such byte, in texts of Western Europe
 
 
@@ -65,6 +66,7 @@ def is_western(content: bytes) -> bool:
         content.decode("cp1252")
     except UnicodeDecodeError:
         return False
+    content = content.translate(None, PUNCTUATION)
     high = len(re.findall(rb"[\x80-\xff]", content))
     pairs = len(re.findall(rb"(?<=[\x80-\xff])[\x80-\xff]", content))
     return pairs <= MOST_PAIRS * high
