@@ -25,7 +25,7 @@ NOUNS = {
     "travel": ("hotel", "beach", "train", "view", "guide", "flight", "museum", "luggage", "harbour", "room"),
 }
 OPINIONS = {
-    "good": ("superb", "charming", "memorable", "fresh", "generous", "clever", "warm", "delightful", "honest", "bright"),
+    "good": ("superb", "charming", "memorable", "fresh", "generous", "clever", "warm", "delightful", "fine", "bright"),
     "bad": ("dull", "careless", "stale", "clumsy", "cold", "noisy", "tiresome", "shabby", "bland", "rude"),
 }
 PLAIN = ("usual", "same as ever", "what one expects", "as described", "mentioned twice", "new to us")
