@@ -11,10 +11,8 @@ report.html    all of it on one page
 tensorboard/   logs for TensorBoard
 """
 
-import contextlib
 import fcntl
 import json
-import os
 import re
 import resource
 import sys
@@ -23,7 +21,7 @@ import textwrap
 import time
 import weakref
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -33,7 +31,7 @@ import tensorflow as tf
 
 from kerasapps import distribution, runtime, saving
 from kerasapps.errors import UserError
-from kerasapps.files import regular_file
+from kerasapps.files import read_json, regular_file, replacing, write_atomically, write_json
 from kerasapps.reports import Block, render_report
 from kerasapps.settings import Count, or_none, ranged
 
@@ -269,67 +267,8 @@ def _reason(error: Exception) -> str:
 def save_model(model: keras.Model, path: Path) -> None:
     """Saves a model so that a reader finds the old file or the new one, never half of one."""
     # Keras insists on the ending.
-    with _replacing(path, suffix=".keras") as temporary, distribution.as_built(model):
+    with replacing(path, suffix=".keras") as temporary, distribution.as_built(model):
         model.save(temporary)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes a value as JSON, atomically."""
-    write_atomically(path, json.dumps(value, indent=2, default=str) + "\n")
-
-
-def read_json(path: Path) -> Any:
-    """Reads a JSON file.
-
-    Raises:
-        UserError: If it cannot be read or is not JSON.
-    """
-    try:
-        return json.loads(regular_file(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
-    except (ValueError, RecursionError) as error:  # nested thousands deep, it is no file of ours
-        raise UserError(f"{path} is not valid JSON: {error}.") from error
-
-
-def write_atomically(path: Path, data: str | bytes) -> None:
-    """Writes a file so that a reader, or a machine that dies, finds the old content or the new, never half of it."""
-    with atomic_file(path) as file:
-        # Paths may hold bytes that are no text.
-        file.write(data.encode("utf-8", "replace") if isinstance(data, str) else data)
-
-
-@contextlib.contextmanager
-def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """Yields a file to write to, as `write_atomically` does, for what is too large to be held twice."""
-    with _replacing(path) as temporary, open(temporary, "wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-
-
-@contextlib.contextmanager
-def _replacing(path: Path, suffix: str = ".part") -> Iterator[str]:
-    """Yields a temporary path beside `path` that takes its place at the end, or is removed if something fails."""
-    if path.exists() and not path.is_file():  # to replace a device would remove it for everybody
-        raise UserError(f"{path} is not a regular file: choose another one to write to.")
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=suffix)
-    os.close(handle)
-    try:
-        yield temporary
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-
-
-def _umask() -> int:
-    """Returns the process's umask, which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 # Weak, so that a run that its caller has dropped is unlocked as well.
