@@ -17,7 +17,7 @@ State = Literal["finished", "unfinished", "in use", "damaged"]
 # A folder that holds one of these and no config.json was a run folder.
 RECORDS = ("metrics.json", "search.json", "history.csv", "model.keras", "checkpoints")
 # Where a run keeps files, but no runs; `jobs` and `workers` hold logs.
-INSIDE = {"checkpoints", "figures", "jobs", "samples", "steps", "tensorboard", "workers"}
+INSIDE = {"checkpoints", "figures", "jobs", "samples", "steps", "tensorboard", "wandb", "workers"}
 # Metrics that say how much was computed, not how well.
 EFFORT = re.compile(r"(seconds|peak_memory|epochs|parameters|steps|flops|(failed_)?trials$|generator_updates)")
 HEADLINE = 2

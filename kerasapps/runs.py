@@ -29,16 +29,19 @@ from typing import Any, BinaryIO, TypeVar
 import keras
 import tensorflow as tf
 
-from kerasapps import distribution, runtime, saving
+from kerasapps import distribution, runtime, saving, tracking
 from kerasapps.errors import UserError
 from kerasapps.files import read_json, regular_file, replacing, write_atomically, write_json
 from kerasapps.reports import Block, render_report
 from kerasapps.settings import Count, or_none, ranged
+from kerasapps.tracking import Tracker
 
 T = TypeVar("T")
 
 # What may differ between a run and its resumption, whatever the command.
-FREE_ON_RESUME = {"out", "resume"}
+FREE_ON_RESUME = {"out", "resume", "track"}
+# What only says how a command is called: no run records it.
+UNRECORDED = {"config", "print_config"}
 # What a run leaves behind; a folder without any of it can be started anew without losing anything.
 RECORDS = ("metrics.json", "search.json", "history.csv", "model.keras", "checkpoints/*.npz")
 
@@ -58,6 +61,10 @@ class Options:
         resume: Resume the run in --out from its last checkpoint.
         smoke: Shrink everything, to see within seconds whether it runs.
         limit: Use at most this many rows of each of training, validation and test set.
+        track: Also log settings and metrics with MLflow or Weights & Biases (`pip install 'kerasapps[mlflow]'` or
+            `'kerasapps[wandb]'`), which their own environment variables configure.
+        config: Take all options from this config.json of an earlier run; what else is typed overrides them.
+        print_config: Print the options as this command would record them, and do nothing else.
     """
 
     out: Path | None = None
@@ -69,6 +76,9 @@ class Options:
     resume: bool = False
     smoke: bool = False
     limit: or_none(Count) = None
+    track: Tracker = "none"
+    config: Path | None = None
+    print_config: bool = False
 
     def shrink(self, value: int, smoke_value: int) -> int:
         """Returns `value`, or with --smoke at most `smoke_value`."""
@@ -151,7 +161,8 @@ class Run:
         Returns:
             The metrics as written.
         """
-        metrics = {name: float(value) for name, value in metrics.items()}
+        # The headline first: who lists many runs shows what comes first.
+        metrics = {name: float(metrics[name]) for name in (*headline, *metrics) if name in metrics}
         metrics.setdefault("seconds", time.perf_counter() - self.started)
         unit = 1024**2 if sys.platform == "darwin" else 1024  # of ru_maxrss in a MiB
         metrics.setdefault("peak_memory_mib", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)
@@ -163,6 +174,7 @@ class Run:
         # Last: a folder with metrics.json is a finished run.
         write_json(self.path("metrics.json"), metrics)
         self.close()
+        tracking.finish(self.options.track if self.is_chief else "none", self.folder, self.config, metrics)
         return metrics
 
     def close(self) -> None:

@@ -27,15 +27,18 @@ ALLOWED = {
     "distribution": {"errors", "startup", "workers"},
     "launch": {"errors", "startup", "workers"},
     "runtime": {"errors", "workers"},
+    "records": {"errors", "files"},
+    "index": {"files", "records", "reports"},
     "reports": {"errors"},
     "optimizers": set(),
     "styling": {"blocks", "errors"},
-    "runs": {"distribution", "errors", "files", "reports", "runtime", "saving", "settings"},
+    "runs": {"distribution", "errors", "files", "reports", "runtime", "saving", "settings", "tracking"},
     "saving": set(),  # it imports by name what registers classes
-    "session": {"distribution", "runs", "runtime", "settings"},
+    "session": {"distribution", "runs", "runtime", "settings", "tracking"},
     "settings": {"errors"},
+    "tracking": {"errors", "files"},
     "checkpoints": {"distribution", "errors", "files", "optimizers", "runs", "startup", "workers"},
-    "training": {"checkpoints", "data", "distribution", "errors", "optimizers", "runs", "workers"},
+    "training": {"checkpoints", "data", "distribution", "errors", "optimizers", "runs", "tracking", "workers"},
     "workers": {"errors", "runs", "startup"},
     "search": {"errors", "reports", "runs", "runtime", "settings", "workers"},
     "__init__": set(),
@@ -45,6 +48,8 @@ JOINS = {"build_gan": {"search_space_generator"}}
 ONLY_IN = {
     "keras_tuner": {"search"},
     "matplotlib": {"reports", "search"},
+    "mlflow": set(),  # by name, where it is asked for
+    "wandb": set(),
     "ray": {"workers"},
     "tyro": {"launch", "settings"},
 }

@@ -1,6 +1,8 @@
 """The command line of every experiment: signatures in, one clear sentence out when something is wrong."""
 
 import contextlib
+import json
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -15,7 +17,10 @@ from kerasapps import distribution, startup
 from kerasapps.errors import explain
 from kerasapps.reports import Table, format_number
 from kerasapps.runs import release
+from kerasapps.session import ConfigOnly
 from kerasapps.settings import checked
+
+from . import earlier
 
 LONGEST_NAME = 40  # characters
 
@@ -59,13 +64,24 @@ def main(prog: str, *commands: Callable, args: Sequence[str] | None = None) -> N
 
 def _run(prog: str, commands: Sequence[Callable], args: Sequence[str] | None) -> None:
     """Reads the arguments and calls the command."""
+    args = sys.argv[1:] if args is None else args
+    named = {command.__name__.replace("_", "-"): command for command in commands}
+    path = earlier.config_path(args)
+    looks = [tyro.conf.OmitArgPrefixes]
+    if path is not None and args[0] in named and earlier.takes_config(named[args[0]]):
+        experiment = re.split(r"[. ]", prog)[-1]
+        named[args[0]] = earlier.with_config(named[args[0]], path, experiment=experiment)
+    else:
+        looks.append(tyro.conf.FlagCreatePairsOff)  # a flag that an earlier run has set can be unset
     try:
         tyro.extras.subcommand_cli_from_dict(
-            {command.__name__.replace("_", "-"): checked(command) for command in commands},
+            {name: checked(command) for name, command in named.items()},
             prog=f"python -m {prog}",
             args=args,
-            config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+            config=tuple(looks),
         )
+    except ConfigOnly as asked:
+        print(json.dumps(asked.config, indent=2, default=str))
     except SystemExit:  # after --help
         startup.check_output()
         raise
