@@ -114,17 +114,24 @@ def _experiment_id(library: ModuleType, config: Mapping[str, Any]) -> str:
 
 
 def _wandb_run(library: ModuleType, folder: Path, config: Mapping[str, Any], number: str) -> Any:
-    """Opens the tracked run of a folder; its files go into the run folder."""
+    """Opens the tracked run of a folder; its files go into the run folder.
+
+    Raises:
+        UserError: If the library cannot, because nobody has logged in for example.
+    """
     above = next((one for one in reversed(folder.absolute().parents) if (one / FILE).exists()), None)
-    return library.init(
-        project=os.environ.get("WANDB_PROJECT", _project(config)),
-        name=str(folder),
-        id=number,
-        resume="allow",
-        dir=str(folder),
-        group=str(above) if above else None,
-        config=dict(config["settings"]),
-    )
+    try:
+        return library.init(
+            project=os.environ.get("WANDB_PROJECT", _project(config)),
+            name=str(folder),
+            id=number,
+            resume="allow",
+            dir=str(folder),
+            group=str(above) if above else None,
+            config=dict(config["settings"]),
+        )
+    except Exception as error:
+        raise UserError(f"--track wandb: {' '.join(str(error).split())}") from error
 
 
 def _project(config: Mapping[str, Any]) -> str:
