@@ -103,14 +103,14 @@ def _importance_blocks(result: SearchResult) -> list[Block]:
         ]
     low, middle, high = (np.array(list(found.losses.values()))[::-1].T * 100).tolist()
     figure = new_figure(height=0.9 + 0.4 * len(middle))
-    axes = add_axes(figure, xlabel="prediction lost, percent of the variance of the scores", title=TITLE)
+    axes = add_axes(figure, xlabel="error added, percent of the variance of the scores", title=TITLE)
     rows = np.arange(len(middle))
     axes.barh(rows, middle, height=0.6)
-    axes.hlines(rows, low, high, color="#6b7280", linewidth=1.5)
+    axes.hlines(rows, low, high, color="#1c2430", linewidth=1.5)
     axes.set_yticks(rows, [name.replace("_", " ") for name in list(found.losses)[::-1]])
     caption = (
         f"A forest is fitted to some of the {found.trials} trials and predicts the others, {found.explained:.0%} of "
-        "whose variance it explains. Bars: how much of that is lost when one hyperparameter is shuffled. Lines: the "
+        "whose variance it explains. Bars: the error that shuffling one hyperparameter adds. Lines: the "
         f"middle {HIGH - LOW} % over resamples of the trials; where a line reaches 0, it may not matter at all. This "
         "ranks what was tried within the search space, and measures nothing."
     )
