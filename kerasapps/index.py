@@ -58,14 +58,17 @@ def render_index(root: Path, records: Sequence[Record]) -> str:
     for record in inside.get("", []):
         if record.state != "damaged":
             groups.setdefault((record.experiment, record.title), []).append(record)
-    sections = [_section(root, title, runs, inside, numbers) for (_, title), runs in groups.items()]
+    # What can be compared comes first.
+    kinds = sorted(groups.items(), key=lambda kind: len(kind[1]) < 2)
+    sections = [_section(root, title, runs, inside, numbers) for (_, title), runs in kinds]
     compared = {one["number"] for section in sections for one in section["runs"]}
     shown = {one["number"] for section in sections for one in section["runs"] if one["shown"]}
     return render(
         "index",
         folder=text(root),
         rows=[
-            _row(root, record, numbers) | {"inside": len(inside.get(record.name, []))} for record in inside.get("", [])
+            _row(root, record, numbers) | {"inside": counted(record, inside.get(record.name, []))}
+            for record in inside.get("", [])
         ],
         compared=compared,
         shown=shown,
@@ -159,7 +162,16 @@ def _parts(root: Path, run: Record, inside: Sequence[Record]) -> dict[str, Any]:
                 "own": [(text(name), setting(value)) for name, value in own.items()],
             }
         )
-    return {"run": run, "link": link(root, run), "rows": rows}
+    return {"run": run, "counted": counted(run, inside), "rows": rows}
+
+
+def counted(run: Record, inside: Sequence[Record]) -> str:
+    """Returns how much is inside a run, such as "12 trials"."""
+    if not inside:
+        return ""
+    trials = all(one.folder.parent == run.folder / "trials" for one in inside)
+    what = "trial" if trials else "network"
+    return f"{len(inside)} {what}{'s' if len(inside) > 1 else ''}"
 
 
 # --- charts
@@ -198,7 +210,7 @@ def _chart(metric: str, columns: Sequence[Mapping[str, Any]]) -> dict[str, Any] 
             line | {"points": " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in points)}
             for line, points in ((vars(one), zip(one.xs, one.ys, strict=True)) for one in lines)
         ],
-        "ys": [(f"{up(tick):.1f}", f"{tick:g}") for tick in _ticks(low, high, 4)],
+        "ys": [(f"{up(tick):.1f}", f"{tick:g}") for tick in _ticks(low, high, 5)],
         "xs": [(f"{across(tick):.1f}", f"{tick:g}") for tick in _ticks(left, right, 6) if tick.is_integer()],
         "size": (WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM),
     }
@@ -225,7 +237,8 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
         low, high = max(low, first - reach), min(high, third + reach)
     if low == high:
         return low - 0.5 * (abs(low) or 1), high + 0.5 * (abs(high) or 1)
-    return low, high
+    margin = 0.03 * (high - low)
+    return low - margin, high + margin
 
 
 def _scale(low: float, high: float, start: float, end: float):
