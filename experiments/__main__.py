@@ -16,7 +16,6 @@ def main() -> None:
     print("python -m experiments.<name> --help\n")
     for name, summary in experiments().items():
         print(f"  {name:<24}{summary}")
-    print("\npython -m experiments.runs lists what they have written under runs/.")
 
 
 if __name__ == "__main__":
