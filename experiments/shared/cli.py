@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -64,21 +63,14 @@ def main(prog: str, *commands: Callable, args: Sequence[str] | None = None) -> N
 
 def _run(prog: str, commands: Sequence[Callable], args: Sequence[str] | None) -> None:
     """Reads the arguments and calls the command."""
-    args = sys.argv[1:] if args is None else args
-    named = {command.__name__.replace("_", "-"): command for command in commands}
-    path = earlier.config_path(args)
-    looks = [tyro.conf.OmitArgPrefixes]
-    if path is not None and args[0] in named and earlier.takes_config(named[args[0]]):
-        experiment = re.split(r"[. ]", prog)[-1]
-        named[args[0]] = earlier.with_config(named[args[0]], path, experiment=experiment)
-    else:
-        looks.append(tyro.conf.FlagCreatePairsOff)  # a flag that an earlier run has set can be unset
+    commands, taken = earlier.with_its_options(commands, args, experiment=prog.rpartition(".")[2])
     try:
         tyro.extras.subcommand_cli_from_dict(
-            {name: checked(command) for name, command in named.items()},
+            {command.__name__.replace("_", "-"): checked(command) for command in commands},
             prog=f"python -m {prog}",
             args=args,
-            config=tuple(looks),
+            # A flag that an earlier run has set can be unset.
+            config=(tyro.conf.OmitArgPrefixes, *([] if taken else [tyro.conf.FlagCreatePairsOff])),
         )
     except ConfigOnly as asked:
         print(json.dumps(asked.config, indent=2, default=str))

@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import inspect
 import json
+import sys
 import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,12 +21,36 @@ from kerasapps.settings import convert
 NOT_TAKEN = {"out", "resume", *UNRECORDED}
 
 
-def config_path(args: Sequence[str]) -> Path | None:
+def with_its_options(
+    commands: Sequence[Callable], args: Sequence[str] | None, *, experiment: str
+) -> tuple[list[Callable], bool]:
+    """Returns commands, the one that is called with the options of --config as its defaults, and whether it is.
+
+    Args:
+        commands: The commands of an experiment.
+        args: The arguments; those of the process by default.
+        experiment: Its name.
+
+    Raises:
+        UserError: As for `with_config`.
+    """
+    args = sys.argv[1:] if args is None else list(args)
+    path = _config_path(args)
+    changed = [
+        with_config(command, path, experiment=experiment)
+        if path is not None and command.__name__.replace("_", "-") == args[0] and takes_config(command)
+        else command
+        for command in commands
+    ]
+    return changed, changed != list(commands)
+
+
+def _config_path(args: Sequence[str]) -> Path | None:
     """Returns the value of --config among the arguments of a command, None without."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--config")
     try:
-        given = parser.parse_known_args(list(args))[0].config
+        given = parser.parse_known_args(args)[0].config
     except argparse.ArgumentError:  # without a value, which tyro reports
         return None
     return None if given is None else user_path(given)
