@@ -17,6 +17,7 @@ from typing import Any
 
 import keras_tuner
 
+from kerasapps import tracking
 from kerasapps.errors import UserError
 from kerasapps.runs import Run, read_json, write_atomically, write_json
 from kerasapps.search.hparams import write_hparams
@@ -255,7 +256,8 @@ def _copy_lower_rung(name: str | None, folder: Path) -> None:
     if name is not None and not folder.exists():
         unfinished = folder.with_name(f".{folder.name}")
         shutil.rmtree(unfinished, ignore_errors=True)
-        shutil.copytree(folder.parent / name, unfinished)
+        # It is tracked as a run of its own.
+        shutil.copytree(folder.parent / name, unfinished, ignore=shutil.ignore_patterns(tracking.FILE, "wandb"))
         unfinished.rename(folder)
 
 

@@ -9,7 +9,7 @@ from tensorboard.plugins.hparams.metadata import SESSION_START_INFO_TAG
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.util.tensor_util import make_ndarray
 
-from kerasapps import runtime
+from kerasapps import runtime, tracking
 from kerasapps.errors import UserError
 from kerasapps.runs import Options
 from kerasapps.search import loop
@@ -146,6 +146,14 @@ def test_hyperband_goes_on_from_the_lower_rung(tmp_path, in_process):
     promoted = [epochs for epochs in trained.values() if len(epochs) > 1]
     assert promoted
     assert all(int(lower) < int(upper) for lower, upper in promoted)
+
+
+def test_a_higher_rung_is_tracked_as_a_run_of_its_own(tmp_path):
+    (tmp_path / "0").mkdir()
+    for name in ("epochs.txt", tracking.FILE):
+        (tmp_path / "0" / name).touch()
+    loop._copy_lower_rung("0", tmp_path / "1")
+    assert [path.name for path in (tmp_path / "1").iterdir()] == ["epochs.txt"]
 
 
 def test_failed_trials_are_shown_and_stop_nothing(tmp_path, in_process):
