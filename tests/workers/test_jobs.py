@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kerasapps.search.report import BASELINE
+from kerasapps.search.result import BASELINE
 from kerasapps.workers.jobs import Job, Limits, Machine, first_outcome, kill, memory_of, share
 
 ROOT = Path(__file__).parents[2]
