@@ -8,9 +8,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kerasapps import distribution, runtime
-from kerasapps.runs import Options, Run, claim, write_json
+from kerasapps import distribution, runtime, tracking
+from kerasapps.runs import UNRECORDED, Options, Run, claim, write_json
 from kerasapps.settings import check_ranges, from_settings, settings_of
+
+
+class ConfigOnly(Exception):
+    """Ends a command with --print-config where its run would begin; `config` holds its options as resolved."""
+
+    def __init__(self, config: Mapping[str, Any]):
+        super().__init__()
+        self.config = config
 
 
 def start(
@@ -31,12 +39,17 @@ def start(
         free: Settings that may differ when the run is resumed.
 
     Raises:
+        ConfigOnly: If `options.print_config` is set; nothing was done then.
         UserError: If the folder holds another run, is in use or cannot be written, or is resumed with other options; if
             several workers have other options or another version of the code than the first.
     """
     settings = settings_of(settings)
     options = from_settings(Options, settings)
     check_ranges({}, {"options": options})
+    settings = {name: value for name, value in settings.items() if name not in UNRECORDED}
+    if options.print_config:
+        raise ConfigOnly({"experiment": experiment, "title": title, "settings": settings})
+    tracking.check(options.track)
     claimed = claim(title, settings, options=options, free=free)
     before = claimed.before
     # Threads and devices first: TensorFlow starts with the first computation and keeps both from then on.
@@ -68,6 +81,7 @@ def start(
         "machine": runtime.machine(),
     }
     write_json(claimed.folder / "config.json", config)
+    tracking.begin(options.track if claimed.scratch is None else "none", claimed.folder, config)
     return Run(
         title,
         claimed.folder,

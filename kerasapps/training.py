@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import keras
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from kerasapps import distribution
+from kerasapps import distribution, tracking
 from kerasapps.checkpoints import Checkpoints, asked_to_stop
 from kerasapps.data.splits import Splits
 from kerasapps.errors import TrainingError, UserError
@@ -85,10 +85,10 @@ def fit(
         StopOnNaN(run),
         bar,
         keras.callbacks.TensorBoard(run.path("tensorboard"), write_graph=False),
-        keeper,  # last, so that what it saves is what the others have seen
     ]
     interrupted = False
-    with asked_to_stop(keeper):
+    tracker = run.options.track if run.is_chief else "none"
+    with asked_to_stop(keeper), tracking.tracked(tracker, run.folder, run.config) as logs:
         try:
             for first, last, skip in keeper.spans(epochs):
                 batches = splits.train.epochs(
@@ -107,7 +107,7 @@ def fit(
                     shuffle=False,  # `batches` are, reproducibly
                     validation_data=distribution.shard_rows(splits.validation.batches(batch_size)),
                     verbose=0,
-                    callbacks=watchers,
+                    callbacks=[*watchers, *logs, keeper],  # last, so that it saves what the others have seen
                 )
         except KeyboardInterrupt:
             distribution.exit_now(128 + signal.SIGINT)

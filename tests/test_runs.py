@@ -43,7 +43,7 @@ def test_a_moving_picture_is_in_the_folder_and_in_the_report(tmp_path):
 def test_a_run_folder_has_everything(tmp_path):
     run = begin(tmp_path / "run", rate=0.5)
     blocks = [figure(), Table("Table", ["kind", "right"], [["a", 1.25], ["b", None]]), Readings("R", "", [reading()])]
-    run.finish({"accuracy": 1}, summary="A summary.", headline=["accuracy"], blocks=blocks)
+    run.finish({"loss": 2, "accuracy": 1}, summary="A summary.", headline=["accuracy"], blocks=blocks)
     config = json.loads((run.folder / "config.json").read_text())
     assert config["settings"]["rate"] == 0.5
     assert config["precision"] in ("float32", "mixed_bfloat16")
@@ -51,6 +51,7 @@ def test_a_run_folder_has_everything(tmp_path):
     metrics = json.loads((run.folder / "metrics.json").read_text())
     assert metrics["accuracy"] == 1.0
     assert metrics["seconds"] > 0
+    assert next(iter(metrics)) == "accuracy"  # the headline first, for who lists many runs
     assert (run.folder / "figures" / "line.png").read_bytes().startswith(b"\x89PNG")
     html = (run.folder / "report.html").read_text()
     for part in ("A summary.", "A line.", "Where is Nora?", "&lt;b&gt;&amp;", "data:image/png;base64,", "–", "1.2"):

@@ -1,6 +1,7 @@
 """The command line of every experiment: signatures in, one clear sentence out when something is wrong."""
 
 import contextlib
+import json
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -15,7 +16,10 @@ from kerasapps import distribution, startup
 from kerasapps.errors import explain
 from kerasapps.reports import Table, format_number
 from kerasapps.runs import release
+from kerasapps.session import ConfigOnly
 from kerasapps.settings import checked
+
+from . import earlier
 
 LONGEST_NAME = 40  # characters
 
@@ -59,13 +63,17 @@ def main(prog: str, *commands: Callable, args: Sequence[str] | None = None) -> N
 
 def _run(prog: str, commands: Sequence[Callable], args: Sequence[str] | None) -> None:
     """Reads the arguments and calls the command."""
+    commands, taken = earlier.with_its_options(commands, args, experiment=prog.rpartition(".")[2])
     try:
         tyro.extras.subcommand_cli_from_dict(
             {command.__name__.replace("_", "-"): checked(command) for command in commands},
             prog=f"python -m {prog}",
             args=args,
-            config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+            # A flag that an earlier run has set can be unset.
+            config=(tyro.conf.OmitArgPrefixes, *([] if taken else [tyro.conf.FlagCreatePairsOff])),
         )
+    except ConfigOnly as asked:
+        print(json.dumps(asked.config, indent=2, default=str))
     except SystemExit:  # after --help
         startup.check_output()
         raise
