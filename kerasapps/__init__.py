@@ -5,6 +5,8 @@ Importing it imports nothing else: a name's module is imported when the name is 
 
 import importlib
 
+__version__ = "0.1.0"
+
 _MODULES = {
     "Adam": "optimizers",
     "Head": "heads",

@@ -32,7 +32,7 @@ ALLOWED = {
     "styling": {"blocks", "errors"},
     "runs": {"distribution", "errors", "files", "reports", "runtime", "saving", "settings"},
     "saving": set(),  # it imports by name what registers classes
-    "session": {"distribution", "runs", "runtime", "settings"},
+    "session": {"distribution", "runs", "runtime", "settings", "startup"},
     "settings": {"errors"},
     "checkpoints": {"distribution", "errors", "files", "optimizers", "runs", "startup", "workers"},
     "training": {"checkpoints", "data", "distribution", "errors", "optimizers", "runs", "workers"},
