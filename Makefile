@@ -33,4 +33,4 @@ bench: setup
 	$(RUN) -m benchmarks.gan --out runs/bench-gan.json
 
 clean:
-	rm -rf $(VENV) *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) *.egg-info build .mypy_cache .pytest_cache .ruff_cache

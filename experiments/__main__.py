@@ -42,8 +42,9 @@ def usage() -> str:
     """Returns the list of experiments and how to start them."""
     lines = [f"usage: {typed('NAME')} COMMAND [OPTIONS]", ""]
     lines += [f"  {name:<24}{first}" for name, first in (experiments() | tools()).items()]
-    lines += ["", f"{typed('NAME')} --help explains one, {typed()} --version prints the version, and"]
-    lines += [f"{typed()} completion {{{','.join(SHELLS)}}} prints a script that completes all of it in a shell."]
+    lines += ["", f"{typed('NAME')} --help{'':<12}the commands of one of them"]
+    lines += [f"{typed()} completion {'|'.join(SHELLS)}    a script that completes all of this in a shell"]
+    lines += [f"{typed()} --version"]
     return "\n".join(lines)
 
 

@@ -48,10 +48,19 @@ ONLY_IN = {
     "ray": {"workers"},
     "tyro": {"launch", "settings"},
 }
+# What takes long to import, and is imported for its types alone.
+FOR_TYPES = {"keras_tuner", "polars"}
 
 
-def imports(path: Path) -> set[str]:
-    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+def imports(path: Path, *, for_types: bool = False) -> set[str]:
+    """What a module imports when it runs, or what it imports for type checkers and editors alone."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    blocks = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    if for_types:
+        tree.body = blocks
+    else:
+        tree.body = [node for node in tree.body if node not in blocks]
+    nodes = list(ast.walk(tree))
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     package = path.relative_to(ROOT).parent.parts
     for node in nodes:
@@ -77,6 +86,17 @@ def test_imports_point_one_way(path):
     for library, rooms in ONLY_IN.items():
         if room(path) not in rooms:
             assert not any(name.split(".")[0] == library for name in imports(path))
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_types_point_the_same_way(path):
+    names = imports(path, for_types=True)
+    ours = {name.split(".")[1] for name in names if name.startswith("kerasapps.")}
+    if path.name == "__init__.py" and path.parent == ROOT / "kerasapps":
+        assert ours <= ALLOWED.keys()  # it shows the names of all others
+    else:
+        assert ours <= ALLOWED[room(path)] | {room(path)}
+    assert {name.split(".")[0] for name in names} - {"kerasapps"} <= FOR_TYPES
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
