@@ -23,7 +23,7 @@ from kerasapps.runs import release
 from kerasapps.settings import REGISTRY, checked
 
 LONGEST_NAME = 40  # characters
-LOOK = {"config": (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff), "registry": REGISTRY}
+LOOK = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
 
 
 def main(prog: str, *commands: Callable, args: Sequence[str] | None = None) -> None:
@@ -67,7 +67,13 @@ def _run(prog: str, commands: Sequence[Callable], args: Sequence[str] | None) ->
     """Reads the arguments and calls the command."""
     wheel = "kerasapps." if __package__.startswith("kerasapps.") else ""
     try:
-        _app(commands).cli(prog=shlex.join(startup.typed(f"{wheel}{prog}")), args=args, **LOOK)
+        tyro.extras.subcommand_cli_from_dict(
+            {command.__name__.replace("_", "-"): _titled(checked(command)) for command in commands},
+            prog=shlex.join(startup.typed(f"{wheel}{prog}")),
+            args=args,
+            config=LOOK,
+            registry=REGISTRY,
+        )
     except SystemExit:  # after --help
         startup.check_output()
         raise
@@ -83,18 +89,14 @@ def completion(programs: Mapping[str, Sequence[Callable]], shell: str) -> str:
     """
     app = tyro.extras.SubcommandApp()
     for name, commands in programs.items():
-        app.command(_app(commands), name=name)
+        inner = tyro.extras.SubcommandApp()
+        for command in commands:
+            inner.command(_titled(checked(command)), name=command.__name__.replace("_", "-"))
+        app.command(inner, name=name)
+    arguments = ["--tyro-write-completion", shell, "-"]
     with contextlib.redirect_stdout(io.StringIO()) as script, contextlib.suppress(SystemExit):
-        app.cli(prog="kerasapps", args=["--tyro-write-completion", shell, "-"], **LOOK)
+        app.cli(prog="kerasapps", args=arguments, config=LOOK, registry=REGISTRY)
     return script.getvalue()
-
-
-def _app(commands: Sequence[Callable]) -> tyro.extras.SubcommandApp:
-    """Returns a command line of several commands."""
-    app = tyro.extras.SubcommandApp()
-    for command in commands:
-        app.command(_titled(checked(command)), name=command.__name__.replace("_", "-"))
-    return app
 
 
 def _titled(command: Callable) -> Callable:
