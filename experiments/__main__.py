@@ -42,9 +42,13 @@ def usage() -> str:
     """Returns the list of experiments and how to start them."""
     lines = [f"usage: {typed('NAME')} COMMAND [OPTIONS]", ""]
     lines += [f"  {name:<24}{first}" for name, first in (experiments() | tools()).items()]
-    lines += ["", f"{typed('NAME')} --help{'':<12}the commands of one of them"]
-    lines += [f"{typed()} completion {'|'.join(SHELLS)}    a script that completes all of this in a shell"]
-    lines += [f"{typed()} --version"]
+    explained = {
+        f"{typed('NAME')} --help": "the commands of one of them",
+        f"{typed()} completion {'|'.join(SHELLS)}": "a script that completes all of this in a shell",
+        f"{typed()} --version": "the version",
+    }
+    width = max(map(len, explained))
+    lines += ["", *(f"{words:<{width}}  {what}" for words, what in explained.items())]
     return "\n".join(lines)
 
 

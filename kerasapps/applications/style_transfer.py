@@ -33,7 +33,7 @@ CALIBRATION_SIDE = 128
 def build_style_taps(
     *,
     network: Literal["vgg16", "vgg19", "compact"] = "vgg16",
-    weights: str = "random",
+    weights: str | Path = "random",
     pooling: Literal["max", "average", "l2"] = "average",
     padding: Literal["zeros", "mirror"] = "zeros",
     layers: Sequence[str] = (*STYLE_LAYERS, *CONTENT_LAYERS),

@@ -79,7 +79,8 @@ def test_the_list(arguments, monkeypatch, capsys):
     run(monkeypatch, *arguments)
     shown = capsys.readouterr().out
     assert shown.startswith("usage: python -m experiments.NAME COMMAND")
-    assert all(re.search(rf"^  {name} +[A-Z]", shown, re.MULTILINE) for name in EXPERIMENTS)
+    names = command.experiments() | command.tools()
+    assert all(re.search(rf"^  {name} +[A-Z]", shown, re.MULTILINE) for name in names)
 
 
 def test_the_version(monkeypatch, capsys):
