@@ -24,7 +24,7 @@ def experiments() -> dict[str, str]:
 
 
 def tools() -> dict[str, str]:
-    """Returns the same of the commands that are no experiment: every module here."""
+    """Returns the same of the commands that are no experiment: every module here, with a function of its name."""
     return {path.stem: summary(path) for path in sorted(FOLDER.glob("[!_]*.py"))}
 
 
@@ -57,7 +57,8 @@ def completion(shell: str) -> str:
     from .shared import cli
 
     modules = {name: importlib.import_module(f".{name}.__main__", __package__) for name in experiments()}
-    return cli.completion({name: module.COMMANDS for name, module in modules.items()}, shell)
+    single = [getattr(importlib.import_module(f".{name}", __package__), name) for name in tools()]
+    return cli.completion({name: module.COMMANDS for name, module in modules.items()}, single, shell)
 
 
 def main() -> None:

@@ -15,14 +15,15 @@ import numpy as np
 import pytest
 import tyro
 
+from experiments.__main__ import tools
 from experiments.shared import cli
 from kerasapps import launch
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("experiments/*/README.md")]
-# Of any command, ray, tensorboard and pip.
-OTHERS_OPTIONS = {"help", "version", "head", "address", "logdir", "no-deps", "wheel-dir", "constraint"}
+# Of any command, ray, tensorboard, pip and pytest.
+OTHERS_OPTIONS = {"help", "version", "head", "address", "logdir", "no-deps", "wheel-dir", "pyargs"}
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
@@ -163,9 +164,10 @@ def read(words: list[str]) -> None:
     package, name = module.split(".") if "." in module else ("experiments", module)
     if not arguments or "..." in arguments:
         return
-    if package == "benchmarks":
-        script = importlib.import_module(module)
-        tyro.cli(read_only(getattr(script, "main", None) or script.run), args=arguments)
+    if package == "benchmarks" or name in tools():
+        script = importlib.import_module(f"{package}.{name}")
+        command = getattr(script, name, None) or getattr(script, "main", None) or script.run
+        tyro.cli(read_only(command), args=arguments)
     else:
         experiment = importlib.import_module(f"experiments.{name}.__main__")
         cli.main(f"experiments.{name}", *map(read_only, experiment.COMMANDS), args=arguments)

@@ -80,11 +80,12 @@ def _run(prog: str, commands: Sequence[Callable], args: Sequence[str] | None) ->
     startup.check_output()
 
 
-def completion(programs: Mapping[str, Sequence[Callable]], shell: str) -> str:
+def completion(programs: Mapping[str, Sequence[Callable]], single: Sequence[Callable], shell: str) -> str:
     """Returns a script that completes `kerasapps` in a shell.
 
     Args:
         programs: The commands of each experiment by its name.
+        single: What is one command by itself.
         shell: "bash", "zsh" or "fish".
     """
     app = tyro.extras.SubcommandApp()
@@ -93,6 +94,8 @@ def completion(programs: Mapping[str, Sequence[Callable]], shell: str) -> str:
         for command in commands:
             inner.command(_titled(checked(command)), name=command.__name__.replace("_", "-"))
         app.command(inner, name=name)
+    for command in single:
+        app.command(command, name=command.__name__)
     arguments = ["--tyro-write-completion", shell, "-"]
     with contextlib.redirect_stdout(io.StringIO()) as script, contextlib.suppress(SystemExit):
         app.cli(prog="kerasapps", args=arguments, config=LOOK, registry=REGISTRY)
