@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kerasapps import distribution, runtime, tracking
+from kerasapps import distribution, runtime, startup, tracking
 from kerasapps.runs import UNRECORDED, Options, Run, claim, write_json
 from kerasapps.settings import check_ranges, from_settings, settings_of
 
@@ -72,7 +72,7 @@ def start(
         "experiment": experiment,
         "title": title,
         "workload": workload,
-        "command": shlex.join(["python", *_command()]),
+        "command": shlex.join(_command()),
         "settings": settings,
         "precision": runtime.set_precision(runtime.PRECISIONS[chosen], workload=workload),
         "replicas": strategy.num_replicas_in_sync,
@@ -97,7 +97,7 @@ def start(
 
 
 def _command() -> list[str]:
-    """Returns what follows `python` on the command line, `-m module` restored."""
+    """Returns the command line as a person would type it, `-m module` restored."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
-    script = ["-m", spec.name.removesuffix(".__main__")] if spec else [Path(sys.argv[0]).name]
-    return [*script, *sys.argv[1:]]
+    start = startup.typed(spec.name.removesuffix(".__main__")) if spec else ["python", Path(sys.argv[0]).name]
+    return [*start, *sys.argv[1:]]

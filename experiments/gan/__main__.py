@@ -237,5 +237,7 @@ def load_gan(folder: Path) -> SavedRun:
     return saved
 
 
+COMMANDS = (train, search, evaluate, sample)
+
 if __name__ == "__main__":
-    main("experiments.gan", train, search, evaluate, sample)
+    main("experiments.gan", *COMMANDS)

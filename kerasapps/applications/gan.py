@@ -3,6 +3,8 @@
 Reference: Goodfellow et al., "Generative Adversarial Nets", NeurIPS 2014.
 """
 
+from typing import TYPE_CHECKING, Any
+
 import keras
 from keras import layers
 
@@ -10,6 +12,9 @@ from kerasapps.blocks.arguments import check_at_least, check_gan_arguments, chec
 from kerasapps.blocks.fast_conv import Conv2D, Conv2DTranspose
 from kerasapps.blocks.gan import linear, noise_input, verdict_block
 from kerasapps.blocks.noise import ByteDropout, GaussianNoise
+
+if TYPE_CHECKING:
+    from keras_tuner import HyperParameters
 
 
 def build_generator(
@@ -195,7 +200,7 @@ def build_gan(*, generator: keras.Model, discriminator: keras.Model, name: str =
     return keras.Model(inputs, discriminator({name: known[name] for name in wanted}), name=name)
 
 
-def search_space_generator(hp) -> dict:
+def search_space_generator(hp: "HyperParameters") -> dict[str, Any]:
     """Returns arguments for `build_generator`; each default equals the builder's."""
     return {
         "units": hp.Int("generator_units", 256, 1024, step=256, default=1024),
@@ -204,7 +209,7 @@ def search_space_generator(hp) -> dict:
     }
 
 
-def search_space_discriminator(hp) -> dict:
+def search_space_discriminator(hp: "HyperParameters") -> dict[str, Any]:
     """Returns arguments for `build_discriminator`; each default equals the builder's."""
     return {
         "filters": hp.Int("discriminator_filters", 32, 96, step=32, default=64),

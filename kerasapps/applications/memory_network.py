@@ -5,12 +5,17 @@ Memory Networks", NeurIPS 2015; Lao et al., "Random Walk Inference and Learning 
 EMNLP 2011.
 """
 
+from typing import TYPE_CHECKING, Any
+
 import keras
 from keras import layers
 
 from kerasapps.blocks.arguments import check_at_least, check_share
 from kerasapps.blocks.memory import ArrivalReader, LogShares, PositionWeightedSum, QueryReduction, SharedWordWalk
 from kerasapps.blocks.noise import Dropout
+
+if TYPE_CHECKING:
+    from keras_tuner import HyperParameters
 
 
 def build_memory_network(
@@ -112,7 +117,7 @@ def attention_of(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, outputs, name=f"{model.name}_attention")
 
 
-def search_space(hp) -> dict:
+def search_space(hp: "HyperParameters") -> dict[str, Any]:
     """Returns arguments for `build_memory_network`; each default equals the builder's."""
     return {
         "units": hp.Int("units", 32, 128, step=32, default=96),

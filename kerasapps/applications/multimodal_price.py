@@ -4,6 +4,7 @@ Reference: the network with three branches of Chollet, "Deep Learning with Pytho
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import layers, ops
@@ -14,6 +15,9 @@ from kerasapps.blocks.heads import head_block
 from kerasapps.blocks.noise import Dropout
 from kerasapps.blocks.text import MaskedAverage, NotPadding
 from kerasapps.heads import Head
+
+if TYPE_CHECKING:
+    from keras_tuner import HyperParameters
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")
@@ -178,7 +182,7 @@ def image_block(images, *, filters: Sequence[int], units: int, name: str):
     return ReplaceMissing(name=f"{name}_missing")(x, present)
 
 
-def search_space(hp) -> dict:
+def search_space(hp: "HyperParameters") -> dict[str, Any]:
     """Returns arguments for `build_multimodal_price`; each default equals the builder's."""
     return {
         "embedding_dim": hp.Int("embedding_dim", 8, 64, step=8, default=16),

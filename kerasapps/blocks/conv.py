@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import keras
 from keras import layers, ops
@@ -13,6 +14,7 @@ from kerasapps.blocks.normalization import BatchNormalization
 
 # As in He et al. 2016. With Keras' own momentum of 0.99 a network cannot be evaluated for hundreds of steps.
 MOMENTUM, EPSILON = 0.9, 1e-5
+Padding = Literal["valid", "same"]
 
 
 def normalize(x, *, name: str):
@@ -34,7 +36,7 @@ def conv_block(
     kernel_size: int = 3,
     strides: int = 1,
     pool: int = 1,
-    padding: str = "same",
+    padding: Padding = "same",
     activation: str | None = "relu",
     batch_norm: bool = True,
     use_bias: bool | None = None,
@@ -64,7 +66,7 @@ def separable_block(
     *,
     filters: int,
     kernel_size: int = 3,
-    padding: str = "same",
+    padding: Padding = "same",
     activation: str | None = "relu",
     batch_norm: bool = True,
     name: str,
@@ -143,7 +145,7 @@ class AveragePooling2D(layers.AveragePooling2D):
         return pool(inputs) / pool(ops.ones_like(inputs))
 
 
-def inception_block(x, *, filters: int, padding: str = "same", batch_norm: bool = True, name: str):
+def inception_block(x, *, filters: int, padding: Padding = "same", batch_norm: bool = True, name: str):
     """Joins four branches that halve the sides: (B, H, W, C) -> (B, H / 2, W / 2, 4 * filters).
 
     The branches: 1x1; 1x1 and 3x3; average pool and 3x3; 1x1, 3x3 and 3x3. The last layer of each has stride 2; in
