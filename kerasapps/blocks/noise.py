@@ -7,10 +7,16 @@ keeps the rows of its share.
 import keras
 from keras import layers, ops
 
+from kerasapps.blocks.plain import keras_layer
+
 
 @keras.saving.register_keras_serializable(package="kerasapps")
 class Dropout(layers.Dropout):
     """Keras' dropout with the same arguments and, on one device, the same results."""
+
+    def plain(self):
+        """Returns Keras' layer."""
+        return keras_layer(self, layers.Dropout)
 
     def call(self, inputs, training=False):
         if not (training and self.rate and replicas() > 1):
@@ -55,6 +61,10 @@ class ByteDropout(Dropout):
 @keras.saving.register_keras_serializable(package="kerasapps")
 class GaussianNoise(layers.GaussianNoise):
     """Keras' layer with the same arguments and, on one device, the same results."""
+
+    def plain(self):
+        """Returns Keras' layer."""
+        return keras_layer(self, layers.GaussianNoise)
 
     def call(self, inputs, training=False):
         if not (training and self.stddev and replicas() > 1):
