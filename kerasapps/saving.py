@@ -35,12 +35,12 @@ def load_model(path: str | Path, *, compile: bool = False) -> keras.Model:
 
 
 def portable(model: keras.Model) -> keras.Model:
-    """Returns a copy of a network in Keras' own layers, which opens, exports and compiles where this package is missing.
+    """Returns a copy of a network in Keras' own layers, whose file opens where this package is not installed.
 
-    Outputs are the same up to rounding, names of inputs, outputs and layers too; a layer that Keras does not have
-    becomes several operations, the last of which has its name. The copy trains on, with dropout where it was; spectral
-    normalization becomes Keras' own, which overwrites the weights while it trains. Weights are copied, not shared, and
-    the copy is not compiled.
+    Outputs are the same up to rounding, and so are the names of inputs, outputs and layers; a layer that Keras does not
+    have becomes several operations, the last of which has its name. Weights are copied, not shared. The copy is not
+    compiled. It can be trained on, with dropout where it was; spectral normalization is then Keras' own, which
+    overwrites the weights while it trains.
 
     Args:
         model: A functional or sequential model, which may hold others; or a GAN, whose averaged generator is meant.
@@ -57,7 +57,9 @@ def portable(model: keras.Model) -> keras.Model:
         >>> plain.save("model.keras")  # keras.models.load_model opens it, without `import kerasapps`
         >>> plain.predict([text, question])["answer"]
     """
-    return _Porter().network(model)
+    made = _Porter().network(model)
+    made(made.input)  # Keras exports to ONNX only what has been called
+    return made
 
 
 class _Porter:
@@ -70,7 +72,9 @@ class _Porter:
         model = model.plain() if hasattr(model, "plain") else model
         if not hasattr(model, "inputs"):
             kind = type(model).__name__
-            raise ValueError(f"`model` must be functional, or sequential with an input. Received: {model.name}, a {kind}")
+            raise ValueError(
+                f"`model` must be functional, or sequential with an input. Received: {model.name}, a {kind}"
+            )
         sequential = isinstance(model, keras.Sequential)
         tensors = (model.inputs[0], model.outputs[0]) if sequential else (model.input, model.output)
         # The copy of a compiled model would be compiled, with losses that Keras does not know. This one is not.

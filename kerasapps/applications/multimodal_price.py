@@ -122,10 +122,12 @@ def build_multimodal_price(
     inputs, branches = {}, []
     if numbers:
         inputs["numbers"] = keras.Input((len(numbers),), name="numbers")  # (B, N)
-        means, variances = [mean for mean, _ in numbers], [scale**2 for _, scale in numbers]
-        # bfloat16 cannot tell the years 2015 and 2016 apart.
-        standardize = layers.Normalization(mean=means, variance=variances, dtype="float32", name="numbers_standardised")
-        branches.append(standardize(inputs["numbers"]))
+        # In float32: bfloat16 cannot tell the years 2015 and 2016 apart. Keras' Normalization would do both steps at
+        # once, but its mean is missing from ONNX files.
+        centered = layers.Rescaling(1, offset=[-mean for mean, _ in numbers], dtype="float32", name="numbers_centered")
+        scales = [1 / scale for _, scale in numbers]
+        standardize = layers.Rescaling(scales, dtype="float32", name="numbers_standardised")
+        branches.append(standardize(centered(inputs["numbers"])))
     if category_sizes:
         inputs["categories"] = keras.Input((len(category_sizes),), dtype="int32", name="categories")  # (B, K)
         branches.append(

@@ -144,7 +144,9 @@ class SharedWordWalk(layers.Layer):
         others = ops.maximum(ops.sum(ops.max(words, axis=2), axis=1, keepdims=True) - 1.0, 1.0)  # (B, 1, V)
         bridges = ops.matmul(bags / others, ops.transpose(bags, (0, 2, 1)))
         sentence = ops.concatenate([positions(nodes)] * self.roles, axis=1)  # (1, R * N)
-        return bridges * ops.cast(sentence[:, :, None] != sentence[:, None], role.dtype)  # no way from a sentence to itself
+        return bridges * ops.cast(
+            sentence[:, :, None] != sentence[:, None], role.dtype
+        )  # no way from a sentence to itself
 
     def _features(self) -> int:
         return (self.steps * self.walkers + 3 * self.walkers // 2) * self.roles
