@@ -34,7 +34,7 @@ class DistinctWords(layers.Layer):
         words, places = tf.unique(flat)
         return words, tf.reshape(places, tf.shape(ids))
 
-    def compute_output_spec(self, ids):
+    def compute_output_spec(self, ids, training=False):
         return keras.KerasTensor((None,), "int32"), keras.KerasTensor(ids.shape, "int32")
 
 
@@ -57,7 +57,8 @@ class WordConv1D(layers.Conv1D):
 
     def plain(self):
         """Returns a convolution of vectors (B, T, D), as the plain form of `DistinctWords` leads to them."""
-        conv = keras_layer(self, layers.Conv1D, shape=(None, None, self.kernel.shape[1]))
+        shape = (None, None, self.kernel.shape[1])
+        conv = keras_layer(self, layers.Conv1D, shape=shape, name=f"{self.name}_conv")
         return lambda vectors, places: conv(vectors)
 
     def call(self, vectors, places, training=False):
