@@ -52,10 +52,9 @@ def portable(model: keras.Model) -> keras.Model:
         ValueError: If the model is of another kind, or a layer is neither Keras' nor this package's.
 
     Example:
-        >>> model = build_question_answering(vocab_size=1000, num_answers=4)
-        >>> plain = portable(model)
-        >>> plain.save("model.keras")  # keras.models.load_model opens it, without `import kerasapps`
-        >>> plain.predict([text, question])["answer"]
+        >>> model = build_mnist_network(image_shape=(28, 28, 1))
+        >>> plain = portable(model)  # keras.models.load_model opens what `plain.save` writes, without `import kerasapps`
+        >>> plain.predict({"image": digits})["label"]  # digits float32 (n, 28, 28, 1)
     """
     made = _Porter().network(model)
     made(made.input)  # Keras exports to ONNX only what has been called

@@ -31,7 +31,7 @@ ALLOWED = {
     "optimizers": set(),
     "styling": {"blocks", "errors"},
     "runs": {"distribution", "errors", "files", "reports", "runtime", "saving", "settings"},
-    "saving": set(),  # it imports by name what registers classes
+    "saving": {"blocks"},  # it imports by name what registers classes
     "session": {"distribution", "runs", "runtime", "settings"},
     "settings": {"errors"},
     "checkpoints": {"distribution", "errors", "files", "optimizers", "runs", "startup", "workers"},
