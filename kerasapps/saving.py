@@ -53,7 +53,7 @@ def portable(model: keras.Model) -> keras.Model:
 
     Example:
         >>> model = build_mnist_network(image_shape=(28, 28, 1))
-        >>> plain = portable(model)  # keras.models.load_model opens what `plain.save` writes, without `import kerasapps`
+        >>> plain = portable(model)  # what `plain.save` writes opens without `import kerasapps`
         >>> plain.predict({"image": digits})["label"]  # digits float32 (n, 28, 28, 1)
     """
     made = _Porter().network(model)
