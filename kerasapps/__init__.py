@@ -79,6 +79,7 @@ _MODULES = {
     "compile_heads": "losses",
     "feature_taps": "taps",
     "load_model": "saving",
+    "portable": "saving",
 }
 
 __all__ = [*_MODULES]

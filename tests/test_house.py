@@ -33,7 +33,7 @@ ALLOWED = {
     "optimizers": set(),
     "styling": {"blocks", "errors"},
     "runs": {"distribution", "errors", "files", "reports", "runtime", "saving", "settings", "tracking"},
-    "saving": set(),  # it imports by name what registers classes
+    "saving": {"blocks"},  # it imports by name what registers classes
     "session": {"distribution", "runs", "runtime", "settings", "startup", "tracking"},
     "settings": {"errors"},
     "tracking": {"errors", "files"},

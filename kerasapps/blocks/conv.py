@@ -11,6 +11,7 @@ from kerasapps.blocks.arguments import check_length
 from kerasapps.blocks.fast_conv import Conv2D
 from kerasapps.blocks.noise import Dropout
 from kerasapps.blocks.normalization import BatchNormalization
+from kerasapps.blocks.plain import keras_layer
 
 # As in He et al. 2016. With Keras' own momentum of 0.99 a network cannot be evaluated for hundreds of steps.
 MOMENTUM, EPSILON = 0.9, 1e-5
@@ -130,6 +131,10 @@ class AveragePooling2D(layers.AveragePooling2D):
 
     There Keras repeats the edge if the two sides need unequal padding, and counts what it repeats.
     """
+
+    def plain(self):
+        """Returns Keras' layer."""
+        return keras_layer(self, layers.AveragePooling2D)
 
     def call(self, inputs):
         if keras.backend.backend() != "torch" or self.padding == "valid":

@@ -123,6 +123,10 @@ class GAN(keras.Model):
         """The means over the epoch."""
         return list(self.means.values())
 
+    def plain(self) -> keras.Model:
+        """Returns the averaged generator, which is what calling a GAN calls."""
+        return self.averaged
+
     def call(self, inputs, training=None):
         return self.averaged(inputs, training=training)
 
