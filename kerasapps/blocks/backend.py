@@ -10,3 +10,14 @@ def tensorflow_on_cpu() -> bool:
     import tensorflow as tf
 
     return not tf.config.get_visible_devices("GPU")
+
+
+def require_tensorflow(what: str) -> None:
+    """Raises ValueError for what computes with TensorFlow alone where Keras does not.
+
+    Example:
+        >>> require_tensorflow("A GAN")
+    """
+    if keras.backend.backend() != "tensorflow":
+        rule = "needs Keras on TensorFlow: set KERAS_BACKEND=tensorflow before Keras is imported"
+        raise ValueError(f"{what} {rule}. Received: {keras.backend.backend()}")
