@@ -7,8 +7,14 @@ import importlib
 
 _MODULES = {
     "Adam": "optimizers",
+    "GAN": "gan.model",
     "Head": "heads",
+    "Options": "runs",
+    "Rules": "gan.losses",
+    "SemiSupervisedGAN": "gan.classifier",
     "SmoothedCrossentropy": "losses",
+    "Split": "data.splits",
+    "Splits": "data.splits",
     "build_alexnet": "applications.classic",
     "build_dcgan_discriminator": "applications.dcgan",
     "build_dcgan_generator": "applications.dcgan",
@@ -38,7 +44,10 @@ _MODULES = {
     "build_xception": "applications.xception",
     "compile_heads": "losses",
     "feature_taps": "taps",
+    "fit": "training",
     "load_model": "saving",
+    "start": "session",
+    "stylize": "styling.loop",
 }
 
 __all__ = [*_MODULES]
