@@ -36,19 +36,35 @@ if TYPE_CHECKING:  # the names below once more, for editors and type checkers
     from kerasapps.applications.style_transfer import build_style_taps as build_style_taps
     from kerasapps.applications.vgg import build_vgg as build_vgg
     from kerasapps.applications.xception import build_xception as build_xception
+    from kerasapps.data.splits import Split as Split
+    from kerasapps.data.splits import Splits as Splits
+    from kerasapps.gan.classifier import SemiSupervisedGAN as SemiSupervisedGAN
+    from kerasapps.gan.losses import Rules as Rules
+    from kerasapps.gan.model import GAN as GAN
     from kerasapps.heads import Head as Head
     from kerasapps.losses import SmoothedCrossentropy as SmoothedCrossentropy
     from kerasapps.losses import compile_heads as compile_heads
     from kerasapps.optimizers import Adam as Adam
+    from kerasapps.runs import Options as Options
     from kerasapps.saving import load_model as load_model
+    from kerasapps.saving import portable as portable
+    from kerasapps.session import start as start
+    from kerasapps.styling.loop import stylize as stylize
     from kerasapps.taps import feature_taps as feature_taps
+    from kerasapps.training import fit as fit
 
 __version__ = "0.1.0"
 
 _MODULES = {
     "Adam": "optimizers",
+    "GAN": "gan.model",
     "Head": "heads",
+    "Options": "runs",
+    "Rules": "gan.losses",
+    "SemiSupervisedGAN": "gan.classifier",
     "SmoothedCrossentropy": "losses",
+    "Split": "data.splits",
+    "Splits": "data.splits",
     "build_alexnet": "applications.classic",
     "build_dcgan_discriminator": "applications.dcgan",
     "build_dcgan_generator": "applications.dcgan",
@@ -78,8 +94,11 @@ _MODULES = {
     "build_xception": "applications.xception",
     "compile_heads": "losses",
     "feature_taps": "taps",
+    "fit": "training",
     "load_model": "saving",
     "portable": "saving",
+    "start": "session",
+    "stylize": "styling.loop",
 }
 
 __all__ = [*_MODULES]

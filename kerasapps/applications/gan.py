@@ -58,7 +58,7 @@ def build_generator(
         >>> generator = build_generator(image_shape=(28, 28, 1))
         >>> gan = GAN(generator, build_discriminator(image_shape=(28, 28, 1)))
         >>> gan.compile(keras.optimizers.Adam(2e-4, beta_1=0.5), keras.optimizers.Adam(2e-4, beta_1=0.5))
-        >>> gan.fit({"image": digits / 127.5 - 1}, epochs=2)  # digits float32 (n, 28, 28, 1), values 0 to 255
+        >>> gan.fit(digits / 127.5 - 1, epochs=2)  # digits float32 (n, 28, 28, 1), values 0 to 255
         >>> generator.predict({"noise": noise})["image"]  # noise float32 (n, 64)
     """
     check_gan_arguments(image_shape=image_shape, num_classes=num_classes)
@@ -170,7 +170,7 @@ def build_gan(*, generator: keras.Model, discriminator: keras.Model, name: str =
         Uncompiled model. In: those of the generator, "noise" float32 (B, noise_dim) and with classes "label" int32
         (B,). Out: those of the discriminator, "verdict" float32 (B, 1) and, where it classifies, others.
 
-    Train with: `kerasapps.gan.model.GAN`, or as `kerasapps.gan.model.train_alternately` does, never by `fit`,
+    Train with: `kerasapps.gan.model.GAN`, or as `kerasapps.gan.textbook.train_alternately` does, never by `fit`,
     which would train both networks towards the same goal.
 
     Raises:

@@ -37,3 +37,14 @@ def _names(graph):
     while hasattr(graph, "outer_graph"):
         yield graph.name
         graph = graph.outer_graph
+
+
+def require_tensorflow(what: str) -> None:
+    """Raises ValueError for what computes with TensorFlow alone where Keras does not.
+
+    Example:
+        >>> require_tensorflow("A GAN")
+    """
+    if keras.backend.backend() != "tensorflow":
+        rule = "needs Keras on TensorFlow: set KERAS_BACKEND=tensorflow before Keras is imported"
+        raise ValueError(f"{what} {rule}. Received: {keras.backend.backend()}")
