@@ -23,31 +23,14 @@ KINDS = {
     "quoted": {"quoting": csv.QUOTE_ALL},
     "escaped": {"quoting": csv.QUOTE_ALL, "doublequote": False, "escapechar": "\\"},
 }
+WORDS = "the day in harbour tide moored lovely all regatta flour oven dough rye, crumb train"
 COLUMNS = ("text", "age", "income", "gender")
 
 
 def write(path: Path, *, rows: int, kind: str) -> None:
     """Writes a table of posts with three labels."""
     rng = np.random.default_rng(0)
-    words = np.array(
-        [
-            "the",
-            "day",
-            "in",
-            "harbour",
-            "tide",
-            "moored",
-            "lovely",
-            "all",
-            "regatta",
-            "flour",
-            "oven",
-            "dough",
-            "rye,",
-            "crumb",
-            "train",
-        ]
-    )
+    words = np.array(WORDS.split())
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, **KINDS[kind])
         writer.writerow(["id", *COLUMNS])
