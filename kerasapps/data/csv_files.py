@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # takes a while to import, and most experiments read no table
 SEPARATORS = ",;\t|"
 NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 QUOTE, LINE_FEED, RETURN = b'"'[0], b"\n"[0], b"\r"[0]
-CHUNK = 1 << 24  # bytes that are looked at together
+CHUNK = 1 << 22  # bytes that are looked at together
 SAMPLE = 1 << 16  # characters that show the separator
 LINE_END = re.compile(r"\r\n|\r|\n")
 
