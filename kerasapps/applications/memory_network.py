@@ -36,7 +36,8 @@ def build_memory_network(
     `attention_of` gives the weights of the sentences in each hop.
 
     Args:
-        vocab_size: Number of word ids, shared by story and question; 0 is padding.
+        vocab_size: Number of word ids, shared by story and question; 0 is padding. Ids in the input must
+            be below it: TensorFlow refuses others on a CPU, and reads them as zeros on a GPU.
         num_answers: Number of answers, at least 2.
         sentence_length: Number of words of a sentence and of the question, padding included.
         units: Length of the vectors for words, sentences and queries.

@@ -64,7 +64,8 @@ def build_multi_head_text(
     `padding="same"`, or without convolutions, it takes texts of any length, and padding does not change its outputs.
 
     Args:
-        vocab_size: Number of token ids, at least 2; 0 is padding.
+        vocab_size: Number of token ids, at least 2; 0 is padding. Ids in the input must be below it: TensorFlow refuses
+            others on a CPU, and reads them as zeros on a GPU.
         heads: What to predict, by the name of the output.
         embedding_dim: Length of a word vector.
         filters: Filters of each stage; without stages the word vectors are pooled directly.
@@ -180,7 +181,8 @@ def build_profile(
     """Builds the course notes' network, which estimates three properties of a person from what they wrote.
 
     Args:
-        vocab_size: Number of token ids, at least 2; 0 is padding.
+        vocab_size: Number of token ids, at least 2; 0 is padding. Ids in the input must be below it: TensorFlow refuses
+            others on a CPU, and reads them as zeros on a GPU.
         num_income_groups: Number of income groups, at least 2.
         age_mean: Mean age in years: the network learns the standardized age.
         age_scale: Standard deviation of the age in years, above 0.
@@ -231,7 +233,8 @@ def build_novel(
     """Builds a network that predicts the genre and the year of publication of a novel from a passage.
 
     Args:
-        vocab_size: Number of token ids, at least 2; 0 is padding.
+        vocab_size: Number of token ids, at least 2; 0 is padding. Ids in the input must be below it: TensorFlow refuses
+            others on a CPU, and reads them as zeros on a GPU.
         num_genres: Number of genres, at least 2.
         year_mean: Mean year of publication: the network learns the standardized year.
         year_scale: Standard deviation of the year, above 0.

@@ -84,7 +84,8 @@ def build_multimodal_price(
     Args:
         numbers: Mean and standard deviation, above 0, of each number in the metadata.
         category_sizes: Number of values of each category in the metadata, counting value 0, which stands for any other.
-        vocab_size: Number of token ids of the description; 0 is padding. None leaves the description out.
+        vocab_size: Number of token ids of the description; 0 is padding. None leaves the description out. Ids in the
+            input must be below it: TensorFlow refuses others on a CPU, and reads them as zeros on a GPU.
         image_shape: Height, width and channels of the image. None leaves it out.
         price_mean: Mean logarithm of the price: the network learns the standardized one.
         price_scale: Standard deviation of the logarithm of the price, above 0.

@@ -31,7 +31,8 @@ def build_question_answering(
     """Builds a network that answers a question about a text with one of a fixed set of answers.
 
     Args:
-        vocab_size: Number of token ids, shared by text and question; 0 is padding.
+        vocab_size: Number of token ids, shared by text and question; 0 is padding. Ids in the input must
+            be below it: TensorFlow refuses others on a CPU, and reads them as zeros on a GPU.
         num_answers: Number of answers, at least 2.
         encoder: What turns the words into one vector: "lstm", "gru", "bilstm", which is twice as wide, or "conv".
         text_embedding_dim: Length of a word vector in the text.

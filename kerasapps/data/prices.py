@@ -15,10 +15,9 @@ from kerasapps.data.augmentation import picture_augment
 from kerasapps.data.garments import simulate_garments
 from kerasapps.data.pictures import read_picture
 from kerasapps.data.splits import Augment, Split, Splits, split_groups
-from kerasapps.data.tables import check_columns, open_table, read_numbers, read_strings
-from kerasapps.data.words import WordIds, fit_words
+from kerasapps.data.tables import as_floats, open_table, read_names, read_numbers, said_of, some, summary
+from kerasapps.data.words import GivenTokens, Tokens, WordIds, composed, fit_words, settle_tokens
 from kerasapps.errors import DataError
-from kerasapps.files import user_path
 
 GARMENTS = 16_000
 PARTS = ("train", "validation", "test")
@@ -133,7 +132,7 @@ class PriceCodec:
             images[0] = read_picture(image, size=height, channels=channels)
         thing = Things(
             {name: np.array([numbers.get(name, np.nan)]) for name in self.numbers},
-            {name: np.array([categories.get(name, "")], object) for name in self.categories},
+            {name: np.array([composed(categories.get(name, "").strip())], object) for name in self.categories},
             np.array([text or ""], object),
             images,
             np.array([image is not None]),
@@ -155,7 +154,7 @@ class PriceCodec:
     def to_json(self) -> dict[str, Any]:
         """Returns what `from_json` needs."""
         content = {name: getattr(self, name) for name in ("numbers", "categories", "image_shape", "price")}
-        return content | ({} if self.words is None else {"words": self.words.words, "length": self.words.length})
+        return content | ({} if self.words is None else self.words.to_json())
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "PriceCodec":
@@ -163,7 +162,7 @@ class PriceCodec:
         return cls(
             {name: tuple(scale) for name, scale in content["numbers"].items()},
             {name: tuple(values) for name, values in content["categories"].items()},
-            WordIds(tuple(content["words"]), content["length"]) if "words" in content else None,
+            WordIds.from_json(content) if "words" in content else None,
             None if content["image_shape"] is None else tuple(content["image_shape"]),
             tuple(content["price"]),
         )
@@ -261,6 +260,7 @@ def load_prices(
     image: str | None = None,
     size: int = 64,
     vocab_size: int = 20_000,
+    tokens: GivenTokens = "auto",
     missing: float = 0.0,
     validation: float = 0.1,
     test: float = 0.2,
@@ -272,7 +272,7 @@ def load_prices(
     Inputs of the model: those of `build_multimodal_price` that the data have. Target: "log_price" float32 (B,).
 
     Args:
-        data: "garments" (simulated), or a CSV, JSON-lines or Parquet file.
+        data: "garments" (simulated), or a CSV, JSON or Parquet file.
         price: Column of a file with the price, above 0. Rows without one are left out.
         numbers: Columns that hold numbers.
         categories: Columns that hold categories.
@@ -280,6 +280,7 @@ def load_prices(
         image: Column with the path of an image, relative to the folder of the file.
         size: Side of the images in pixels; simulated ones have 48.
         vocab_size: Maximum number of token ids.
+        tokens: Whether texts are cut into words or characters; "auto" takes characters where there are no spaces.
         missing: Share of the simulated descriptions and images that are left out.
         validation: Share of the rows for the validation set.
         test: Share of the rows for the test set.
@@ -312,13 +313,15 @@ def load_prices(
     train, held_out = split_groups(rest, share=validation / (1 - test), seed=seed)
     rows = {"train": rest[train], "validation": rest[held_out], "test": tested}
     parts = {part: things.take(rows[part][:limit]) for part in PARTS}
-    codec = fit_codec(parts["train"], vocab_size=vocab_size)
+    texts = parts["train"].texts
+    tokens, said = ("words", ()) if texts is None else settle_tokens(tokens, texts)
+    codec = fit_codec(parts["train"], vocab_size=vocab_size, tokens=tokens)
     splits = {part: codec.split(parts[part]) for part in PARTS}
     splits["train"] = replace(splits["train"], augment=codec.augmentation())
-    return PriceSplits(**splits, sizes=codec.sizes, codec=codec, things=parts, notes=things.notes)
+    return PriceSplits(**splits, sizes=codec.sizes, codec=codec, things=parts, notes=things.notes + said)
 
 
-def fit_codec(train: Things, *, vocab_size: int) -> PriceCodec:
+def fit_codec(train: Things, *, vocab_size: int, tokens: Tokens = "words") -> PriceCodec:
     """Collects scales, categories and words.
 
     Raises:
@@ -337,7 +340,7 @@ def fit_codec(train: Things, *, vocab_size: int) -> PriceCodec:
         raise DataError("All prices of the training set are the same.")
     words = None
     if train.texts is not None:
-        words = fit_words(train.texts, size=vocab_size, length=LENGTH)
+        words = fit_words(train.texts, size=vocab_size, length=LENGTH, tokens=tokens)
         if not words.words:
             raise DataError("The descriptions of the training set hold no word: leave them out.")
     return PriceCodec(
@@ -365,33 +368,42 @@ def read_things(
         DataError: If the file cannot be read, a column is missing or not a number, a price is not above 0, or more than
             5 % of the images cannot be read.
     """
-    import polars
-
     table = open_table(data, embedded="garments")
     if not (numbers or categories or text or image):
-        raise DataError(f"--numbers, --categories, --text or --image must name columns: {', '.join(table.columns)}.")
-    check_columns(table, [price, *numbers, *categories, *filter(None, (text, image))], source=data)
-    everything = len(table)
-    table = table.filter(polars.col(price).is_not_null())
-    prices = read_numbers(table[price], source=data)
-    if not (prices > 0).all():
-        raise DataError(f"{data}: {price} must be above 0 in every row. Received: {prices[~(prices > 0)][0]:g}")
-    notes = [f"{everything - len(table):,} rows without a price are left out."] if everything > len(table) else []
+        raise DataError(f"--numbers, --categories, --text or --image must name columns: {some(table.names)}.")
+    columns = table.columns([price, *numbers, *categories, *filter(None, (text, image))])
+    prices = read_numbers(columns[price], table=table, rows=np.arange(len(columns[price])))
+    there = prices.values.is_not_null()
+    rows = np.flatnonzero(there.to_numpy())
+    amounts = as_floats(prices)[rows]
+    if not (amounts > 0).all():
+        first = int(np.argmin(amounts > 0))
+        place = table.where(int(rows[first]))
+        raise DataError(f"{table.path}, {place}: {price} must be above 0 in every row. Received: {amounts[first]:g}")
+    columns = {name: column.filter(there) for name, column in columns.items()}
+    read = {name: read_numbers(columns[name], table=table, rows=rows) for name in numbers}
+    named = {name: read_names(columns[name]) for name in (*categories, *filter(None, [text]))}
+    if image:
+        named[image] = read_names(columns[image], composed=False)
+    said = {price: prices.style} | {name: said_of(column) for name, column in read.items()}
+    said |= {name: f"{named[name].distinct:,} categories{named[name].missing()}" for name in categories}
+    said |= {name: named[name].missing().strip(" ()") for name in (text, image) if name}
+    notes = [*table.notes, summary(len(there), dropped=len(there) - len(rows), lack=price, said=said)]
 
     def strings(name: str) -> np.ndarray:
-        return np.array([value or "" for value in read_strings(table[name], source=data)], object)
+        return named[name].values.fill_null("").to_numpy().astype(object)
 
-    images, has_image = None, np.zeros(len(table), bool)
+    images, has_image = None, np.zeros(len(rows), bool)
     if image:
-        images, has_image, broken = read_images(strings(image), folder=user_path(data).parent, size=size)
+        images, has_image, broken = read_images(strings(image), folder=table.path.parent, size=size)
         notes += broken
     return Things(
-        {name: read_numbers(table[name], source=data) for name in numbers},
+        {name: as_floats(column) for name, column in read.items()},
         {name: strings(name) for name in categories},
         strings(text) if text else None,
         images,
         has_image,
-        np.log(prices),
+        np.log(amounts),
         None,
         tuple(notes),
     )

@@ -105,8 +105,8 @@ def test_one_broken_picture_is_named_and_counts_as_missing(offers, tmp_path):
     big.write_csv(offers)
     (tmp_path / "photos" / "11.png").write_bytes(b"no image")
     splits = load_prices(str(offers), **COLUMNS, size=16)
-    assert "2 of 70 images cannot be read and count as missing, such as:" in splits.notes[0]
-    assert "11.png" in splits.notes[0]
+    assert "2 of 70 images cannot be read and count as missing, such as:" in splits.notes[1]
+    assert "11.png" in splits.notes[1]
 
 
 def test_many_broken_pictures_are_an_error(offers, tmp_path):
