@@ -287,11 +287,15 @@ def code_digest() -> int:
     """Returns a digest of this package, of the script's whole package, and of the versions of Keras and TensorFlow."""
     files = sorted(Path(__file__).parent.rglob("*.py"))
     main = sys.modules["__main__"]
-    if getattr(main, "__file__", None):
-        script = Path(main.__file__)
-        # `python -m experiments.qa` may use all of `experiments`; a lone script the modules next to it.
-        depth = main.__spec__.name.count(".") if getattr(main, "__spec__", None) else 0
-        files += sorted(script.parents[max(0, depth - 1)].rglob("*.py") if depth else script.parent.glob("*.py"))
+    *packages, _ = main.__spec__.name.split(".") if getattr(main, "__spec__", None) else [None]
+    # `python -m experiments.qa` may use all of `experiments`, which an installed `kerasapps.experiments` may have
+    # elsewhere than `kerasapps`; a lone script the modules next to it.
+    for depth in range(len(packages)):
+        for folder in sys.modules[".".join(packages[: depth + 1])].__path__:
+            files += sorted(Path(folder).rglob("*.py"))
+    if not packages and getattr(main, "__file__", None):
+        files += sorted(Path(main.__file__).parent.glob("*.py"))
+    files = list(dict.fromkeys(files))
     return digest(*(file.read_bytes() for file in files), keras.__version__.encode(), tf.__version__.encode())
 
 

@@ -206,8 +206,13 @@ def sample(
 
 def check_options(settings: dict) -> None:
     """Refuses options that make no sense together; `settings` are the arguments of `train`."""
-    given = {name for name, value in (vars(settings["recipe"]) | settings).items() if value not in (None, False)}
     data, labels, draws = settings["data"], settings["labels"], settings["draws"]
+    arch = "dcgan" if labels is None else "mixed"
+    kind = "points" if data == POINTS else settings["arch"] or arch
+    usual = vars(recipe_of(kind, data, GivenRecipe(), options=settings["options"])) | {"arch": arch}
+    # --config gives all options of an earlier run, also those that it did not choose.
+    chosen = (vars(settings["recipe"]) | settings).items()
+    given = {name for name, value in chosen if value not in (None, False, usual.get(name))}
     idle = IDLE_FOR_POINTS if data == POINTS else IDLE_WITH_LABELS if labels is not None else set()
     if given & idle:
         what = "with --labels" if data != POINTS else f"with --data {POINTS}"
@@ -232,5 +237,7 @@ def load_gan(folder: Path) -> SavedRun:
     return saved
 
 
+COMMANDS = (train, search, evaluate, sample)
+
 if __name__ == "__main__":
-    main("experiments.gan", train, search, evaluate, sample)
+    main("experiments.gan", *COMMANDS)

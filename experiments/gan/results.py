@@ -8,7 +8,8 @@ import numpy as np
 from kerasapps.applications.gan import build_discriminator, build_generator
 from kerasapps.data.images import ImageSplits
 from kerasapps.gan.metrics import frechet_distance
-from kerasapps.gan.model import GAN, train_alternately
+from kerasapps.gan.model import GAN
+from kerasapps.gan.textbook import train_alternately
 from kerasapps.reports import Block, Figure, Table
 from kerasapps.runs import Options, Run, load_model
 from kerasapps.training import History

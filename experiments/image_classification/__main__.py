@@ -182,5 +182,7 @@ def predict(images: tyro.conf.Positional[tuple[Path, ...]], /, *, run: Path, fig
         print(f"{figure}{first}")
 
 
+COMMANDS = (train, search, evaluate, predict)
+
 if __name__ == "__main__":
-    main("experiments.image_classification", train, search, evaluate, predict)
+    main("experiments.image_classification", *COMMANDS)

@@ -173,5 +173,7 @@ def predict(*, run: Path, story: Path, question: Text) -> None:
     print(text_of(read_questions(saved.model, saved.codec, [asked])[0]))
 
 
+COMMANDS = (train, search, evaluate, predict, babi)
+
 if __name__ == "__main__":
-    main("experiments.qa", train, search, evaluate, predict, babi)
+    main("experiments.qa", *COMMANDS)

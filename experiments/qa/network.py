@@ -66,6 +66,14 @@ def recipe_of(arch: Arch, given: GivenRecipe = GivenRecipe(), *, options: Option
     return options.shrunk(settle(RECIPES.get(arch, Recipe()), given), epochs=2)
 
 
+def chosen_of(arch: Arch, given: GivenRecipe, *, options: Options) -> GivenRecipe:
+    """Returns what was chosen for all networks: --config gives everything, also what only suits this architecture."""
+    if options.config is None:
+        return given
+    usual = recipe_of(arch, options=options)
+    return GivenRecipe(**{name: value for name, value in vars(given).items() if value != getattr(usual, name)})
+
+
 def form_of(arch: Arch) -> Form:
     """Returns what an architecture reads."""
     return "story" if arch == "memory" else "text"
@@ -110,7 +118,7 @@ def train_networks(
     print(f"Network: {arch}", flush=True)
     networks = {arch: train_one(run, arch=arch, params=params, recipe=recipe, **shared)}
     if baseline and not networks[arch].history.interrupted:
-        recipe = recipe_of(baseline, given, options=run.options)
+        recipe = recipe_of(baseline, chosen_of(arch, given, options=run.options), options=run.options)
         part = run.part("baseline", {"arch": baseline, "baseline": None, "params": None} | asdict(recipe))
         print(f"Baseline: {baseline}", flush=True)
         networks[f"{baseline}, baseline"] = train_one(part, arch=baseline, params={}, recipe=recipe, **shared)

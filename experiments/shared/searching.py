@@ -12,7 +12,8 @@ from kerasapps.runs import Run, load_model, read_json, write_json
 from kerasapps.search.loop import Space
 from kerasapps.search.loop import search as find
 from kerasapps.search.options import FREE_ON_RESUME, Trials
-from kerasapps.search.report import SearchResult, search_blocks
+from kerasapps.search.report import search_blocks
+from kerasapps.search.result import SearchResult
 from kerasapps.session import start
 from kerasapps.settings import call_with, from_settings
 from kerasapps.workers.jobs import address_of, function_at
@@ -97,7 +98,7 @@ def search_and_report(
     conclude(
         run,
         result,
-        [*search_blocks(result), *blocks],
+        [*search_blocks(result, folder=run.folder), *blocks],
         metrics=tested,
         headline=(objective,),
         summary=" ".join(

@@ -211,5 +211,7 @@ def show(name: str, value) -> str:
     return f"{name.replace('_', ' ')} {value:g}" if isinstance(value, float) else f"{name.replace('_', ' ')} {value}"
 
 
+COMMANDS = (run, sweep, reconstruct, search, train_features)
+
 if __name__ == "__main__":
-    main("experiments.style_transfer", run, sweep, reconstruct, search, train_features)
+    main("experiments.style_transfer", *COMMANDS)

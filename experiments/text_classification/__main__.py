@@ -155,5 +155,7 @@ def predict(*, run: Path, text: tuple[str, ...] = (), file: Path | None = None) 
     print_table(predictions_table(texts, likely))
 
 
+COMMANDS = (train, compare, search, evaluate, predict)
+
 if __name__ == "__main__":
-    main("experiments.text_classification", train, compare, search, evaluate, predict)
+    main("experiments.text_classification", *COMMANDS)

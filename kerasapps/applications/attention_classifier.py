@@ -4,7 +4,7 @@ References: Yang et al., "Hierarchical Attention Networks for Document Classific
 of Christophe Cerisara's deep-learning course (2018/2019).
 """
 
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import keras
 from keras import layers
@@ -13,6 +13,9 @@ from kerasapps.blocks.arguments import check_at_least, check_choice, check_share
 from kerasapps.blocks.attention import ContextAttention, FoldSentences, Present, UnfoldSentences
 from kerasapps.blocks.noise import Dropout
 from kerasapps.blocks.recurrent import LSTM
+
+if TYPE_CHECKING:
+    from keras_tuner import HyperParameters
 
 Reader = Literal["words", "bilstm"]
 
@@ -123,7 +126,7 @@ def attention_of(model: keras.Model) -> keras.Model:
     return keras.Model([text], weights, name=f"{model.name}_attention")
 
 
-def search_space(hp) -> dict:
+def search_space(hp: "HyperParameters") -> dict[str, Any]:
     """Returns arguments for `build_attention_classifier`; each default equals the builder's."""
     return {
         "embedding_dim": hp.Int("embedding_dim", 50, 300, step=50, default=100),

@@ -3,12 +3,17 @@
 Reference: Joulin et al., "Bag of Tricks for Efficient Text Classification", EACL 2017 (fastText).
 """
 
+from typing import TYPE_CHECKING, Any
+
 import keras
 from keras import layers
 
 from kerasapps.blocks.arguments import check_at_least, check_share
 from kerasapps.blocks.noise import Dropout
 from kerasapps.blocks.text import MaskedAverage, Ngrams, NotPadding, ZeroPadded
+
+if TYPE_CHECKING:
+    from keras_tuner import HyperParameters
 
 
 def build_bag_of_ngrams(
@@ -67,7 +72,7 @@ def build_bag_of_ngrams(
     return keras.Model([text], {"label": label}, name=name)
 
 
-def search_space(hp) -> dict:
+def search_space(hp: "HyperParameters") -> dict[str, Any]:
     """Returns arguments for `build_bag_of_ngrams`; each default equals the builder's."""
     return {
         "embedding_dim": hp.Int("embedding_dim", 10, 100, step=10, default=50),

@@ -5,7 +5,7 @@ References: Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computa
 Encoder-Decoder for Statistical Machine Translation", EMNLP 2014 (GRU).
 """
 
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import keras
 from keras import layers
@@ -15,6 +15,9 @@ from kerasapps.blocks.attention import Present
 from kerasapps.blocks.noise import Dropout
 from kerasapps.blocks.recurrent import LSTM, PeepholeLSTM
 from kerasapps.blocks.text import MaskedAverage, MaskedMaximum, NotPadding
+
+if TYPE_CHECKING:
+    from keras_tuner import HyperParameters
 
 Cell = Literal["lstm", "gru", "peephole_lstm"]
 Pooling = Literal["last", "mean", "max", "mean_max"]
@@ -108,7 +111,7 @@ def pool_block(states, text, *, pooling: Pooling, name: str):
     return layers.Concatenate(name=name)(vectors) if len(vectors) > 1 else vectors[0]
 
 
-def search_space(hp) -> dict:
+def search_space(hp: "HyperParameters") -> dict[str, Any]:
     """Returns arguments for `build_recurrent_classifier`, the cell given; each default equals the builder's."""
     return {
         "embedding_dim": hp.Int("embedding_dim", 32, 256, step=32, default=128),

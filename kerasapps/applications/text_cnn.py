@@ -4,7 +4,7 @@ Reference: Kim, "Convolutional Neural Networks for Sentence Classification", EMN
 """
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import keras
 from keras import layers
@@ -13,6 +13,9 @@ from kerasapps.blocks.arguments import check_at_least, check_choice, check_posit
 from kerasapps.blocks.distinct_words import DistinctWords, WordConv1D
 from kerasapps.blocks.noise import Dropout
 from kerasapps.blocks.text import ZeroPadded
+
+if TYPE_CHECKING:
+    from keras_tuner import HyperParameters
 
 Vectors = Literal["random", "static", "non_static", "multichannel"]
 TRAINED, FROZEN = "words", "frozen_words"  # embedding layers
@@ -122,7 +125,7 @@ def window_block(words, places, text, *, filters: int, width: int, name: str):
     return layers.GlobalMaxPooling1D(name=f"{name}_max")(matches)
 
 
-def search_space(hp) -> dict:
+def search_space(hp: "HyperParameters") -> dict[str, Any]:
     """Returns arguments for `build_text_cnn`; each default equals the builder's."""
     return {
         "embedding_dim": hp.Int("embedding_dim", 50, 300, step=50, default=300),

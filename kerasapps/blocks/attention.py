@@ -3,6 +3,8 @@
 import keras
 from keras import layers, ops
 
+from kerasapps.blocks.plain import weight_form
+
 HIDDEN = -1e9  # score of padding: finite, so that a text without words gives zeros instead of NaN
 
 
@@ -17,6 +19,10 @@ class Present(layers.Layer):
     def __init__(self, *, sentences: bool = False, **kwargs):
         super().__init__(**kwargs)
         self.sentences = sentences
+
+    def plain(self):
+        """Returns `call`, which consists of Keras' operations."""
+        return self.call
 
     def call(self, ids):
         return ops.any(ids != 0, axis=-1) if self.sentences else ids != 0
@@ -55,13 +61,26 @@ class ContextAttention(layers.Layer):
     def compute_mask(self, features, mask=None):
         return None, None  # of one vector nothing is padding
 
-    def call(self, features, present):
-        keys = features
+    def plain(self):
+        """Returns the same with the weights of dense layers."""
+        project = None
         if self.project:
-            keys = ops.tanh(ops.matmul(features, ops.cast(self.kernel, features.dtype)) + self.bias)
-        scores = ops.cast(ops.einsum("btd,d->bt", keys, ops.cast(self.context, keys.dtype)), "float32")
-        weights = ops.softmax(ops.where(present, scores, HIDDEN), axis=-1) * ops.cast(present, "float32")  # (B, T)
-        return ops.einsum("bt,btd->bd", ops.cast(weights, features.dtype), features), weights
+            project = layers.Dense(
+                self.bias.shape[0], activation="tanh", dtype=self.dtype_policy, name=f"{self.name}_keys"
+            )
+            project.build((None, None, width))
+            project.set_weights([self.kernel, self.bias])
+            project.trainable = self.trainable
+        context = weight_form(self, self.context)
+        return lambda features, present: _attend(features, present, project=project, context=context(features))
+
+    def call(self, features, present):
+        return _attend(features, present, project=self._keys if self.project else None, context=self.context[None])
+
+    def _keys(self, features):
+        return ops.tanh(
+            ops.matmul(features, ops.cast(self.kernel, features.dtype)) + ops.cast(self.bias, features.dtype)
+        )
 
     def compute_output_spec(self, features, present):
         rows, steps, width = features.shape
@@ -69,6 +88,14 @@ class ContextAttention(layers.Layer):
 
     def get_config(self):
         return super().get_config() | {"project": self.project}
+
+
+def _attend(features, present, *, project, context):
+    """Weighs features (B, T, D) by a context vector (B, D), or (1, D) for all rows: -> (B, D), weights (B, T)."""
+    keys = features if project is None else project(features)
+    scores = ops.cast(ops.sum(keys * ops.cast(context, keys.dtype)[:, None], axis=-1), "float32")  # (B, T)
+    weights = ops.softmax(ops.where(present, scores, HIDDEN), axis=-1) * ops.cast(present, "float32")
+    return ops.sum(ops.cast(weights, features.dtype)[..., None] * features, axis=1), weights
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")

@@ -11,7 +11,8 @@ Reference: Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computat
 import keras
 from keras import ops
 
-from kerasapps.blocks.backend import tensorflow_on_cpu
+from kerasapps.blocks.backend import kernels_run
+from kerasapps.blocks.plain import keras_layer
 
 
 class FusedLoop:
@@ -87,19 +88,23 @@ class FusedLoop:
 class LSTM(FusedLoop, keras.layers.LSTM):
     """Keras' LSTM with the same arguments, weights and results, faster on TensorFlow without a GPU.
 
-    Falls back to Keras on other backends, on GPUs, in half precision and for options that the kernel does not have.
+    Falls back to Keras on other backends, on GPUs, under XLA, in exported files, in half precision and for options that
+    the kernel does not have.
     """
 
+    def plain(self):
+        """Returns Keras' layer."""
+        return keras_layer(self, keras.layers.LSTM)
+
     def inner_loop(self, sequences, initial_state, mask, training=False):
-        if not self._has_kernel():
+        if not (self._has_kernel() and kernels_run(training=bool(training))):
             return super().inner_loop(sequences, initial_state, mask, training=training)
         return self.fused_loop(sequences, initial_state, mask, training)
 
     def _has_kernel(self) -> bool:
         """Whether the fused kernel supports the options of this layer."""
         return (
-            tensorflow_on_cpu()
-            and self.compute_dtype == "float32"
+            self.compute_dtype == "float32"
             and self.activation is keras.activations.tanh
             and self.recurrent_activation is keras.activations.sigmoid
             and not (self.recurrent_dropout or self.stateful or self.unroll or self.use_cudnn is True)
@@ -155,7 +160,7 @@ class PeepholeLSTM(FusedLoop, keras.layers.RNN):
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
         half = self.compute_dtype != "float32"
-        if half or self.stateful or self.unroll or not tensorflow_on_cpu():
+        if half or self.stateful or self.unroll or not kernels_run(training=bool(training)):
             return super().inner_loop(sequences, initial_state, mask, training=training)
         return self.fused_loop(sequences, initial_state, mask, training)
 

@@ -17,6 +17,10 @@ CONV_WIDTH = 3
 class ZeroPadded(layers.Layer):
     """Sets the steps whose id is 0 to zero: features (..., D), ids (...) -> (..., D)."""
 
+    def plain(self):
+        """Returns `call`, which consists of Keras' operations."""
+        return self.call
+
     def call(self, features, ids):
         return features * keras.ops.cast(ids != 0, features.dtype)[..., None]
 
@@ -28,6 +32,10 @@ class ZeroPadded(layers.Layer):
 class NotPadding(layers.Layer):
     """Marks words, as opposed to padding: ids (B, T) -> 1 for a word and 0 for padding (B, T, 1)."""
 
+    def plain(self):
+        """Returns `call`, which consists of Keras' operations."""
+        return self.call
+
     def call(self, ids):
         return keras.ops.cast(ids != 0, self.compute_dtype)[:, :, None]
 
@@ -38,6 +46,10 @@ class NotPadding(layers.Layer):
 @keras.saving.register_keras_serializable(package="kerasapps")
 class MaskedAverage(layers.Layer):
     """Averages over words: features (B, T, F), 0 in padding, and a mask (B, T, 1) -> (B, F)."""
+
+    def plain(self):
+        """Returns `call`, which consists of Keras' operations."""
+        return self.call
 
     def call(self, features, words):
         # `words`, not `mask`: Keras fills in an argument of that name. In float32 the sum over a long text stays exact.
@@ -56,6 +68,10 @@ class MaskedMaximum(layers.Layer):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.supports_masking = True  # that of a recurrent layer, which says the same
+
+    def plain(self):
+        """Returns `call`, which consists of Keras' operations."""
+        return self.call
 
     def compute_mask(self, features, mask=None):
         return None  # of one vector nothing is padding
@@ -116,6 +132,10 @@ class Ngrams(layers.Layer):
         super().__init__(**kwargs)
         self.vocab_size = vocab_size
         self.buckets = buckets
+
+    def plain(self):
+        """Returns `call`, which consists of Keras' operations."""
+        return self.call
 
     def call(self, ids):
         first, second = ids[:, :-1], ids[:, 1:]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # takes a while to import, and most experiments read no table
 SEPARATORS = ",;\t|"
 NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 QUOTE, LINE_FEED, RETURN = b'"'[0], b"\n"[0], b"\r"[0]
-CHUNK = 1 << 24  # bytes that are looked at together
+CHUNK = 1 << 22  # bytes that are looked at together
 SAMPLE = 1 << 16  # characters that show the separator
 LINE_END = re.compile(r"\r\n|\r|\n")
 
@@ -62,8 +62,9 @@ class CsvFile:
             self.grammar, self.names = Grammar(head.separator), head.names
         else:
             text, self.notes = read_text(path)
-            self.grammar, self.rows = parse_best(text, path=path)
-            self.names = self.rows.pop(0)
+            self.grammar, rows = parse_best(text, path=path)
+            (_, self.names), *rows = rows
+            self.rows, self.lines = [cells for _, cells in rows], [line for line, _ in rows]
             self.notes += _said(self.grammar)
         self.names = [name.strip() for name in self.names]
 
@@ -82,13 +83,14 @@ class CsvFile:
         return [table.to_series(order[number]) for number in numbers]
 
     @cached_property
-    def _lines(self) -> list[int]:
+    def lines(self) -> list[int]:
+        """The line on which each row begins; of a file of the ordinary kind only found when it is asked for."""
         text, _ = read_text(self.path)
         return [line for line, _ in parse(text, self.grammar, path=self.path)][1:]
 
     def where(self, row: int) -> str:
         """Returns the line on which a row begins, for an error about one of its cells."""
-        return f"line {self._lines[row]}"
+        return f"line {self.lines[row]}"
 
 
 @dataclass(frozen=True)
@@ -199,8 +201,8 @@ def _quotes_fit(data: np.ndarray, places: np.ndarray, opens: np.ndarray, first: 
 # --- files of another kind
 
 
-def parse_best(text: str, *, path: Path) -> tuple[Grammar, list[list[str]]]:
-    """Reads rows in the first grammar that fits all of them.
+def parse_best(text: str, *, path: Path) -> tuple[Grammar, list[tuple[int, list[str]]]]:
+    """Reads rows, with the numbers of their lines, in the first grammar that fits all of them.
 
     Raises:
         DataError: If none does: what the first of them found, with its line.
@@ -212,7 +214,7 @@ def parse_best(text: str, *, path: Path) -> tuple[Grammar, list[list[str]]]:
         for spaces in (False, True):
             grammar = Grammar(separator, escapes, spaces)
             try:
-                rows = [cells for _, cells in parse(text, grammar, path=path, start=named.end() if named else 0)]
+                rows = list(parse(text, grammar, path=path, start=named.end() if named else 0))
             except DataError as error:
                 refusal = refusal or error
             else:

@@ -17,7 +17,7 @@ from kerasapps.files import user_path
 FOLDER_SIZE = 64
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ImageSplits(Splits):
     """Splits with what is needed to interpret a model trained on them.
 

@@ -57,7 +57,7 @@ class Table:
         for name in wanted:
             if self.names.count(name) != 1:
                 there = "no column" if name not in self.names else f"{self.names.count(name)} columns"
-                raise DataError(f"{self.path} has {there} {name}; it has {some(self.names)}.")
+                raise DataError(f"{self.path} has {there} {name}; it has {some(self.names) or 'none'}.")
         return dict(zip(wanted, self.read([self.names.index(name) for name in wanted]), strict=True))
 
 

@@ -156,6 +156,7 @@ def test_kinds_of_csv(tmp_path, content, rows):
 def test_the_line_of_spreadsheets_that_names_the_separator(tmp_path):
     (tmp_path / "t.csv").write_text("sep=;\nage;text;sex\n30;a,b;m\n")
     assert cells(tmp_path / "t.csv") == [("30", "a,b", "m")]
+    assert open_table(str(tmp_path / "t.csv"), embedded="nothing").where(0) == "line 3"
 
 
 @pytest.mark.parametrize(

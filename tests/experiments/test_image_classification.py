@@ -34,7 +34,7 @@ from kerasapps.data.images import load_images, resizer
 from kerasapps.data.pictures import read_picture
 from kerasapps.runs import Options
 from kerasapps.search.options import Trials
-from kerasapps.search.report import BASELINE, SearchResult, Trial
+from kerasapps.search.result import BASELINE, SearchResult, Trial
 from kerasapps.session import start as start_run
 from tests.experiments.commands import commands, read
 

@@ -9,7 +9,7 @@ import pytest
 
 from kerasapps.errors import TrainingError
 from kerasapps.runs import Options
-from kerasapps.search.report import BASELINE
+from kerasapps.search.result import BASELINE
 from kerasapps.session import start
 from kerasapps.workers.jobs import Job, Limits, Machine, completed, first_outcome, kill, memory_of, run_all, share
 from tests.trials import once_bad_trial, score_of
