@@ -49,7 +49,7 @@ def train(
 
     Args:
         data: "digits" (1,797 handwritten digits, embedded), "mnist", "fashion_mnist", "cifar10", "cifar100", a folder
-            with one sub-folder of images a class, or a tar archive of one.
+            with one sub-folder of images a class, or a tar or ZIP archive of one.
         arch: Which network.
         params: Arguments of its builder in place of those that suit the digits: a best.json written by `search`, or
             JSON such as '{"width": 2.0}'; '{}' takes the builder's defaults.
@@ -137,7 +137,7 @@ def evaluate(*, run: Path, data: str | None = None, limit: or_none(Count) = None
     options = from_settings(Options, saved.settings)
     # The test set that the run itself was tested on, unless another number of images is asked for.
     options = replace(options, limit=limit or options.limit, smoke=options.smoke and not limit)
-    splits = image_classifier.load(data, recipe, options=options, channels=channels)
+    splits = image_classifier.load(data, recipe, options=options, channels=channels, values=codec.values)
     difference = other_classes(splits.class_names, codec.class_names)
     if difference:
         raise DataError(f"{data} has other classes than the network: {difference}.")
