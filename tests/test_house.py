@@ -27,7 +27,8 @@ ALLOWED = {
     "distribution": {"errors", "startup", "workers"},
     "launch": {"errors", "startup", "workers"},
     "runtime": {"errors", "workers"},
-    "reports": {"errors"},
+    "fonts": set(),
+    "reports": {"errors", "fonts"},
     "optimizers": set(),
     "styling": {"blocks", "errors"},
     "runs": {"distribution", "errors", "files", "reports", "runtime", "saving", "settings"},
@@ -44,7 +45,7 @@ ALLOWED = {
 JOINS = {"build_gan": {"search_space_generator"}}
 ONLY_IN = {
     "keras_tuner": {"search"},
-    "matplotlib": {"reports", "search"},
+    "matplotlib": {"fonts", "reports", "search"},
     "ray": {"workers"},
     "tyro": {"launch", "settings"},
 }
