@@ -177,9 +177,12 @@ def predict(images: tyro.conf.Positional[tuple[Path, ...]], /, *, run: Path, fig
     probabilities = saved.model.predict({"image": stacked}, verbose=0)["label"]
     print_table(predictions_table(files, probabilities, names))
     if figure:
-        write_atomically(figure, predictions_figure(files, stacked, probabilities, names).png)
+        shown = predictions_figure(files, stacked, probabilities, names)
+        write_atomically(figure, shown.png)
         first = f" (the first {PREDICTIONS} of {len(files)} images)" if len(files) > PREDICTIONS else ""
         print(f"{figure}{first}")
+        if shown.key:
+            print(shown.key)
 
 
 if __name__ == "__main__":
