@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import tyro
 
+from kerasapps.data.image_reading import files_in
 from kerasapps.errors import DataError, UserError
 from kerasapps.runs import Options, write_atomically
 from kerasapps.search.options import Trials
@@ -155,13 +156,14 @@ def predict(images: tyro.conf.Positional[tuple[Path, ...]], /, *, run: Path, fig
     """Prints the most probable classes of images.
 
     Args:
-        images: Image files.
+        images: Image files, or folders of them.
         run: A run folder.
         figure: A PNG file to show images and predictions in.
     """
     if not images:
         raise UserError("No image was given: predict --run DIR IMAGE ...")
     saved = load_run(run, EXPERIMENT)
+    images = files_in(images)
     files, inputs = [], []
     for file in images:
         try:

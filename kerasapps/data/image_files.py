@@ -108,6 +108,8 @@ def _what_it_is(source: Path | bytes) -> str:
     if start[4:8] == b"ftyp" and start[8:11] == b"avi":
         return "is an AVIF image: read it with a newer Pillow (`pip install -U pillow`), or convert it to JPEG."
     if start[4:8] == b"ftyp" and start[8:11] in (b"hei", b"hev", b"mif", b"msf"):
+        if "HEIF" in _formats():
+            return "is a HEIC image, and damaged."
         return "is a HEIC image: install its reader (`pip install pillow-heif`), or convert it to JPEG."
     if start[:4] in (b"II*\0", b"MM\0*"):
         with (

@@ -3,8 +3,6 @@
 ROOT/<class>/*.jpg    or    ROOT/train/<class>/*.jpg, ROOT/test/<class>/*.jpg    or    ROOT/*.jpg
 """
 
-from collections import Counter
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +11,7 @@ import numpy as np
 from kerasapps.data.image_files import SUFFIXES
 from kerasapps.data.image_layout import Layout, Place, find_layout, listed
 from kerasapps.data.image_reading import Around, Read, read_images
-from kerasapps.data.pictures import Range, Seen, range_of, to_bytes
+from kerasapps.data.pictures import Range, Seen, left_out, one_range, to_bytes
 from kerasapps.errors import DataError
 from kerasapps.files import printable
 
@@ -115,10 +113,9 @@ def read_tree(
     if not names:
         notes += ("The images have no classes.",)
     bounds = [bound for place, bound in found.bounds.items() if place in inside]
-    if bounds:
-        training = [bound for place, bound in found.bounds.items() if _belongs(layout, place, outside="test")]
-        values = values or _value_range(training or bounds)
-        notes += (_depth_note(bounds, values),)
+    training = [bound for place, bound in found.bounds.items() if _belongs(layout, place, outside="test")]
+    values, said = one_range(bounds, values or (one_range(training)[0] if training else None))
+    notes += tuple(said)
     numbers = {} if copies else _copies(inside, found.digests)
     notes += layout.notes(archive=path.is_file()) + _copy_notes(numbers, layout)
     notes += _around_notes(around, len(found.images) - len(inside)) + _seen_notes(found.seen)
@@ -216,11 +213,6 @@ def _labelled(
     return LabelledImages(np.array(stored), labels, groups)
 
 
-def _value_range(bounds: Collection[Range]) -> Range:
-    """Returns the values that become 0 and 255."""
-    return range_of(min(low for low, _ in bounds), max(high for _, high in bounds))
-
-
 def _copies(images: dict[Place, Read | bytes], digests: dict[Place, bytes]) -> dict[Place, int]:
     """Returns a number for each image that only its copies share; nothing if there are no copies."""
     places = sorted(images)
@@ -267,21 +259,10 @@ def _around_notes(around: Around, outside: int) -> tuple[str, ...]:
 
 def _seen_notes(seen: Seen) -> tuple[str, ...]:
     """Returns what the files have and the arrays do not."""
-    notes = ()
-    if seen.dropped:
-        counts = [f"{what} in {count:,}" for what, count in sorted(Counter(seen.dropped).items())]
-        notes += (f"Not read: {', '.join(counts)} {'image' if len(seen.dropped) == 1 else 'images'}.",)
+    notes = tuple(left_out(seen))
     if len(seen.sizes) > 1:
         notes += (f"The images have {len(seen.sizes):,} sizes: each is center-cropped and scaled to one size.",)
     return notes
-
-
-def _depth_note(bounds: Collection[Range], values: Range) -> str:
-    least, most = min(low for low, _ in bounds), max(high for _, high in bounds)
-    return (
-        f"Images of more than 8 bits: {len(bounds):,}, with values from {least:,.6g} to {most:,.6g}; "
-        f"in all of them {values[0]:,.6g} becomes 0 and {values[1]:,.6g} becomes 255."
-    )
 
 
 def _some(problems: list[str]) -> str:

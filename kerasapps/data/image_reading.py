@@ -4,7 +4,7 @@ import hashlib
 import os
 import stat
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -125,6 +125,21 @@ def list_folder(root: Path, around: Around) -> list[Entry]:
                 around.lengths[*place, name] = length
                 entries.append(((*place, name), Path(here, name)))
     return sorted(entries)
+
+
+def files_in(paths: Sequence[Path]) -> list[Path]:
+    """Returns files as they are given, and for each folder the images in and below it.
+
+    Raises:
+        DataError: If a folder cannot be read or holds no image.
+    """
+    files = []
+    for path in paths:
+        found = [file for _, file in list_folder(path, Around())] if path.is_dir() else [path]
+        if not found:
+            raise DataError(f"{printable(path)} holds no image ({', '.join(SUFFIXES)}).")
+        files += found
+    return files
 
 
 def read_archive(path: Path, around: Around) -> Iterator[Entry]:

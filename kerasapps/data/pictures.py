@@ -5,6 +5,8 @@ import io
 import math
 import struct
 import zlib
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -114,6 +116,31 @@ def range_of(low: float, high: float) -> Range:
     return 0.0, 1.0 if high <= 1 else 2.0 ** max(
         8, math.ceil(round(math.log2(high + 1), 4))
     ) - 1  # rounded for what float32 loses
+
+
+def one_range(bounds: Collection[Range], values: Range | None = None) -> tuple[Range | None, list[str]]:
+    """Returns the values that become 0 and 255 in all images of more than 8 bits, and a sentence about them.
+
+    Args:
+        bounds: Least and largest value of each.
+        values: The range, where it is given; else it is that of these images, None without any.
+    """
+    if not bounds:
+        return values, []
+    least, most = min(low for low, _ in bounds), max(high for _, high in bounds)
+    values = values or range_of(least, most)
+    return values, [
+        f"Images of more than 8 bits: {len(bounds):,}, with values from {least:,.6g} to {most:,.6g}; "
+        f"in all of them {values[0]:,.6g} becomes 0 and {values[1]:,.6g} becomes 255."
+    ]
+
+
+def left_out(seen: Seen) -> list[str]:
+    """Returns a sentence about what was not read; nothing if all was."""
+    if not seen.dropped:
+        return []
+    counts = [f"{what} in {count:,}" for what, count in sorted(Counter(seen.dropped).items())]
+    return [f"Not read: {', '.join(counts)} {'image' if len(seen.dropped) == 1 else 'images'}."]
 
 
 def _usual_range(pixels: np.ndarray, mode: str) -> Range:
