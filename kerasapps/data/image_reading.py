@@ -4,7 +4,7 @@ import hashlib
 import os
 import stat
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -71,9 +71,10 @@ def read_images(path: Path, around: Around, *, size: int, channels: int, room: i
     is_folder, found, used = path.is_dir(), Found(), 0
     entries = list_folder(path, around) if is_folder else read_archive(path, around)
     keep = not is_folder or len(entries) * size * size * channels <= room
-    hashed = {length for length, count in Counter(around.lengths.values()).items() if count > 1}
     # Of a file that is in an archive twice the last one counts, as when it is unpacked.
-    for place, image, digest in decode(entries, found.seen, size=size, channels=channels, root=path, hashed=hashed):
+    for place, image, digest in decode(
+        entries, found.seen, size=size, channels=channels, root=path, lengths=around.lengths
+    ):
         is_array = isinstance(image, np.ndarray)
         if is_array and image.dtype != np.uint8:
             found.bounds[place] = float(image.min()), float(image.max())
@@ -174,7 +175,7 @@ def read_archive(path: Path, around: Around) -> Iterator[Entry]:
 
 
 def decode(
-    entries: Iterable[Entry], seen: Seen, *, size: int, channels: int, root: Path, hashed: Collection[int]
+    entries: Iterable[Entry], seen: Seen, *, size: int, channels: int, root: Path, lengths: dict[Place, int]
 ) -> Iterator[tuple[Place, Read, bytes | None]]:
     """Yields each image as an array, or the reason why it cannot be read, and a digest of its file.
 
@@ -184,16 +185,19 @@ def decode(
         size: Side of the squares that they are cropped and scaled to.
         channels: 1 or 3.
         root: Folder or archive, for messages.
-        hashed: Lengths of files that several have; others need no digest.
+        lengths: Size of each file in a folder; one whose size no other has needs no digest.
     """
+    shared = {length for length, count in Counter(lengths.values()).items() if count > 1}
 
     def read(entry: Entry) -> tuple[Read, bytes | None]:
         place, contents = entry
         if isinstance(contents, DataError):
             return contents, None
-        name = printable(root.joinpath(*place))
+        name, digest = printable(root.joinpath(*place)), None
         try:
-            return read_values(contents, size=size, channels=channels, name=name, seen=seen), _digest(contents, hashed)
+            if isinstance(contents, bytes) or lengths[place] in shared:
+                contents, digest = _with_digest(contents, whole=lengths.get(place, 0) <= CHUNK_BYTES // CHUNK)
+            return read_values(contents, size=size, channels=channels, name=name, seen=seen), digest
         except DataError as error:
             return error, None
 
@@ -205,14 +209,18 @@ def decode(
                 yield place, *result
 
 
-def _digest(contents: Path | bytes, hashed: Collection[int]) -> bytes | None:
-    """Returns a digest of an image's file; None for a file whose length no other has."""
-    if isinstance(contents, bytes):
-        return hashlib.blake2b(contents, digest_size=16).digest()
-    if os.path.getsize(contents) not in hashed:
-        return None
-    with open(contents, "rb") as file:
-        return hashlib.file_digest(file, partial(hashlib.blake2b, digest_size=16)).digest()
+def _with_digest(contents: Path | bytes, *, whole: bool) -> tuple[Path | bytes, bytes | None]:
+    """Returns an image's file, or with `whole` its contents, so that they are read once, and a digest of them."""
+    digest = partial(hashlib.blake2b, digest_size=16)
+    try:
+        if whole and isinstance(contents, Path):
+            contents = contents.read_bytes()
+        if isinstance(contents, bytes):
+            return contents, digest(contents).digest()
+        with contents.open("rb") as file:
+            return contents, hashlib.file_digest(file, digest).digest()
+    except OSError:
+        return contents, None  # whoever decodes it gives the reason
 
 
 def _chunks(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
