@@ -67,7 +67,10 @@ class ImageCodec:
 
     def to_json(self) -> dict[str, Any]:
         """Returns what `from_json` needs."""
-        return asdict(self)
+        content = asdict(self)
+        if self.values is None:  # as it was before there was a range
+            del content["values"]
+        return content
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "ImageCodec":

@@ -159,7 +159,8 @@ class PriceCodec:
 
     def to_json(self) -> dict[str, Any]:
         """Returns what `from_json` needs."""
-        content = {name: getattr(self, name) for name in ("numbers", "categories", "image_shape", "price", "values")}
+        content = {name: getattr(self, name) for name in ("numbers", "categories", "image_shape", "price")}
+        content |= {} if self.values is None else {"values": self.values}
         return content | ({} if self.words is None else {"words": self.words.words, "length": self.words.length})
 
     @classmethod
