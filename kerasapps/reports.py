@@ -14,6 +14,8 @@ import matplotlib.figure
 import numpy as np
 from PIL import Image
 
+from kerasapps.fonts import make_readable
+
 STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -47,8 +49,14 @@ class Figure:
     figure: matplotlib.figure.Figure
 
     @cached_property
+    def key(self) -> str:
+        """The key to numbers that stand for words in scripts that no font here has; settled before it is drawn."""
+        return make_readable(self.figure)
+
+    @cached_property
     def png(self) -> bytes:
         """The image as a PNG file."""
+        _ = self.key
         buffer = io.BytesIO()
         self.figure.savefig(buffer, format="png", dpi=160)
         return buffer.getvalue()
@@ -59,7 +67,8 @@ class Figure:
 
     def html(self) -> str:
         """Returns the image with its caption."""
-        return render("image", uri=_data_uri("image/png", self.png), caption=self.caption)
+        key = f" {self.key}: no font on the machine that drew this has the script." if self.key else ""
+        return render("image", uri=_data_uri("image/png", self.png), caption=self.caption + key)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ ALLOWED = {
     "runtime": {"errors", "workers"},
     "records": {"errors", "files"},
     "index": {"files", "records", "reports"},
-    "reports": {"errors"},
+    "fonts": set(),
+    "reports": {"errors", "fonts"},
     "optimizers": set(),
     "styling": {"blocks", "errors"},
     "runs": {"distribution", "errors", "files", "reports", "runtime", "saving", "settings", "tracking"},
@@ -47,7 +48,7 @@ ALLOWED = {
 JOINS = {"build_gan": {"search_space_generator"}}
 ONLY_IN = {
     "keras_tuner": {"search"},
-    "matplotlib": {"reports", "search"},
+    "matplotlib": {"fonts", "reports", "search"},
     "mlflow": set(),  # by name, where it is asked for
     "wandb": set(),
     "ray": {"workers"},
