@@ -34,7 +34,7 @@ import tensorflow as tf
 from kerasapps import distribution, runtime, saving
 from kerasapps.errors import UserError
 from kerasapps.files import regular_file
-from kerasapps.reports import Block, render_report
+from kerasapps.reports import Block, Command, render_report
 from kerasapps.settings import Count, or_none, ranged
 
 T = TypeVar("T")
@@ -43,6 +43,18 @@ T = TypeVar("T")
 FREE_ON_RESUME = {"out", "resume"}
 # What a run leaves behind; a folder without any of it can be started anew without losing anything.
 RECORDS = ("metrics.json", "search.json", "history.csv", "model.keras", "checkpoints/*.npz")
+
+# What a report links to, where it is; metrics.json is written after the report.
+LINKED = (
+    "model.keras",
+    "metrics.json",
+    "history.csv",
+    "config.json",
+    "codec.json",
+    "best.json",
+    "trials.csv",
+    "figures",
+)
 
 
 @dataclass(frozen=True)
@@ -141,6 +153,7 @@ class Run:
         summary: str = "",
         headline: Sequence[str] = (),
         blocks: Sequence[Block] = (),
+        commands: Sequence[Command] = (),
     ) -> dict[str, float]:
         """Writes figures, report and metrics; unlocks the folder.
 
@@ -149,6 +162,7 @@ class Run:
             summary: One or two sentences for the head of the report.
             headline: Names of the metrics to show large.
             blocks: What the report shows, in order.
+            commands: What may come next, for the report.
 
         Returns:
             The metrics as written.
@@ -160,7 +174,15 @@ class Run:
         for block in blocks:
             for name, content in getattr(block, "files", dict)().items():
                 write_atomically(self.path("figures", name), content)
-        html = render_report(self.config, metrics, summary=summary, headline=headline, blocks=blocks)
+        html = render_report(
+            self.config,
+            metrics,
+            summary=summary,
+            headline=headline,
+            blocks=blocks,
+            commands=commands,
+            files=[name for name in LINKED if name == "metrics.json" or self.folder.joinpath(name).exists()],
+        )
         write_atomically(self.path("report.html"), html)
         # Last: a folder with metrics.json is a finished run.
         write_json(self.path("metrics.json"), metrics)
