@@ -39,7 +39,7 @@ def score_table(scores: Mapping[str, Mapping[str, float]], floor: float) -> Tabl
         "real images. Recall: share of the real images among samples. Confident: share of the samples whose class has "
         "a probability of at least 90 %. Spread: diversity of the features, relative to real images."
     )
-    columns = ["", "Fréchet", "KID", "precision", "recall", "classes", "confident", "spread"]
+    columns = ["", "Fréchet distance", "kernel distance", "precision", "recall", "classes", "confident", "spread"]
     return Table("Scores on the test set", columns, rows, caption, digits=3)
 
 
@@ -59,7 +59,6 @@ def result_blocks(run: Run, model: GAN, splits: ImageSplits, history: History) -
         *over_time(run, len(history.rows)),
         interpolation_figure([as_pixels(path) for path in paths]),
         neighbors,
-        *([curves_figure(history.rows, model.rules, best_epoch=history.best_epoch)] if history.rows else []),
     ], share
 
 
@@ -135,12 +134,13 @@ def report_images(run: Run, trained: Trained, judge: Judge, *, arch: str, data: 
             table = score_table({arch: metrics, "textbook loop": rival}, metrics["fid_floor"])
             metrics |= {f"{name}_baseline": value for name, value in rival.items()}
             blocks.insert(1, figure)
+    curves = curves_figure(history.rows, model.rules, best_epoch=history.best_epoch) if history.rows else None
     warning = alarm([(row["val_fid"], row["val_diversity"]) for row in history.rows]) if history.rows else ""
     finish(
         run,
         trained,
         metrics,
-        [blocks[0], table, *blocks[1:]],
+        [curves, blocks[0], table, *blocks[1:]],
         summary=f"{arch} on {data}: {metrics['classes_covered']:.0f} of {len(splits.class_names)} classes, the judge "
         f"confident of {metrics['confident_share']:.0%} of the samples; weights of epoch {history.best_epoch}."
         f"{' ' * bool(warning)}{warning}",
@@ -149,4 +149,9 @@ def report_images(run: Run, trained: Trained, judge: Judge, *, arch: str, data: 
         conclusion=warning,
         interrupted=interrupted,
         draw_curves=False,
+        networks={"Generator": model.generator, "Discriminator": model.discriminator},
+        following={
+            "Draw images": "sample --run RUN --n 64 --seed 3 --out grid.png",
+            "Score it again": "evaluate --run RUN",
+        },
     )

@@ -36,6 +36,7 @@ def test_metrics(splits: ProfileSplits, outputs: Outputs, *, data: str, seed: in
         "constant prediction": scores(heads, constant_predictions(heads, splits.train, len(test)), test),
     }
     metrics = dict(rows["network"])
+    metrics |= {f"{name}_guess": value for name, value in rows["constant prediction"].items()}
     caption = "Numbers: mean absolute error in their unit. Classes: accuracy in percent."
     if splits.reference:
         best = dict(splits.reference)  # numbers and classes, but probabilities of the second of two

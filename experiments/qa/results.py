@@ -11,6 +11,7 @@ from kerasapps.data.question_answering import StoryCodec
 from kerasapps.data.splits import Split
 from kerasapps.reports import Block, Reading, Readings, Table, curves
 
+from ..shared.classification import guessing_level
 from ..shared.training import Trained
 
 # Accuracy in percent on bAbI 1k, tasks 1 to 20: the LSTM baseline of Weston et al. 2016, as quoted in Keras'
@@ -68,6 +69,7 @@ def test_metrics(networks: Mapping[str, Trained]) -> tuple[dict[str, float], Tab
     metrics, by_kind = {}, {}
     for (name, one), suffix in zip(networks.items(), ("", "_baseline"), strict=False):
         tested, by_kind[name] = evaluate_model(one.model, one.splits.test, one.splits.questions["test"])
+        tested["accuracy_guess"] = guessing_level(one.splits.train.targets["answer"], one.splits.test.targets["answer"])
         tested |= {f"accuracy_{kind}": accuracy for kind, accuracy in by_kind[name].items()}
         metrics |= {f"{metric}{suffix}": value for metric, value in tested.items()}
     return metrics, kinds_table(by_kind)
