@@ -42,7 +42,7 @@ ALLOWED = {
     "checkpoints": {"distribution", "errors", "files", "optimizers", "runs", "startup", "workers"},
     "training": {"checkpoints", "data", "distribution", "errors", "optimizers", "runs", "tracking", "workers"},
     "workers": {"errors", "runs", "startup"},
-    "search": {"errors", "reports", "runs", "runtime", "settings", "tracking", "workers"},
+    "search": {"errors", "formats", "reports", "runs", "runtime", "settings", "tracking", "workers"},
     "__init__": set(),
 }
 # A builder that only joins networks has no hyperparameters beside theirs.
