@@ -62,7 +62,7 @@ def format_share(share: float) -> str:
     percent = 100 * share
     if percent in (0, 100):
         return f"{percent:.0f} %"
-    return f"{percent:.1f} %" if 0.05 <= percent < 99.95 else f"{percent:.2f} %"
+    return f"{percent:.1f} %" if 0.05 <= percent < 99.95 else f"{min(max(percent, 0.01), 99.99):.2f} %"
 
 
 def format_seconds(seconds: float) -> str:
