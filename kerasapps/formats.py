@@ -11,7 +11,8 @@ WORDS = {
     "f1": "F1",
     "top5": "top-5",
     "val": "validation",
-    "mib": "MiB",
+    "mib": "",
+    "seconds": "time",
     "baseline": "(baseline)",
     "reference": "(best possible)",
     "floor": "(training images)",
@@ -22,7 +23,7 @@ def label_of(name: str) -> str:
     """Returns a metric's name for people: "val_fid" is "validation Fréchet distance"."""
     if name.startswith("inception_"):
         return "Inception " + name.removeprefix("inception_").upper()
-    return " ".join(WORDS.get(word, word) for word in name.split("_"))
+    return " ".join(WORDS.get(word, word) for word in name.split("_")).strip()
 
 
 def format_number(value: str | float | None, digits: int = 3) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from kerasapps.reports import render
 
-BOX_WIDTH, BOX_HEIGHT, GAP = 190, 40, 22
+BOX_WIDTH, BOX_HEIGHT, GAP = 240, 40, 22
 MOST_DRAWN = 150  # layers up to which a graph is drawn
 
 

@@ -245,8 +245,8 @@ def render_report(
 
     Args:
         config: What was run and on what, as in config.json.
-        metrics: Name to number; `NAME_guess` is what a constant prediction reaches in the metric NAME, `NAME_lowest`
-            and `NAME_highest` its range over the seeds.
+        metrics: Name to number; `NAME_guess` is what a constant prediction reaches in the metric NAME on `test_rows`
+            rows, `NAME_lowest` and `NAME_highest` are its range over the seeds.
         summary: One or two sentences for its head.
         headline: Names of the metrics to show large.
         blocks: What to show, in order.
@@ -274,6 +274,8 @@ def _tile(name: str, metrics: dict[str, float]) -> dict[str, str]:
     notes = []
     if f"{name}_guess" in metrics:
         notes.append(f"guessing: {format_metric(name, metrics[f'{name}_guess'])}")
+        if "test_rows" in metrics:
+            notes.append(f"{metrics['test_rows']:,.0f} test rows")
     if f"{name}_lowest" in metrics:
         low, high = (format_metric(name, metrics[f"{name}_{end}"]) for end in ("lowest", "highest"))
         notes.append(f"{low} to {high} over the seeds")

@@ -53,6 +53,7 @@ LINKED = (
     "codec.json",
     "best.json",
     "trials.csv",
+    "result.png",
     "figures",
 )
 
