@@ -15,7 +15,8 @@ WORDS = {
     "f1": "F1",
     "top5": "top-5",
     "val": "validation",
-    "mib": "MiB",
+    "mib": "",
+    "seconds": "time",
     "baseline": "(baseline)",
     "reference": "(best possible)",
     "floor": "(training images)",
@@ -26,7 +27,7 @@ def label_of(name: str) -> str:
     """Returns a metric's name for people: "val_fid" is "validation Fréchet distance"."""
     if name.startswith("inception_"):
         return "Inception " + name.removeprefix("inception_").upper()
-    return " ".join(WORDS.get(word, word) for word in name.split("_"))
+    return " ".join(WORDS.get(word, word) for word in name.split("_")).strip()
 
 
 def format_number(value: str | float | None, digits: int = 3) -> str:
@@ -68,7 +69,7 @@ def format_share(share: float) -> str:
     percent = 100 * share
     if percent in (0, 100):
         return f"{percent:.0f} %"
-    return f"{percent:.1f} %" if 0.05 <= percent < 99.95 else f"{percent:.2f} %"
+    return f"{percent:.1f} %" if 0.05 <= percent < 99.95 else f"{min(max(percent, 0.01), 99.99):.2f} %"
 
 
 def format_duration(seconds: float | None) -> str:

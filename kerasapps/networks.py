@@ -6,7 +6,7 @@ from typing import Any
 
 from kerasapps.reports import render
 
-BOX_WIDTH, BOX_HEIGHT, GAP = 190, 40, 22
+BOX_WIDTH, BOX_HEIGHT, GAP = 240, 40, 22
 MOST_DRAWN = 150  # layers up to which a graph is drawn
 
 
@@ -61,9 +61,8 @@ def shape_of(operation: Any) -> str:
         outputs = operation.output
     except (AttributeError, ValueError):  # called never, or more than once
         return "–"
-    tensors = (
-        outputs.values() if isinstance(outputs, dict) else outputs if isinstance(outputs, list | tuple) else [outputs]
-    )
+    many = outputs.values() if isinstance(outputs, dict) else outputs
+    tensors = many if isinstance(outputs, dict | list | tuple) else [outputs]
     return ", ".join(
         " x ".join(["B", *("*" if side is None else str(side) for side in tensor.shape[1:])]) for tensor in tensors
     )

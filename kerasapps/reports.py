@@ -245,8 +245,8 @@ def render_report(
 
     Args:
         config: What was run and on what, as in config.json.
-        metrics: Name to number; `NAME_guess` is what a constant prediction reaches in the metric NAME, `NAME_lowest`
-            and `NAME_highest` its range over the seeds, `test_rows` the size of the test set.
+        metrics: Name to number; `NAME_guess` is what a constant prediction reaches in the metric NAME on `test_rows`
+            rows, `NAME_lowest` and `NAME_highest` are its range over the seeds.
         summary: One or two sentences for its head.
         headline: Names of the metrics to show large.
         blocks: What to show, in order.
@@ -274,9 +274,8 @@ def _tile(name: str, metrics: dict[str, float]) -> dict[str, str]:
     notes = []
     if f"{name}_guess" in metrics:
         notes.append(f"guessing: {format_metric(name, metrics[f'{name}_guess'])}")
-        part = "validation" if name.startswith("val_") else "test"
-        if f"{part}_rows" in metrics:
-            notes.append(f"{metrics[f'{part}_rows']:,.0f} {part} rows")
+        if "test_rows" in metrics:
+            notes.append(f"{metrics['test_rows']:,.0f} test rows")
     if f"{name}_lowest" in metrics:
         low, high = (format_metric(name, metrics[f"{name}_{end}"]) for end in ("lowest", "highest"))
         notes.append(f"{low} to {high} over the seeds")
@@ -354,8 +353,8 @@ def for_dark(color: Any) -> np.ndarray:
     light = rgba[:, :3].max(1, keepdims=True)
     chroma = light - rgba[:, :3].min(1, keepdims=True)  # (n, 1)
     darkest = max(matplotlib.colors.to_rgb(INK))
-    level = np.clip((light - darkest) / (1 - darkest), 0, 1)  # 0 is ink, 1 is paper
-    gray = paper * level + ink * (1 - level)
+    whiteness = np.clip((light - darkest) / (1 - darkest), 0, 1)
+    gray = paper * whiteness + ink * (1 - whiteness)
     bright = 0.35 + 0.65 * rgba[:, :3] / np.maximum(light, 0.01)
     changed = np.where(chroma < 0.2, gray, bright)
     result = np.concatenate([changed, rgba[:, 3:]], 1)

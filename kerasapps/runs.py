@@ -54,6 +54,7 @@ LINKED = (
     "codec.json",
     "best.json",
     "trials.csv",
+    "result.png",
     "figures",
 )
 

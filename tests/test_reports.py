@@ -172,6 +172,7 @@ def test_metrics_have_one_look(name, value, shown):
 
 def test_only_all_is_a_hundred_percent():
     assert format_share(0.9997) == "99.97 %"
+    assert format_share(0.9999999) == "99.99 %"
     assert format_share(0.0002) == "0.02 %"
 
 
