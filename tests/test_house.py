@@ -40,7 +40,9 @@ ALLOWED = {
     "settings": {"errors"},
     "tracking": {"errors", "files"},
     "checkpoints": {"distribution", "errors", "files", "optimizers", "runs", "startup", "workers"},
-    "training": {"checkpoints", "data", "distribution", "errors", "formats", "optimizers", "runs", "tracking", "workers"},
+    "training": {
+        *("checkpoints", "data", "distribution", "errors", "formats", "optimizers", "runs", "tracking", "workers")
+    },
     "workers": {"errors", "runs", "startup"},
     "search": {"errors", "formats", "reports", "runs", "runtime", "settings", "tracking", "workers"},
     "__init__": set(),
