@@ -45,6 +45,11 @@ from .results import (
     text_of,
 )
 
+FOLLOWING = {
+    "Evaluate it on the test set": "evaluate --run RUN",
+    "Ask about a story of your own": 'predict --run RUN --story story.txt --question "Where is Nora?"',
+}
+
 
 def train(
     *,
@@ -93,10 +98,7 @@ def train(
         conclusion=printed(readings, metrics),
         interrupted=any(one.history.interrupted for one in networks.values()),
         networks={name: one.model for name, one in networks.items()},
-        following={
-            "Evaluate it on the test set": "evaluate --run RUN",
-            "Ask about a story of your own": 'predict --run RUN --story story.txt --question "Where is Nora?"',
-        },
+        following=FOLLOWING,
     )
 
 
