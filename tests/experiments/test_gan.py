@@ -200,7 +200,8 @@ def test_evaluate_prints_what_train_reported(trained, tmp_path, capsys):
     capsys.readouterr()
     run("evaluate", "--run", trained)
     printed = capsys.readouterr().out
-    assert ["fid", f"{read(trained, 'metrics.json')['fid']:.4f}"] in [line.split() for line in printed.splitlines()]
+    distance = read(trained, "metrics.json")["fid"]
+    assert ["Fréchet", "distance", f"{distance:.4f}"] in [line.split() for line in printed.splitlines()]
     assert "have changed" not in printed
     # A run whose images were others.
     shutil.copytree(trained, tmp_path / "run", ignore=shutil.ignore_patterns("checkpoints", "tensorboard"))
