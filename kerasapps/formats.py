@@ -53,7 +53,7 @@ def format_metric(name: str, value: float | None) -> str:
     words = set(name.split("_"))
     if "percent" in words:
         return f"{value:.1f} %"
-    if words & SHARES and not words & DISTANCES and 0 <= value <= 1:
+    if is_share(name) and 0 <= value <= 1:
         return format_share(value)
     if "seconds" in words and not words & DISTANCES:
         return format_duration(value)
@@ -64,12 +64,19 @@ def format_metric(name: str, value: float | None) -> str:
     return f"{value:#.3g}".rstrip(".")
 
 
-def format_share(share: float) -> str:
-    """Returns a share as 98.3 %; only all is 100 % and only nothing 0 %."""
+def is_share(name: str) -> bool:
+    """Tells whether a metric is a share in [0, 1], to be shown in percent."""
+    words = set(name.split("_"))
+    return bool(words & SHARES) and not words & DISTANCES
+
+
+def format_share(share: float, digits: int = 1) -> str:
+    """Returns a share as 98.3 %; only all is 100 % and only nothing 0 %, except without digits after the point."""
     percent = 100 * share
     if percent in (0, 100):
         return f"{percent:.0f} %"
-    return f"{percent:.1f} %" if 0.05 <= percent < 99.95 else f"{min(max(percent, 0.01), 99.99):.2f} %"
+    text = f"{percent:.{digits}f}"
+    return f"{min(max(percent, 0.01), 99.99):.2f} %" if digits and float(text) in (0, 100) else f"{text} %"
 
 
 def format_duration(seconds: float | None) -> str:

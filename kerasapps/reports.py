@@ -19,10 +19,11 @@ import matplotlib.figure
 import matplotlib.lines
 import matplotlib.patches
 import matplotlib.text
+import matplotlib.ticker
 import numpy as np
 from PIL import Image
 
-from kerasapps.formats import format_metric, format_number, label_of
+from kerasapps.formats import format_metric, format_number, is_share, label_of
 
 INK = "#1c2430"
 STYLE = {
@@ -74,6 +75,12 @@ class Figure:
         """The heading of its section."""
         return self.heading or title_of(self.name)
 
+    @property
+    def wide(self) -> bool:
+        """Whether a phone scrolls it rather than making it too small to read."""
+        width, height = self.figure.get_size_inches()
+        return width > 1.5 * height
+
     @cached_property
     def png(self) -> bytes:
         """The image as a PNG file."""
@@ -92,7 +99,7 @@ class Figure:
     def html(self) -> str:
         """Returns the image with its caption."""
         light, dark = (_data_uri("image/png", png) for png in (self.png, self.dark_png))
-        return render("image", uri=light, dark=dark, title=self.title, caption=self.caption)
+        return render("image", uri=light, dark=dark, title=self.title, caption=self.caption, wide=self.wide)
 
 
 @dataclass(frozen=True)
@@ -132,7 +139,9 @@ class Animation:
 
     def html(self) -> str:
         """Returns the animation with its caption."""
-        return render("image", uri=_data_uri("image/gif", self.gif), dark="", title=self.title, caption=self.caption)
+        return render(
+            "image", uri=_data_uri("image/gif", self.gif), dark="", title=self.title, caption=self.caption, wide=False
+        )
 
 
 @dataclass(frozen=True)
@@ -220,6 +229,8 @@ def curves(
         axes.plot(epochs, [row[f"val_{metric}"] for row in rows], label="validation")
         axes.axvline(best_epoch, color="#9aa1ab", linewidth=1, linestyle=":", label="kept")
         axes.legend(frameon=False)
+        if is_share(metric):
+            axes.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1, symbol=" %"))
     caption = f"{network} by epoch; the weights of epoch {best_epoch} are kept."
     return Figure(name, caption, figure, "Learning curves" if name == "curves" else f"Learning curves: {network}")
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from kerasapps.applications.point_gan import build_point_discriminator, build_point_generator
 from kerasapps.data.gaussians import Mixture, load_gaussians, ring
+from kerasapps.formats import format_share
 from kerasapps.gan.losses import CROSS_ENTROPY, Rules
 from kerasapps.gan.model import GAN
 from kerasapps.reports import Figure, Table, add_axes, new_figure
@@ -140,7 +141,7 @@ def points_figure(points: np.ndarray, mixture: Mixture, maps: dict[str, np.ndarr
         figure.colorbar(shown, ax=figure.axes[1:], shrink=0.8)
     scores = mode_scores(mixture, points)
     caption = f"{what}: {scores['modes']:.0f} of {len(mixture.centers)} modes, "
-    caption += f"{scores['good_share']:.0%} of the points in one."
+    caption += f"{format_share(scores['good_share'], 0)} of the points in one."
     if maps:
         caption += " D is the discriminator, D* = p_r / (p_r + p_g) the optimal one against this generator, blank "
         caption += "where both densities are nearly 0: nothing trains D there."

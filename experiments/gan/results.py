@@ -7,6 +7,7 @@ import numpy as np
 
 from kerasapps.applications.gan import build_discriminator, build_generator
 from kerasapps.data.images import ImageSplits
+from kerasapps.formats import format_share
 from kerasapps.gan.metrics import frechet_distance
 from kerasapps.gan.model import GAN, train_alternately
 from kerasapps.reports import Block, Figure, Table
@@ -142,7 +143,8 @@ def report_images(run: Run, trained: Trained, judge: Judge, *, arch: str, data: 
         metrics,
         [curves, blocks[0], table, *blocks[1:]],
         summary=f"{arch} on {data}: {metrics['classes_covered']:.0f} of {len(splits.class_names)} classes, the judge "
-        f"confident of {metrics['confident_share']:.0%} of the samples; weights of epoch {history.best_epoch}."
+        f"confident of {format_share(metrics['confident_share'])} of the samples; weights of epoch "
+        f"{history.best_epoch}."
         f"{' ' * bool(warning)}{warning}",
         headline=("fid", "fid_baseline", "classes_covered", "confident_share"),
         table=table,

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
 
+from kerasapps.formats import format_share
 from kerasapps.reports import INK, KEEP, Figure, Table, add_axes, new_figure, plain
 
 WIDTH = 9.0  # inches that the report shows about 62 rem wide, so that 10 points read like its text
@@ -135,7 +136,7 @@ def confusion_figure(
                 axes.text(j, i, f"{count:,}", ha="center", va="center", fontsize=size, color=color, gid=gid)
     caption = (
         f"Rows are true classes, columns predicted ones, of {counts.sum():,} test {unit}. Blue is correct and orange "
-        f"wrong; the darker, the larger the share of its row, for mistakes up to {darkest:.0%}."
+        f"wrong; the darker, the larger the share of its row, for mistakes up to {format_share(darkest, 0)}."
     )
     if many > NAMED:
         caption += " The columns are in the order of the rows."

@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 from markupsafe import Markup
 
-from kerasapps.formats import label_of
+from kerasapps.formats import format_share, label_of
 from kerasapps.reports import Block, Figure, Table, add_axes, new_figure
 from kerasapps.search.importance import HIGH, LOW, fewest, importance
 from kerasapps.search.result import BASELINE, SearchResult, positions, show
@@ -111,8 +111,8 @@ def _importance_blocks(result: SearchResult) -> list[Block]:
     axes.hlines(rows, low, high, color="#1c2430", linewidth=1.5)
     axes.set_yticks(rows, [name.replace("_", " ") for name in list(found.losses)[::-1]])
     caption = (
-        f"A forest is fitted to some of the {found.trials} trials and predicts the others, {found.explained:.0%} of "
-        "whose variance it explains. Bars: the error that shuffling one hyperparameter adds. Lines: the "
+        f"A forest is fitted to some of the {found.trials} trials and predicts the others, "
+        f"{format_share(found.explained, 0)} of whose variance it explains. Bars: the error that shuffling one hyperparameter adds. Lines: the "
         f"middle {HIGH - LOW} % over resamples of the trials; where a line reaches 0, it may not matter at all. This "
         "ranks what was tried within the search space, and measures nothing."
     )

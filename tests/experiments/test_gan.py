@@ -358,7 +358,7 @@ def test_copies_are_told_from_new_images():
 def test_what_goes_wrong_is_told():
     good = [(9.0, 0.01), (1.0, 0.9), (1.5, 1.1)]
     assert alarm(good) == ""
-    assert "has collapsed: its images are 5%" in alarm([*good, (2.0, 0.05)])
+    assert "has collapsed: its images are 5 %" in alarm([*good, (2.0, 0.05)])
     assert "has diverged: its Fréchet distance is 7.00, and that of its best epoch 1.00" in alarm([*good, (7.0, 0.9)])
 
 
