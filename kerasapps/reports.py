@@ -231,8 +231,9 @@ def curves(
         axes.legend(frameon=False)
         if is_share(metric):
             axes.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1, symbol=" %"))
+    heading = "Learning curves" if network == "The network" else f"Learning curves: {network.replace('_', ' ')}"
     caption = f"{network} by epoch; the weights of epoch {best_epoch} are kept."
-    return Figure(name, caption, figure, "Learning curves" if name == "curves" else f"Learning curves: {network}")
+    return Figure(name, caption, figure, heading)
 
 
 class Command(NamedTuple):

@@ -112,9 +112,9 @@ def _importance_blocks(result: SearchResult) -> list[Block]:
     axes.set_yticks(rows, [name.replace("_", " ") for name in list(found.losses)[::-1]])
     caption = (
         f"A forest is fitted to some of the {found.trials} trials and predicts the others, "
-        f"{format_share(found.explained, 0)} of whose variance it explains. Bars: the error that shuffling one hyperparameter adds. Lines: the "
-        f"middle {HIGH - LOW} % over resamples of the trials; where a line reaches 0, it may not matter at all. This "
-        "ranks what was tried within the search space, and measures nothing."
+        f"{format_share(found.explained, 0)} of whose variance it explains. Bars: the error that shuffling one "
+        f"hyperparameter adds. Lines: the middle {HIGH - LOW} % over resamples of the trials; where a line reaches 0, "
+        "it may not matter at all. This ranks what was tried within the search space, and measures nothing."
     )
     return [Figure("importance", caption, figure, TITLE)]
 

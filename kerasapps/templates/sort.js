@@ -3,7 +3,9 @@ const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
 function key(row, column) {
   const cell = row.cells[column], value = cell.dataset.sort ?? cell.textContent.trim();
-  return value === "" ? null : isNaN(value) ? value.toLowerCase() : Number(value);
+  if (value === "" || value === "–") return null;
+  const number = Number(value.replace(/(?<=\d),(?=\d{3})|\s%$/g, ""));  // 1,234 and 98.3 % are numbers
+  return isNaN(number) ? value.toLowerCase() : number;
 }
 
 function sort(heading) {

@@ -102,8 +102,9 @@ def test_train_writes_a_run_folder(trained):
 
 def test_the_report_shows_everything(trained):
     html = (trained / "report.html").read_text()
+    accuracy = format_share(read(trained)["accuracy"])
     for heading in (
-        f"perceptron on digits: {format_share(read(trained)['accuracy'])} test accuracy (359 images, 10 classes) after 8 epochs",
+        f"perceptron on digits: {accuracy} test accuracy (359 images, 10 classes) after 8 epochs",
         "Rows are true classes, columns predicted ones, of 359 test images",
         "The most frequent confusions on the test set",
         "Classes on the test set, in percent, the worst first",
