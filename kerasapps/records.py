@@ -19,7 +19,10 @@ RECORDS = ("metrics.json", "search.json", "history.csv", "model.keras", "checkpo
 # Where a run keeps files, but no runs; `jobs` and `workers` hold logs.
 INSIDE = {"checkpoints", "figures", "jobs", "samples", "steps", "tensorboard", "wandb", "workers"}
 # Metrics that say how much was computed, not how well.
-EFFORT = re.compile(r"(seconds|peak_memory|epochs|parameters|steps|flops|(failed_)?trials$|generator_updates)")
+EFFORT = re.compile(
+    r"(seconds|peak_memory|epochs|parameters|steps|flops|(failed_)?trials$|generator_updates"
+    r"|(train|validation|test)_rows$)"
+)
 HEADLINE = 2
 # Settings that say where a run is or how it was started, not what it computes.
 PLACE = {"out", "resume", "track", "workers", "cluster", "trial_minutes", "trial_memory_gb", "max_memory"}

@@ -28,9 +28,11 @@ ALLOWED = {
     "launch": {"errors", "startup", "workers"},
     "runtime": {"errors", "workers"},
     "records": {"errors", "files"},
-    "index": {"files", "records", "reports"},
+    "index": {"files", "formats", "records", "reports"},
     "fonts": set(),
-    "reports": {"errors", "fonts"},
+    "formats": set(),
+    "networks": {"reports"},
+    "reports": {"errors", "fonts", "formats"},
     "optimizers": set(),
     "styling": {"blocks", "errors"},
     "runs": {"distribution", "errors", "files", "reports", "runtime", "saving", "settings", "tracking"},
@@ -39,9 +41,11 @@ ALLOWED = {
     "settings": {"errors"},
     "tracking": {"errors", "files"},
     "checkpoints": {"distribution", "errors", "files", "optimizers", "runs", "startup", "workers"},
-    "training": {"checkpoints", "data", "distribution", "errors", "optimizers", "runs", "tracking", "workers"},
+    "training": {
+        *("checkpoints", "data", "distribution", "errors", "formats", "optimizers", "runs", "tracking", "workers")
+    },
     "workers": {"errors", "runs", "startup"},
-    "search": {"errors", "reports", "runs", "runtime", "settings", "tracking", "workers"},
+    "search": {"errors", "formats", "reports", "runs", "runtime", "settings", "tracking", "workers"},
     "__init__": set(),
 }
 # A builder that only joins networks has no hyperparameters beside theirs.

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from kerasapps.errors import UserError
+from kerasapps.formats import label_of
 from kerasapps.gan.metrics import frechet_distance
 from kerasapps.gan.model import GAN
 from kerasapps.runs import Options, read_config, write_atomically
@@ -171,7 +172,7 @@ def evaluate(*, run: Path, inception: bool = False, limit: or_none(Count) = None
         metrics["inception_fid"] = frechet_distance(features(real.images), features(fake))
     print_table(table)
     for name, value in metrics.items():
-        print(f"{name:<18}{value:.4f}")
+        print(f"{label_of(name):<34}{value:.4f}")
 
 
 def sample(

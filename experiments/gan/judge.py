@@ -16,6 +16,7 @@ from kerasapps.blocks.style import MEAN_BGR
 from kerasapps.data.images import ImageSplits
 from kerasapps.data.splits import Split
 from kerasapps.errors import DataError
+from kerasapps.formats import format_share
 from kerasapps.gan import metrics as measures
 from kerasapps.runs import Run, load_model
 from kerasapps.taps import feature_taps
@@ -254,7 +255,7 @@ def alarm(seen: Sequence[tuple[float, float]]) -> str:
     distance, diversity = seen[-1]
     best = min(before for before, _ in seen)
     if diversity < COLLAPSED:
-        wrong = f"collapsed: its images are {diversity:.0%} as different from one another as real ones"
+        wrong = f"collapsed: its images are {format_share(diversity, 0)} as different from one another as real ones"
     elif distance > DIVERGED * best:
         wrong = f"diverged: its Fréchet distance is {distance:.2f}, and that of its best epoch {best:.2f}"
     else:

@@ -7,6 +7,7 @@ import numpy as np
 
 from kerasapps.applications.gan import build_discriminator, build_generator
 from kerasapps.data.images import ImageSplits
+from kerasapps.formats import format_share
 from kerasapps.gan.metrics import frechet_distance
 from kerasapps.gan.model import GAN
 from kerasapps.gan.textbook import train_alternately
@@ -28,7 +29,7 @@ from .sampling import as_pixels, between, draw, generate, noise_of
 SHOWN = 96
 COMPARED = 20_000  # training images that samples are compared with, at most
 ROWS, STEPS = 6, 12  # of interpolations
-SCORES = {"fid": "Fréchet", "kid": "KID", "precision": "precision", "recall": "recall"}
+SCORES = {"fid": "Fréchet distance", "kid": "kernel distance", "precision": "precision", "recall": "recall"}
 SCORES |= {"classes_covered": "classes", "confident_share": "confident", "diversity": "spread"}
 OF_CLASSES = ("classes_covered", "confident_share")
 
@@ -65,7 +66,6 @@ def result_blocks(run: Run, model: GAN, splits: ImageSplits, history: History) -
         *over_time(run, len(history.rows)),
         interpolation_figure([as_pixels(path) for path in paths]),
         neighbors,
-        *([curves_figure(history.rows, model.rules, best_epoch=history.best_epoch)] if history.rows else []),
     ], share
 
 
@@ -131,7 +131,7 @@ def outcome(metrics: Mapping[str, float], classes: int) -> str:
         return f"Fréchet distance {metrics['fid']:.2f}, without classes"
     return (
         f"{metrics['classes_covered']:.0f} of {classes} classes, the judge confident of "
-        f"{metrics['confident_share']:.0%} of the samples"
+        f"{format_share(metrics['confident_share'])} of the samples"
     )
 
 
@@ -152,12 +152,13 @@ def report_images(run: Run, trained: Trained, judge: Judge, *, arch: str, data: 
             table = score_table({arch: metrics, "textbook loop": rival}, metrics["fid_floor"])
             metrics |= {f"{name}_baseline": value for name, value in rival.items()}
             blocks.insert(1, figure)
+    curves = curves_figure(history.rows, model.rules, best_epoch=history.best_epoch) if history.rows else None
     warning = alarm([(row["val_fid"], row["val_diversity"]) for row in history.rows]) if history.rows else ""
     finish(
         run,
         trained,
         metrics,
-        [blocks[0], table, *blocks[1:]],
+        [curves, blocks[0], table, *blocks[1:]],
         summary=f"{arch} on {data}: {outcome(metrics, len(splits.class_names))}; weights of epoch "
         f"{history.best_epoch}.{' ' * bool(warning)}{warning}",
         headline=("fid", "fid_baseline", "classes_covered", "confident_share"),
@@ -165,4 +166,9 @@ def report_images(run: Run, trained: Trained, judge: Judge, *, arch: str, data: 
         conclusion=warning,
         interrupted=interrupted,
         draw_curves=False,
+        networks={"Generator": model.generator, "Discriminator": model.discriminator},
+        following={
+            "Draw images": "sample --run RUN --n 64 --seed 3 --out grid.png",
+            "Score it again": "evaluate --run RUN",
+        },
     )

@@ -18,6 +18,7 @@ import tyro
 
 from kerasapps.data.image_reading import files_in
 from kerasapps.errors import DataError, UserError
+from kerasapps.formats import format_share
 from kerasapps.runs import Options, write_atomically
 from kerasapps.search.options import Trials
 from kerasapps.session import start
@@ -35,6 +36,10 @@ from .network import Arch, params_of, recipe_of, space_of, train_one
 from .results import cost_table, evaluate_model, result_blocks
 
 EXPERIMENT = "image_classification"
+FOLLOWING = {
+    "Evaluate it on the test set": "evaluate --run RUN",
+    "Classify images of your own": "predict --run RUN cat.jpg dog.png",
+}
 
 
 def train(
@@ -65,7 +70,7 @@ def train(
     model, history, splits = trained.model, trained.history, trained.splits
     metrics, probabilities = evaluate_model(model, splits, flip=recipe.flip)
     speed = len(splits.train) * len(history.rows) / history.seconds if history.rows else None
-    flipped = f" ({metrics['accuracy_flip']:.2%} with mirrored images)" if recipe.flip else ""
+    flipped = f" ({format_share(metrics['accuracy_flip'])} with mirrored images)" if recipe.flip else ""
     finish(
         run,
         trained,
@@ -75,11 +80,12 @@ def train(
             augmentation_figure(splits.train, options.seed),
             cost_table(run, model, splits, arch=arch, training=speed),
         ],
-        summary=f"{arch} on {data}: {metrics['accuracy']:.2%} test accuracy ({len(splits.test):,} images, "
+        summary=f"{arch} on {data}: {format_share(metrics['accuracy'])} test accuracy ({len(splits.test):,} images, "
         f"{len(splits.class_names)} classes) after {len(history.rows)} epochs over {len(splits.train):,} images.",
         headline=("accuracy", "top5_accuracy", "parameters", "seconds"),
         table=class_table(probabilities, splits.test.targets["label"], splits.class_names),
-        conclusion=f"{metrics['accuracy']:.2%} test accuracy{flipped}.",
+        conclusion=f"{format_share(metrics['accuracy'])} test accuracy{flipped}.",
+        following=FOLLOWING,
     )
 
 

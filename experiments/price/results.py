@@ -28,6 +28,7 @@ def test_metrics(splits: PriceSplits, estimates: np.ndarray) -> tuple[dict[str, 
         ),
     }
     metrics = dict(rows["network"])
+    metrics |= {f"{name}_guess": value for name, value in rows["median of the training set"].items()}
     if test.best is not None:
         rows["best possible"] = price_metrics(test.log_price, test.best)
         metrics |= {f"{name}_reference": value for name, value in rows["best possible"].items()}

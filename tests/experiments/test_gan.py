@@ -200,7 +200,8 @@ def test_evaluate_prints_what_train_reported(trained, tmp_path, capsys):
     capsys.readouterr()
     run("evaluate", "--run", trained)
     printed = capsys.readouterr().out
-    assert ["fid", f"{read(trained, 'metrics.json')['fid']:.4f}"] in [line.split() for line in printed.splitlines()]
+    distance = read(trained, "metrics.json")["fid"]
+    assert ["Fréchet", "distance", f"{distance:.4f}"] in [line.split() for line in printed.splitlines()]
     assert "have changed" not in printed
     # A run whose images were others.
     shutil.copytree(trained, tmp_path / "run", ignore=shutil.ignore_patterns("checkpoints", "tensorboard"))
@@ -357,7 +358,7 @@ def test_copies_are_told_from_new_images():
 def test_what_goes_wrong_is_told():
     good = [(9.0, 0.01), (1.0, 0.9), (1.5, 1.1)]
     assert alarm(good) == ""
-    assert "has collapsed: its images are 5%" in alarm([*good, (2.0, 0.05)])
+    assert "has collapsed: its images are 5 %" in alarm([*good, (2.0, 0.05)])
     assert "has diverged: its Fréchet distance is 7.00, and that of its best epoch 1.00" in alarm([*good, (7.0, 0.9)])
 
 
