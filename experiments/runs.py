@@ -4,6 +4,7 @@ python -m experiments.runs
 python -m experiments.runs runs/ --experiment qa --sort accuracy
 """
 
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -22,6 +23,8 @@ from kerasapps.files import user_path
 from kerasapps.formats import format_duration, format_metric, label_of
 from kerasapps.index import write_index
 from kerasapps.records import Record, read_runs, text
+from kerasapps.settings import REGISTRY
+from kerasapps.startup import typed
 
 COLUMNS: dict[str, Callable[[Record], Any]] = {
     "name": lambda run: run.name,
@@ -121,15 +124,15 @@ def print_runs(shown: Sequence[Record], records: Sequence[Record]) -> None:
     console.print(table)
 
 
-def main(args: Sequence[str] | None = None, *, prog: str = "python -m experiments.runs") -> None:
+def main(args: Sequence[str] | None = None) -> None:
     """Runs the command and exits with its status; it needs neither devices nor TensorFlow, so no other command's stage.
 
     Args:
         args: The arguments; those of the process by default.
-        prog: How it is started.
     """
+    prog = shlex.join(typed(__spec__.name))
     try:
-        tyro.cli(runs, prog=prog, args=args, config=(tyro.conf.FlagCreatePairsOff,))
+        tyro.cli(runs, prog=prog, args=args, config=(tyro.conf.FlagCreatePairsOff,), registry=REGISTRY)
     except Exception as error:
         sentence = explain(error)
         if sentence is None:

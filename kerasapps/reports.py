@@ -23,6 +23,7 @@ import matplotlib.ticker
 import numpy as np
 from PIL import Image
 
+from kerasapps.fonts import make_readable
 from kerasapps.formats import format_metric, format_number, is_share, label_of
 
 INK = "#1c2430"
@@ -82,13 +83,20 @@ class Figure:
         return width > 1.5 * height
 
     @cached_property
+    def key(self) -> str:
+        """The key to numbers that stand for words in scripts that no font here has; settled before it is drawn."""
+        return make_readable(self.figure)
+
+    @cached_property
     def png(self) -> bytes:
         """The image as a PNG file."""
+        _ = self.key
         return _draw(self.figure)
 
     @cached_property
     def dark_png(self) -> bytes:
         """The same in the colors of the dark report."""
+        _ = self.key
         with darkened(self.figure):
             return _draw(self.figure)
 
@@ -98,8 +106,9 @@ class Figure:
 
     def html(self) -> str:
         """Returns the image with its caption."""
+        key = f" {self.key}: no font on the machine that drew this has the script." if self.key else ""
         light, dark = (_data_uri("image/png", png) for png in (self.png, self.dark_png))
-        return render("image", uri=light, dark=dark, title=self.title, caption=self.caption, wide=self.wide)
+        return render("image", uri=light, dark=dark, title=self.title, caption=self.caption + key, wide=self.wide)
 
 
 @dataclass(frozen=True)

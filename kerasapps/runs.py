@@ -13,6 +13,7 @@ tensorboard/   logs for TensorBoard
 
 import fcntl
 import json
+import os
 import re
 import resource
 import sys
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from kerasapps import distribution, runtime, saving, tracking
@@ -176,6 +178,12 @@ class Run:
         Returns:
             The metrics as written.
         """
+        for name, value in metrics.items():
+            if np.ndim(value) or value is None or isinstance(value, str | bytes):
+                raise ValueError(f"`metrics` must be numbers by name. Received: {name}={value!r}")
+        unknown = set(headline) - {*metrics, "seconds", "peak_memory_mib"}
+        if unknown:
+            raise ValueError(f"`headline` must name metrics. Received: {', '.join(sorted(unknown))}")
         # The headline first: who lists many runs shows what comes first.
         metrics = {name: float(metrics[name]) for name in (*headline, *metrics) if name in metrics}
         metrics.setdefault("seconds", time.perf_counter() - self.started)
@@ -203,6 +211,12 @@ class Run:
     def close(self) -> None:
         """Unlocks the folder."""
         self.lock.close()
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.close()
 
 
 @dataclass(frozen=True)
@@ -232,7 +246,8 @@ def claim(title: str, settings: dict[str, Any], *, options: Options, free: Seque
     if options.strategy == "multiworker" and options.out is None:
         raise UserError("--strategy multiworker needs --out, a folder that all workers share.")
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    chief_folder = options.out or Path("runs") / f"{title.lower().replace(' ', '-')}-{stamp}"
+    name = re.sub(r"[\W_]+", "-", title.lower()).strip("-") or "run"
+    chief_folder = options.out or Path("runs") / f"{name}-{stamp}"
     scratch = None if worker.is_chief else tempfile.TemporaryDirectory(prefix="kerasapps-")
     if scratch:
         distribution.at_end.append(scratch.cleanup)
@@ -325,6 +340,10 @@ def _lock(folder: Path) -> BinaryIO:
         raise UserError(f"{folder} is a file; --out takes a folder.") from None
     except OSError as error:
         raise UserError(f"Cannot write into {folder}: {error.strerror}. Choose another --out.") from error
+    # A notebook runs a cell again while the run of the first time is still at hand: the new one takes over.
+    for earlier in [one for one in _held if not one.closed]:
+        if os.path.sameopenfile(earlier.fileno(), lock.fileno()):
+            earlier.close()
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import tyro
 
+from kerasapps.data.image_reading import files_in
 from kerasapps.errors import DataError, UserError
 from kerasapps.formats import format_share
 from kerasapps.runs import Options, write_atomically
@@ -54,7 +55,7 @@ def train(
 
     Args:
         data: "digits" (1,797 handwritten digits, embedded), "mnist", "fashion_mnist", "cifar10", "cifar100", a folder
-            with one sub-folder of images a class, or a tar archive of one.
+            with one sub-folder of images a class, or a tar or ZIP archive of one.
         arch: Which network.
         params: Arguments of its builder in place of those that suit the digits: a best.json written by `search`, or
             JSON such as '{"width": 2.0}'; '{}' takes the builder's defaults.
@@ -143,7 +144,7 @@ def evaluate(*, run: Path, data: str | None = None, limit: or_none(Count) = None
     options = from_settings(Options, saved.settings)
     # The test set that the run itself was tested on, unless another number of images is asked for.
     options = replace(options, limit=limit or options.limit, smoke=options.smoke and not limit)
-    splits = image_classifier.load(data, recipe, options=options, channels=channels)
+    splits = image_classifier.load(data, recipe, options=options, channels=channels, values=codec.values)
     difference = other_classes(splits.class_names, codec.class_names)
     if difference:
         raise DataError(f"{data} has other classes than the network: {difference}.")
@@ -161,13 +162,14 @@ def predict(images: tyro.conf.Positional[tuple[Path, ...]], /, *, run: Path, fig
     """Prints the most probable classes of images.
 
     Args:
-        images: Image files.
+        images: Image files, or folders of them.
         run: A run folder.
         figure: A PNG file to show images and predictions in.
     """
     if not images:
         raise UserError("No image was given: predict --run DIR IMAGE ...")
     saved = load_run(run, EXPERIMENT)
+    images = files_in(images)
     files, inputs = [], []
     for file in images:
         try:
@@ -183,10 +185,15 @@ def predict(images: tyro.conf.Positional[tuple[Path, ...]], /, *, run: Path, fig
     probabilities = saved.model.predict({"image": stacked}, verbose=0)["label"]
     print_table(predictions_table(files, probabilities, names))
     if figure:
-        write_atomically(figure, predictions_figure(files, stacked, probabilities, names).png)
+        shown = predictions_figure(files, stacked, probabilities, names)
+        write_atomically(figure, shown.png)
         first = f" (the first {PREDICTIONS} of {len(files)} images)" if len(files) > PREDICTIONS else ""
         print(f"{figure}{first}")
+        if shown.key:
+            print(shown.key)
 
+
+COMMANDS = (train, search, evaluate, predict)
 
 if __name__ == "__main__":
-    main("experiments.image_classification", train, search, evaluate, predict)
+    main("experiments.image_classification", *COMMANDS)

@@ -191,5 +191,7 @@ def number(name: str, value: str) -> float:
         raise UserError(f"--numbers {name}={value}: {value!r} is not a number.") from None
 
 
+COMMANDS = (train, compare, search, evaluate, predict)
+
 if __name__ == "__main__":
-    main("experiments.price", train, compare, search, evaluate, predict)
+    main("experiments.price", *COMMANDS)

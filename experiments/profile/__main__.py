@@ -175,5 +175,7 @@ def text_or_file(text: str) -> str:
         return text
 
 
+COMMANDS = (train, compare, search, evaluate, predict)
+
 if __name__ == "__main__":
-    main("experiments.profile", train, compare, search, evaluate, predict)
+    main("experiments.profile", *COMMANDS)

@@ -171,12 +171,18 @@ def predict(*, run: Path, story: Path, question: Text) -> None:
         question: The question.
     """
     saved = load_run(run, "qa")
-    asked = ask(read_story(story), question)
-    unknown = saved.codec.unknown(word for words in (*asked.story, asked.question) for word in words)
+    sentences, notes = read_story(story)
+    asked = ask(sentences, question)
+    notes += saved.codec.left_out(asked)
+    unknown = saved.codec.unknown(asked)
     if unknown:
-        print(f"Not in the training stories, and therefore unknown: {', '.join(unknown)}.", file=sys.stderr)
+        notes.append(f"Not in the training stories, and therefore unknown: {', '.join(unknown)}.")
+    for note in notes:
+        print(note, file=sys.stderr)
     print(text_of(read_questions(saved.model, saved.codec, [asked])[0]))
 
 
+COMMANDS = (train, search, evaluate, predict, babi)
+
 if __name__ == "__main__":
-    main("experiments.qa", train, search, evaluate, predict, babi)
+    main("experiments.qa", *COMMANDS)

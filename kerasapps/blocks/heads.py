@@ -3,8 +3,9 @@
 import math
 
 import keras
-from keras import layers
+from keras import layers, ops
 
+from kerasapps.blocks.plain import weight_form
 from kerasapps.heads import Head
 
 
@@ -31,20 +32,28 @@ class OrderedProbabilities(layers.Layer):
         steps = keras.initializers.Constant(math.log(math.expm1(step)))  # before the softplus
         self.steps = self.add_weight(shape=(count - 1,), initializer=steps, name="steps")
 
+    def plain(self):
+        """Returns the same with the thresholds of two dense layers."""
+        first, steps = (weight_form(self, weight) for weight in (self.first, self.steps))
+        return lambda score: _sections(score, first(score), steps(score))
+
     def call(self, score):
-        ops = keras.ops
-        steps = ops.concatenate([self.first, ops.softplus(self.steps)])
-        thresholds = ops.cumsum(steps)  # (num_classes - 1,)
-        below = ops.sigmoid(thresholds - score)  # (B, num_classes - 1)
-        ends = ops.zeros_like(below[:, :1])
-        below = ops.concatenate([ends, below, ends + 1], axis=-1)  # (B, num_classes + 1)
-        return below[:, 1:] - below[:, :-1]
+        return _sections(score, self.first, self.steps)
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.num_classes)
 
     def get_config(self):
         return super().get_config() | {"num_classes": self.num_classes}
+
+
+def _sections(score, first, steps):
+    """Returns the probability of each section of a line: score (B, 1), first (.., 1), steps (.., K - 2) -> (B, K)."""
+    thresholds = ops.cumsum(ops.concatenate([first, ops.softplus(steps)], axis=-1), axis=-1)  # (.., K - 1)
+    below = ops.sigmoid(thresholds - score)  # (B, K - 1)
+    ends = ops.zeros_like(below[:, :1])
+    below = ops.concatenate([ends, below, ends + 1], axis=-1)  # (B, K + 1)
+    return below[:, 1:] - below[:, :-1]
 
 
 def head_block(features, head: Head, *, name: str):

@@ -182,9 +182,10 @@ def launch(function: str, *, threads: int = 0, log: BinaryIO | int = subprocess.
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
     if threads:
         environment |= hardware.threads(threads)
-    # A separate session: Ctrl-C reaches only the parent, which decides what happens to the job.
+    # A separate session: Ctrl-C reaches only the parent, which decides what happens to the job. -P: it imports what the
+    # parent does, whatever lies in the folder where that was started.
     return subprocess.Popen(
-        [sys.executable, "-m", "kerasapps.workers.jobs", function, str(os.getpid())],
+        [sys.executable, "-P", "-m", "kerasapps.workers.jobs", function, str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=log,
         stderr=log,

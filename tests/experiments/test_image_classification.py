@@ -315,6 +315,14 @@ def test_a_long_path_does_not_push_the_answer_out(trained, digits, capsys):
     assert any(float(word) > 50 for word in printed.split() if word.replace(".", "").isdigit() and "." in word)
 
 
+def test_predict_takes_a_folder(trained, digits, tmp_path, capsys):
+    folder = digits[0].parent
+    (tmp_path / "none").mkdir()
+    run("predict", "--run", trained, folder)
+    assert answers(capsys.readouterr().out).keys() >= {"digit0.png", "digit1.png", "digit4.png"}
+    assert "none holds no image" in refused(capsys, "predict", "--run", trained, tmp_path / "none")
+
+
 def test_predict_continues_after_a_corrupt_image(trained, digits, tmp_path, capsys):
     digits[1].write_bytes(digits[1].read_bytes()[:60])
     (tmp_path / "notes.png").write_text("no image")
