@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from kerasapps.files import write_atomically
-from kerasapps.formats import format_duration, format_metric, format_number, label_of
+from kerasapps.formats import format_duration, format_metric, format_number, is_share, label_of
 from kerasapps.records import EFFORT, PLACE, Record, text
 from kerasapps.reports import render
 
@@ -215,7 +215,10 @@ def _chart(metric: str, columns: Sequence[Mapping[str, Any]]) -> dict[str, Any] 
             line | {"points": " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in points)}
             for line, points in ((vars(one), zip(one.xs, one.ys, strict=True)) for one in lines)
         ],
-        "ys": [(f"{up(tick):.1f}", f"{tick:g}") for tick in _ticks(low, high, 5)],
+        "ys": [
+            (f"{up(tick):.1f}", f"{100 * tick:g} %" if is_share(metric) else f"{tick:g}")
+            for tick in _ticks(low, high, 5)
+        ],
         "xs": [(f"{across(tick):.1f}", f"{tick:g}") for tick in _ticks(left, right, 6) if tick.is_integer()],
         "size": (WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM),
     }

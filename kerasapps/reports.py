@@ -59,7 +59,7 @@ class Block(Protocol):
 
 
 # What comes in whole numbers on an axis.
-COUNTED = {"epoch", "trial"}
+COUNTED = {"epoch", "step", "trial"}
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,7 @@ def curves(
 ) -> Figure:
     """Draws loss and accuracy-like metrics over the epochs, training and validation together."""
     metrics = [key for key in rows[0] if not key.startswith("val_") and f"val_{key}" in rows[0]] if rows else []
-    columns = min(4, max(2, len(metrics)))
+    columns = 2 if len(metrics) in (0, 1, 2, 4) else 3  # more, and nobody could read them
     lines = -(-len(metrics) // columns)
     figure = new_figure(width=3.6 * columns, height=3.6 * max(1, lines))
     epochs = np.arange(1, len(rows) + 1)

@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 
 from kerasapps.formats import format_metric, format_share, label_of
-from kerasapps.reports import KEEP, Command, Figure, Table, add_axes, darkened, for_dark, new_figure, render_report
+from kerasapps.reports import (
+    KEEP,
+    Command,
+    Figure,
+    Table,
+    add_axes,
+    curves,
+    darkened,
+    for_dark,
+    new_figure,
+    render_report,
+)
 
 CONFIG = {
     "title": "Toy <b>",
@@ -179,3 +190,13 @@ def test_only_all_is_a_hundred_percent():
 def test_our_distances_are_not_called_fid():
     assert label_of("val_fid") == "validation Fréchet distance"
     assert label_of("inception_fid") == "Inception FID"
+
+
+def test_a_share_has_percent_on_its_axis_and_a_wide_figure_scrolls_on_a_phone():
+    rows = [{name: 0.5 + i / 4 for name in ("accuracy", "val_accuracy", "loss", "val_loss")} for i in range(2)]
+    figure = curves(rows, best_epoch=2)
+    shares, losses = (axes.yaxis.get_major_formatter()(0.5) for axes in figure.figure.axes)
+    assert (shares.endswith(" %"), losses.endswith(" %")) == (True, False)
+    html = render_report(CONFIG, {}, summary="", headline=[], blocks=[figure, drawn()])
+    assert [box.get("class") for box in Page(html).every("div") if "tabindex" in box] == ["wide"]
+    assert re.search(r"\.wide \{ overflow-x: auto; \}", html)

@@ -198,7 +198,7 @@ def next_commands(run: Run, following: Mapping[str, str]) -> list[Command]:
         if "--out" in options:
             del options[options.index("--out") : options.index("--out") + 2]
         resumed = shlex.join([*begun[:count], *options, "--resume", "--out", folder])
-        lines.append(Command("Resume it if it was interrupted, or with more epochs", resumed))
+        lines.append(Command("Resume it after an interruption", resumed))
     return lines
 
 
