@@ -77,7 +77,7 @@ class Options:
         smoke: Shrink everything, to see within seconds whether it runs.
         limit: Use at most this many rows of each of training, validation and test set.
         track: Also log settings and metrics with MLflow or Weights & Biases (`pip install mlflow` or
-            `'kerasapps[wandb]'`), which their own environment variables configure.
+            `pip install wandb`), which their own environment variables configure.
         config: Take all options from this config.json of an earlier run; what else is typed overrides them.
         print_config: Print the options as this command would record them, and do nothing else.
     """
