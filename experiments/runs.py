@@ -20,7 +20,8 @@ import tyro
 
 from kerasapps.errors import UserError, explain
 from kerasapps.files import user_path
-from kerasapps.index import duration, number, write_index
+from kerasapps.formats import format_duration, format_metric, label_of
+from kerasapps.index import write_index
 from kerasapps.records import Record, read_runs, text
 from kerasapps.settings import REGISTRY
 from kerasapps.startup import typed
@@ -98,9 +99,13 @@ def print_runs(shown: Sequence[Record], records: Sequence[Record]) -> None:
     for one in shown:
         name = f"{one.name} (+{inside[one.name]})" if inside[one.name] else one.name
         state = f"{one.state}, smoke" if one.is_smoke else one.state
-        result = "\n".join(f"{metric} {number(value)}" for metric, value in one.headline.items())
+        result = "\n".join(
+            f"{label_of(metric)} {format_metric(metric, value)}" for metric, value in one.headline.items()
+        )
         epochs = "" if one.epochs is None else f"{one.epochs:,}"
-        rows.append([name, one.experiment, one.data, state, result, epochs, duration(one.seconds), one.started[:16]])
+        rows.append(
+            [name, one.experiment, one.data, state, result, epochs, format_duration(one.seconds), one.started[:16]]
+        )
     console = rich.console.Console()
     if not console.is_terminal:
         console.width = WIDE

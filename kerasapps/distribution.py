@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from kerasapps import startup
 from kerasapps.errors import UserError
-from kerasapps.workers import watchdog
+from kerasapps.workers import gathering, watchdog
 
 StrategyName = Literal["none", "mirrored", "multiworker"]
 
@@ -66,7 +66,11 @@ def _multiworker() -> tf.distribute.Strategy:
     resolver = cluster_resolver(os.environ)
     this = this_worker("multiworker")
     watchdog.start(this.addresses)
+    gathering.wait_for_others(this.addresses, this.index)
+    interrupt = signal.getsignal(signal.SIGINT)
     try:
+        if interrupt is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # no handler of Python's runs until all have joined
         strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # TensorFlow swallows it
         return strategy
@@ -75,6 +79,8 @@ def _multiworker() -> tf.distribute.Strategy:
         print(f"\nWorker {this.index} failed to start at {this.addresses[this.index]}: {lines[0]}", file=sys.stderr)
         exit_lost()  # another worker may have died, or the port was taken: a restart may help
         raise
+    finally:
+        signal.signal(signal.SIGINT, interrupt)
 
 
 def split_cpu(count: int = VIRTUAL_CPUS) -> int:

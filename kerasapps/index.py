@@ -11,8 +11,9 @@ from typing import Any
 from urllib.parse import quote
 
 from kerasapps.files import write_atomically
+from kerasapps.formats import format_duration, format_metric, format_number, is_share, label_of
 from kerasapps.records import EFFORT, PLACE, Record, text
-from kerasapps.reports import format_number, render
+from kerasapps.reports import render
 
 # More than this many runs of one kind, the newest ones, are not compared; so many are shown before anyone chooses.
 MOST, SHOWN = 24, 5
@@ -85,9 +86,9 @@ def _row(root: Path, record: Record, numbers: Mapping[str, int]) -> dict[str, An
         "number": numbers[record.name],
         "record": record,
         "link": link(root, record),
-        "results": [(name.replace("_", " "), number(value)) for name, value in record.headline.items()],
+        "results": [(label_of(name), format_metric(name, value)) for name, value in record.headline.items()],
         "first": next(iter(record.headline.values()), None),
-        "time": duration(record.seconds),
+        "time": format_duration(record.seconds),
     }
 
 
@@ -125,10 +126,14 @@ def _metric_rows(runs: Sequence[Record]) -> list[tuple[str, list[str]]]:
     names = dict.fromkeys(name for run in runs for name in run.metrics)
     most = [name for name in names if 2 * sum(name in run.metrics for run in runs) >= len(runs)]
     results = [name for name in most if not EFFORT.match(name)][:METRICS]
-    rows = [(name.replace("_", " "), [number(run.metrics.get(name)) for run in runs]) for name in results]
+    rows = [(label_of(name), [format_metric(name, run.metrics.get(name)) for run in runs]) for name in results]
     if "parameters" in most:
-        rows.append(("parameters", [number(run.metrics.get("parameters")) for run in runs]))
-    return [*rows, ("epochs", [number(run.epochs) for run in runs]), ("time", [duration(run.seconds) for run in runs])]
+        rows.append(("parameters", [format_metric("parameters", run.metrics.get("parameters")) for run in runs]))
+    return [
+        *rows,
+        ("epochs", [format_number(run.epochs) for run in runs]),
+        ("time", [format_duration(run.seconds) for run in runs]),
+    ]
 
 
 def _setting_rows(runs: Sequence[Record], *, shown: Sequence[Record]) -> list[tuple[str, list[str], bool]]:
@@ -156,9 +161,9 @@ def _parts(root: Path, run: Record, inside: Sequence[Record]) -> dict[str, Any]:
                 "name": text(one.folder.relative_to(run.folder)),
                 "link": link(root, one),
                 "record": one,
-                "results": [(name.replace("_", " "), number(value)) for name, value in one.headline.items()],
+                "results": [(label_of(name), format_metric(name, value)) for name, value in one.headline.items()],
                 "first": next(iter(one.headline.values()), None),
-                "time": duration(one.seconds),
+                "time": format_duration(one.seconds),
                 "own": [(text(name), setting(value)) for name, value in own.items()],
             }
         )
@@ -203,14 +208,17 @@ def _chart(metric: str, columns: Sequence[Mapping[str, Any]]) -> dict[str, Any] 
     left, right = min(line.xs[0] for line in lines), max(line.xs[-1] for line in lines)
     across, up = _scale(left, right, LEFT, WIDTH - RIGHT), _scale(low, high, HEIGHT - BOTTOM, TOP)
     return {
-        "title": metric.replace("_", " "),
+        "title": label_of(metric),
         "dashed": any(line.dashed for line in lines),
         "x": "step" if any("step" in row for column in columns for row in column["record"].history[:1]) else "epoch",
         "lines": [
             line | {"points": " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in points)}
             for line, points in ((vars(one), zip(one.xs, one.ys, strict=True)) for one in lines)
         ],
-        "ys": [(f"{up(tick):.1f}", f"{tick:g}") for tick in _ticks(low, high, 5)],
+        "ys": [
+            (f"{up(tick):.1f}", f"{100 * tick:g} %" if is_share(metric) else f"{tick:g}")
+            for tick in _ticks(low, high, 5)
+        ],
         "xs": [(f"{across(tick):.1f}", f"{tick:g}") for tick in _ticks(left, right, 6) if tick.is_integer()],
         "size": (WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM),
     }
@@ -256,26 +264,6 @@ def _ticks(low: float, high: float, most: int) -> list[float]:
 
 
 # --- text
-
-
-def number(value: float | None) -> str:
-    """Returns a number with the digits that it deserves, None as a dash."""
-    if value is None or not math.isfinite(value):
-        return format_number(None)
-    if float(value).is_integer():
-        return f"{value:,.0f}"
-    return format_number(value, 4 if abs(value) < 1 else 3 if abs(value) < 10 else 1)
-
-
-def duration(seconds: float | None) -> str:
-    """Returns a time such as 1 min 26 s, None as a dash."""
-    if seconds is None or not math.isfinite(seconds):
-        return format_number(None)
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def setting(value: Any) -> str:

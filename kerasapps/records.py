@@ -19,7 +19,12 @@ RECORDS = ("metrics.json", "search.json", "history.csv", "model.keras", "checkpo
 # Where a run keeps files, but no runs; `jobs` and `workers` hold logs.
 INSIDE = {"checkpoints", "figures", "jobs", "samples", "steps", "tensorboard", "wandb", "workers"}
 # Metrics that say how much was computed, not how well.
-EFFORT = re.compile(r"(seconds|peak_memory|epochs|parameters|steps|flops|(failed_)?trials$|generator_updates)")
+EFFORT = re.compile(
+    r"(seconds|peak_memory|epochs|parameters|steps|flops|(failed_)?trials$|generator_updates"
+    r"|(train|validation|test)_rows$)"
+)
+# Metrics that others are to be compared with.
+LEVEL = re.compile(r"_(guess|reference|lowest|highest)(_|$)")
 HEADLINE = 2
 # Settings that say where a run is or how it was started, not what it computes.
 PLACE = {"out", "resume", "track", "workers", "cluster", "trial_minutes", "trial_memory_gb", "max_memory"}
@@ -80,7 +85,7 @@ class Record:
     @property
     def headline(self) -> dict[str, float]:
         """The most important metrics."""
-        names = [name for name in self.metrics if not EFFORT.match(name)]
+        names = [name for name in self.metrics if not EFFORT.match(name) and not LEVEL.search(name)]
         return {name: self.metrics[name] for name in names[:HEADLINE]}
 
     @property

@@ -34,7 +34,7 @@ import tensorflow as tf
 from kerasapps import distribution, runtime, saving, tracking
 from kerasapps.errors import UserError
 from kerasapps.files import read_json, regular_file, replacing, write_atomically, write_json
-from kerasapps.reports import Block, render_report
+from kerasapps.reports import Block, Command, render_report
 from kerasapps.settings import Count, or_none, ranged
 from kerasapps.tracking import Tracker
 
@@ -46,6 +46,19 @@ FREE_ON_RESUME = {"out", "resume", "track"}
 UNRECORDED = {"config", "print_config"}
 # What a run leaves behind; a folder without any of it can be started anew without losing anything.
 RECORDS = ("metrics.json", "search.json", "history.csv", "model.keras", "checkpoints/*.npz")
+
+# What a report links to, where it is; metrics.json is written after the report.
+LINKED = (
+    "model.keras",
+    "metrics.json",
+    "history.csv",
+    "config.json",
+    "codec.json",
+    "best.json",
+    "trials.csv",
+    "result.png",
+    "figures",
+)
 
 
 @dataclass(frozen=True)
@@ -63,8 +76,8 @@ class Options:
         resume: Resume the run in --out from its last checkpoint.
         smoke: Shrink everything, to see within seconds whether it runs.
         limit: Use at most this many rows of each of training, validation and test set.
-        track: Also log settings and metrics with MLflow or Weights & Biases (`pip install 'kerasapps[mlflow]'` or
-            `'kerasapps[wandb]'`), which their own environment variables configure.
+        track: Also log settings and metrics with MLflow or Weights & Biases (`pip install mlflow` or
+            `pip install wandb`), which their own environment variables configure.
         config: Take all options from this config.json of an earlier run; what else is typed overrides them.
         print_config: Print the options as this command would record them, and do nothing else.
     """
@@ -151,6 +164,7 @@ class Run:
         summary: str = "",
         headline: Sequence[str] = (),
         blocks: Sequence[Block] = (),
+        commands: Sequence[Command] = (),
     ) -> dict[str, float]:
         """Writes figures, report and metrics; unlocks the folder.
 
@@ -159,6 +173,7 @@ class Run:
             summary: One or two sentences for the head of the report.
             headline: Names of the metrics to show large.
             blocks: What the report shows, in order.
+            commands: What may come next, for the report.
 
         Returns:
             The metrics as written.
@@ -177,7 +192,15 @@ class Run:
         for block in blocks:
             for name, content in getattr(block, "files", dict)().items():
                 write_atomically(self.path("figures", name), content)
-        html = render_report(self.config, metrics, summary=summary, headline=headline, blocks=blocks)
+        html = render_report(
+            self.config,
+            metrics,
+            summary=summary,
+            headline=headline,
+            blocks=blocks,
+            commands=commands,
+            files=[name for name in LINKED if name == "metrics.json" or self.folder.joinpath(name).exists()],
+        )
         write_atomically(self.path("report.html"), html)
         # Last: a folder with metrics.json is a finished run.
         write_json(self.path("metrics.json"), metrics)

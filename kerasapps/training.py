@@ -12,6 +12,7 @@ from kerasapps import distribution, tracking
 from kerasapps.checkpoints import Checkpoints, asked_to_stop
 from kerasapps.data.splits import Split, Splits
 from kerasapps.errors import TrainingError, UserError
+from kerasapps.formats import format_metric, label_of
 from kerasapps.optimizers import optimizers_of, scale_learning_rate
 from kerasapps.runs import Run
 from kerasapps.workers import watchdog
@@ -243,7 +244,7 @@ class ProgressBar(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Says how the epoch went."""
-        state = "  ".join(f"{name} {value:.4g}" for name, value in logs.items())
+        state = "  ".join(f"{label_of(name)} {format_metric(name, value)}" for name, value in logs.items())
         self.progress.update(self.task, state=state)
         if self.progress.disable:
             print(f"epoch {epoch + 1}/{self.epochs}  {state}", flush=True)

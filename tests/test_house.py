@@ -28,8 +28,11 @@ ALLOWED = {
     "launch": {"errors", "startup", "workers"},
     "runtime": {"errors", "workers"},
     "records": {"errors", "files"},
-    "index": {"files", "records", "reports"},
-    "reports": {"errors"},
+    "index": {"files", "formats", "records", "reports"},
+    "fonts": set(),
+    "formats": set(),
+    "networks": {"reports"},
+    "reports": {"errors", "fonts", "formats"},
     "optimizers": set(),
     "styling": {"blocks", "errors"},
     "runs": {"distribution", "errors", "files", "reports", "runtime", "saving", "settings", "tracking"},
@@ -38,16 +41,18 @@ ALLOWED = {
     "settings": {"errors"},
     "tracking": {"errors", "files"},
     "checkpoints": {"distribution", "errors", "files", "optimizers", "runs", "startup", "workers"},
-    "training": {"checkpoints", "data", "distribution", "errors", "optimizers", "runs", "tracking", "workers"},
+    "training": {
+        *("checkpoints", "data", "distribution", "errors", "formats", "optimizers", "runs", "tracking", "workers")
+    },
     "workers": {"errors", "runs", "startup"},
-    "search": {"errors", "reports", "runs", "runtime", "settings", "tracking", "workers"},
+    "search": {"errors", "formats", "reports", "runs", "runtime", "settings", "tracking", "workers"},
     "__init__": set(),
 }
 # A builder that only joins networks has no hyperparameters beside theirs.
 JOINS = {"build_gan": {"search_space_generator"}}
 ONLY_IN = {
     "keras_tuner": {"search"},
-    "matplotlib": {"reports", "search"},
+    "matplotlib": {"fonts", "reports", "search"},
     "mlflow": set(),  # by name, where it is asked for
     "wandb": set(),
     "ray": {"workers"},

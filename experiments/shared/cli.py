@@ -19,7 +19,8 @@ import tyro
 
 from kerasapps import distribution, startup
 from kerasapps.errors import explain
-from kerasapps.reports import Table, format_number
+from kerasapps.formats import format_number
+from kerasapps.reports import Table
 from kerasapps.runs import release
 from kerasapps.session import ConfigOnly
 from kerasapps.settings import REGISTRY, checked

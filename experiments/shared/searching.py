@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from kerasapps import runtime
+from kerasapps.formats import format_metric, label_of
 from kerasapps.reports import Block, curves
 from kerasapps.runs import Run, load_model, read_json, write_json
 from kerasapps.search.loop import Space
@@ -149,8 +150,8 @@ def conclude(
     default = "the default failed"
     if result.baseline.score is not None:
         metrics[f"{name}_baseline"] = result.baseline.score
-        default = f"the default has {result.baseline.score:.4f}"
-    found = f"Best: {best.name} with {name} {best.score:.4f}, {default}.{conclusion}"
+        default = f"the default has {format_metric(name, result.baseline.score)}"
+    found = f"Best: {best.name} with {label_of(name)} {format_metric(name, best.score)}, {default}.{conclusion}"
     report(
         run,
         metrics,

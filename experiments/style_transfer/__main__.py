@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kerasapps.data.pictures import SUFFIXES, Photo, encode_picture
+from kerasapps.data.image_files import SUFFIXES
+from kerasapps.data.pictures import Photo, encode_picture
 from kerasapps.errors import UserError
 from kerasapps.runs import Options, Run, write_atomically
 from kerasapps.session import start

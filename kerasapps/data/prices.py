@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from kerasapps.data.augmentation import picture_augment
 from kerasapps.data.garments import simulate_garments
-from kerasapps.data.pictures import read_picture
+from kerasapps.data.pictures import Range, Seen, left_out, one_range, read_picture, read_values, to_bytes
 from kerasapps.data.splits import Augment, Split, Splits, split_groups
 from kerasapps.data.tables import as_floats, open_table, read_names, read_numbers, said_of, some, summary
 from kerasapps.data.words import GivenTokens, Tokens, WordIds, composed, fit_words, settle_tokens
@@ -44,6 +44,7 @@ class Things:
         log_price: float64 (n,).
         best: The best possible estimates of the logarithm of the price, where known.
         notes: What to know about the data, a sentence each.
+        values: Which values of images of more than 8 bits became 0 and 255; None where there are none.
     """
 
     numbers: dict[str, np.ndarray]
@@ -54,6 +55,7 @@ class Things:
     log_price: np.ndarray
     best: np.ndarray | None
     notes: tuple[str, ...]
+    values: Range | None = None
 
     def take(self, rows: np.ndarray) -> "Things":
         """Returns these rows, in their order."""
@@ -70,6 +72,7 @@ class Things:
             self.log_price[rows],
             some(self.best),
             self.notes,
+            self.values,
         )
 
 
@@ -83,6 +86,7 @@ class PriceCodec:
         words: Words of the descriptions; None where there are none.
         image_shape: Height, width and channels of the images; None where there are none.
         price: Mean and standard deviation of the logarithm of the price.
+        values: Which values of images of more than 8 bits become 0 and 255; None where it was trained on none.
     """
 
     numbers: dict[str, tuple[float, float]]
@@ -90,6 +94,7 @@ class PriceCodec:
     words: WordIds | None
     image_shape: tuple[int, int, int] | None
     price: tuple[float, float]
+    values: Range | None = None
 
     @property
     def sizes(self) -> dict:
@@ -129,7 +134,7 @@ class PriceCodec:
         height, width, channels = self.image_shape or (1, 1, 3)
         images = np.zeros((1, height, width, channels), np.uint8)
         if image:
-            images[0] = read_picture(image, size=height, channels=channels)
+            images[0] = read_picture(image, size=height, channels=channels, values=self.values)
         thing = Things(
             {name: np.array([numbers.get(name, np.nan)]) for name in self.numbers},
             {name: np.array([composed(categories.get(name, "").strip())], object) for name in self.categories},
@@ -154,6 +159,7 @@ class PriceCodec:
     def to_json(self) -> dict[str, Any]:
         """Returns what `from_json` needs."""
         content = {name: getattr(self, name) for name in ("numbers", "categories", "image_shape", "price")}
+        content |= {} if self.values is None else {"values": self.values}
         return content | ({} if self.words is None else self.words.to_json())
 
     @classmethod
@@ -165,6 +171,7 @@ class PriceCodec:
             WordIds.from_json(content) if "words" in content else None,
             None if content["image_shape"] is None else tuple(content["image_shape"]),
             tuple(content["price"]),
+            tuple(content["values"]) if content.get("values") else None,  # older runs have none
         )
 
     def split(self, things: Things) -> Split:
@@ -349,6 +356,7 @@ def fit_codec(train: Things, *, vocab_size: int, tokens: Tokens = "words") -> Pr
         words,
         None if train.images is None else train.images.shape[1:],
         (float(train.log_price.mean()), float(train.log_price.std())),
+        train.values,
     )
 
 
@@ -393,10 +401,10 @@ def read_things(
     def strings(name: str) -> np.ndarray:
         return named[name].values.fill_null("").to_numpy().astype(object)
 
-    images, has_image = None, np.zeros(len(rows), bool)
+    images, has_image, values = None, np.zeros(len(rows), bool), None
     if image:
-        images, has_image, broken = read_images(strings(image), folder=table.path.parent, size=size)
-        notes += broken
+        images, has_image, values, told = read_images(strings(image), folder=table.path.parent, size=size)
+        notes += told
     return Things(
         {name: as_floats(column) for name, column in read.items()},
         {name: strings(name) for name in categories},
@@ -406,32 +414,43 @@ def read_things(
         np.log(amounts),
         None,
         tuple(notes),
+        values,
     )
 
 
-def read_images(names: Sequence[str], *, folder: Path, size: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def read_images(
+    names: Sequence[str], *, folder: Path, size: int
+) -> tuple[np.ndarray, np.ndarray, Range | None, list[str]]:
     """Reads images; an empty name means no image, and one that cannot be read is reported and counts as none.
 
     Returns:
-        Images uint8 (n, size, size, 3), whether there is one (n,), and notes.
+        Images uint8 (n, size, size, 3), whether there is one (n,), which values of images of more than 8 bits became 0
+        and 255, and notes.
 
     Raises:
         DataError: If more than 5 % of those with a name cannot be read.
     """
     images = np.zeros((len(names), size, size, 3), np.uint8)
     has_image = np.zeros(len(names), bool)
-    broken = []
+    broken, deep, seen = [], {}, Seen()
     for i, name in enumerate(names):
         if name:
             try:
-                images[i] = read_picture(folder / name, size=size, channels=3)
-                has_image[i] = True
+                pixels = read_values(folder / name, size=size, channels=3, seen=seen)
             except DataError as error:
                 broken.append(str(error))
+                continue
+            has_image[i] = True
+            if pixels.dtype == np.uint8:
+                images[i] = pixels
+            else:
+                deep[i] = pixels
     named = sum(map(bool, names))
     if len(broken) > MOST_BROKEN * named:
         raise DataError(f"{len(broken)} of {named} images cannot be read, such as: {broken[0]}")
-    note = (
-        f"{len(broken)} of {named} images cannot be read and count as missing, such as: {broken[0]}" if broken else ""
-    )
-    return images, has_image, [note] if note else []
+    share = f"{len(broken)} of {named} images cannot be read and count as missing"
+    notes = [f"{share}, such as: {broken[0]}"] if broken else []
+    values, said = one_range([(float(pixels.min()), float(pixels.max())) for pixels in deep.values()])
+    for i, pixels in deep.items():
+        images[i] = to_bytes(pixels, values)
+    return images, has_image, values, notes + said + left_out(seen)

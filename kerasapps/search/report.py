@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 from markupsafe import Markup
 
+from kerasapps.formats import format_share, label_of
 from kerasapps.reports import Block, Figure, Table, add_axes, new_figure
 from kerasapps.search.importance import HIGH, LOW, fewest, importance
 from kerasapps.search.result import BASELINE, SearchResult, positions, show
@@ -25,14 +26,14 @@ MOST_LABELS, FLAT_LABELS = 40, 15  # trials whose names an axis holds, upright a
 
 @dataclass(frozen=True)
 class Note:
-    """A paragraph under a title."""
+    """A paragraph in a section of its own."""
 
     title: str
     text: str
 
     def html(self) -> str:
-        """Returns both."""
-        return Markup('<h2>{}</h2><p class="caption">{}</p>').format(self.title, self.text)
+        """Returns the paragraph."""
+        return Markup("<p>{}</p>").format(self.text)
 
 
 def search_blocks(result: SearchResult, *, folder: Path, scored: str = ON_VALIDATION) -> list[Block]:
@@ -48,7 +49,7 @@ def search_blocks(result: SearchResult, *, folder: Path, scored: str = ON_VALIDA
     names = list(result.baseline.values)
     table = Table(
         "Trials, the best first",
-        ["trial", result.objective, "seconds", *names, ""],
+        ["trial", label_of(result.objective), "seconds", *names, ""],
         [
             [
                 _linked(trial.name, folder),
@@ -76,7 +77,7 @@ def _history_figure(result: SearchResult) -> Figure:
     best = (np.fmax if result.maximize else np.fmin).accumulate(scores)
     numbers = np.arange(1, len(scores) + 1)
     figure = new_figure()
-    axes = add_axes(figure, xlabel="trial", ylabel=result.objective)
+    axes = add_axes(figure, xlabel="trial", ylabel=label_of(result.objective))
     axes.plot(numbers, scores, "o", label="trial")
     axes.step(numbers, best, where="post", label="best so far")
     if result.baseline.score is not None:
@@ -87,7 +88,8 @@ def _history_figure(result: SearchResult) -> Figure:
     names = [trial.name for trial in result.trials]
     axes.set_xticks(numbers[::each], names[::each], rotation=90 if len(numbers) > FLAT_LABELS else 0)
     axes.legend(frameon=False)
-    return Figure("history", "Scores in the order in which the trials ended; a red line is one that failed.", figure)
+    caption = "Scores in the order in which the trials ended; a red line is one that failed."
+    return Figure("history", caption, figure, "Scores of the trials")
 
 
 def _importance_blocks(result: SearchResult) -> list[Block]:
@@ -103,18 +105,18 @@ def _importance_blocks(result: SearchResult) -> list[Block]:
         ]
     low, middle, high = (np.array(list(found.losses.values()))[::-1].T * 100).tolist()
     figure = new_figure(height=0.9 + 0.4 * len(middle))
-    axes = add_axes(figure, xlabel="error added, percent of the variance of the scores", title=TITLE)
+    axes = add_axes(figure, xlabel="error added, percent of the variance of the scores")
     rows = np.arange(len(middle))
     axes.barh(rows, middle, height=0.6)
     axes.hlines(rows, low, high, color="#1c2430", linewidth=1.5)
     axes.set_yticks(rows, [name.replace("_", " ") for name in list(found.losses)[::-1]])
     caption = (
-        f"A forest is fitted to some of the {found.trials} trials and predicts the others, {found.explained:.0%} of "
-        "whose variance it explains. Bars: the error that shuffling one hyperparameter adds. Lines: the "
-        f"middle {HIGH - LOW} % over resamples of the trials; where a line reaches 0, it may not matter at all. This "
-        "ranks what was tried within the search space, and measures nothing."
+        f"A forest is fitted to some of the {found.trials} trials and predicts the others, "
+        f"{format_share(found.explained, 0)} of whose variance it explains. Bars: the error that shuffling one "
+        f"hyperparameter adds. Lines: the middle {HIGH - LOW} % over resamples of the trials; where a line reaches 0, "
+        "it may not matter at all. This ranks what was tried within the search space, and measures nothing."
     )
-    return [Figure("importance", caption, figure)]
+    return [Figure("importance", caption, figure, TITLE)]
 
 
 def _parallel_figure(result: SearchResult, names: list[str]) -> list[Figure]:
@@ -139,10 +141,12 @@ def _parallel_figure(result: SearchResult, names: list[str]) -> list[Figure]:
     for trial in {id(one): one for one in (result.best, result.baseline) if one.score is not None}.values():
         height = heights[-1][trials.index(trial)]
         axes.annotate(trial.name, (len(names), height), fontsize=8, xytext=(5, -3), textcoords="offset points")
-    axes.set_xticks(range(len(columns)), [name.replace("_", "\n") for name in (*names, result.objective)])
+    labels = [*(name.replace("_", "\n") for name in names), label_of(result.objective).replace(" ", "\n")]
+    axes.set_xticks(range(len(columns)), labels)
     axes.set_yticks([])
     axes.grid(axis="y", visible=False)
-    return [Figure("parallel", "One line a trial; dark and thick lines scored best.", figure)]
+    caption = "One line a trial; thick and dark lines scored best, in a dark report thick and bright ones."
+    return [Figure("parallel", caption, figure, "Hyperparameters of the trials")]
 
 
 def _unit(values: np.ndarray) -> np.ndarray:

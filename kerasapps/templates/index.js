@@ -1,28 +1,4 @@
-// Without JavaScript the page shows the newest runs; this sorts, filters by experiment and chooses what is compared.
-const all = (selector, root = document) => [...root.querySelectorAll(selector)];
-
-function key(row, column) {
-  const cell = row.cells[column], value = cell.dataset.sort ?? cell.textContent.trim();
-  return value === "" ? null : isNaN(value) ? value.toLowerCase() : Number(value);
-}
-
-function sort(heading) {
-  const table = heading.closest("table"), body = table.tBodies[0], column = heading.cellIndex;
-  const sign = heading.getAttribute("aria-sort") === "ascending" ? -1 : 1;
-  all("th", table).forEach((other) => other.removeAttribute("aria-sort"));
-  heading.setAttribute("aria-sort", sign === 1 ? "ascending" : "descending");
-  const rows = all(":scope > tr", body).map((row) => [key(row, column), row]);
-  rows.sort(([a], [b]) => {
-    if (a === null || b === null) return (a === null) - (b === null);  // what is missing comes last either way
-    return typeof a === typeof b ? sign * (a < b ? -1 : a > b ? 1 : 0) : typeof a === "number" ? -1 : 1;
-  });
-  body.append(...rows.map(([, row]) => row));
-}
-
-all(".sortable th").forEach((heading) => {
-  if (heading.textContent) heading.addEventListener("click", () => sort(heading));
-});
-
+// Without JavaScript the page shows the newest runs; this filters by experiment and chooses what is compared.
 function filter() {
   const name = decodeURIComponent(location.hash.slice(1));
   const known = all("[data-filter]").some((one) => one.dataset.filter === name);

@@ -45,7 +45,7 @@ def three(tmp_path):
 def test_the_runs_are_listed_and_an_index_is_written(listed, three, tmp_path):
     names, text = listed()
     assert names == ["run_b", "run_a", "run_c"]
-    for part in ("run_b (+1)", "my images", "finished, smoke", "accuracy 0.7500", "1 min 30 s", "2026-11-02 10:00"):
+    for part in ("run_b (+1)", "my images", "finished, smoke", "accuracy 75.0 %", "1 min 30 s", "2026-11-02 10:00"):
         assert part in text
     assert text.splitlines()[-1] == str(tmp_path / "index.html")
     assert "run_b/trials/00/report.html" in (tmp_path / "index.html").read_text()
