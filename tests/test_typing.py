@@ -16,7 +16,7 @@ from tests.contract import CONTRACTS
 ROOT = Path(__file__).parent.parent
 OWN_CODE = ROOT / "tests" / "fixtures" / "typing" / "own_code.py"
 # A name may be anything, and weights are a word or a path.
-FREE = {"name", "weights"}
+FREE = {"monitor", "name", "title", "weights"}
 
 
 def found(*options: str, env: dict[str, str]) -> set[int]:

@@ -74,6 +74,7 @@ class Recipe:
 
 GivenRecipe = optional(Recipe)
 RECIPES = {
+    "text_cnn": Recipe(epochs=8, learning_rate=3e-3),
     "attention": Recipe(epochs=6, learning_rate=3e-3),
     "ngrams": Recipe(epochs=8, learning_rate=1e-2),
 }

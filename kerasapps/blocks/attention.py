@@ -65,9 +65,8 @@ class ContextAttention(layers.Layer):
         """Returns the same with the weights of dense layers."""
         project = None
         if self.project:
-            project = layers.Dense(
-                self.bias.shape[0], activation="tanh", dtype=self.dtype_policy, name=f"{self.name}_keys"
-            )
+            width = self.kernel.shape[0]
+            project = layers.Dense(width, activation="tanh", dtype=self.dtype_policy, name=f"{self.name}_keys")
             project.build((None, None, width))
             project.set_weights([self.kernel, self.bias])
             project.trainable = self.trainable
@@ -78,9 +77,8 @@ class ContextAttention(layers.Layer):
         return _attend(features, present, project=self._keys if self.project else None, context=self.context[None])
 
     def _keys(self, features):
-        return ops.tanh(
-            ops.matmul(features, ops.cast(self.kernel, features.dtype)) + ops.cast(self.bias, features.dtype)
-        )
+        kernel, bias = (ops.cast(weight, features.dtype) for weight in (self.kernel, self.bias))
+        return ops.tanh(ops.matmul(features, kernel) + bias)
 
     def compute_output_spec(self, features, present):
         rows, steps, width = features.shape
