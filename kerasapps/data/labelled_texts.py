@@ -16,7 +16,7 @@ from kerasapps.heads import KINDS, Kind
 FEW_VALUES = 20  # a column with no more distinct numbers than this holds classes
 
 # Names that the network and its inputs use themselves.
-TAKEN = {"text", "embedding", "mask", "words", "word_dropout", "features", "dropout", "uncertainty"}
+TAKEN = {"text", "word_vectors", "mask", "words", "word_dropout", "features", "head_dropout", "uncertainty"}
 
 ADULT_URL = "https://archive.ics.uci.edu/static/public/2/adult.zip"
 ADULT_COLUMNS = (
