@@ -42,7 +42,8 @@ def build_generator(
         name: Name of the model.
 
     Returns:
-        Uncompiled model. In: "noise" float32 (B, noise_dim), standard normal; with classes also "label" int32 (B,), second in a list.
+        Uncompiled model. In, as a dict or as a list in this order: "noise" float32 (B, noise_dim), standard
+        normal; with classes "label" int32 (B,).
         Out, a dict: "image" float32 (B, H, W, C), values -1 to 1.
 
     Train with: `kerasapps.gan.model.GAN`.

@@ -62,8 +62,8 @@ def build_multi_head_text(
 
     Returns:
         Uncompiled model. In: "text" int32 (B, T), padded at the end.
-        Out, a dict: for each head, float32: "regression" (B, 1), in its own unit; "binary" the probability of yes (B, 1);
-        "classes" and "ordinal" probabilities (B, num_classes).
+        Out, a dict in the order of `heads`, float32: "regression" (B, 1), in its own unit; "binary" the probability of
+        yes (B, 1); "classes" and "ordinal" probabilities (B, num_classes). Targets are a dict or a list in this order.
 
     Train with: `kerasapps.compile_heads`.
 
@@ -171,8 +171,8 @@ def build_profile(
 
     Returns:
         Uncompiled model. In: "text" int32 (B, T), padded at the end.
-        Out, a dict of float32: "age" in years (B, 1), "income" probabilities (B, num_income_groups), "gender" the probability of
-        the second of two (B, 1).
+        Out, a dict of float32: "age" in years (B, 1), "income" probabilities (B, num_income_groups), "gender" the
+        probability of the second of two (B, 1).
 
     Train with: `kerasapps.compile_heads`; the notes weigh age, income and gender by 0.25, 1 and 10.
 
