@@ -1,6 +1,6 @@
 # make demo | make test  set up .venv on their own, once.
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
@@ -33,4 +33,4 @@ bench: setup
 	$(RUN) -m benchmarks.gan --out runs/bench-gan.json
 
 clean:
-	rm -rf $(VENV) *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* *.egg-info build .mypy_cache .pytest_cache .ruff_cache

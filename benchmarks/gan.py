@@ -42,7 +42,7 @@ def main(*, out: Path, rounds: int = 5, steps: int = 30, torch_python: str = sys
             for precision in ("bfloat16", "float32")
         ]
     else:
-        print("PyTorch is not installed here (pip install 'kerasapps[bench]', or --torch-python): measuring the rest.")
+        print("PyTorch is not installed here (pip install torch, or --torch-python): measuring the rest.")
     flops = run(Implementation("flops", ["-m", "benchmarks.gan", "--worker", "flops", "0"]))["flops"]
     images = ["-m", "benchmarks.image_classification", "--worker", "peak", "{}", "0"]
     peak = run(Implementation("peak", images))

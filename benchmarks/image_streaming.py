@@ -114,15 +114,15 @@ class Memory(keras.callbacks.Callback):
         print(f"epoch {epoch + 1}: {rate:,.0f} images/s, resident {now:,.0f} MiB, at most {highest:,.0f}", flush=True)
 
 
-def generate(folder: Path, *, pictures: int, size: int) -> None:
-    """Writes JPEG files of colored noise, smooth enough to compress like photographs: FOLDER/<class>/<n>.jpg."""
+def generate(folder: Path, *, pictures: int, size: int, suffix: str = ".jpg") -> None:
+    """Writes files of colored noise, smooth enough to compress like photographs: FOLDER/<class>/<n>.jpg."""
     for label in range(CLASSES):
         (folder / f"class{label}").mkdir()
 
     def write(number: int) -> None:
         coarse = np.random.default_rng(number).integers(0, 256, (max(2, size // 8),) * 2 + (3,), np.uint8)
         image = Image.fromarray(coarse).resize((size, size), Image.Resampling.BICUBIC)
-        image.save(folder / f"class{number % CLASSES}" / f"{number:06}.jpg", quality=85)
+        image.save(folder / f"class{number % CLASSES}" / f"{number:06}{suffix}", quality=85)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(write, range(pictures)))

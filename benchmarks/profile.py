@@ -44,7 +44,7 @@ def main(*, out: Path, rounds: int = 5, steps: int = 30, torch_python: str = sys
             for embedding in ("dense", "sparse")
         ]
     else:
-        print("PyTorch is not installed here (pip install 'kerasapps[bench]', or --torch-python): measuring the rest.")
+        print("PyTorch is not installed here (pip install torch, or --torch-python): measuring the rest.")
     # Multiplications of the convolutions: windows, width, channels in and out; training costs three forward passes.
     windows, channels, flops = LENGTH, 256, 0
     for stage, (filters, count) in enumerate(((128, 1), (256, 2), (256, 2))):

@@ -30,7 +30,7 @@ def main(*, out: Path, rounds: int = 5, steps: int = 60, torch_python: str = sys
     """
     with_torch = has_torch(torch_python)
     if not with_torch:
-        print("PyTorch is not installed here (pip install 'kerasapps[bench]', or --torch-python): measuring the rest.")
+        print("PyTorch is not installed here (pip install torch, or --torch-python): measuring the rest.")
     cases, flops = {}, {}
     for case, question in QUESTIONS.items():
         sizes = [str(question), str(steps)]

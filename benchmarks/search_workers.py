@@ -65,7 +65,7 @@ def run(
 def time_search(network: runtime.Workload, *, workers: int, trials: int, epochs: int) -> dict[str, Any]:
     """Returns the seconds of a search, and on average those of a trial until its call, building, training, and else."""
     with TemporaryDirectory() as folder:
-        held = start("bench", {"options": Options(out=Path(folder), precision="float32")}, network=network)
+        held = start("bench", options=Options(out=Path(folder), precision="float32"), workload=network)
         began = time.perf_counter()
         result = search(
             held,

@@ -52,7 +52,7 @@ def main(
     """
     with_torch = has_torch(torch_python)
     if not with_torch:
-        print("PyTorch is not installed here (pip install 'kerasapps[bench]', or --torch-python): measuring the rest.")
+        print("PyTorch is not installed here (pip install torch, or --torch-python): measuring the rest.")
     cases, flops = {}, {}
     for size in sizes:
         name = str(size)

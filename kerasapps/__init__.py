@@ -4,11 +4,67 @@ Importing it imports nothing else: a name's module is imported when the name is 
 """
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the names below once more, for editors and type checkers
+    from kerasapps.applications.classic import build_alexnet as build_alexnet
+    from kerasapps.applications.classic import build_lenet5 as build_lenet5
+    from kerasapps.applications.classic import build_mnist_network as build_mnist_network
+    from kerasapps.applications.classic import build_perceptron as build_perceptron
+    from kerasapps.applications.dcgan import build_dcgan_discriminator as build_dcgan_discriminator
+    from kerasapps.applications.dcgan import build_dcgan_generator as build_dcgan_generator
+    from kerasapps.applications.densenet import build_densenet as build_densenet
+    from kerasapps.applications.gan import build_discriminator as build_discriminator
+    from kerasapps.applications.gan import build_gan as build_gan
+    from kerasapps.applications.gan import build_generator as build_generator
+    from kerasapps.applications.inception_classifier import build_inception_classifier as build_inception_classifier
+    from kerasapps.applications.memory_network import build_memory_network as build_memory_network
+    from kerasapps.applications.multi_head_text import build_multi_head_text as build_multi_head_text
+    from kerasapps.applications.multi_head_text import build_novel as build_novel
+    from kerasapps.applications.multi_head_text import build_profile as build_profile
+    from kerasapps.applications.multimodal_price import build_multimodal_price as build_multimodal_price
+    from kerasapps.applications.point_gan import build_point_discriminator as build_point_discriminator
+    from kerasapps.applications.point_gan import build_point_generator as build_point_generator
+    from kerasapps.applications.question_answering import build_question_answering as build_question_answering
+    from kerasapps.applications.quick_residual_classifier import (
+        build_quick_residual_classifier as build_quick_residual_classifier,
+    )
+    from kerasapps.applications.residual_classifier import build_residual_classifier as build_residual_classifier
+    from kerasapps.applications.resnet_gan import build_resnet_discriminator as build_resnet_discriminator
+    from kerasapps.applications.resnet_gan import build_resnet_generator as build_resnet_generator
+    from kerasapps.applications.separable_classifier import build_separable_classifier as build_separable_classifier
+    from kerasapps.applications.style_transfer import build_style_taps as build_style_taps
+    from kerasapps.applications.vgg import build_vgg as build_vgg
+    from kerasapps.applications.xception import build_xception as build_xception
+    from kerasapps.data.splits import Split as Split
+    from kerasapps.data.splits import Splits as Splits
+    from kerasapps.gan.classifier import SemiSupervisedGAN as SemiSupervisedGAN
+    from kerasapps.gan.losses import Rules as Rules
+    from kerasapps.gan.model import GAN as GAN
+    from kerasapps.heads import Head as Head
+    from kerasapps.losses import SmoothedCrossentropy as SmoothedCrossentropy
+    from kerasapps.losses import compile_heads as compile_heads
+    from kerasapps.optimizers import Adam as Adam
+    from kerasapps.runs import Options as Options
+    from kerasapps.saving import load_model as load_model
+    from kerasapps.saving import portable as portable
+    from kerasapps.session import start as start
+    from kerasapps.styling.loop import stylize as stylize
+    from kerasapps.taps import feature_taps as feature_taps
+    from kerasapps.training import fit as fit
+
+__version__ = "0.1.0"
 
 _MODULES = {
     "Adam": "optimizers",
+    "GAN": "gan.model",
     "Head": "heads",
+    "Options": "runs",
+    "Rules": "gan.losses",
+    "SemiSupervisedGAN": "gan.classifier",
     "SmoothedCrossentropy": "losses",
+    "Split": "data.splits",
+    "Splits": "data.splits",
     "build_alexnet": "applications.classic",
     "build_dcgan_discriminator": "applications.dcgan",
     "build_dcgan_generator": "applications.dcgan",
@@ -38,16 +94,22 @@ _MODULES = {
     "build_xception": "applications.xception",
     "compile_heads": "losses",
     "feature_taps": "taps",
+    "fit": "training",
     "load_model": "saving",
+    "portable": "saving",
+    "start": "session",
+    "stylize": "styling.loop",
 }
 
 __all__ = [*_MODULES]
 
 
-def __getattr__(name: str):
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+if not TYPE_CHECKING:  # which would take it to mean that there is any name
+
+    def __getattr__(name: str):
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

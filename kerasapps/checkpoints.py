@@ -18,9 +18,9 @@ import numpy as np
 
 from kerasapps import distribution, startup
 from kerasapps.errors import UserError
-from kerasapps.files import regular_file
+from kerasapps.files import atomic_file, regular_file, write_atomically
 from kerasapps.optimizers import optimizers_of
-from kerasapps.runs import Run, atomic_file, write_atomically
+from kerasapps.runs import Run
 from kerasapps.workers import watchdog
 
 AGREE_STEPS = 4  # after which several workers check whether one of them was asked to stop

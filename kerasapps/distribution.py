@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from kerasapps import startup
 from kerasapps.errors import UserError
-from kerasapps.workers import watchdog
+from kerasapps.workers import gathering, watchdog
 
 StrategyName = Literal["none", "mirrored", "multiworker"]
 
@@ -66,7 +66,11 @@ def _multiworker() -> tf.distribute.Strategy:
     resolver = cluster_resolver(os.environ)
     this = this_worker("multiworker")
     watchdog.start(this.addresses)
+    gathering.wait_for_others(this.addresses, this.index)
+    interrupt = signal.getsignal(signal.SIGINT)
     try:
+        if interrupt is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # no handler of Python's runs until all have joined
         strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # TensorFlow swallows it
         return strategy
@@ -75,6 +79,8 @@ def _multiworker() -> tf.distribute.Strategy:
         print(f"\nWorker {this.index} failed to start at {this.addresses[this.index]}: {lines[0]}", file=sys.stderr)
         exit_lost()  # another worker may have died, or the port was taken: a restart may help
         raise
+    finally:
+        signal.signal(signal.SIGINT, interrupt)
 
 
 def split_cpu(count: int = VIRTUAL_CPUS) -> int:
@@ -287,11 +293,15 @@ def code_digest() -> int:
     """Returns a digest of this package, of the script's whole package, and of the versions of Keras and TensorFlow."""
     files = sorted(Path(__file__).parent.rglob("*.py"))
     main = sys.modules["__main__"]
-    if getattr(main, "__file__", None):
-        script = Path(main.__file__)
-        # `python -m experiments.qa` may use all of `experiments`; a lone script the modules next to it.
-        depth = main.__spec__.name.count(".") if getattr(main, "__spec__", None) else 0
-        files += sorted(script.parents[max(0, depth - 1)].rglob("*.py") if depth else script.parent.glob("*.py"))
+    *packages, _ = main.__spec__.name.split(".") if getattr(main, "__spec__", None) else [None]
+    # `python -m experiments.qa` may use all of `experiments`, which an installed `kerasapps.experiments` may have
+    # elsewhere than `kerasapps`; a lone script the modules next to it.
+    for depth in range(len(packages)):
+        for folder in sys.modules[".".join(packages[: depth + 1])].__path__:
+            files += sorted(Path(folder).rglob("*.py"))
+    if not packages and getattr(main, "__file__", None):
+        files += sorted(Path(main.__file__).parent.glob("*.py"))
+    files = list(dict.fromkeys(files))
     return digest(*(file.read_bytes() for file in files), keras.__version__.encode(), tf.__version__.encode())
 
 

@@ -1,10 +1,15 @@
-"""Files that people name: paths as they type them, and whether there is something to read."""
+"""Files: paths as people type them, whether there is something to read, JSON, and writing without half a file."""
 
+import contextlib
+import json
 import os
 import stat
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, BinaryIO
 
-from kerasapps.errors import DataError
+from kerasapps.errors import DataError, UserError
 
 KINDS = {
     stat.S_IFDIR: "folder",
@@ -47,3 +52,62 @@ def printable(path: str | Path) -> str:
     except UnicodeEncodeError:  # a lone surrogate, which JSON can hold and no file name
         name = str(path).encode("utf-8", "replace")
     return name.decode("utf-8", "replace")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a value as JSON, atomically."""
+    write_atomically(path, json.dumps(value, indent=2, default=str) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file.
+
+    Raises:
+        UserError: If it cannot be read or is not JSON.
+    """
+    try:
+        return json.loads(regular_file(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
+    except (ValueError, RecursionError) as error:  # nested thousands deep, it is no file of ours
+        raise UserError(f"{path} is not valid JSON: {error}.") from error
+
+
+def write_atomically(path: Path, data: str | bytes) -> None:
+    """Writes a file so that a reader, or a machine that dies, finds the old content or the new, never half of it."""
+    with atomic_file(path) as file:
+        # Paths may hold bytes that are no text.
+        file.write(data.encode("utf-8", "replace") if isinstance(data, str) else data)
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """Yields a file to write to, as `write_atomically` does, for what is too large to be held twice."""
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def replacing(path: Path, suffix: str = ".part") -> Iterator[str]:
+    """Yields a temporary path next to `path` that takes its place at the end, or is removed if something fails."""
+    if path.exists() and not path.is_file():  # to replace a device would remove it for everybody
+        raise UserError(f"{path} is not a regular file: choose another one to write to.")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=suffix)
+    os.close(handle)
+    try:
+        yield temporary
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def _umask() -> int:
+    """Returns the process's umask, which can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -98,6 +98,10 @@ class TaskUncertainty(layers.Layer):
         tasks: Names of the outputs.
     """
 
+    def plain(self):
+        """Returns the identity: the log-variances belong to the loss."""
+        return self.call
+
     def __init__(self, tasks: tuple[str, ...], **kwargs):
         super().__init__(**kwargs)
         self.tasks = tuple(tasks)

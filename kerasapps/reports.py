@@ -1,19 +1,32 @@
 """Figures, and `report.html`: one self-contained file."""
 
 import base64
+import contextlib
 import functools
 import io
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jinja2
 import matplotlib
+import matplotlib.artist
+import matplotlib.collections
+import matplotlib.colors
 import matplotlib.figure
+import matplotlib.lines
+import matplotlib.patches
+import matplotlib.text
+import matplotlib.ticker
 import numpy as np
 from PIL import Image
 
+from kerasapps.fonts import make_readable
+from kerasapps.formats import format_metric, format_number, is_share, label_of
+
+INK = "#1c2430"
 STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -23,11 +36,22 @@ STYLE = {
     "figure.constrained_layout.use": True,
     "font.size": 10,
     "grid.color": "#e6e8ec",
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": "#5d6878",
+    "xtick.color": "#5d6878",
+    "ytick.color": "#5d6878",
+    "axes.titlesize": 11,
 }
+DARK_INK, DARK_PAPER = "#e4e8ee", "#181d25"  # those of the dark report
+KEEP = "keep"  # gid of an artist whose color is right on either ground, such as a label on a colored cell
 
 
 class Block(Protocol):
-    """A section of a report; a block with files for the folder figures/ has `files()` as well, name to bytes."""
+    """A section of a report.
+
+    A block with a heading has `title` as well, and one with files for the folder figures/ has `files()`, name to bytes.
+    """
 
     def html(self) -> str:
         """Returns the inside of the section."""
@@ -35,23 +59,46 @@ class Block(Protocol):
 
 
 # What comes in whole numbers on an axis.
-COUNTED = {"epoch", "trial"}
+COUNTED = {"epoch", "step", "trial"}
 
 
 @dataclass(frozen=True)
 class Figure:
-    """An image: `name` is its file name, `figure` what matplotlib drew."""
+    """An image: `name` is its file name, `figure` what matplotlib drew, `heading` the title if not the name."""
 
     name: str
     caption: str
     figure: matplotlib.figure.Figure
+    heading: str = ""
+
+    @property
+    def title(self) -> str:
+        """The heading of its section."""
+        return self.heading or title_of(self.name)
+
+    @property
+    def wide(self) -> bool:
+        """Whether a phone scrolls it rather than making it too small to read."""
+        width, height = self.figure.get_size_inches()
+        return width > 1.5 * height
+
+    @cached_property
+    def key(self) -> str:
+        """The key to numbers that stand for words in scripts that no font here has; settled before it is drawn."""
+        return make_readable(self.figure)
 
     @cached_property
     def png(self) -> bytes:
         """The image as a PNG file."""
-        buffer = io.BytesIO()
-        self.figure.savefig(buffer, format="png", dpi=160)
-        return buffer.getvalue()
+        _ = self.key
+        return _draw(self.figure)
+
+    @cached_property
+    def dark_png(self) -> bytes:
+        """The same in the colors of the dark report."""
+        _ = self.key
+        with darkened(self.figure):
+            return _draw(self.figure)
 
     def files(self) -> dict[str, bytes]:
         """Returns the PNG file by its name."""
@@ -59,7 +106,9 @@ class Figure:
 
     def html(self) -> str:
         """Returns the image with its caption."""
-        return render("image", uri=_data_uri("image/png", self.png), caption=self.caption)
+        key = f" {self.key}: no font on the machine that drew this has the script." if self.key else ""
+        light, dark = (_data_uri("image/png", png) for png in (self.png, self.dark_png))
+        return render("image", uri=light, dark=dark, title=self.title, caption=self.caption + key, wide=self.wide)
 
 
 @dataclass(frozen=True)
@@ -78,6 +127,11 @@ class Animation:
     frames: Sequence[np.ndarray]
     seconds: float = 8.0
 
+    @property
+    def title(self) -> str:
+        """The heading of its section."""
+        return title_of(self.name)
+
     @cached_property
     def gif(self) -> bytes:
         """The frames as a GIF file."""
@@ -94,7 +148,9 @@ class Animation:
 
     def html(self) -> str:
         """Returns the animation with its caption."""
-        return render("image", uri=_data_uri("image/gif", self.gif), caption=self.caption)
+        return render(
+            "image", uri=_data_uri("image/gif", self.gif), dark="", title=self.title, caption=self.caption, wide=False
+        )
 
 
 @dataclass(frozen=True)
@@ -108,7 +164,7 @@ class Table:
     digits: int = 1
 
     def html(self) -> str:
-        """Returns title, rows and caption."""
+        """Returns rows and caption."""
         return render("table", table=self)
 
 
@@ -172,17 +228,28 @@ def curves(
 ) -> Figure:
     """Draws loss and accuracy-like metrics over the epochs, training and validation together."""
     metrics = [key for key in rows[0] if not key.startswith("val_") and f"val_{key}" in rows[0]] if rows else []
-    columns = min(4, max(2, len(metrics)))
+    columns = 2 if len(metrics) in (0, 1, 2, 4) else 3  # more, and nobody could read them
     lines = -(-len(metrics) // columns)
     figure = new_figure(width=3.6 * columns, height=3.6 * max(1, lines))
     epochs = np.arange(1, len(rows) + 1)
     for i, metric in enumerate(metrics, start=1):
-        axes = add_axes(figure, lines, min(columns, len(metrics)), i, xlabel="epoch", title=metric.replace("_", " "))
+        axes = add_axes(figure, lines, min(columns, len(metrics)), i, xlabel="epoch", title=label_of(metric))
         axes.plot(epochs, [row[metric] for row in rows], label="training")
         axes.plot(epochs, [row[f"val_{metric}"] for row in rows], label="validation")
         axes.axvline(best_epoch, color="#9aa1ab", linewidth=1, linestyle=":", label="kept")
         axes.legend(frameon=False)
-    return Figure(name, f"{network} by epoch; the weights of epoch {best_epoch} are kept.", figure)
+        if is_share(metric):
+            axes.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1, symbol=" %"))
+    heading = "Learning curves" if network == "The network" else f"Learning curves: {network.replace('_', ' ')}"
+    caption = f"{network} by epoch; the weights of epoch {best_epoch} are kept."
+    return Figure(name, caption, figure, heading)
+
+
+class Command(NamedTuple):
+    """What a person may type next: what it is for, and the line."""
+
+    what: str
+    line: str
 
 
 def render_report(
@@ -192,18 +259,48 @@ def render_report(
     summary: str,
     headline: Sequence[str],
     blocks: Sequence[Block],
+    commands: Sequence[Command] = (),
+    files: Sequence[str] = (),
 ) -> str:
     """Returns the report as one HTML page with everything inside it.
 
     Args:
         config: What was run and on what, as in config.json.
-        metrics: Name to number.
+        metrics: Name to number; `NAME_guess` is what a constant prediction reaches in the metric NAME on `test_rows`
+            rows, `NAME_lowest` and `NAME_highest` are its range over the seeds.
         summary: One or two sentences for its head.
         headline: Names of the metrics to show large.
         blocks: What to show, in order.
+        commands: What may come next.
+        files: Paths in the run folder to link to.
     """
-    sections = [block.html() for block in blocks]
-    return render("report", config=config, metrics=metrics, summary=summary, headline=headline, sections=sections)
+    sections: list[dict[str, str]] = []
+    for i, block in enumerate(blocks, start=1):
+        title = getattr(block, "title", "")
+        sections.append({"id": f"section{i}", "title": title, "html": block.html()})
+    return render(
+        "report",
+        config=config,
+        metrics=metrics,
+        summary=summary,
+        tiles=[_tile(name, metrics) for name in headline],
+        sections=sections,
+        commands=commands,
+        files=files,
+    )
+
+
+def _tile(name: str, metrics: dict[str, float]) -> dict[str, str]:
+    """Returns a metric to show large, with what it is to be compared with and how many rows it was measured on."""
+    notes = []
+    if f"{name}_guess" in metrics:
+        notes.append(f"guessing: {format_metric(name, metrics[f'{name}_guess'])}")
+        if "test_rows" in metrics:
+            notes.append(f"{metrics['test_rows']:,.0f} test rows")
+    if f"{name}_lowest" in metrics:
+        low, high = (format_metric(name, metrics[f"{name}_{end}"]) for end in ("lowest", "highest"))
+        notes.append(f"{low} to {high} over the seeds")
+    return {"label": label_of(name), "value": format_metric(name, metrics[name]), "note": "; ".join(notes)}
 
 
 def render(template: str, **context: Any) -> str:
@@ -221,6 +318,8 @@ def _environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["number"] = format_number
+    environment.filters["metric"] = lambda value, name: format_metric(name, value)
+    environment.filters["label"] = label_of
     return environment
 
 
@@ -229,12 +328,55 @@ def _data_uri(kind: str, content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def format_number(value: str | float | None, digits: int = 3) -> str:
-    """Returns a number with so many digits after the point, text unchanged, and None as a dash."""
-    if value is None:
-        return "–"
-    if isinstance(value, str):
-        return value
-    if float(value).is_integer() and abs(value) < 1e15 and not isinstance(value, float):
-        return f"{value:,}"
-    return f"{value:,.{digits}f}"
+def title_of(name: str) -> str:
+    """Returns a heading made of a file name."""
+    return re.sub(r"[_-]+", " ", name).strip().capitalize()
+
+
+def _draw(figure: matplotlib.figure.Figure) -> bytes:
+    """Returns a figure as a PNG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=160)
+    return buffer.getvalue()
+
+
+@contextlib.contextmanager
+def darkened(figure: matplotlib.figure.Figure) -> Iterator[None]:
+    """Gives a figure the colors of the dark report for a while; images keep theirs."""
+    changed = []
+    for artist in figure.findobj():
+        for get, change in () if artist.get_gid() == KEEP else _colors_of(artist):
+            before = get()
+            changed.append((change, before))
+            change(for_dark(before))
+    try:
+        yield
+    finally:
+        for change, before in changed:
+            change(before)
+
+
+def _colors_of(artist: matplotlib.artist.Artist) -> list[tuple[Any, Any]]:
+    """Returns how each color of an artist is read and set."""
+    if isinstance(artist, matplotlib.lines.Line2D):
+        names = ("color", "markerfacecolor", "markeredgecolor")
+    elif isinstance(artist, matplotlib.patches.Patch | matplotlib.collections.Collection):
+        names = ("facecolor", "edgecolor")
+    else:
+        names = ("color",) if isinstance(artist, matplotlib.text.Text) else ()
+    return [(getattr(artist, f"get_{name}"), getattr(artist, f"set_{name}")) for name in names]
+
+
+def for_dark(color: Any) -> np.ndarray:
+    """Returns a color, or an array of them, as it is to be on the dark ground: grays turn round, colors get lighter."""
+    rgba = matplotlib.colors.to_rgba_array(color)  # (n, 4)
+    paper, ink = (np.array(matplotlib.colors.to_rgb(end)) for end in (DARK_PAPER, DARK_INK))
+    light = rgba[:, :3].max(1, keepdims=True)
+    chroma = light - rgba[:, :3].min(1, keepdims=True)  # (n, 1)
+    darkest = max(matplotlib.colors.to_rgb(INK))
+    whiteness = np.clip((light - darkest) / (1 - darkest), 0, 1)
+    gray = paper * whiteness + ink * (1 - whiteness)
+    bright = 0.35 + 0.65 * rgba[:, :3] / np.maximum(light, 0.01)
+    changed = np.where(chroma < 0.2, gray, bright)
+    result = np.concatenate([changed, rgba[:, 3:]], 1)
+    return result[0] if len(result) == 1 else result

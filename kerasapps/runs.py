@@ -11,7 +11,6 @@ report.html    all of it on one page
 tensorboard/   logs for TensorBoard
 """
 
-import contextlib
 import fcntl
 import json
 import os
@@ -23,26 +22,43 @@ import textwrap
 import time
 import weakref
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from kerasapps import distribution, runtime, saving
+from kerasapps import distribution, runtime, saving, tracking
 from kerasapps.errors import UserError
-from kerasapps.files import regular_file
-from kerasapps.reports import Block, render_report
+from kerasapps.files import read_json, regular_file, replacing, write_atomically, write_json
+from kerasapps.reports import Block, Command, render_report
 from kerasapps.settings import Count, or_none, ranged
+from kerasapps.tracking import Tracker
 
 T = TypeVar("T")
 
 # What may differ between a run and its resumption, whatever the command.
-FREE_ON_RESUME = {"out", "resume"}
+FREE_ON_RESUME = {"out", "resume", "track"}
+# What only says how a command is called: no run records it.
+UNRECORDED = {"config", "print_config"}
 # What a run leaves behind; a folder without any of it can be started anew without losing anything.
 RECORDS = ("metrics.json", "search.json", "history.csv", "model.keras", "checkpoints/*.npz")
+
+# What a report links to, where it is; metrics.json is written after the report.
+LINKED = (
+    "model.keras",
+    "metrics.json",
+    "history.csv",
+    "config.json",
+    "codec.json",
+    "best.json",
+    "trials.csv",
+    "result.png",
+    "figures",
+)
 
 
 @dataclass(frozen=True)
@@ -60,6 +76,10 @@ class Options:
         resume: Resume the run in --out from its last checkpoint.
         smoke: Shrink everything, to see within seconds whether it runs.
         limit: Use at most this many rows of each of training, validation and test set.
+        track: Also log settings and metrics with MLflow or Weights & Biases (`pip install mlflow` or
+            `pip install wandb`), which their own environment variables configure.
+        config: Take all options from this config.json of an earlier run; what else is typed overrides them.
+        print_config: Print the options as this command would record them, and do nothing else.
     """
 
     out: Path | None = None
@@ -71,6 +91,9 @@ class Options:
     resume: bool = False
     smoke: bool = False
     limit: or_none(Count) = None
+    track: Tracker = "none"
+    config: Path | None = None
+    print_config: bool = False
 
     def shrink(self, value: int, smoke_value: int) -> int:
         """Returns `value`, or with --smoke at most `smoke_value`."""
@@ -141,6 +164,7 @@ class Run:
         summary: str = "",
         headline: Sequence[str] = (),
         blocks: Sequence[Block] = (),
+        commands: Sequence[Command] = (),
     ) -> dict[str, float]:
         """Writes figures, report and metrics; unlocks the folder.
 
@@ -149,27 +173,50 @@ class Run:
             summary: One or two sentences for the head of the report.
             headline: Names of the metrics to show large.
             blocks: What the report shows, in order.
+            commands: What may come next, for the report.
 
         Returns:
             The metrics as written.
         """
-        metrics = {name: float(value) for name, value in metrics.items()}
+        for name, value in metrics.items():
+            if np.ndim(value) or value is None or isinstance(value, str | bytes):
+                raise ValueError(f"`metrics` must be numbers by name. Received: {name}={value!r}")
+        unknown = set(headline) - {*metrics, "seconds", "peak_memory_mib"}
+        if unknown:
+            raise ValueError(f"`headline` must name metrics. Received: {', '.join(sorted(unknown))}")
+        # The headline first: who lists many runs shows what comes first.
+        metrics = {name: float(metrics[name]) for name in (*headline, *metrics) if name in metrics}
         metrics.setdefault("seconds", time.perf_counter() - self.started)
         unit = 1024**2 if sys.platform == "darwin" else 1024  # of ru_maxrss in a MiB
         metrics.setdefault("peak_memory_mib", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)
         for block in blocks:
             for name, content in getattr(block, "files", dict)().items():
                 write_atomically(self.path("figures", name), content)
-        html = render_report(self.config, metrics, summary=summary, headline=headline, blocks=blocks)
+        html = render_report(
+            self.config,
+            metrics,
+            summary=summary,
+            headline=headline,
+            blocks=blocks,
+            commands=commands,
+            files=[name for name in LINKED if name == "metrics.json" or self.folder.joinpath(name).exists()],
+        )
         write_atomically(self.path("report.html"), html)
         # Last: a folder with metrics.json is a finished run.
         write_json(self.path("metrics.json"), metrics)
         self.close()
+        tracking.finish(self.options.track if self.is_chief else "none", self.folder, self.config, metrics)
         return metrics
 
     def close(self) -> None:
         """Unlocks the folder."""
         self.lock.close()
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.close()
 
 
 @dataclass(frozen=True)
@@ -199,7 +246,8 @@ def claim(title: str, settings: dict[str, Any], *, options: Options, free: Seque
     if options.strategy == "multiworker" and options.out is None:
         raise UserError("--strategy multiworker needs --out, a folder that all workers share.")
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    chief_folder = options.out or Path("runs") / f"{title.lower().replace(' ', '-')}-{stamp}"
+    name = re.sub(r"[\W_]+", "-", title.lower()).strip("-") or "run"
+    chief_folder = options.out or Path("runs") / f"{name}-{stamp}"
     scratch = None if worker.is_chief else tempfile.TemporaryDirectory(prefix="kerasapps-")
     if scratch:
         distribution.at_end.append(scratch.cleanup)
@@ -269,67 +317,8 @@ def _reason(error: Exception) -> str:
 def save_model(model: keras.Model, path: Path) -> None:
     """Saves a model so that a reader finds the old file or the new one, never half of one."""
     # Keras insists on the ending.
-    with _replacing(path, suffix=".keras") as temporary, distribution.as_built(model):
+    with replacing(path, suffix=".keras") as temporary, distribution.as_built(model):
         model.save(temporary)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes a value as JSON, atomically."""
-    write_atomically(path, json.dumps(value, indent=2, default=str) + "\n")
-
-
-def read_json(path: Path) -> Any:
-    """Reads a JSON file.
-
-    Raises:
-        UserError: If it cannot be read or is not JSON.
-    """
-    try:
-        return json.loads(regular_file(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
-    except (ValueError, RecursionError) as error:  # nested thousands deep, it is no file of ours
-        raise UserError(f"{path} is not valid JSON: {error}.") from error
-
-
-def write_atomically(path: Path, data: str | bytes) -> None:
-    """Writes a file so that a reader, or a machine that dies, finds the old content or the new, never half of it."""
-    with atomic_file(path) as file:
-        # Paths may hold bytes that are no text.
-        file.write(data.encode("utf-8", "replace") if isinstance(data, str) else data)
-
-
-@contextlib.contextmanager
-def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """Yields a file to write to, as `write_atomically` does, for what is too large to be held twice."""
-    with _replacing(path) as temporary, open(temporary, "wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-
-
-@contextlib.contextmanager
-def _replacing(path: Path, suffix: str = ".part") -> Iterator[str]:
-    """Yields a temporary path beside `path` that takes its place at the end, or is removed if something fails."""
-    if path.exists() and not path.is_file():  # to replace a device would remove it for everybody
-        raise UserError(f"{path} is not a regular file: choose another one to write to.")
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=suffix)
-    os.close(handle)
-    try:
-        yield temporary
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-
-
-def _umask() -> int:
-    """Returns the process's umask, which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 # Weak, so that a run that its caller has dropped is unlocked as well.
@@ -351,6 +340,10 @@ def _lock(folder: Path) -> BinaryIO:
         raise UserError(f"{folder} is a file; --out takes a folder.") from None
     except OSError as error:
         raise UserError(f"Cannot write into {folder}: {error.strerror}. Choose another --out.") from error
+    # A notebook runs a cell again while the run of the first time is still at hand: the new one takes over.
+    for earlier in [one for one in _held if not one.closed]:
+        if os.path.sameopenfile(earlier.fileno(), lock.fileno()):
+            earlier.close()
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

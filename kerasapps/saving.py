@@ -1,10 +1,17 @@
-"""Opening saved models: Keras must know every layer, loss and optimizer of this package before it reads a file."""
+"""Opening saved models, and networks that open without this package.
+
+Keras must know every layer, loss and optimizer of this package before it reads a file that holds one.
+"""
 
 import importlib
 import pkgutil
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
+from keras import layers
+
+from kerasapps.blocks.plain import keras_layer
 
 # Where classes are registered with Keras; packages are searched.
 REGISTERED_IN = ("applications", "blocks", "gan", "losses", "optimizers")
@@ -25,3 +32,67 @@ def load_model(path: str | Path, *, compile: bool = False) -> keras.Model:
         for inner in pkgutil.iter_modules(getattr(module, "__path__", []), f"{module.__name__}."):
             importlib.import_module(inner.name)
     return keras.models.load_model(path, compile=compile)
+
+
+def portable(model: keras.Model) -> keras.Model:
+    """Returns a copy of a network in Keras' own layers, whose file opens where this package is not installed.
+
+    Outputs are the same up to rounding, and so are the names of inputs, outputs and layers; a layer that Keras does not
+    have becomes several operations, the last of which has its name. Weights are copied, not shared. The copy is not
+    compiled. It can be trained on, with dropout where it was; spectral normalization is then Keras' own, which
+    overwrites the weights while it trains.
+
+    Args:
+        model: A functional or sequential model, which may hold others; or a GAN, whose averaged generator is meant.
+
+    Returns:
+        Functional model with the inputs and outputs of `model`.
+
+    Raises:
+        ValueError: If the model is of another kind, or a layer is neither Keras' nor this package's.
+
+    Example:
+        >>> model = build_mnist_network(image_shape=(28, 28, 1))
+        >>> plain = portable(model)  # what `plain.save` writes opens without `import kerasapps`
+        >>> plain.predict({"image": digits})["label"]  # digits float32 (n, 28, 28, 1)
+    """
+    made = _Porter().network(model)
+    made(made.input)  # Keras exports to ONNX only what has been called
+    return made
+
+
+class _Porter:
+    """Makes plain forms, one of each layer, however often and in however many networks it is used."""
+
+    def __init__(self):
+        self.forms: dict[int, Callable] = {}
+
+    def network(self, model: keras.Model) -> keras.Model:
+        model = model.plain() if hasattr(model, "plain") else model
+        if not hasattr(model, "inputs"):
+            kind = type(model).__name__
+            raise ValueError(
+                f"`model` must be functional, or sequential with an input. Received: {model.name}, a {kind}"
+            )
+        sequential = isinstance(model, keras.Sequential)
+        tensors = (model.inputs[0], model.outputs[0]) if sequential else (model.input, model.output)
+        # The copy of a compiled model would be compiled, with losses that Keras does not know. This one is not.
+        view = keras.Model(*tensors, name=model.name)
+        made = keras.models.clone_model(view, clone_function=self.form)
+        if not model.trainable:
+            made.trainable = False
+        return made
+
+    def form(self, layer: layers.Layer) -> Callable:
+        """Returns a network's, layer's or operation's plain form, which is called as it is."""
+        if id(layer) not in self.forms:
+            self.forms[id(layer)] = self.network(layer) if isinstance(layer, keras.Model) else _form(layer)
+        return self.forms[id(layer)]
+
+
+def _form(layer: layers.Layer) -> Callable:
+    made = layer.plain() if hasattr(layer, "plain") else keras_layer(layer)
+    if callable(made) and not isinstance(made, layers.Layer) and isinstance(layer, layers.Layer):
+        named = layers.Identity(dtype=layer.compute_dtype, name=layer.name)
+        return lambda *arguments, **options: named(made(*arguments, **options))
+    return made

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import inspect
 import math
+import operator
 import re
 import types
 import typing
@@ -17,6 +18,7 @@ import tyro
 from kerasapps.errors import UserError
 
 T = TypeVar("T")
+REGISTRY = tyro.constructors.ConstructorRegistry()  # how options are read and shown, beyond what tyro does by itself
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,29 @@ def or_none(hint: Any) -> Any:
     metadata = getattr(hint, "__metadata__", ())
     kind = typing.get_args(hint)[0] if metadata else hint
     return functools.reduce(lambda annotated, one: Annotated[annotated, one], metadata, kind | None)
+
+
+@REGISTRY.primitive_rule
+def _shown_without_none(info: tyro.constructors.PrimitiveTypeInfo) -> Any:
+    """Has `--help` show `X | None` as it shows X: an option that may be left out is not one that takes two types."""
+    kinds = typing.get_args(info.type) if info.type_origin in (types.UnionType, typing.Union) else ()
+    if types.NoneType not in kinds:
+        return None
+    rest = functools.reduce(operator.or_, (kind for kind in kinds if kind is not types.NoneType))
+    make = tyro.constructors.PrimitiveTypeInfo.make
+    spec = tyro.constructors.ConstructorRegistry.get_primitive_spec(make(rest, info.markers))
+    if not isinstance(spec, tyro.constructors.PrimitiveConstructorSpec):
+        return spec  # a type that tyro cannot read
+    words = spec.nargs if isinstance(spec.nargs, tuple) else (spec.nargs,)
+    return dataclasses.replace(
+        spec,
+        # The word None is still taken: it undoes what a --config file gives.
+        nargs="*" if "*" in words else tuple(sorted({1, *words})) if words != (1,) else 1,
+        instance_from_str=lambda given: None if given == ["None"] else spec.instance_from_str(given),
+        is_instance=lambda value: value is None or spec.is_instance(value),
+        str_from_instance=lambda value: ["None"] if value is None else spec.str_from_instance(value),
+        choices=spec.choices and (*spec.choices, "None"),
+    )
 
 
 def optional(cls: type[T], *, flags: Collection[str] = ()) -> type[T]:

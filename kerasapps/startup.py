@@ -41,6 +41,18 @@ def prepare() -> None:
         sys.meta_path.insert(0, _QuietTensorFlow())
 
 
+def typed(module: str) -> list[str]:
+    """Returns what a person types to start a module: the wheel has a command for the experiments that it holds.
+
+    Example:
+        >>> typed("experiments.qa"), typed("kerasapps.experiments.qa"), typed("kerasapps.experiments")
+        (['python', '-m', 'experiments.qa'], ['kerasapps', 'qa'], ['kerasapps'])
+    """
+    package, *name = module.removeprefix("kerasapps.").split(".")
+    installed = package == "experiments" and module.startswith("kerasapps.")
+    return ["kerasapps", *name] if installed else ["python", "-m", module]
+
+
 # --- streams
 
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import keras
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from kerasapps import distribution
+from kerasapps import distribution, tracking
 from kerasapps.checkpoints import Checkpoints, asked_to_stop
-from kerasapps.data.splits import Splits
+from kerasapps.data.splits import Split, Splits
 from kerasapps.errors import TrainingError, UserError
+from kerasapps.formats import format_metric, label_of
 from kerasapps.optimizers import optimizers_of, scale_learning_rate
 from kerasapps.runs import Run
 from kerasapps.workers import watchdog
@@ -54,9 +55,10 @@ def fit(
     and leaves with status 143.
 
     Args:
-        model: Built and compiled in the scope of `run.strategy`.
+        model: Built and compiled in the scope of `run.strategy`. Its own random numbers, in an own `train_step` for
+            example, come from a `keras.random.SeedGenerator` among its attributes, or a resume is not exact.
         splits: Training and validation set are used, the test set is not touched.
-        run: The run folder; the checkpoint that it holds is resumed.
+        run: The run folder; the checkpoint that it holds is resumed. The epochs of `start`'s settings are not read.
         epochs: Epochs over the training set, including those before a resume.
         batch_size: Rows in a step, over all devices.
         monitor: Metric that decides which epoch is best.
@@ -67,8 +69,19 @@ def fit(
     Raises:
         TrainingError: If the loss is no longer a number. The model then has the best weights so far.
         UserError: If the run folder's checkpoint is of another network, or a batch holds more than the data.
-        ValueError: If `epochs` or `batch_size` is under 1.
+        ValueError: If `epochs` or `batch_size` is under 1, the model is not built and compiled, the data are no
+            `Splits`, or no metric is called as `monitor`.
+
+    Example:
+        >>> splits = Splits(Split(points, ages), Split(points, ages))  # float32 (n, 2) and (n, 1)
+        >>> with start("Ages", options=Options(out="runs/ages", precision="float32")) as run:
+        ...     with run.strategy.scope():
+        ...         model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        ...         model.compile("adam", "mse")
+        ...     history = fit(model, splits, run, epochs=2, batch_size=4)
+        ...     run.finish({"val_loss": history.rows[-1]["val_loss"]})
     """
+    _check(model, splits, monitor=monitor)
     for name, value in {"epochs": epochs, "batch_size": batch_size}.items():
         if value < 1:
             raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
@@ -85,10 +98,13 @@ def fit(
         StopOnNaN(run),
         bar,
         keras.callbacks.TensorBoard(run.path("tensorboard"), write_graph=False),
-        keeper,  # last, so that what it saves is what the others have seen
     ]
+    validation = splits.validation
+    if validation is not None:
+        validation = distribution.shard_rows(validation.batches(batch_size))
     interrupted = False
-    with asked_to_stop(keeper):
+    tracker = run.options.track if run.is_chief else "none"
+    with asked_to_stop(keeper), tracking.tracked(tracker, run.folder, run.config) as logs:
         try:
             for first, last, skip in keeper.spans(epochs):
                 batches = splits.train.epochs(
@@ -105,9 +121,9 @@ def fit(
                     epochs=last,
                     steps_per_epoch=steps - skip,
                     shuffle=False,  # `batches` are, reproducibly
-                    validation_data=distribution.shard_rows(splits.validation.batches(batch_size)),
+                    validation_data=validation,
                     verbose=0,
-                    callbacks=watchers,
+                    callbacks=[*watchers, *logs, keeper],  # last, so that it saves what the others have seen
                 )
         except KeyboardInterrupt:
             distribution.exit_now(128 + signal.SIGINT)
@@ -124,6 +140,23 @@ def fit(
     keeper.restore_best()
     run.save(model)
     return History(keeper.rows, keeper.best_epoch(), interrupted, keeper.seconds)
+
+
+def _check(model: keras.Model, splits: Splits, *, monitor: str) -> None:
+    """Refuses what `fit` of Keras would take, or refuse in many lines."""
+    if not isinstance(splits, Splits) or not isinstance(splits.train, Split):
+        raise ValueError(
+            "`splits` must be Splits(Split(inputs, targets), ...) of arrays, from whose rows an exact resume makes its "
+            f"batches; what a `tf.data` pipeline maps goes into `read`. Received: {type(splits).__name__}"
+        )
+    if not getattr(model, "compiled", False) or not model.variables:
+        state = "built, and not compiled" if getattr(model, "variables", None) else "not built"
+        rule = "be compiled and have weights: begin it with keras.Input, or call it once"
+        raise ValueError(f"`model` must {rule}. Received: a model that is {state}")
+    if splits.validation is None and monitor.startswith("val_"):
+        raise ValueError(
+            f'`monitor` must be a training metric, such as "loss", without validation. Received: {monitor}'
+        )
 
 
 def check_batches(splits: Splits, run: Run, *, batch_size: int) -> int:
@@ -144,7 +177,9 @@ def check_batches(splits: Splits, run: Run, *, batch_size: int) -> int:
         last = run.checkpoint("last.npz")
         distribution.check_alike(
             run.strategy,
-            data=distribution.digest(*(part.digest() for part in (splits.train, splits.validation, splits.test))),
+            data=distribution.digest(
+                *(part.digest() for part in (splits.train, splits.validation, splits.test) if part is not None)
+            ),
             checkpoints=distribution.digest(last.read_bytes() if last.exists() else b""),
         )
     return steps
@@ -164,6 +199,8 @@ class StopOnNaN(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         """Looks at the loss."""
+        if "loss" not in logs:
+            raise ValueError(f'`train_step` must return the "loss" among its metrics. Received: {", ".join(logs)}')
         loss = float(logs["loss"])
         if not math.isfinite(loss):
             kept = f"the best weights so far are in {self.run.folder}" if self.epoch else "no epoch was finished"
@@ -207,7 +244,7 @@ class ProgressBar(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Says how the epoch went."""
-        state = "  ".join(f"{name} {value:.4g}" for name, value in logs.items())
+        state = "  ".join(f"{label_of(name)} {format_metric(name, value)}" for name, value in logs.items())
         self.progress.update(self.task, state=state)
         if self.progress.disable:
             print(f"epoch {epoch + 1}/{self.epochs}  {state}", flush=True)

@@ -1,3 +1,4 @@
+import importlib.machinery
 import json
 import os
 import re
@@ -5,6 +6,7 @@ import shlex
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import numpy as np
@@ -170,11 +172,28 @@ def test_a_release_of_keras_that_was_not_tested_is_tried(monkeypatch):
 def test_the_code_is_that_of_the_script_too(monkeypatch, tmp_path):
     script = tmp_path / "script.py"
     monkeypatch.setattr(sys.modules["__main__"], "__file__", str(script), raising=False)
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
     digests = []
     for text in ("x = 1", "x = 1", "x = 2"):
         (tmp_path / "beside_it.py").write_text(text)
         digests.append(distribution.code_digest())
     assert digests[0] == digests[1] != digests[2]
+
+
+def test_the_code_is_that_of_the_packages_of_a_script_wherever_they_lie(monkeypatch, tmp_path):
+    spec = importlib.machinery.ModuleSpec("outer.experiments.qa.__main__", None)
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", spec)
+    # As an editable install has it: the inner package is not inside the folder of the outer one.
+    for name, folder in {"outer": "a", "outer.experiments": "b", "outer.experiments.qa": "b/qa"}.items():
+        (tmp_path / folder).mkdir()
+        monkeypatch.setitem(sys.modules, name, types.SimpleNamespace(__path__=[str(tmp_path / folder)]))
+    digests = [distribution.code_digest()]
+    for folder in ("a", "b", "b/qa"):
+        (tmp_path / folder / "module.py").write_text("x = 1")
+        digests.append(distribution.code_digest())
+    (tmp_path / "elsewhere.py").write_text("x = 1")
+    assert len(set(digests)) == 4
+    assert distribution.code_digest() == digests[-1]
 
 
 def test_workers_that_differ_are_refused_by_name(monkeypatch):

@@ -1,14 +1,17 @@
+import fcntl
 import gc
 import json
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from kerasapps import runs
+from kerasapps import runs, runtime
 from kerasapps.errors import UserError
 from kerasapps.reports import Animation, Figure, Reading, Readings, Table, add_axes, new_figure
 from kerasapps.runs import Options, write_atomically
@@ -43,7 +46,7 @@ def test_a_moving_picture_is_in_the_folder_and_in_the_report(tmp_path):
 def test_a_run_folder_has_everything(tmp_path):
     run = begin(tmp_path / "run", rate=0.5)
     blocks = [figure(), Table("Table", ["kind", "right"], [["a", 1.25], ["b", None]]), Readings("R", "", [reading()])]
-    run.finish({"accuracy": 1}, summary="A summary.", headline=["accuracy"], blocks=blocks)
+    run.finish({"loss": 2, "accuracy": 1}, summary="A summary.", headline=["accuracy"], blocks=blocks)
     config = json.loads((run.folder / "config.json").read_text())
     assert config["settings"]["rate"] == 0.5
     assert config["precision"] in ("float32", "mixed_bfloat16")
@@ -51,6 +54,7 @@ def test_a_run_folder_has_everything(tmp_path):
     metrics = json.loads((run.folder / "metrics.json").read_text())
     assert metrics["accuracy"] == 1.0
     assert metrics["seconds"] > 0
+    assert next(iter(metrics)) == "accuracy"  # the headline first, for who lists many runs
     assert (run.folder / "figures" / "line.png").read_bytes().startswith(b"\x89PNG")
     html = (run.folder / "report.html").read_text()
     for part in ("A summary.", "A line.", "Where is Nora?", "&lt;b&gt;&amp;", "data:image/png;base64,", "–", "1.2"):
@@ -161,13 +165,77 @@ def test_a_folder_in_use_is_refused(tmp_path):
     assert "is in use by another process" in said
 
 
+def in_use(folder) -> bool:
+    """Whether a folder's lock is held, by this process as well."""
+    with open(folder / ".lock", "wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 def test_a_run_that_its_caller_drops_is_unlocked(tmp_path):
     run = begin(tmp_path / "run")
-    with pytest.raises(UserError, match="is in use"):
-        begin(tmp_path / "run", resume=True)
+    assert in_use(tmp_path / "run")
     del run
     gc.collect()
-    begin(tmp_path / "run", resume=True).close()
+    assert not in_use(tmp_path / "run")
+
+
+def test_a_cell_of_a_notebook_can_be_run_again(tmp_path):
+    run = begin(tmp_path / "run")
+    again = begin(tmp_path / "run")
+    assert run.lock.closed
+    assert in_use(again.folder)
+    again.finish({})
+
+
+def test_with_unlocks_whatever_happens(tmp_path):
+    def fail():
+        with begin(tmp_path / "run") as run:
+            assert in_use(run.folder)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert not in_use(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({}, Options()),
+        ({"settings": {"rate": 0.5}}, Options()),
+        ({"settings": {"seed": 5, "precision": "float32"}}, Options(seed=5, precision="float32")),
+        ({"options": Options(out="mine", seed=7), "settings": {"rate": 0.5}}, Options(out=Path("mine"), seed=7)),
+    ],
+)
+def test_options_are_given_apart_among_the_settings_or_not_at_all(tmp_path, monkeypatch, arguments, expected):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runtime, "bfloat16_speedup", lambda workload: 1.0)
+    with start("My A/B test", **arguments) as run:
+        assert run.options == expected
+        assert run.config["settings"]["seed"] == expected.seed
+        assert str(run.folder).startswith("mine" if expected.out else "runs/my-a-b-test-2")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"workload": "images"},
+            "`workload` must be one of convolution, matmul, recurrent. Received: workload='images'",
+        ),
+        ({"options": Options(strategy="mirorred")}, "--strategy does not take 'mirorred'."),
+        ({"options": Options(seed=-1)}, "--seed must be in"),
+        ({"options": Options(), "settings": {"seed": 1}}, "must not hold an option twice. Received: seed"),
+    ],
+)
+def test_options_that_are_refused(tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((ValueError, UserError), match=re.escape(message)):
+        start("run", **arguments)
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from kerasapps.errors import UserError
+from kerasapps.formats import label_of
 from kerasapps.gan.metrics import frechet_distance
 from kerasapps.gan.model import GAN
 from kerasapps.runs import Options, read_config, write_atomically
@@ -28,7 +29,7 @@ from ..shared.images import png, tile
 from ..shared.params import read_params
 from ..shared.runs import SavedRun, load_run
 from ..shared.searching import search_and_report, start_search
-from .judge import inception_features, load_judge, train_judge
+from .judge import inception_features, load_judge, make_judge
 from .labels import run_labels
 from .network import (
     Arch,
@@ -68,7 +69,8 @@ def train(
 
     Args:
         data: "digits" (1,797 handwritten digits, embedded), "mnist", "fashion_mnist", "cifar10", "cifar100", a folder
-            with one sub-folder of images per class, a tar archive of one, or "gaussians", points in the plane.
+            of images, with one sub-folder per class or without classes, an archive of one, or "gaussians", points in
+            the plane.
         arch: Which pair of networks; dcgan by default, and mixed with --labels: the DCGAN generator against the
             discriminator of lectures, which has no batch normalization.
         params: Arguments of the builders: a best.json written by `search`, or JSON such as
@@ -92,10 +94,12 @@ def train(
     splits = load(data, recipe, options=options)
     keep_codec(run, splits)
     if labels is not None:
+        if not splits.class_names:
+            raise UserError(f"--labels needs classes, and the images of {data} have none.")
         run_labels(run, splits, arch, recipe, given, labels=labels, draws=draws)
         return
     build_pair(arch, given, **splits.sizes)  # refuses what does not fit before a judge is trained for it
-    judge = train_judge(run, data, side=splits.sizes["image_shape"][0])
+    judge = make_judge(run, data, splits)
     trained = train_pair(run, splits, judge, arch=arch, params=given, recipe=recipe, patience=patience)
     report_images(run, replace(trained, splits=splits), judge, arch=arch, data=data, baseline=baseline)
 
@@ -125,7 +129,7 @@ def search(
     run, trials = start_search("GAN search", settings, experiment="gan", workload="convolution")
     splits = load(data, recipe, options=options)
     keep_codec(run, splits)
-    judge = train_judge(run, data, side=splits.sizes["image_shape"][0])
+    judge = make_judge(run, data, splits)
 
     def test(model):
         metrics, table, _ = evaluate_model(model, judge, splits, options=options)
@@ -158,7 +162,7 @@ def evaluate(*, run: Path, inception: bool = False, limit: or_none(Count) = None
         raise UserError(f"{run} was trained with --labels: see its report for the test errors.")
     recipe, options = from_settings(Recipe, saved.settings), from_settings(Options, saved.settings)
     options = replace(options, limit=limit or options.limit, smoke=options.smoke and not limit)
-    splits = load(saved.settings["data"], recipe, options=options)
+    splits = load(saved.settings["data"], recipe, options=options, values=saved.codec.values)
     if splits.digest != saved.codec.digest:
         print("The images have changed since training: some of these test images may have been trained on.")
     metrics, table, real = evaluate_model(saved.model, load_judge(run), splits, options=options)
@@ -168,7 +172,7 @@ def evaluate(*, run: Path, inception: bool = False, limit: or_none(Count) = None
         metrics["inception_fid"] = frechet_distance(features(real.images), features(fake))
     print_table(table)
     for name, value in metrics.items():
-        print(f"{name:<18}{value:.4f}")
+        print(f"{label_of(name):<34}{value:.4f}")
 
 
 def sample(
@@ -206,8 +210,13 @@ def sample(
 
 def check_options(settings: dict) -> None:
     """Refuses options that make no sense together; `settings` are the arguments of `train`."""
-    given = {name for name, value in (vars(settings["recipe"]) | settings).items() if value not in (None, False)}
     data, labels, draws = settings["data"], settings["labels"], settings["draws"]
+    arch = "dcgan" if labels is None else "mixed"
+    kind = "points" if data == POINTS else settings["arch"] or arch
+    usual = vars(recipe_of(kind, data, GivenRecipe(), options=settings["options"])) | {"arch": arch}
+    # --config gives all options of an earlier run, also those that it did not choose.
+    chosen = (vars(settings["recipe"]) | settings).items()
+    given = {name for name, value in chosen if value not in (None, False, usual.get(name))}
     idle = IDLE_FOR_POINTS if data == POINTS else IDLE_WITH_LABELS if labels is not None else set()
     if given & idle:
         what = "with --labels" if data != POINTS else f"with --data {POINTS}"
@@ -232,5 +241,7 @@ def load_gan(folder: Path) -> SavedRun:
     return saved
 
 
+COMMANDS = (train, search, evaluate, sample)
+
 if __name__ == "__main__":
-    main("experiments.gan", train, search, evaluate, sample)
+    main("experiments.gan", *COMMANDS)

@@ -1,4 +1,4 @@
-"""How generated images are scored: by the features of a classifier of ours, the judge, or of Inception v3."""
+"""How generated images are scored: by the features of a network of ours, the judge, or of Inception v3."""
 
 import csv
 from collections.abc import Callable, Sequence
@@ -8,10 +8,15 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from keras import layers
 
 from kerasapps.applications.residual_classifier import build_residual_classifier
+from kerasapps.applications.style_transfer import build_style_taps
+from kerasapps.blocks.style import MEAN_BGR
+from kerasapps.data.images import ImageSplits
 from kerasapps.data.splits import Split
 from kerasapps.errors import DataError
+from kerasapps.formats import format_share
 from kerasapps.gan import metrics as measures
 from kerasapps.runs import Run, load_model
 from kerasapps.taps import feature_taps
@@ -25,6 +30,10 @@ from .sampling import as_pixels, draw
 JUDGE = {"depth": 8, "filters": [16, 32, 64]}
 JUDGE_EPOCHS = 12
 NAME = "a residual network of 8 layers, trained on the same training set"
+PLAIN_NAME = "the compact VGG of style transfer, as these images have no classes"
+# Colors and strokes, and what they form; each is averaged over the image.
+PLAIN_LAYERS = ("block2_conv2", "block3_conv3")
+STANDARD_IMAGES = 2000  # training images by which features are standardized
 # The distance between images of a collapsed generator, as a share of that between real ones.
 COLLAPSED = 0.2
 DIVERGED = 5.0  # times the Fréchet distance of the best epoch
@@ -35,14 +44,67 @@ SCORED_IMAGES = 10_000  # images that the final scores are computed from, at mos
 
 @dataclass(frozen=True)
 class Judge:
-    """A classifier and its last features: uint8 (n, H, W, C) -> features (n, F), probabilities (n, classes)."""
+    """A network and its last features: uint8 (n, H, W, C) -> features (n, F), probabilities (n, classes).
+
+    For images without classes there are no probabilities: (n, 0).
+    """
 
     taps: keras.Model
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether it is a classifier."""
+        return "label" in self.taps.output
 
     def __call__(self, images: np.ndarray, batch_size: int = 256) -> tuple[np.ndarray, np.ndarray]:
         """Returns features and probabilities of images, uint8."""
         outputs = self.taps.predict({"image": images.astype(np.float32)}, batch_size=batch_size, verbose=0)
-        return np.asarray(outputs["features"], np.float32), np.asarray(outputs["label"], np.float32)
+        features = np.asarray(outputs["features"], np.float32)
+        return features, np.asarray(outputs["label"], np.float32) if self.has_classes else np.empty((len(features), 0))
+
+
+def make_judge(run: Run, data: str, splits: ImageSplits) -> Judge:
+    """Makes the judge in the folder judge/ of a run, or takes the one that is there.
+
+    It is a classifier of these images, or where they have no classes a network that comes with this package.
+
+    Args:
+        run: The run folder.
+        data: As for `train`.
+        splits: The images, from -1 to 1.
+    """
+    if splits.class_names:
+        return train_judge(run, data, side=splits.sizes["image_shape"][0])
+    part = run.part("judge", {})
+    if (part.folder / "model.keras").exists():
+        return load_judge(run.folder)
+    model = build_plain_judge(real_images(splits.train, STANDARD_IMAGES)[0])
+    part.save(model)
+    return as_judge(model)
+
+
+def build_plain_judge(images: np.ndarray) -> keras.Model:
+    """Builds a network that was not trained on these images: image (B, H, W, C), 0 to 255 -> "features" (B, 192).
+
+    Args:
+        images: Training images, uint8 (n, H, W, C): on them each feature has mean 0 and standard deviation 1.
+    """
+    image = keras.Input(images.shape[1:], name="image")  # (B, H, W, C)
+    colors = layers.Concatenate(name="colors")([image] * 3) if images.shape[-1] == 1 else image  # (B, H, W, 3)
+    centered = layers.Rescaling(1.0, [-mean for mean in reversed(MEAN_BGR)], name="centered")(colors)
+    taps = build_style_taps(network="compact", weights="trained", pooling="max", layers=PLAIN_LAYERS)
+    first = taps.get_layer("block1_conv1")
+    kernel, bias = first.get_weights()
+    first.set_weights([kernel[:, :, ::-1], bias])  # of red, green and blue; VGG takes blue first
+    means = [
+        layers.GlobalAveragePooling2D(dtype="float32", name=f"{name}_mean")(activation)
+        for name, activation in taps({"image": centered}).items()
+    ]
+    raw = layers.Concatenate(dtype="float32", name="raw")(means)  # (B, F)
+    seen = keras.Model(image, raw).predict(images.astype(np.float32), batch_size=256, verbose=0)
+    variance = np.maximum(seen.var(0), 0.01 * seen.var(0).mean())  # of a feature that is the same in all images
+    standard = layers.Normalization(mean=seen.mean(0), variance=variance, dtype="float32", name="features")(raw)
+    return keras.Model({"image": image}, {"features": standard}, name="judge")
 
 
 def train_judge(run: Run, data: str, *, side: int) -> Judge:
@@ -72,8 +134,9 @@ def load_judge(folder: Path) -> Judge:
 
 
 def as_judge(model: keras.Model) -> Judge:
-    """Makes a classifier a judge."""
-    return Judge(feature_taps(model, ["features", "label"]))
+    """Makes a network with "features", and with "label" if it is a classifier, a judge."""
+    known = {layer.name for layer in model.layers}
+    return Judge(feature_taps(model, [name for name in ("features", "label") if name in known]))
 
 
 def real_images(split: Split, limit: int = SCORED_IMAGES) -> tuple[np.ndarray, np.ndarray]:
@@ -118,7 +181,7 @@ def score(judge: Judge, real: Judged, fake: np.ndarray) -> dict[str, float]:
         "precision": precision,
         "recall": recall,
         "diversity": measures.diversity(real.features, fake_features),
-        **measures.class_coverage(probabilities),
+        **(measures.class_coverage(probabilities) if judge.has_classes else {}),
     }
 
 
@@ -174,7 +237,8 @@ class Watch(keras.callbacks.Callback):
         features, probabilities = self.judge(images)
         logs["val_fid"] = measures.frechet_distance(self.features, features)
         logs["val_diversity"] = measures.diversity(self.features, features)
-        logs["val_classes_covered"] = measures.class_coverage(probabilities)["classes_covered"]
+        if self.judge.has_classes:
+            logs["val_classes_covered"] = measures.class_coverage(probabilities)["classes_covered"]
         self.seen.append((logs["val_fid"], logs["val_diversity"]))
         warning = alarm(self.seen)
         # Once, when it begins; not after the first epoch, when all images are alike.
@@ -191,7 +255,7 @@ def alarm(seen: Sequence[tuple[float, float]]) -> str:
     distance, diversity = seen[-1]
     best = min(before for before, _ in seen)
     if diversity < COLLAPSED:
-        wrong = f"collapsed: its images are {diversity:.0%} as different from one another as real ones"
+        wrong = f"collapsed: its images are {format_share(diversity, 0)} as different from one another as real ones"
     elif distance > DIVERGED * best:
         wrong = f"diverged: its Fréchet distance is {distance:.2f}, and that of its best epoch {best:.2f}"
     else:

@@ -13,6 +13,7 @@ from kerasapps.applications import dcgan, gan, resnet_gan
 from kerasapps.data.augmentation import picture_augment
 from kerasapps.data.image_codec import ImageCodec
 from kerasapps.data.images import ImageSplits, load_images
+from kerasapps.data.pictures import Range
 from kerasapps.data.splits import Split
 from kerasapps.errors import UserError
 from kerasapps.gan.losses import LossName, Rules
@@ -46,7 +47,8 @@ class Recipe:
         epochs: Epochs over the training set; one under 6,400 images is repeated within an epoch, up to that many.
         batch_size: Images in an update of the discriminator, over all devices.
         learning_rate: Learning rate of Adam, for both networks.
-        conditional: Whether both networks get the class as an input, which makes better images of each.
+        conditional: Whether both networks get the class as an input, where there are classes, which makes better images
+            of each.
         flip_pictures: Whether half of the training images are mirrored; digits never are.
         loss: Objective of both networks.
         discriminator_steps: Updates of the discriminator in a step.
@@ -171,10 +173,24 @@ def space_of(arch: Arch) -> Callable[..., dict[str, Any]]:
     return lambda hp: {"generator": generator(hp), "discriminator": discriminator(hp)}
 
 
-def load(data: str, recipe: Recipe, *, options: Options) -> ImageSplits:
-    """Loads a data set for a GAN, images from -1 to 1, and prints what a person should know about it."""
-    augment = picture_augment(flip=recipe.flip_pictures)
-    splits = load_images(data, size=recipe.size, seed=options.seed, limit=options.rows, augment=augment)
+def load(data: str, recipe: Recipe, *, options: Options, values: Range | None = None) -> ImageSplits:
+    """Loads a data set for a GAN, images from -1 to 1, and prints what a person should know about it.
+
+    Args:
+        data: As for `train`; a folder need not have classes.
+        recipe: How a pair is trained.
+        options: Seed and number of rows.
+        values: Range of images of more than 8 bits; by default that of the data set.
+    """
+    splits = load_images(
+        data,
+        size=recipe.size,
+        seed=options.seed,
+        limit=options.rows,
+        augment=picture_augment(flip=recipe.flip_pictures),
+        classes=False,
+        values=values,
+    )
     height, width, _ = splits.sizes["image_shape"]
     if height % 4 or width % 4:
         raise UserError(f"{data} has images of {width} x {height} pixels: choose a --size that is a multiple of 4.")
@@ -216,6 +232,7 @@ def build_pair(
         classifies: Whether the discriminator predicts the class, which the generator then does not get.
     """
     pair, shape = PAIRS[arch], tuple(image_shape)
+    num_classes = num_classes or None  # images without classes have none
     generator = {"image_shape": shape, "num_classes": None if classifies else num_classes}
     discriminator = {"image_shape": shape, "num_classes": num_classes} | ({"classifies": True} if classifies else {})
     builders = {"generator": (pair.generator, generator), "discriminator": (pair.discriminator, discriminator)}

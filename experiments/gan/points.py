@@ -12,10 +12,13 @@ import numpy as np
 
 from kerasapps.applications.point_gan import build_point_discriminator, build_point_generator
 from kerasapps.data.gaussians import Mixture, load_gaussians, ring
+from kerasapps.formats import format_share
 from kerasapps.gan.losses import CROSS_ENTROPY, Rules
 from kerasapps.gan.model import GAN
-from kerasapps.reports import Figure, Table, add_axes, new_figure
+from kerasapps.networks import Network
+from kerasapps.reports import Figure, Table, add_axes, curves, new_figure
 from kerasapps.runs import Run, write_atomically
+from kerasapps.training import History
 
 from ..shared import training
 from ..shared.training import Trained, report
@@ -140,11 +143,11 @@ def points_figure(points: np.ndarray, mixture: Mixture, maps: dict[str, np.ndarr
         figure.colorbar(shown, ax=figure.axes[1:], shrink=0.8)
     scores = mode_scores(mixture, points)
     caption = f"{what}: {scores['modes']:.0f} of {len(mixture.centers)} modes, "
-    caption += f"{scores['good_share']:.0%} of the points in one."
+    caption += f"{format_share(scores['good_share'], 0)} of the points in one."
     if maps:
         caption += " D is the discriminator, D* = p_r / (p_r + p_g) the optimal one against this generator, blank "
         caption += "where both densities are nearly 0: nothing trains D there."
-    return Figure(name, caption, figure)
+    return Figure(name, caption, figure, f"Points: {what.replace('_', ' ')}")
 
 
 def time_figure(kept: Sequence[np.ndarray], mixture: Mixture, *, what: str, name: str, count: int = 6) -> Figure:
@@ -156,14 +159,21 @@ def time_figure(kept: Sequence[np.ndarray], mixture: Mixture, *, what: str, name
         axes.scatter(*mixture.centers.T, s=60, color="#e6e8ec")
         axes.scatter(*kept[epoch].T, s=1, color="#2563a8", linewidths=0)
         axes.set(xlim=(-EXTENT, EXTENT), ylim=(-EXTENT, EXTENT), aspect="equal", xticks=[], yticks=[])
-    return Figure(name, f"{what}, over time; gray: the modes.", figure)
+    return Figure(name, f"{what}, over time; gray: the modes.", figure, f"Over time: {what.replace('_', ' ')}")
+
+
+def loss_curves(history: History, *, what: str, name: str) -> list[Figure]:
+    """Draws the losses of both networks over the epochs, where there are any."""
+    names = ("discriminator_loss", "generator_loss")
+    kept = [{key: row[key] for one in names for key in (one, f"val_{one}")} for row in history.rows]
+    return [curves(kept, best_epoch=history.best_epoch, name=name, network=what)] if kept else []
 
 
 def run_points(run: Run, recipe: Recipe, params: dict, *, patience: int | None) -> None:
     """Trains with the chosen objective and with the original minimax objective on the ring, and reports both."""
     original = replace(recipe, loss="minimax", **{name: getattr(Rules(), name) for name in EXTRAS})
     objectives = {recipe.loss: recipe} | ({"original minimax": original} if recipe != original else {})
-    metrics, blocks, rows, interrupted = {}, [], [], False
+    metrics, drawn, blocks, rows, interrupted = {}, [], [], [], False
     for i, (what, one) in enumerate(objectives.items()):
         if interrupted:
             break
@@ -174,14 +184,23 @@ def run_points(run: Run, recipe: Recipe, params: dict, *, patience: int | None) 
         scores, figures = evaluate_points(part, trained, one, what=what, suffix=suffix)
         metrics |= {f"{name}{suffix}": value for name, value in scores.items()}
         metrics.setdefault("seconds", trained.history.seconds)
-        rows.append([what, *(scores.get(name) for name in ("modes", "good_share", "optimum_gap"))])
+        rows.append([what, scores["modes"], format_share(scores["good_share"]), scores.get("optimum_gap")])
+        drawn += loss_curves(trained.history, what=what, name=f"curves{suffix}")
         blocks += figures
+        if i == 0:
+            first = trained.model
     columns = ["objective", "modes", "share of points in a mode", "mean |D - D*|"]
     modes = len(ring().centers)
     report(
         run,
         metrics,
-        [Table("Modes found by each objective", columns, rows, digits=3), *blocks],
+        [
+            *drawn,
+            Table("Modes found by each objective", columns, rows, digits=3),
+            *blocks,
+            Network("Generator", first.generator),
+            Network("Discriminator", first.discriminator),
+        ],
         summary=f"Objectives on a ring of {modes} Gaussians: {', '.join(objectives)}."
         + (" Interrupted: this is what was trained." if interrupted else ""),
         headline=("modes", "good_share", "optimum_gap", "modes_minimax"),

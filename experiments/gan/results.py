@@ -7,8 +7,10 @@ import numpy as np
 
 from kerasapps.applications.gan import build_discriminator, build_generator
 from kerasapps.data.images import ImageSplits
+from kerasapps.formats import format_share
 from kerasapps.gan.metrics import frechet_distance
-from kerasapps.gan.model import GAN, train_alternately
+from kerasapps.gan.model import GAN
+from kerasapps.gan.textbook import train_alternately
 from kerasapps.reports import Block, Figure, Table
 from kerasapps.runs import Options, Run, load_model
 from kerasapps.training import History
@@ -21,26 +23,31 @@ from .figures import (
     over_time,
     samples_figure,
 )
-from .judge import NAME, Judge, Judged, alarm, real_images, score
+from .judge import NAME, PLAIN_NAME, Judge, Judged, alarm, real_images, score
 from .sampling import as_pixels, between, draw, generate, noise_of
 
 SHOWN = 96
 COMPARED = 20_000  # training images that samples are compared with, at most
 ROWS, STEPS = 6, 12  # of interpolations
-SCORES = ("fid", "kid", "precision", "recall", "classes_covered", "confident_share", "diversity")
+SCORES = {"fid": "Fréchet distance", "kid": "kernel distance", "precision": "precision", "recall": "recall"}
+SCORES |= {"classes_covered": "classes", "confident_share": "confident", "diversity": "spread"}
+OF_CLASSES = ("classes_covered", "confident_share")
 
 
 def score_table(scores: Mapping[str, Mapping[str, float]], floor: float) -> Table:
     """Lists the scores of generators against the test set."""
-    rows = [[name, *(values[score] for score in SCORES)] for name, values in scores.items()]
+    has_classes = all("classes_covered" in values for values in scores.values())
+    judge = NAME if has_classes else PLAIN_NAME
+    shown = {score: title for score, title in SCORES.items() if has_classes or score not in OF_CLASSES}
+    rows = [[name, *(values[score] for score in shown)] for name, values in scores.items()]
     caption = (
-        f"Computed from features of the judge, {NAME}: this is not the Inception FID, and comparable only under the "
+        f"Computed from features of the judge, {judge}: this is not the Inception FID, and comparable only under the "
         f"same judge. Training images have a Fréchet distance of {floor:.2f}. Precision: share of the samples among "
-        "real images. Recall: share of the real images among samples. Confident: share of the samples whose class has "
-        "a probability of at least 90 %. Spread: diversity of the features, relative to real images."
+        "real images. Recall: share of the real images among samples. "
+        + "Confident: share of the samples whose class has a probability of at least 90 %. " * has_classes
+        + "Spread: diversity of the features, relative to real images."
     )
-    columns = ["", "Fréchet", "KID", "precision", "recall", "classes", "confident", "spread"]
-    return Table("Scores on the test set", columns, rows, caption, digits=3)
+    return Table("Scores on the test set", ["", *shown.values()], rows, caption, digits=3)
 
 
 def result_blocks(run: Run, model: GAN, splits: ImageSplits, history: History) -> tuple[list[Block], float]:
@@ -49,7 +56,7 @@ def result_blocks(run: Run, model: GAN, splits: ImageSplits, history: History) -
     images = as_pixels(draw(model, SHOWN, seed=seed + 1))
     ends = noise_of(model, 2 * ROWS, seed + 2)
     paths = [
-        generate(model, between(ends[i], ends[i + ROWS], STEPS), label=i % splits.sizes["num_classes"])
+        generate(model, between(ends[i], ends[i + ROWS], STEPS), label=i % max(1, len(splits.class_names)))
         for i in range(ROWS)
     ]
     train, test = real_images(splits.train, COMPARED)[0], real_images(splits.test, 500)[0]
@@ -59,7 +66,6 @@ def result_blocks(run: Run, model: GAN, splits: ImageSplits, history: History) -
         *over_time(run, len(history.rows)),
         interpolation_figure([as_pixels(path) for path in paths]),
         neighbors,
-        *([curves_figure(history.rows, model.rules, best_epoch=history.best_epoch)] if history.rows else []),
     ], share
 
 
@@ -109,13 +115,24 @@ def evaluate_model(
     metrics = score(judge, real, fake)
     train = Judged.of(judge, splits.train, len(fake))
     metrics["fid_floor"] = frechet_distance(real.features, train.features)
-    metrics["judge_accuracy"] = float((real.probabilities.argmax(1) == real.labels).mean())
+    if judge.has_classes:
+        metrics["judge_accuracy"] = float((real.probabilities.argmax(1) == real.labels).mean())
     return metrics, score_table({"this run": metrics}, metrics["fid_floor"]), real
 
 
 def samples_scored(real: Judged, options: Options) -> int:
     """Returns how many samples of a generator are scored."""
     return max(len(real.images), options.shrink(2000, 64))
+
+
+def outcome(metrics: Mapping[str, float], classes: int) -> str:
+    """Returns what a pair reached, in a few words."""
+    if not classes:
+        return f"Fréchet distance {metrics['fid']:.2f}, without classes"
+    return (
+        f"{metrics['classes_covered']:.0f} of {classes} classes, the judge confident of "
+        f"{format_share(metrics['confident_share'])} of the samples"
+    )
 
 
 def report_images(run: Run, trained: Trained, judge: Judge, *, arch: str, data: str, baseline: bool) -> None:
@@ -135,18 +152,23 @@ def report_images(run: Run, trained: Trained, judge: Judge, *, arch: str, data: 
             table = score_table({arch: metrics, "textbook loop": rival}, metrics["fid_floor"])
             metrics |= {f"{name}_baseline": value for name, value in rival.items()}
             blocks.insert(1, figure)
+    curves = curves_figure(history.rows, model.rules, best_epoch=history.best_epoch) if history.rows else None
     warning = alarm([(row["val_fid"], row["val_diversity"]) for row in history.rows]) if history.rows else ""
     finish(
         run,
         trained,
         metrics,
-        [blocks[0], table, *blocks[1:]],
-        summary=f"{arch} on {data}: {metrics['classes_covered']:.0f} of {len(splits.class_names)} classes, the judge "
-        f"confident of {metrics['confident_share']:.0%} of the samples; weights of epoch {history.best_epoch}."
-        f"{' ' * bool(warning)}{warning}",
+        [curves, blocks[0], table, *blocks[1:]],
+        summary=f"{arch} on {data}: {outcome(metrics, len(splits.class_names))}; weights of epoch "
+        f"{history.best_epoch}.{' ' * bool(warning)}{warning}",
         headline=("fid", "fid_baseline", "classes_covered", "confident_share"),
         table=table,
         conclusion=warning,
         interrupted=interrupted,
         draw_curves=False,
+        networks={"Generator": model.generator, "Discriminator": model.discriminator},
+        following={
+            "Draw images": "sample --run RUN --n 64 --seed 3 --out grid.png",
+            "Score it again": "evaluate --run RUN",
+        },
     )

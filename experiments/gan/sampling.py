@@ -20,8 +20,8 @@ def draw(model: GAN, count: int, *, seed: int, label: int | None = None, batch_s
 
 
 def noise_of(model: GAN, count: int, seed: int) -> np.ndarray:
-    """Draws noise, float32 (count, noise_dim)."""
-    return np.random.default_rng(seed).standard_normal((count, model.noise_dim), dtype=np.float32)
+    """Draws noise, float32 (count, noise_dim) for networks of this package."""
+    return np.random.default_rng(seed).standard_normal((count, *model.noise_shape), dtype=np.float32)
 
 
 def generate(model: GAN, noise: np.ndarray, *, label: int | None = None, batch_size: int = 256) -> np.ndarray:

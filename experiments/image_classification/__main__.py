@@ -16,7 +16,9 @@ from pathlib import Path
 import numpy as np
 import tyro
 
+from kerasapps.data.image_reading import files_in
 from kerasapps.errors import DataError, UserError
+from kerasapps.formats import format_share
 from kerasapps.runs import Options, write_atomically
 from kerasapps.search.options import Trials
 from kerasapps.session import start
@@ -34,6 +36,10 @@ from .network import Arch, params_of, recipe_of, space_of, train_one
 from .results import cost_table, evaluate_model, result_blocks
 
 EXPERIMENT = "image_classification"
+FOLLOWING = {
+    "Evaluate it on the test set": "evaluate --run RUN",
+    "Classify images of your own": "predict --run RUN cat.jpg dog.png",
+}
 
 
 def train(
@@ -49,7 +55,7 @@ def train(
 
     Args:
         data: "digits" (1,797 handwritten digits, embedded), "mnist", "fashion_mnist", "cifar10", "cifar100", a folder
-            with one sub-folder of images a class, or a tar archive of one.
+            with one sub-folder of images a class, or a tar or ZIP archive of one.
         arch: Which network.
         params: Arguments of its builder in place of those that suit the digits: a best.json written by `search`, or
             JSON such as '{"width": 2.0}'; '{}' takes the builder's defaults.
@@ -64,7 +70,7 @@ def train(
     model, history, splits = trained.model, trained.history, trained.splits
     metrics, probabilities = evaluate_model(model, splits, flip=recipe.flip)
     speed = len(splits.train) * len(history.rows) / history.seconds if history.rows else None
-    flipped = f" ({metrics['accuracy_flip']:.2%} with mirrored images)" if recipe.flip else ""
+    flipped = f" ({format_share(metrics['accuracy_flip'])} with mirrored images)" if recipe.flip else ""
     finish(
         run,
         trained,
@@ -74,11 +80,12 @@ def train(
             augmentation_figure(splits.train, options.seed),
             cost_table(run, model, splits, arch=arch, training=speed),
         ],
-        summary=f"{arch} on {data}: {metrics['accuracy']:.2%} test accuracy ({len(splits.test):,} images, "
+        summary=f"{arch} on {data}: {format_share(metrics['accuracy'])} test accuracy ({len(splits.test):,} images, "
         f"{len(splits.class_names)} classes) after {len(history.rows)} epochs over {len(splits.train):,} images.",
         headline=("accuracy", "top5_accuracy", "parameters", "seconds"),
         table=class_table(probabilities, splits.test.targets["label"], splits.class_names),
-        conclusion=f"{metrics['accuracy']:.2%} test accuracy{flipped}.",
+        conclusion=f"{format_share(metrics['accuracy'])} test accuracy{flipped}.",
+        following=FOLLOWING,
     )
 
 
@@ -137,7 +144,7 @@ def evaluate(*, run: Path, data: str | None = None, limit: or_none(Count) = None
     options = from_settings(Options, saved.settings)
     # The test set that the run itself was tested on, unless another number of images is asked for.
     options = replace(options, limit=limit or options.limit, smoke=options.smoke and not limit)
-    splits = image_classifier.load(data, recipe, options=options, channels=channels)
+    splits = image_classifier.load(data, recipe, options=options, channels=channels, values=codec.values)
     difference = other_classes(splits.class_names, codec.class_names)
     if difference:
         raise DataError(f"{data} has other classes than the network: {difference}.")
@@ -155,13 +162,14 @@ def predict(images: tyro.conf.Positional[tuple[Path, ...]], /, *, run: Path, fig
     """Prints the most probable classes of images.
 
     Args:
-        images: Image files.
+        images: Image files, or folders of them.
         run: A run folder.
         figure: A PNG file to show images and predictions in.
     """
     if not images:
         raise UserError("No image was given: predict --run DIR IMAGE ...")
     saved = load_run(run, EXPERIMENT)
+    images = files_in(images)
     files, inputs = [], []
     for file in images:
         try:
@@ -177,10 +185,15 @@ def predict(images: tyro.conf.Positional[tuple[Path, ...]], /, *, run: Path, fig
     probabilities = saved.model.predict({"image": stacked}, verbose=0)["label"]
     print_table(predictions_table(files, probabilities, names))
     if figure:
-        write_atomically(figure, predictions_figure(files, stacked, probabilities, names).png)
+        shown = predictions_figure(files, stacked, probabilities, names)
+        write_atomically(figure, shown.png)
         first = f" (the first {PREDICTIONS} of {len(files)} images)" if len(files) > PREDICTIONS else ""
         print(f"{figure}{first}")
+        if shown.key:
+            print(shown.key)
 
+
+COMMANDS = (train, search, evaluate, predict)
 
 if __name__ == "__main__":
-    main("experiments.image_classification", train, search, evaluate, predict)
+    main("experiments.image_classification", *COMMANDS)

@@ -13,6 +13,7 @@ from ..shared.classification import (
     classification_metrics,
     confusion_figure,
     confusions_table,
+    guessing_level,
 )
 from ..shared.images import mistakes_figure, predict_probabilities
 
@@ -43,6 +44,7 @@ def evaluate_model(model: keras.Model, splits: ImageSplits, *, flip: bool) -> tu
     labels = splits.test.targets["label"]
     probabilities = predict_probabilities(model, splits.test)
     metrics = classification_metrics(probabilities, labels)
+    metrics["accuracy_guess"] = guessing_level(splits.train.targets["label"], labels)
     if flip:
         both = (probabilities + predict_probabilities(model, splits.test, mirrored=True)) / 2
         metrics["accuracy_flip"] = classification_metrics(both, labels)["accuracy"]

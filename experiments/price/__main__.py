@@ -66,8 +66,12 @@ def train(
         [table, *result_blocks(splits, estimates)],
         summary=f"One network for the price, from {', '.join(branches)} of {source.data}: {len(splits.train):,} "
         f"training rows, {len(splits.test):,} test rows.",
-        headline=("log_price_mae", "log_price_mae_reference", "seconds"),
+        headline=("log_price_mae", "log_price_mae_reference", "percent_error", "seconds"),
         table=table,
+        following={
+            "Evaluate it on the test set": "evaluate --run RUN",
+            "Estimate the price of a thing of your own": 'predict --run RUN --text "wool, hardly worn"',
+        },
     )
 
 
@@ -187,5 +191,7 @@ def number(name: str, value: str) -> float:
         raise UserError(f"--numbers {name}={value}: {value!r} is not a number.") from None
 
 
+COMMANDS = (train, compare, search, evaluate, predict)
+
 if __name__ == "__main__":
-    main("experiments.price", train, compare, search, evaluate, predict)
+    main("experiments.price", *COMMANDS)

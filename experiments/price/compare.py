@@ -56,7 +56,14 @@ def compare(
     )
     table, metrics = compare_errors(results, there)
     summary = f"One network with the branches {', '.join(there)} against the weighted average of one network for each."
-    report(run, metrics, [table], summary=summary, headline=list(metrics)[:2], table=table)
+    report(
+        run,
+        metrics,
+        [table],
+        summary=summary,
+        headline=[name for name in metrics if not name.endswith(("_lowest", "_highest"))][:2],
+        table=table,
+    )
 
 
 def measure(trained: Trained) -> dict[str, Any]:
@@ -83,7 +90,8 @@ def compare_errors(
         median, low, high = spread([one["log_price_mae"] for one in reached])
         percent = spread([one["percent_error"] for one in reached])[0]
         rows.append([name, median, f"{low:.4f} to {high:.4f}", percent])
-        metrics[f"log_price_mae_{name.split(' ')[0]}"] = median
+        metric = f"log_price_mae_{name.split(' ')[0]}"
+        metrics |= {metric: median, f"{metric}_lowest": low, f"{metric}_highest": high}
     caption = (
         f"Test set, medians over {len(results[JOINT])} seeds and their range. The weights of the average minimize the "
         "squared error on the validation set. Mean absolute error of the natural logarithm; median error of the price "

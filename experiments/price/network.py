@@ -11,6 +11,7 @@ import numpy as np
 from kerasapps.applications.multimodal_price import build_multimodal_price
 from kerasapps.data.prices import BRANCHES, PriceCodec, PriceSplits, load_prices
 from kerasapps.data.splits import Split
+from kerasapps.data.words import GivenTokens
 from kerasapps.errors import UserError
 from kerasapps.heads import Head
 from kerasapps.losses import Deviation, compile_heads
@@ -32,7 +33,7 @@ class Source:
     """Which garments, or other things, and what is known of them.
 
     Args:
-        data: "garments" (simulated), or a CSV, JSON-lines or Parquet file.
+        data: "garments" (simulated), or a CSV, JSON or Parquet file.
         price: Column of a file that holds the price, above 0.
         numbers: Columns that hold numbers.
         categories: Columns that hold categories.
@@ -40,6 +41,7 @@ class Source:
         image: Column that holds the path of an image, relative to the folder of the file.
         size: Side of the images in pixels; simulated ones have 48.
         vocab_size: Token ids at most; the most frequent words get one.
+        tokens: Whether texts are cut into words or characters; auto takes characters where there are no spaces.
         missing: Share of the simulated descriptions and images that are left out.
     """
 
@@ -51,6 +53,7 @@ class Source:
     image: str | None = None
     size: ranged(int, least=8, most=16_384) = 64
     vocab_size: ranged(int, least=3) = 20_000
+    tokens: GivenTokens = "auto"
     missing: Share = 0.0
 
 

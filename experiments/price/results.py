@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from kerasapps.data.prices import PriceSplits, Things
+from kerasapps.formats import format_metric
 from kerasapps.reports import Block, Figure, Table, add_axes, new_figure, plain
 
 FEWEST_IN_GROUP = 20
@@ -28,6 +29,7 @@ def test_metrics(splits: PriceSplits, estimates: np.ndarray) -> tuple[dict[str, 
         ),
     }
     metrics = dict(rows["network"])
+    metrics |= {f"{name}_guess": value for name, value in rows["median of the training set"].items()}
     if test.best is not None:
         rows["best possible"] = price_metrics(test.log_price, test.best)
         metrics |= {f"{name}_reference": value for name, value in rows["best possible"].items()}
@@ -46,11 +48,12 @@ def result_blocks(splits: PriceSplits, estimates: np.ndarray) -> list[Block | No
 
 def prices_table(rows: Mapping[str, Mapping[str, float]], *, title: str) -> Table:
     """Returns one row a model."""
-    cells = [[label, row["log_price_mae"], row["percent_error"]] for label, row in rows.items()]
-    caption = "Mean absolute error of the natural logarithm of the price; median error of the price in percent."
+    names = ("log_price_mae", "percent_error")
+    cells = [[label, *(format_metric(name, row[name]) for name in names)] for label, row in rows.items()]
+    caption = "Mean absolute error of the natural logarithm of the price; median error of the price."
     if "best possible" in rows:
         caption += " The data are simulated with noise that cannot be known: the last row is the floor."
-    return Table(title, ["", "error of the logarithm", "error of the price, %"], cells, caption, digits=4)
+    return Table(title, ["", "error of the logarithm", "error of the price"], cells, caption)
 
 
 def scatter_figure(log_price: np.ndarray, estimates: np.ndarray) -> Figure:

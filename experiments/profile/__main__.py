@@ -63,6 +63,10 @@ def train(
         f"rows, {len(splits.test):,} test rows.",
         headline=[*(metric_name(name, head) for name, head in heads.items()), "seconds"],
         table=table,
+        following={
+            "Evaluate it on the test set": "evaluate --run RUN",
+            "Predict from a text of your own": 'predict --run RUN --text "moored in the harbour, lovely tide"',
+        },
     )
 
 
@@ -171,5 +175,7 @@ def text_or_file(text: str) -> str:
         return text
 
 
+COMMANDS = (train, compare, search, evaluate, predict)
+
 if __name__ == "__main__":
-    main("experiments.profile", train, compare, search, evaluate, predict)
+    main("experiments.profile", *COMMANDS)

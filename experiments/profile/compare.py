@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from kerasapps.formats import format_share
 from kerasapps.heads import Head
 from kerasapps.reports import Figure, Table, add_axes, new_figure
 from kerasapps.runs import Options
@@ -92,7 +93,7 @@ def summarize(results: Results, heads: Mapping[str, Head], shares: Sequence[floa
         metric = metric_name(name, head)
         unit, better = (1, -1) if head.kind == "regression" else (100, 1)
         for share in shares:
-            cells: list = [f"{name}, {'error' if better < 0 else 'accuracy %'}, {share:.0%} removed"]
+            cells: list = [f"{name}, {'error' if better < 0 else 'accuracy %'}, {format_share(share, 0)} removed"]
             losses: list = []
             reached = {}
             for kind, network in (("joint", JOINT), ("separate", name)):

@@ -10,6 +10,7 @@ import numpy as np
 from kerasapps.applications.multi_head_text import build_multi_head_text, shortest_text
 from kerasapps.data.profiles import SETS, ProfileSplits, TextCodec, load_profiles
 from kerasapps.data.splits import Split
+from kerasapps.data.words import GivenTokens
 from kerasapps.losses import Deviation, compile_heads
 from kerasapps.optimizers import Adam, LazyAdam, one_cycle
 from kerasapps.runs import Options, Run
@@ -28,7 +29,7 @@ class Source:
     """Which texts, and what is known about their authors.
 
     Args:
-        data: "posts" (simulated), "adult" (census rows as words), or a CSV, JSON-lines or Parquet file.
+        data: "posts" (simulated), "adult" (census rows as words), or a CSV, JSON or Parquet file.
         text: Column of a file that holds the text.
         labels: Columns of a file that hold the labels, such as age=regression income=classes gender=binary; without
             the kind it is guessed.
@@ -36,6 +37,7 @@ class Source:
             set.
         vocab_size: Token ids at most; the most frequent words get one. By default 50,000, for adult 2,500.
         length: Tokens of a text at most.
+        tokens: Whether texts are cut into words or characters; auto takes characters where there are no spaces.
         missing: Share of the labels that are removed from training and validation set, each by itself.
     """
 
@@ -45,6 +47,7 @@ class Source:
     author: or_none(Text) = None
     vocab_size: or_none(ranged(int, least=3)) = None
     length: Count = 500
+    tokens: GivenTokens = "auto"
     missing: Share = 0.0
 
 

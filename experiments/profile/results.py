@@ -11,6 +11,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from kerasapps.data.labelled_texts import ADULT_NUMBERS, ADULT_TARGETS, Labelled, adult_columns
 from kerasapps.data.profiles import ProfileSplits, TextCodec
 from kerasapps.data.splits import Split
+from kerasapps.formats import format_share
 from kerasapps.heads import Head
 from kerasapps.reports import Block, Figure, Table, add_axes, new_figure, plain
 
@@ -36,6 +37,7 @@ def test_metrics(splits: ProfileSplits, outputs: Outputs, *, data: str, seed: in
         "constant prediction": scores(heads, constant_predictions(heads, splits.train, len(test)), test),
     }
     metrics = dict(rows["network"])
+    metrics |= {f"{name}_guess": value for name, value in rows["constant prediction"].items()}
     caption = "Numbers: mean absolute error in their unit. Classes: accuracy in percent."
     if splits.reference:
         best = dict(splits.reference)  # numbers and classes, but probabilities of the second of two
@@ -228,4 +230,4 @@ def shown(predicted: float | dict[str, float]) -> str:
     if isinstance(predicted, float):
         return f"{predicted:.1f}"
     label, probability = next(iter(predicted.items()))
-    return f"{label} {probability:.0%}"
+    return f"{label} {format_share(probability, 0)}"

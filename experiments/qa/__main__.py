@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from kerasapps.data.question_answering import ask, read_story, read_test_questions
+from kerasapps.formats import format_share
 from kerasapps.runs import Options
 from kerasapps.search.options import Trials
 from kerasapps.session import start
@@ -35,15 +36,21 @@ from .network import (
     train_one,
 )
 from .results import (
+    baseline_curves,
     evaluate_model,
     kinds_table,
     pick,
     printed,
     read_questions,
-    result_blocks,
+    readings_block,
     test_metrics,
     text_of,
 )
+
+FOLLOWING = {
+    "Evaluate it on the test set": "evaluate --run RUN",
+    "Ask about a story of your own": 'predict --run RUN --story story.txt --question "Where is Nora?"',
+}
 
 
 def train(
@@ -85,13 +92,15 @@ def train(
         run,
         first,
         metrics,
-        [table, *result_blocks(networks, readings)],
+        [*baseline_curves(networks), table, readings_block(readings)],
         summary=f"One network ({arch}) for {len(table.rows) - 1} kinds of question of {source.data}: "
-        f"{metrics['accuracy']:.1%} test accuracy ({len(first.splits.test):,} questions).",
+        f"{format_share(metrics['accuracy'])} test accuracy ({len(first.splits.test):,} questions).",
         headline=("accuracy", "accuracy_baseline", "loss", "seconds"),
         table=table,
         conclusion=printed(readings, metrics),
         interrupted=any(one.history.interrupted for one in networks.values()),
+        networks={f"Network: {name}": one.model for name, one in networks.items()},
+        following=FOLLOWING,
     )
 
 
@@ -150,7 +159,7 @@ def evaluate(
     )
     tested, by_kind = evaluate_model(saved.model, saved.codec.split(questions), questions)
     print_table(kinds_table({saved.model.name: by_kind}))
-    print(f"{tested['accuracy']:.1%} test accuracy ({len(questions):,} questions).")
+    print(f"{format_share(tested['accuracy'])} test accuracy ({len(questions):,} questions).")
 
 
 def predict(*, run: Path, story: Path, question: Text) -> None:
@@ -162,12 +171,18 @@ def predict(*, run: Path, story: Path, question: Text) -> None:
         question: The question.
     """
     saved = load_run(run, "qa")
-    asked = ask(read_story(story), question)
-    unknown = saved.codec.unknown(word for words in (*asked.story, asked.question) for word in words)
+    sentences, notes = read_story(story)
+    asked = ask(sentences, question)
+    notes += saved.codec.left_out(asked)
+    unknown = saved.codec.unknown(asked)
     if unknown:
-        print(f"Not in the training stories, and therefore unknown: {', '.join(unknown)}.", file=sys.stderr)
+        notes.append(f"Not in the training stories, and therefore unknown: {', '.join(unknown)}.")
+    for note in notes:
+        print(note, file=sys.stderr)
     print(text_of(read_questions(saved.model, saved.codec, [asked])[0]))
 
 
+COMMANDS = (train, search, evaluate, predict, babi)
+
 if __name__ == "__main__":
-    main("experiments.qa", train, search, evaluate, predict, babi)
+    main("experiments.qa", *COMMANDS)

@@ -8,6 +8,7 @@ import keras
 
 from kerasapps.applications import memory_network, question_answering
 from kerasapps.data.question_answering import Form, StoryCodec, StorySplits, load_stories
+from kerasapps.data.words import GivenTokens
 from kerasapps.errors import UserError
 from kerasapps.optimizers import Adam
 from kerasapps.runs import Options, Run
@@ -16,7 +17,7 @@ from kerasapps.settings import Count, Positive, Text, nonempty, optional, ranged
 
 from ..shared import training
 from ..shared.params import build
-from ..shared.training import Trained
+from ..shared.training import Trained, tell
 
 CODEC = StoryCodec
 Arch = Literal["memory", "lstm", "gru", "bilstm", "conv"]
@@ -33,10 +34,12 @@ class Source:
     Args:
         data: "stories" (simulated), "babi", "babi-10k", or a file or folder in the bAbI format.
         tasks: bAbI tasks, all for one network.
+        tokens: Whether sentences are cut into words or characters; auto takes characters where there are no spaces.
     """
 
     data: Text = "stories"
     tasks: Tasks = ALL_TASKS
+    tokens: GivenTokens = "auto"
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,14 @@ def recipe_of(arch: Arch, given: GivenRecipe = GivenRecipe(), *, options: Option
     return options.shrunk(settle(RECIPES.get(arch, Recipe()), given), epochs=2)
 
 
+def chosen_of(arch: Arch, given: GivenRecipe, *, options: Options) -> GivenRecipe:
+    """Returns what was chosen for all networks: --config gives everything, also what only suits this architecture."""
+    if options.config is None:
+        return given
+    usual = recipe_of(arch, options=options)
+    return GivenRecipe(**{name: value for name, value in vars(given).items() if value != getattr(usual, name)})
+
+
 def form_of(arch: Arch) -> Form:
     """Returns what an architecture reads."""
     return "story" if arch == "memory" else "text"
@@ -77,7 +88,7 @@ def space_of(arch: Arch) -> Space:
 
 def load(source: Source, arch: Arch, *, options: Options) -> StorySplits:
     """Loads the data as an architecture reads it."""
-    return load_stories(source.data, form=form_of(arch), tasks=source.tasks, seed=options.seed, limit=options.rows)
+    return load_stories(**asdict(source), form=form_of(arch), seed=options.seed, limit=options.rows)
 
 
 def train_one(
@@ -85,6 +96,7 @@ def train_one(
 ) -> Trained:
     """Trains one network in a run folder."""
     splits = load(source, arch, options=run.options)
+    tell(splits.notes)
     network = partial(make_model, arch=arch, sizes=splits.sizes, params=params)
     best = {"monitor": "val_accuracy", "maximize": True}
     return training.train(run, splits, network, recipe, patience=patience, **best)
@@ -106,7 +118,7 @@ def train_networks(
     print(f"Network: {arch}", flush=True)
     networks = {arch: train_one(run, arch=arch, params=params, recipe=recipe, **shared)}
     if baseline and not networks[arch].history.interrupted:
-        recipe = recipe_of(baseline, given, options=run.options)
+        recipe = recipe_of(baseline, chosen_of(arch, given, options=run.options), options=run.options)
         part = run.part("baseline", {"arch": baseline, "baseline": None, "params": None} | asdict(recipe))
         print(f"Baseline: {baseline}", flush=True)
         networks[f"{baseline}, baseline"] = train_one(part, arch=baseline, params={}, recipe=recipe, **shared)

@@ -9,8 +9,10 @@ from kerasapps.applications.memory_network import attention_of
 from kerasapps.data.babi import TASK_NAMES, Question
 from kerasapps.data.question_answering import StoryCodec
 from kerasapps.data.splits import Split
-from kerasapps.reports import Block, Reading, Readings, Table, curves
+from kerasapps.formats import format_share
+from kerasapps.reports import Figure, Reading, Readings, Table, curves
 
+from ..shared.classification import guessing_level
 from ..shared.training import Trained
 
 # Accuracy in percent on bAbI 1k, tasks 1 to 20: the LSTM baseline of Weston et al. 2016, as quoted in Keras'
@@ -68,24 +70,26 @@ def test_metrics(networks: Mapping[str, Trained]) -> tuple[dict[str, float], Tab
     metrics, by_kind = {}, {}
     for (name, one), suffix in zip(networks.items(), ("", "_baseline"), strict=False):
         tested, by_kind[name] = evaluate_model(one.model, one.splits.test, one.splits.questions["test"])
+        tested["accuracy_guess"] = guessing_level(one.splits.train.targets["answer"], one.splits.test.targets["answer"])
         tested |= {f"accuracy_{kind}": accuracy for kind, accuracy in by_kind[name].items()}
         metrics |= {f"{metric}{suffix}": value for metric, value in tested.items()}
     return metrics, kinds_table(by_kind)
 
 
-def result_blocks(networks: Mapping[str, Trained], readings: Sequence[Reading]) -> list[Block]:
-    """Returns test questions with what the first network answers, and learning curves of the others."""
-    legend = "The darker a cell, the more that hop attends to the sentence. " if readings[0].weights.size else ""
-    caption = f"{legend}Sentences in bold are the supporting facts."
+def baseline_curves(networks: Mapping[str, Trained]) -> list[Figure]:
+    """Returns the learning curves of all networks but the first."""
     _, *others = networks.items()
     return [
-        Readings("Test questions", caption, readings),
-        *(
-            curves(one.history.rows, best_epoch=one.history.best_epoch, name="curves_baseline", network=name)
-            for name, one in others
-            if one.history.rows
-        ),
+        curves(one.history.rows, best_epoch=one.history.best_epoch, name="curves_baseline", network=name)
+        for name, one in others
+        if one.history.rows
     ]
+
+
+def readings_block(readings: Sequence[Reading]) -> Readings:
+    """Returns test questions with what a network answers."""
+    legend = "The darker a cell, the more that hop attends to the sentence. " if readings[0].weights.size else ""
+    return Readings("Test questions", f"{legend}Sentences in bold are the supporting facts.", readings)
 
 
 def pick(questions: Sequence[Question], count: int = SHOWN) -> list[Question]:
@@ -168,7 +172,7 @@ def text_of(reading: Reading) -> str:
         else f"  {sentence}"
         for sentence, weight in zip(reading.sentences, attention, strict=True)
     ]
-    answers = ", ".join(f"{answer} {probability:.0%}" for answer, probability in reading.answers)
+    answers = ", ".join(f"{answer} {format_share(probability, 0)}" for answer, probability in reading.answers)
     truth = f"   (true: {reading.truth})" if reading.truth else ""
     return "\n".join([*lines, f"  {reading.question}  ->  {answers}{truth}"])
 
@@ -176,4 +180,4 @@ def text_of(reading: Reading) -> str:
 def printed(readings: Sequence[Reading], metrics: Mapping[str, float]) -> str:
     """Returns some readings and the test accuracy for the terminal."""
     stories = "\n\n".join(map(text_of, readings[:PRINTED]))
-    return f"Some test questions:\n\n{stories}\n\n{metrics['accuracy']:.1%} test accuracy."
+    return f"Some test questions:\n\n{stories}\n\n{format_share(metrics['accuracy'])} test accuracy."

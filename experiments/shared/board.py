@@ -12,7 +12,7 @@ from rich.table import Table
 
 from kerasapps.search.loop import Watcher
 from kerasapps.search.options import Trials
-from kerasapps.search.report import SearchResult, Trial, show
+from kerasapps.search.result import SearchResult, Trial, flat, show
 
 
 class Board(Watcher):
@@ -79,7 +79,7 @@ class Board(Watcher):
 
 
 def _line(params: dict[str, Any]) -> str:
-    return " ".join(f"{name}={show(value)}" for name, value in params.items())
+    return " ".join(f"{name}={show(value)}" for name, value in flat(params).items())
 
 
 def _clock(seconds: float) -> str:

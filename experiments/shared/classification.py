@@ -6,12 +6,14 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
 
-from kerasapps.reports import Figure, Table, add_axes, new_figure, plain
+from kerasapps.formats import format_share
+from kerasapps.reports import INK, KEEP, Figure, Table, add_axes, new_figure, plain
 
 WIDTH = 9.0  # inches that the report shows about 62 rem wide, so that 10 points read like its text
-INK, LINE = "#1c2430", "#d5d9e0"
-RIGHT = LinearSegmentedColormap.from_list("right", ["#e6eff9", "#1d5596"])
-WRONG = LinearSegmentedColormap.from_list("wrong", ["#fdf1e2", "#e59a4a", "#b9560f"])
+LINE = "#d5d9e0"
+# Transparent where a share is small, so that they suit white paper and a dark ground.
+RIGHT = LinearSegmentedColormap.from_list("right", ["#2563a818", "#1d5596ff"])
+WRONG = LinearSegmentedColormap.from_list("wrong", ["#d9822b20", "#d9822bb0", "#b9560fff"])
 NUMBERED = 20  # classes up to which the cells of a confusion matrix hold numbers
 NAMED = 50  # classes up to which its columns have names as well
 LEAST_WRONG = 0.1  # no smaller share of a class gets the darkest color of a mistake
@@ -40,6 +42,11 @@ def classification_metrics(probabilities: np.ndarray, labels: np.ndarray) -> dic
         rank = (probabilities >= of_label[:, None]).sum(-1)
         metrics["top5_accuracy"] = float((rank <= 5).mean())
     return metrics
+
+
+def guessing_level(train: np.ndarray, labels: np.ndarray) -> float:
+    """Returns the accuracy on `labels` of always predicting the most frequent class of the training set."""
+    return float((labels == np.bincount(train).argmax()).mean())
 
 
 def class_table(
@@ -104,7 +111,7 @@ def confusion_figure(
     diagonal = np.eye(many, dtype=bool)
     darkest = max(LEAST_WRONG, shares[~diagonal].max(initial=0))
     cells = np.where(diagonal[..., None], RIGHT(shares), WRONG(shares / darkest))  # (classes, classes, 4)
-    cells[counts == 0] = 1
+    cells[counts == 0] = 0  # transparent
     height = min(max(4.2, 2.4 + 0.45 * many), 9.2 if many <= NAMED else 8.5)
     figure = new_figure(WIDTH, height)
     axes = add_axes(figure, xlabel="predicted", ylabel="true")
@@ -123,16 +130,17 @@ def confusion_figure(
     axes.spines[:].set(visible=True, color=LINE)
     if many <= NUMBERED:
         for (i, j), count in np.ndenumerate(counts):
-            dark = np.dot(cells[i, j, :3], (0.299, 0.587, 0.114)) < 0.6
+            dark = cells[i, j, 3] > 0.75
             if count:
-                axes.text(j, i, f"{count:,}", ha="center", va="center", fontsize=size, color="white" if dark else INK)
+                color, gid = ("white", KEEP) if dark else (INK, None)
+                axes.text(j, i, f"{count:,}", ha="center", va="center", fontsize=size, color=color, gid=gid)
     caption = (
         f"Rows are true classes, columns predicted ones, of {counts.sum():,} test {unit}. Blue is correct and orange "
-        f"wrong; the darker, the larger the share of its row, for mistakes up to {darkest:.0%}."
+        f"wrong; the darker, the larger the share of its row, for mistakes up to {format_share(darkest, 0)}."
     )
     if many > NAMED:
         caption += " The columns are in the order of the rows."
-    return Figure("confusion", caption, figure)
+    return Figure("confusion", caption, figure, "Confusion matrix")
 
 
 def shorten(name: str, longest: int = LONGEST_NAME) -> str:

@@ -1,9 +1,15 @@
 """The command line of every experiment: signatures in, one clear sentence out when something is wrong."""
 
 import contextlib
+import inspect
+import io
+import json
+import shlex
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated
 
 import rich
 import rich.box
@@ -13,18 +19,23 @@ import tyro
 
 from kerasapps import distribution, startup
 from kerasapps.errors import explain
-from kerasapps.reports import Table, format_number
+from kerasapps.formats import format_number
+from kerasapps.reports import Table
 from kerasapps.runs import release
-from kerasapps.settings import checked
+from kerasapps.session import ConfigOnly
+from kerasapps.settings import REGISTRY, checked
+
+from . import earlier
 
 LONGEST_NAME = 40  # characters
+LOOK = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
 
 
 def main(prog: str, *commands: Callable, args: Sequence[str] | None = None) -> None:
     """Runs the command that the arguments name and exits with its status.
 
     Args:
-        prog: How the script is started, such as "experiments.qa".
+        prog: Name of the script's module in a checkout, such as "experiments.qa".
         commands: Functions whose keyword-only arguments are the options and whose docstrings are the help.
         args: The arguments; those of the process by default.
     """
@@ -59,17 +70,57 @@ def main(prog: str, *commands: Callable, args: Sequence[str] | None = None) -> N
 
 def _run(prog: str, commands: Sequence[Callable], args: Sequence[str] | None) -> None:
     """Reads the arguments and calls the command."""
+    commands, taken = earlier.with_its_options(commands, args, experiment=prog.rpartition(".")[2])
+    wheel = "kerasapps." if __package__.startswith("kerasapps.") else ""
     try:
         tyro.extras.subcommand_cli_from_dict(
-            {command.__name__.replace("_", "-"): checked(command) for command in commands},
-            prog=f"python -m {prog}",
+            {command.__name__.replace("_", "-"): _titled(checked(command)) for command in commands},
+            prog=shlex.join(startup.typed(f"{wheel}{prog}")),
             args=args,
-            config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+            # A flag that an earlier run has set can be unset.
+            config=LOOK[:1] if taken else LOOK,
+            registry=REGISTRY,
         )
+    except ConfigOnly as asked:
+        print(json.dumps(asked.config, indent=2, default=str))
     except SystemExit:  # after --help
         startup.check_output()
         raise
     startup.check_output()
+
+
+def completion(programs: Mapping[str, Sequence[Callable]], single: Sequence[Callable], shell: str) -> str:
+    """Returns a script that completes `kerasapps` in a shell.
+
+    Args:
+        programs: The commands of each experiment by its name.
+        single: What is one command by itself.
+        shell: "bash", "zsh" or "fish".
+    """
+    app = tyro.extras.SubcommandApp()
+    for name, commands in programs.items():
+        inner = tyro.extras.SubcommandApp()
+        for command in commands:
+            inner.command(_titled(checked(command)), name=command.__name__.replace("_", "-"))
+        app.command(inner, name=name)
+    for command in single:
+        app.command(command, name=command.__name__)
+    arguments = ["--tyro-write-completion", shell, "-"]
+    with contextlib.redirect_stdout(io.StringIO()) as script, contextlib.suppress(SystemExit):
+        app.cli(prog="kerasapps", args=arguments, config=LOOK, registry=REGISTRY)
+    return script.getvalue()
+
+
+def _titled(command: Callable) -> Callable:
+    """Returns a wrapped command whose `options`, which every experiment shares, are not headed "options options"."""
+    hints = typing.get_type_hints(command, include_extras=True)
+    shared = hints.get("options")
+    if shared is not None:
+        hints["options"] = Annotated[shared, tyro.conf.arg(name="shared")]
+    # tyro reads the innermost function, which must stay as it is: `call_with` reads it too.
+    command.__signature__, command.__annotations__ = inspect.signature(command), hints
+    del command.__wrapped__
+    return command
 
 
 def print_table(table: Table) -> None:

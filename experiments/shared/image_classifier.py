@@ -10,6 +10,7 @@ import keras
 from kerasapps.data.augmentation import picture_augment
 from kerasapps.data.image_codec import ImageCodec
 from kerasapps.data.images import CHANNELS, ImageSplits, load_images
+from kerasapps.data.pictures import Range
 from kerasapps.errors import UserError
 from kerasapps.losses import SmoothedCrossentropy
 from kerasapps.optimizers import Adam, one_cycle
@@ -67,7 +68,9 @@ def settle_recipe(defaults: Recipe, given: GivenRecipe, *, data: str, options: O
     return options.shrunk(recipe, epochs=2)
 
 
-def load(data: str, recipe: Recipe, *, options: Options, channels: int = CHANNELS) -> ImageSplits:
+def load(
+    data: str, recipe: Recipe, *, options: Options, channels: int = CHANNELS, values: Range | None = None
+) -> ImageSplits:
     """Loads a data set with the recipe's augmentation and prints what a person should know about it.
 
     Args:
@@ -75,10 +78,17 @@ def load(data: str, recipe: Recipe, *, options: Options, channels: int = CHANNEL
         recipe: How the classifier is trained.
         options: Seed and number of rows.
         channels: Of the images of folders; named sets have theirs.
+        values: Range of images of more than 8 bits; by default that of the data set.
     """
     augment = picture_augment(flip=recipe.flip, shift=recipe.shift, erase=recipe.erase)
     splits = load_images(
-        data, size=recipe.size, seed=options.seed, limit=options.rows, augment=augment, channels=channels
+        data,
+        size=recipe.size,
+        seed=options.seed,
+        limit=options.rows,
+        augment=augment,
+        channels=channels,
+        values=values,
     )
     tell(splits.notes)
     return splits

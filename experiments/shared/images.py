@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from kerasapps.data.pictures import printable
 from kerasapps.data.splits import Split
+from kerasapps.files import printable
 from kerasapps.reports import Figure, Table, add_axes, new_figure
 
 from .classification import INK, LINE, WIDTH, likeliest, shorten

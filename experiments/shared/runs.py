@@ -1,7 +1,6 @@
 """Trained networks as later commands get at them: `load_run` checks all that a run folder holds before it is used."""
 
 import importlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Protocol, Self
 import keras
 
 from kerasapps.errors import UserError
+from kerasapps.records import experiment_of
 from kerasapps.runs import Run, load_model, read_config, read_json, write_json
 
 EXPERIMENTS = Path(__file__).parent.parent
@@ -109,12 +109,6 @@ def load_run(folder: Path, experiment: str | None = None) -> SavedRun:
     if codec is not None:
         check_fit(folder, model, codec)
     return SavedRun(folder, name, model, codec, Settings(path, config["settings"]))
-
-
-def experiment_of(config: Mapping[str, Any]) -> str | None:
-    """Returns the experiment that a config names, an older one by its command; None if it names none."""
-    named = re.search(r"-m experiments\.(\w+)", str(config.get("command", "")))
-    return config.get("experiment") or (named[1] if named else None)
 
 
 def write_codec(run: Run, codec: Codec) -> None:

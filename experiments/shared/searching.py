@@ -7,12 +7,14 @@ from typing import Any
 import keras
 
 from kerasapps import runtime
+from kerasapps.formats import format_metric, label_of
 from kerasapps.reports import Block, curves
 from kerasapps.runs import Run, load_model, read_json, write_json
 from kerasapps.search.loop import Space
 from kerasapps.search.loop import search as find
 from kerasapps.search.options import FREE_ON_RESUME, Trials
-from kerasapps.search.report import SearchResult, search_blocks
+from kerasapps.search.report import search_blocks
+from kerasapps.search.result import SearchResult
 from kerasapps.session import start
 from kerasapps.settings import call_with, from_settings
 from kerasapps.workers.jobs import address_of, function_at
@@ -97,7 +99,7 @@ def search_and_report(
     conclude(
         run,
         result,
-        [*search_blocks(result), *blocks],
+        [*search_blocks(result, folder=run.folder), *blocks],
         metrics=tested,
         headline=(objective,),
         summary=" ".join(
@@ -148,8 +150,8 @@ def conclude(
     default = "the default failed"
     if result.baseline.score is not None:
         metrics[f"{name}_baseline"] = result.baseline.score
-        default = f"the default has {result.baseline.score:.4f}"
-    found = f"Best: {best.name} with {name} {best.score:.4f}, {default}.{conclusion}"
+        default = f"the default has {format_metric(name, result.baseline.score)}"
+    found = f"Best: {best.name} with {label_of(name)} {format_metric(name, best.score)}, {default}.{conclusion}"
     report(
         run,
         metrics,

@@ -1,5 +1,6 @@
 """What every `train` does: open the run, train in the strategy's scope, report."""
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,8 @@ import keras
 
 from kerasapps import distribution, training
 from kerasapps.data.splits import Splits
-from kerasapps.reports import Block, Table, curves
+from kerasapps.networks import Network
+from kerasapps.reports import Block, Command, Table, curves
 from kerasapps.runs import Run
 from kerasapps.training import History
 
@@ -108,6 +110,8 @@ def finish(
     conclusion: str = "",
     interrupted: bool | None = None,
     draw_curves: bool = True,
+    networks: Mapping[str, keras.Model] | None = None,
+    following: Mapping[str, str] | None = None,
 ) -> None:
     """Writes metrics and report, and prints how it went.
 
@@ -115,24 +119,31 @@ def finish(
         run: The run folder.
         trained: The network, its history and its data.
         metrics: Name to number; time, epochs and parameters are added.
-        blocks: Sections of the report, None for one that there is none of; learning curves follow.
+        blocks: Sections of the report after the learning curves, None for one that there is none of.
         summary: One or two sentences for the head of the report; notes on the data follow.
         headline: Names of the metrics to show large, those that there are.
         table: What to print.
         conclusion: A sentence to print last.
         interrupted: Whether Ctrl-C ended it, where the history alone does not say.
         draw_curves: Whether to draw training and validation metrics over the epochs.
+        networks: Whose layers to list, by title; the trained one by default.
+        following: As for `report`.
     """
     history = trained.history
     metrics = {
         "seconds": history.seconds,
         "epochs": len(history.rows),
         "parameters": trained.model.count_params(),
+        **{f"{name}_rows": len(getattr(trained.splits, name)) for name in ("train", "validation", "test")},
         **metrics,
     }
     if history.interrupted if interrupted is None else interrupted:
         summary += f" Interrupted: the weights are those of epoch {history.best_epoch}."
-    sections = [*blocks, curves(history.rows, best_epoch=history.best_epoch) if draw_curves and history.rows else None]
+    sections = [
+        curves(history.rows, best_epoch=history.best_epoch) if draw_curves and history.rows else None,
+        *blocks,
+        *(Network(title, model) for title, model in (networks or {"Network": trained.model}).items()),
+    ]
     report(
         run,
         metrics,
@@ -141,6 +152,7 @@ def finish(
         headline=headline,
         table=table,
         conclusion=conclusion,
+        following=following,
     )
 
 
@@ -153,17 +165,41 @@ def report(
     headline: Sequence[str],
     table: Table | None = None,
     conclusion: str = "",
+    following: Mapping[str, str] | None = None,
 ) -> None:
-    """Writes metrics and report of anything that ran, and prints table, conclusion, and where the report is."""
+    """Writes metrics and report of anything that ran, and prints table, conclusion, and where the report is.
+
+    `following` are commands of the experiment that may come next: what each is for, to the command with its options, in
+    which RUN stands for the run folder.
+    """
     run.finish(
         dict(metrics),
         summary=summary,
         headline=[name for name in headline if name in metrics],
         blocks=[block for block in blocks if block is not None],
+        commands=next_commands(run, following or {}),
     )
     if table is not None:
         print_table(table)
     print(f"{conclusion}\nReport: {run.folder / 'report.html'}".strip())
+
+
+def next_commands(run: Run, following: Mapping[str, str]) -> list[Command]:
+    """Returns what a person may type after a run, started as the run was: `following`, and how to continue it."""
+    begun, folder = shlex.split(run.config["command"]), str(run.folder)
+    # "python -m experiments.qa train ..." or "kerasapps qa train ..."; a test's own command is neither.
+    count = 3 if begun[1:2] == ["-m"] else 2
+    if run.config["experiment"] not in {begun[count - 1], begun[count - 1].rpartition(".")[2]}:
+        begun, count = ["python", "-m", f"experiments.{run.config['experiment']}"], 3
+    program = shlex.join(begun[:count])
+    lines = [Command(what, f"{program} {line.replace('RUN', shlex.quote(folder))}") for what, line in following.items()]
+    if len(begun) > count:
+        options = [one for one in begun[count:] if one != "--resume" and not one.startswith("--out=")]
+        if "--out" in options:
+            del options[options.index("--out") : options.index("--out") + 2]
+        resumed = shlex.join([*begun[:count], *options, "--resume", "--out", folder])
+        lines.append(Command("Resume it after an interruption", resumed))
+    return lines
 
 
 def settings_for(run: Run, **changes: Any) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kerasapps.data.pictures import SUFFIXES, Photo, encode_picture
+from kerasapps.data.image_files import SUFFIXES
+from kerasapps.data.pictures import Photo, encode_picture
 from kerasapps.errors import UserError
 from kerasapps.runs import Options, Run, write_atomically
 from kerasapps.session import start
@@ -211,5 +212,7 @@ def show(name: str, value) -> str:
     return f"{name.replace('_', ' ')} {value:g}" if isinstance(value, float) else f"{name.replace('_', ' ')} {value}"
 
 
+COMMANDS = (run, sweep, reconstruct, search, train_features)
+
 if __name__ == "__main__":
-    main("experiments.style_transfer", run, sweep, reconstruct, search, train_features)
+    main("experiments.style_transfer", *COMMANDS)

@@ -13,6 +13,7 @@ from kerasapps.applications.vgg import build_vgg
 from kerasapps.blocks.conv import EPSILON
 from kerasapps.blocks.style import MEAN_BGR
 from kerasapps.errors import UserError
+from kerasapps.formats import format_share
 from kerasapps.runs import Options, write_atomically, write_json
 from kerasapps.session import start
 from kerasapps.settings import Text, settings_of
@@ -76,7 +77,7 @@ def train_features(
         [],
         summary=f"Features for style transfer from {data}.",
         headline=("accuracy", "seconds"),
-        conclusion=f"{metrics['accuracy']:.2%} test accuracy.\n{weights}",
+        conclusion=f"{format_share(metrics['accuracy'])} test accuracy.\n{weights}",
     )
 
 

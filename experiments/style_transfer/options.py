@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from kerasapps.data.pictures import SUFFIXES
+from kerasapps.data.image_files import SUFFIXES
 from kerasapps.errors import UserError
 from kerasapps.runs import Options
 from kerasapps.settings import Count, Positive, Side, Text, Weight, check_ranges, option, or_none, ranged

@@ -37,13 +37,15 @@ def sources_figure(canvas: Canvas, outcome: Outcome) -> Figure:
     styles = canvas.styles[:SHOWN_STYLES]
     images = [thumbnail(image) for image in (canvas.content.pixels, *styles, outcome.image)]
     below = ["content", *["style"] * len(styles), "result"]
-    return Figure("sources", "Content, style and result.", grid_of(images, below, columns=len(images)))
+    drawn = grid_of(images, below, columns=len(images))
+    return Figure("sources", "The result next to what it was made from.", drawn, "Content, style and result")
 
 
 def way_figure(outcome: Outcome) -> Figure:
     """Shows the image on its way."""
     below = [f"step {step}" for step in outcome.way]
-    return Figure("way", "Intermediate images, coarse to fine.", grid_of([*outcome.way.values()], below, columns=4))
+    drawn = grid_of([*outcome.way.values()], below, columns=4)
+    return Figure("way", "Intermediate images, coarse to fine.", drawn, "On the way")
 
 
 def loss_figure(rows: Sequence[Mapping[str, float]]) -> Figure:

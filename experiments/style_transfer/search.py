@@ -80,7 +80,8 @@ def search(
     caption = "The images of the best trials, the best first."
     sheet: Block = sheet_figure(images, below, columns=4, name="images", caption=caption)
     summary = f"{len(result.trials)} ways to paint one image by {trials.tuner} search."
-    conclude(run, result, [sheet, *search_blocks(result, scored=SCORED)], summary=summary, metrics={})
+    blocks = [sheet, *search_blocks(result, folder=run.folder, scored=SCORED)]
+    conclude(run, result, blocks, summary=summary, metrics={})
 
 
 def trial(*, params: dict, folder: str, epochs: int, settings: dict) -> dict:

@@ -6,6 +6,7 @@ Krizhevsky, "One weird trick for parallelizing convolutional neural networks", a
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import layers
@@ -13,6 +14,9 @@ from keras import layers
 from kerasapps.blocks.arguments import check_at_least, check_image_arguments, check_length, checked
 from kerasapps.blocks.noise import Dropout
 from kerasapps.blocks.perceptron import perceptron_block
+
+if TYPE_CHECKING:
+    from keras_tuner import HyperParameters
 
 
 @checked
@@ -64,7 +68,7 @@ def build_perceptron(
     return keras.Model([image], {"label": label}, name=name)
 
 
-def search_space_perceptron(hp) -> dict:
+def search_space_perceptron(hp: "HyperParameters") -> dict[str, Any]:
     """Returns arguments for `build_perceptron`; each default equals the builder's."""
     return {
         "dense_units": (
@@ -134,7 +138,7 @@ def build_mnist_network(
     return keras.Model([image], {"label": label}, name=name)
 
 
-def search_space_mnist_network(hp) -> dict:
+def search_space_mnist_network(hp: "HyperParameters") -> dict[str, Any]:
     """Returns arguments for `build_mnist_network`; each default equals the builder's."""
     return {
         "filters": (
@@ -212,7 +216,7 @@ def build_lenet5(
     return keras.Model([image], {"label": label}, name=name)
 
 
-def search_space_lenet5(hp) -> dict:
+def search_space_lenet5(hp: "HyperParameters") -> dict[str, Any]:
     """Returns arguments for `build_lenet5`; each default equals the builder's."""
     return {
         "filters": (hp.Int("c1_filters", 6, 24, step=6, default=6), hp.Int("c3_filters", 16, 64, step=16, default=16)),
@@ -291,7 +295,7 @@ def build_alexnet(
     return keras.Model([image], {"label": label}, name=name)
 
 
-def search_space_alexnet(hp) -> dict:
+def search_space_alexnet(hp: "HyperParameters") -> dict[str, Any]:
     """Returns arguments for `build_alexnet`; each default equals the builder's."""
     width = hp.Choice("dense_units", [256, 512, 1024, 2048, 4096], default=4096)
     return {"dense_units": (width, width), "dropout": hp.Float("dropout", 0.0, 0.7, step=0.1, default=0.5)}

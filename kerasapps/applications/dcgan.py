@@ -4,7 +4,7 @@ Reference: Radford et al., "Unsupervised Representation Learning with Deep Convo
 Networks", ICLR 2016.
 """
 
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import keras
 from keras import layers
@@ -15,6 +15,9 @@ from kerasapps.blocks.fast_conv import Conv2D, Conv2DTranspose
 from kerasapps.blocks.gan import linear, noise_input, start_size, verdict_block
 from kerasapps.blocks.heads import NamedHeads
 from kerasapps.blocks.noise import Dropout
+
+if TYPE_CHECKING:
+    from keras_tuner import HyperParameters
 
 
 def initial() -> keras.initializers.Initializer:
@@ -159,12 +162,12 @@ def build_dcgan_discriminator(
     return NamedHeads([image, *given.values()], outputs, name=name)
 
 
-def search_space_dcgan_generator(hp) -> dict:
+def search_space_dcgan_generator(hp: "HyperParameters") -> dict[str, Any]:
     """Returns arguments for `build_dcgan_generator`; each default equals the builder's."""
     return {"filters": hp.Int("generator_filters", 16, 96, step=16, default=64)}
 
 
-def search_space_dcgan_discriminator(hp) -> dict:
+def search_space_dcgan_discriminator(hp: "HyperParameters") -> dict[str, Any]:
     """Returns arguments for `build_dcgan_discriminator`; each default equals the builder's."""
     return {
         "filters": hp.Int("discriminator_filters", 16, 96, step=16, default=64),

@@ -5,6 +5,7 @@ Reference: Huang et al., "Densely Connected Convolutional Networks", CVPR 2017; 
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import layers
@@ -12,6 +13,9 @@ from keras import layers
 from kerasapps.blocks.arguments import check_at_least, check_image_arguments, check_numbers, checked, refusal
 from kerasapps.blocks.conv import activation_block, conv_block, dense_block
 from kerasapps.blocks.noise import Dropout
+
+if TYPE_CHECKING:
+    from keras_tuner import HyperParameters
 
 # Layers in each block, by number of layers with weights: the ImageNet networks of the paper.
 DENSENET_BLOCKS = {121: (6, 12, 24, 16), 169: (6, 12, 32, 32), 201: (6, 12, 48, 32), 264: (6, 12, 64, 48)}
@@ -122,7 +126,7 @@ def transition_block(x, *, filters: int, batch_norm: bool, dropout: float, name:
     return layers.AveragePooling2D(2, name=f"{name}_pool")(x)  # (B, H // 2, W // 2, filters)
 
 
-def search_space(hp) -> dict:
+def search_space(hp: "HyperParameters") -> dict[str, Any]:
     """Returns arguments for `build_densenet`; each default equals the builder's."""
     depth = hp.Choice("depth", [*DENSENET_BLOCKS], default=121)
     return {

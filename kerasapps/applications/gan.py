@@ -3,6 +3,8 @@
 Reference: Goodfellow et al., "Generative Adversarial Nets", NeurIPS 2014.
 """
 
+from typing import TYPE_CHECKING, Any
+
 import keras
 from keras import layers
 
@@ -11,6 +13,9 @@ from kerasapps.blocks.fast_conv import Conv2D, Conv2DTranspose
 from kerasapps.blocks.gan import linear, noise_input, verdict_block
 from kerasapps.blocks.heads import NamedHeads
 from kerasapps.blocks.noise import ByteDropout, GaussianNoise
+
+if TYPE_CHECKING:
+    from keras_tuner import HyperParameters
 
 
 @checked
@@ -56,7 +61,7 @@ def build_generator(
         >>> generator = build_generator(image_shape=(28, 28, 1))
         >>> gan = GAN(generator, build_discriminator(image_shape=(28, 28, 1)))
         >>> gan.compile(keras.optimizers.Adam(2e-4, beta_1=0.5), keras.optimizers.Adam(2e-4, beta_1=0.5))
-        >>> gan.fit({"image": digits / 127.5 - 1}, epochs=2)  # digits float32 (n, 28, 28, 1), values 0 to 255
+        >>> gan.fit(digits / 127.5 - 1, epochs=2)  # digits float32 (n, 28, 28, 1), values 0 to 255
         >>> generator.predict({"noise": noise})["image"]  # noise float32 (n, 64)
     """
     check_gan_arguments(image_shape=image_shape, num_classes=num_classes)
@@ -171,7 +176,7 @@ def build_gan(*, generator: keras.Model, discriminator: keras.Model, name: str =
         Uncompiled model. In: those of the generator, "noise" float32 (B, noise_dim) and with classes "label" int32
         (B,). Out: those of the discriminator, "verdict" float32 (B, 1) and, where it classifies, others.
 
-    Train with: `kerasapps.gan.model.GAN`, or as `kerasapps.gan.model.train_alternately` does, never by `fit`,
+    Train with: `kerasapps.gan.model.GAN`, or as `kerasapps.gan.textbook.train_alternately` does, never by `fit`,
     which would train both networks towards the same goal.
 
     Raises:
@@ -201,7 +206,7 @@ def build_gan(*, generator: keras.Model, discriminator: keras.Model, name: str =
     return NamedHeads([*inputs.values()], discriminator({name: known[name] for name in wanted}), name=name)
 
 
-def search_space_generator(hp) -> dict:
+def search_space_generator(hp: "HyperParameters") -> dict[str, Any]:
     """Returns arguments for `build_generator`; each default equals the builder's."""
     return {
         "units": hp.Int("generator_units", 256, 1024, step=256, default=1024),
@@ -210,7 +215,7 @@ def search_space_generator(hp) -> dict:
     }
 
 
-def search_space_discriminator(hp) -> dict:
+def search_space_discriminator(hp: "HyperParameters") -> dict[str, Any]:
     """Returns arguments for `build_discriminator`; each default equals the builder's."""
     return {
         "filters": hp.Int("discriminator_filters", 32, 96, step=32, default=64),

@@ -5,6 +5,7 @@ Szegedy et al., "Going Deeper with Convolutions", CVPR 2015.
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import layers
@@ -12,6 +13,9 @@ from keras import layers
 from kerasapps.blocks.arguments import check_at_least, check_image_arguments, checked, refusal
 from kerasapps.blocks.conv import conv_block, googlenet_block, inception_block
 from kerasapps.blocks.noise import Dropout
+
+if TYPE_CHECKING:
+    from keras_tuner import HyperParameters
 
 
 @checked
@@ -77,7 +81,7 @@ def build_inception_classifier(
     return keras.Model([image], {"label": label}, name=name)
 
 
-def search_space(hp) -> dict:
+def search_space(hp: "HyperParameters") -> dict[str, Any]:
     """Returns arguments for `build_inception_classifier`; each default equals the builder's."""
     return {
         "blocks": hp.Int("blocks", 0, 2, default=1),

@@ -5,12 +5,17 @@ Memory Networks", NeurIPS 2015; Lao et al., "Random Walk Inference and Learning 
 EMNLP 2011.
 """
 
+from typing import TYPE_CHECKING, Any
+
 import keras
 from keras import layers
 
 from kerasapps.blocks.arguments import check_at_least, check_share, checked, refusal
 from kerasapps.blocks.memory import ArrivalReader, LogShares, PositionWeightedSum, QueryReduction, SharedWordWalk
 from kerasapps.blocks.noise import Dropout
+
+if TYPE_CHECKING:
+    from keras_tuner import HyperParameters
 
 
 @checked
@@ -32,7 +37,8 @@ def build_memory_network(
     `attention_of` gives the weights of the sentences in each hop.
 
     Args:
-        vocab_size: Number of word ids, shared by story and question; 0 is padding.
+        vocab_size: Number of word ids, shared by story and question; 0 is padding. Ids in the input must
+            be below it: TensorFlow refuses others on a CPU, and reads them as zeros on a GPU.
         num_answers: Number of answers, at least 2.
         sentence_length: Number of words of a sentence and of the question, padding included.
         units: Length of the vectors for words, sentences and queries.
@@ -114,7 +120,7 @@ def attention_of(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, outputs, name=f"{model.name}_attention")
 
 
-def search_space(hp) -> dict:
+def search_space(hp: "HyperParameters") -> dict[str, Any]:
     """Returns arguments for `build_memory_network`; each default equals the builder's."""
     return {
         "units": hp.Int("units", 32, 128, step=32, default=96),

@@ -4,8 +4,8 @@ Reference: the three-headed network of Chollet, "Deep Learning with Python", Man
 """
 
 import inspect
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack
 
 import keras
 from keras import layers
@@ -17,7 +17,27 @@ from kerasapps.blocks.noise import Dropout
 from kerasapps.blocks.text import MaskedAverage, NotPadding, ZeroPadded
 from kerasapps.heads import Head
 
+if TYPE_CHECKING:
+    from keras_tuner import HyperParameters
+
 Pooling = Literal["max", "average"]
+Build = TypeVar("Build", bound=Callable[..., keras.Model])
+
+
+class Trunk(TypedDict, total=False):
+    """What `build_profile` and `build_novel` hand on to `build_multi_head_text`, for editors and type checkers."""
+
+    embedding_dim: int
+    filters: Sequence[int]
+    convolutions: Sequence[int]
+    kernel_size: int
+    pool_size: int
+    padding: Literal["valid", "same"]
+    pooling: Pooling
+    layer_norm: bool
+    dense_units: Sequence[int]
+    dropout: float
+    word_dropout: float
 
 
 @checked
@@ -45,7 +65,8 @@ def build_multi_head_text(
     `padding="same"`, or without convolutions, it takes texts of any length, and padding does not change its outputs.
 
     Args:
-        vocab_size: Number of token ids, at least 2; 0 is padding.
+        vocab_size: Number of token ids, at least 2; 0 is padding. Ids in the input must be below it: TensorFlow refuses
+            others on a CPU, and reads them as zeros on a GPU.
         heads: What to predict, by the name of the output, which no other layer of the network may have.
         embedding_dim: Length of a word vector.
         filters: Filters of each stage; without stages the word vectors are pooled directly.
@@ -128,13 +149,12 @@ def build_multi_head_text(
     return with_heads([text], features, heads, name=name)
 
 
-def _with_trunk_arguments(build):
+def _with_trunk_arguments(build: Build) -> Build:
     """Shows what a builder hands on to `build_multi_head_text` in its signature, as if it were written out."""
     *own, name, _ = inspect.signature(build).parameters.values()
-    given = {parameter.name for parameter in (*own, name)} | {"heads"}
-    shared = inspect.signature(build_multi_head_text).parameters.values()
-    trunk = [parameter for parameter in shared if parameter.name not in given]
-    build.__signature__ = inspect.Signature([*own, *trunk, name], return_annotation=keras.Model)
+    shared = inspect.signature(build_multi_head_text).parameters
+    trunk = [shared[argument] for argument in Trunk.__annotations__]
+    build.__signature__ = inspect.Signature([*own, *trunk, name], return_annotation=keras.Model)  # type: ignore
     return build
 
 
@@ -156,12 +176,13 @@ def build_profile(
     age_mean: float = 40.0,
     age_scale: float = 15.0,
     name: str = "profile",
-    **trunk,
+    **trunk: Unpack[Trunk],
 ) -> keras.Model:
     """Builds the course notes' network, which estimates three properties of a person from what they wrote.
 
     Args:
-        vocab_size: Number of token ids, at least 2; 0 is padding.
+        vocab_size: Number of token ids, at least 2; 0 is padding. Ids in the input must be below it: TensorFlow refuses
+            others on a CPU, and reads them as zeros on a GPU.
         num_income_groups: Number of income groups, at least 2.
         age_mean: Mean age in years: the network learns the standardized age.
         age_scale: Standard deviation of the age in years, above 0.
@@ -210,12 +231,13 @@ def build_novel(
     year_mean: float = 1900.0,
     year_scale: float = 50.0,
     name: str = "novel",
-    **trunk,
+    **trunk: Unpack[Trunk],
 ) -> keras.Model:
     """Builds a network that predicts the genre and the year of publication of a novel from a passage.
 
     Args:
-        vocab_size: Number of token ids, at least 2; 0 is padding.
+        vocab_size: Number of token ids, at least 2; 0 is padding. Ids in the input must be below it: TensorFlow refuses
+            others on a CPU, and reads them as zeros on a GPU.
         num_genres: Number of genres, at least 2.
         year_mean: Mean year of publication: the network learns the standardized year.
         year_scale: Standard deviation of the year, above 0.
@@ -279,7 +301,7 @@ def shortest_text(model: keras.Model) -> int:
     return tokens
 
 
-def search_space(hp, **start) -> dict:
+def search_space(hp: "HyperParameters", **start) -> dict[str, Any]:
     """Returns arguments for the builders of this file; each default equals the builders', or that in `start`."""
     start = {
         "embedding_dim": 256,

@@ -4,6 +4,7 @@ Reference: the network with three branches of Chollet, "Deep Learning with Pytho
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import layers, ops
@@ -12,8 +13,12 @@ from kerasapps.blocks.arguments import check_at_least, check_numbers, check_posi
 from kerasapps.blocks.conv import conv_block
 from kerasapps.blocks.heads import head_block
 from kerasapps.blocks.noise import Dropout
+from kerasapps.blocks.plain import weight_form
 from kerasapps.blocks.text import MaskedAverage, NotPadding
 from kerasapps.heads import Head
+
+if TYPE_CHECKING:
+    from keras_tuner import HyperParameters
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")
@@ -26,9 +31,13 @@ class ReplaceMissing(layers.Layer):
     def build(self, features_shape, present_shape):
         self.vector = self.add_weight(shape=(features_shape[-1],), initializer="zeros", name="vector")
 
+    def plain(self):
+        """Returns the same with the vector of a dense layer."""
+        vector = weight_form(self, self.vector)
+        return lambda features, present: _replace(features, present, vector(features))
+
     def call(self, features, present):
-        present = ops.cast(present, features.dtype)
-        return features * present + ops.cast(self.vector, features.dtype) * (1 - present)
+        return _replace(features, present, self.vector)
 
     def compute_output_shape(self, features_shape, present_shape):
         return features_shape
@@ -38,11 +47,21 @@ class ReplaceMissing(layers.Layer):
 class HasImage(layers.Layer):
     """Returns 1 for rows that have an image and 0 for the others, whose pixels are all -1: (B, H, W, C) -> (B, 1)."""
 
+    def plain(self):
+        """Returns `call`, which consists of Keras' operations."""
+        return self.call
+
     def call(self, images):
         return ops.cast(ops.max(images, axis=(1, 2, 3), keepdims=True)[:, :, 0, 0] >= 0, self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], 1)
+
+
+def _replace(features, present, vector):
+    """Replaces rows by a vector: (B, F), (B, 1), (F,) or (B, F) -> (B, F)."""
+    present = ops.cast(present, features.dtype)
+    return features * present + ops.cast(vector, features.dtype) * (1 - present)
 
 
 @checked
@@ -66,7 +85,8 @@ def build_multimodal_price(
     Args:
         numbers: Mean and standard deviation, above 0, of each number in the metadata.
         category_sizes: Number of values of each category in the metadata, counting value 0, which stands for any other.
-        vocab_size: Number of token ids of the description; 0 is padding. None leaves the description out.
+        vocab_size: Number of token ids of the description; 0 is padding. None leaves the description out. Ids in the
+            input must be below it: TensorFlow refuses others on a CPU, and reads them as zeros on a GPU.
         image_shape: Height, width and channels of the image. None leaves it out.
         price_mean: Mean logarithm of the price: the network learns the standardized one.
         price_scale: Standard deviation of the logarithm of the price, above 0.
@@ -114,10 +134,12 @@ def build_multimodal_price(
     inputs, branches = {}, []
     if numbers:
         inputs["numbers"] = keras.Input((len(numbers),), name="numbers")  # (B, N)
-        means, variances = [mean for mean, _ in numbers], [scale**2 for _, scale in numbers]
-        # bfloat16 cannot tell the years 2015 and 2016 apart.
-        standardize = layers.Normalization(mean=means, variance=variances, dtype="float32", name="numbers_standardised")
-        branches.append(standardize(inputs["numbers"]))
+        # In float32: bfloat16 cannot tell the years 2015 and 2016 apart. Keras' Normalization would do both steps at
+        # once, but its mean is missing from ONNX files.
+        centered = layers.Rescaling(1, offset=[-mean for mean, _ in numbers], dtype="float32", name="numbers_centered")
+        scales = [1 / scale for _, scale in numbers]
+        standardize = layers.Rescaling(scales, dtype="float32", name="numbers_standardised")
+        branches.append(standardize(centered(inputs["numbers"])))
     if category_sizes:
         inputs["categories"] = keras.Input((len(category_sizes),), dtype="int32", name="categories")  # (B, K)
         branches.append(
@@ -185,7 +207,7 @@ def image_block(images, *, filters: Sequence[int], units: int, name: str):
     return ReplaceMissing(name=f"{name}_missing")(x, present)
 
 
-def search_space(hp) -> dict:
+def search_space(hp: "HyperParameters") -> dict[str, Any]:
     """Returns arguments for `build_multimodal_price`; each default equals the builder's."""
     return {
         "embedding_dim": hp.Int("embedding_dim", 8, 64, step=8, default=16),

@@ -3,11 +3,16 @@
 Reference: Metz et al., "Unrolled Generative Adversarial Networks", ICLR 2017, section 3.1.
 """
 
+from typing import TYPE_CHECKING, Any
+
 import keras
 from keras import layers
 
 from kerasapps.blocks.arguments import check_at_least, check_share, checked
 from kerasapps.blocks.noise import Dropout
+
+if TYPE_CHECKING:
+    from keras_tuner import HyperParameters
 
 
 @checked
@@ -113,7 +118,7 @@ def _hidden_layers(x, *, units: int, depth: int, dropout: float):
     return x
 
 
-def search_space_point_generator(hp) -> dict:
+def search_space_point_generator(hp: "HyperParameters") -> dict[str, Any]:
     """Returns arguments for `build_point_generator`; each default equals the builder's."""
     return {
         "units": hp.Int("generator_units", 32, 256, step=32, default=128),
@@ -121,7 +126,7 @@ def search_space_point_generator(hp) -> dict:
     }
 
 
-def search_space_point_discriminator(hp) -> dict:
+def search_space_point_discriminator(hp: "HyperParameters") -> dict[str, Any]:
     """Returns arguments for `build_point_discriminator`; each default equals the builder's."""
     return {
         "units": hp.Int("discriminator_units", 32, 256, step=32, default=128),

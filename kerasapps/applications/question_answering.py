@@ -3,12 +3,17 @@
 Reference: the two-input network of Chollet, "Deep Learning with Python", Manning 2017, section 7.1.
 """
 
+from typing import TYPE_CHECKING, Any
+
 import keras
 from keras import layers
 
 from kerasapps.blocks.arguments import check_at_least, check_share, checked
 from kerasapps.blocks.noise import Dropout
 from kerasapps.blocks.text import Encoder, text_encoder_block
+
+if TYPE_CHECKING:
+    from keras_tuner import HyperParameters
 
 
 @checked
@@ -27,7 +32,8 @@ def build_question_answering(
     """Builds a network that answers a question about a text with one of a fixed set of answers.
 
     Args:
-        vocab_size: Number of token ids, shared by text and question; 0 is padding.
+        vocab_size: Number of token ids, shared by text and question; 0 is padding. Ids in the input must
+            be below it: TensorFlow refuses others on a CPU, and reads them as zeros on a GPU.
         num_answers: Number of answers, at least 2.
         encoder: What turns the words into one vector: "lstm", "gru", "bilstm", which is twice as wide, or "conv".
         text_embedding_dim: Length of a word vector in the text.
@@ -89,7 +95,7 @@ def build_question_answering(
     return keras.Model([text, question], {"answer": answer}, name=name)
 
 
-def search_space(hp) -> dict:
+def search_space(hp: "HyperParameters") -> dict[str, Any]:
     """Returns arguments for `build_question_answering`, the encoder given; each default equals the builder's."""
     return {
         "text_embedding_dim": hp.Int("text_embedding_dim", 32, 128, step=32, default=64),

@@ -6,6 +6,7 @@ References: Page, "How to Train Your ResNet", 2018, for the pools, the global ma
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import layers
@@ -14,6 +15,9 @@ from kerasapps.blocks.arguments import check_at_least, check_image_arguments, ch
 from kerasapps.blocks.conv import add, conv_block
 from kerasapps.blocks.initializers import IdentityKernel
 from kerasapps.blocks.noise import Dropout
+
+if TYPE_CHECKING:
+    from keras_tuner import HyperParameters
 
 
 @checked
@@ -81,7 +85,7 @@ def build_quick_residual_classifier(
     return keras.Model([image], {"label": label}, name=name)
 
 
-def search_space(hp) -> dict:
+def search_space(hp: "HyperParameters") -> dict[str, Any]:
     """Returns arguments for `build_quick_residual_classifier`; each default equals the builder's."""
     return {
         "stem_filters": hp.Int("stem_filters", 16, 48, step=8, default=32),

@@ -6,6 +6,7 @@ Networks", BMVC 2016.
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import layers
@@ -13,6 +14,9 @@ from keras import layers
 from kerasapps.blocks.arguments import check_at_least, check_image_arguments, check_length, checked, refusal
 from kerasapps.blocks.conv import conv_block, normalize, residual_block
 from kerasapps.blocks.noise import Dropout
+
+if TYPE_CHECKING:
+    from keras_tuner import HyperParameters
 
 
 @checked
@@ -96,7 +100,7 @@ def build_residual_classifier(
     return keras.Model([image], {"label": label}, name=name)
 
 
-def search_space(hp) -> dict:
+def search_space(hp: "HyperParameters") -> dict[str, Any]:
     """Returns arguments for `build_residual_classifier`; each default equals the builder's."""
     return {
         "depth": hp.Int("depth", 8, 32, step=6, default=20),

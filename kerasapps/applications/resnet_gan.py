@@ -3,6 +3,8 @@
 Reference: Miyato et al., "Spectral Normalization for Generative Adversarial Networks", ICLR 2018, tables 4 to 6.
 """
 
+from typing import TYPE_CHECKING, Any
+
 import keras
 from keras import layers
 
@@ -12,6 +14,9 @@ from kerasapps.blocks.fast_conv import Conv2D
 from kerasapps.blocks.gan import down_residual_block, noise_input, start_size, up_residual_block, verdict_block
 from kerasapps.blocks.heads import NamedHeads
 from kerasapps.blocks.noise import Dropout
+
+if TYPE_CHECKING:
+    from keras_tuner import HyperParameters
 
 
 @checked
@@ -134,12 +139,12 @@ def build_resnet_discriminator(
     return NamedHeads([image, *given.values()], outputs, name=name)
 
 
-def search_space_resnet_generator(hp) -> dict:
+def search_space_resnet_generator(hp: "HyperParameters") -> dict[str, Any]:
     """Returns arguments for `build_resnet_generator`; each default equals the builder's."""
     return {"filters": hp.Int("generator_filters", 16, 128, step=16, default=64)}
 
 
-def search_space_resnet_discriminator(hp) -> dict:
+def search_space_resnet_discriminator(hp: "HyperParameters") -> dict[str, Any]:
     """Returns arguments for `build_resnet_discriminator`; each default equals the builder's."""
     return {
         "filters": hp.Int("discriminator_filters", 16, 128, step=16, default=64),

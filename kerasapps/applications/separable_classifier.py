@@ -4,6 +4,7 @@ Reference: the network of Chollet, "Deep Learning with Python", Manning 2017, se
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import layers
@@ -16,8 +17,11 @@ from kerasapps.blocks.arguments import (
     checked,
     refusal,
 )
-from kerasapps.blocks.conv import separable_block
+from kerasapps.blocks.conv import Padding, separable_block
 from kerasapps.blocks.noise import Dropout
+
+if TYPE_CHECKING:
+    from keras_tuner import HyperParameters
 
 FILTERS = ((32, 64), (64, 128), (64, 128))  # of the course notes' network
 
@@ -31,7 +35,7 @@ def build_separable_classifier(
     width: float = 1.0,
     depth: int = 2,
     dense_units: int = 32,
-    padding: str = "valid",
+    padding: Padding = "valid",
     batch_norm: bool = False,
     dropout: float = 0.0,
     name: str = "separable_classifier",
@@ -102,7 +106,7 @@ def build_separable_classifier(
     return keras.Model([image], {"label": label}, name=name)
 
 
-def smallest_side(stages: int, depth: int, padding: str) -> int:
+def smallest_side(stages: int, depth: int, padding: Padding) -> int:
     """Returns how many pixels each side of an image needs so that one is left after the last stage."""
     lost = 2 * depth if padding == "valid" else 0
     side = 1
@@ -111,7 +115,7 @@ def smallest_side(stages: int, depth: int, padding: str) -> int:
     return side
 
 
-def search_space(hp, *, padding: str = "valid", batch_norm: bool = False) -> dict:
+def search_space(hp: "HyperParameters", *, padding: Padding = "valid", batch_norm: bool = False) -> dict[str, Any]:
     """Returns arguments for `build_separable_classifier`; each default equals the builder's, unless one is given."""
     return {
         "width": hp.Float("width", 0.5, 3.0, step=0.5, default=1.0),

@@ -6,6 +6,7 @@ Reference: Gatys et al., "Image Style Transfer Using Convolutional Neural Networ
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import keras
 import numpy as np
@@ -15,6 +16,9 @@ from kerasapps.blocks.arguments import check_at_least, check_choice, checked, re
 from kerasapps.blocks.heads import NamedHeads
 from kerasapps.blocks.style import PADDINGS, POOLINGS, preprocess, standardize_pixels
 from kerasapps.weights import SHIPPED, Weights, imagenet_weights, read_weights
+
+if TYPE_CHECKING:
+    from keras_tuner import HyperParameters
 
 # Number of convolutions and widths of the five blocks. The compact network is VGG-16 at half its width.
 NETWORKS = {
@@ -30,10 +34,10 @@ CALIBRATION_SIDE = 128
 @checked
 def build_style_taps(
     *,
-    network: str = "vgg16",
-    weights: str = "random",
-    pooling: str = "average",
-    padding: str = "zeros",
+    network: Literal["vgg16", "vgg19", "compact"] = "vgg16",
+    weights: str | Path = "random",
+    pooling: Literal["max", "average", "l2"] = "average",
+    padding: Literal["zeros", "mirror"] = "zeros",
     layers: Sequence[str] = (*STYLE_LAYERS, *CONTENT_LAYERS),
     seed: int = 0,
     name: str = "style_taps",
@@ -120,7 +124,7 @@ def build_style_taps(
     return model
 
 
-def search_space(hp) -> dict:
+def search_space(hp: "HyperParameters") -> dict[str, Any]:
     """Returns arguments for `build_style_taps`; each default equals the builder's."""
     return {
         "network": hp.Choice("network", ["vgg16", "compact"], default="vgg16"),

@@ -4,6 +4,7 @@ Reference: Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-S
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import layers
@@ -12,6 +13,9 @@ from kerasapps.blocks.arguments import check_at_least, check_choice, check_image
 from kerasapps.blocks.conv import normalize
 from kerasapps.blocks.fast_conv import Conv2D
 from kerasapps.blocks.perceptron import perceptron_block
+
+if TYPE_CHECKING:
+    from keras_tuner import HyperParameters
 
 # Convolutions in each block, by number of layers with weights: configurations A, B, D and E of the paper.
 VGG_CONVOLUTIONS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
@@ -103,7 +107,7 @@ def vgg_block(x, *, convolutions: int, filters: int, batch_norm: bool, name: str
     return layers.MaxPooling2D(2, name=f"{name}_pool")(x)  # (B, H // 2, W // 2, filters)
 
 
-def search_space(hp) -> dict:
+def search_space(hp: "HyperParameters") -> dict[str, Any]:
     """Returns arguments for `build_vgg`; each default equals the builder's."""
     width = hp.Choice("filters", [16, 32, 48, 64], default=64)
     units = hp.Choice("dense_units", [256, 512, 1024, 2048, 4096], default=4096)

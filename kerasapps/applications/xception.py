@@ -4,6 +4,7 @@ Reference: Chollet, "Xception: Deep Learning with Depthwise Separable Convolutio
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import layers
@@ -11,6 +12,9 @@ from keras import layers
 from kerasapps.blocks.arguments import check_at_least, check_image_arguments, check_length, check_numbers, checked
 from kerasapps.blocks.conv import add, conv_block, separable_block
 from kerasapps.blocks.noise import Dropout
+
+if TYPE_CHECKING:
+    from keras_tuner import HyperParameters
 
 
 @checked
@@ -107,7 +111,7 @@ def _halving_block(x, *, filters: Sequence[int], activate: bool, batch_norm: boo
     return add([y, shortcut], name=f"{name}_add")
 
 
-def search_space(hp) -> dict:
+def search_space(hp: "HyperParameters") -> dict[str, Any]:
     """Returns arguments for `build_xception`; each default equals the builder's."""
     return {
         "middle_blocks": hp.Int("middle_blocks", 0, 8, default=8),

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import keras
 from keras import layers, ops
@@ -10,9 +11,11 @@ from kerasapps.blocks.arguments import check_length
 from kerasapps.blocks.fast_conv import Conv2D
 from kerasapps.blocks.noise import Dropout
 from kerasapps.blocks.normalization import BatchNormalization
+from kerasapps.blocks.plain import keras_layer
 
 # As in He et al. 2016. With Keras' own momentum of 0.99 a network cannot be evaluated for hundreds of steps.
 MOMENTUM, EPSILON = 0.9, 1e-5
+Padding = Literal["valid", "same"]
 
 
 def normalize(x, *, name: str):
@@ -34,7 +37,7 @@ def conv_block(
     kernel_size: int = 3,
     strides: int = 1,
     pool: int = 1,
-    padding: str = "same",
+    padding: Padding = "same",
     activation: str | None = "relu",
     batch_norm: bool = True,
     use_bias: bool | None = None,
@@ -64,7 +67,7 @@ def separable_block(
     *,
     filters: int,
     kernel_size: int = 3,
-    padding: str = "same",
+    padding: Padding = "same",
     activation: str | None = "relu",
     batch_norm: bool = True,
     name: str,
@@ -129,6 +132,10 @@ class AveragePooling2D(layers.AveragePooling2D):
     There Keras repeats the edge if the two sides need unequal padding, and counts what it repeats.
     """
 
+    def plain(self):
+        """Returns Keras' layer."""
+        return keras_layer(self, layers.AveragePooling2D)
+
     def call(self, inputs):
         if keras.backend.backend() != "torch" or self.padding == "valid":
             return super().call(inputs)
@@ -143,7 +150,7 @@ class AveragePooling2D(layers.AveragePooling2D):
         return pool(inputs) / pool(ops.ones_like(inputs))
 
 
-def inception_block(x, *, filters: int, padding: str = "same", batch_norm: bool = True, name: str):
+def inception_block(x, *, filters: int, padding: Padding = "same", batch_norm: bool = True, name: str):
     """Joins four branches that halve the sides: (B, H, W, C) -> (B, H / 2, W / 2, 4 * filters).
 
     The branches: 1x1; 1x1 and 3x3; average pool and 3x3; 1x1, 3x3 and 3x3. The last layer of each has stride 2; in

@@ -9,32 +9,32 @@ of a word are summed before they are multiplied, and reach the embedding as one 
 import keras
 from keras import layers, ops
 
-from kerasapps.blocks.backend import tensorflow_on_cpu
+from kerasapps.blocks.backend import kernels_run
+from kerasapps.blocks.plain import keras_layer
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")
 class DistinctWords(layers.Layer):
     """Lists the distinct ids of a batch: ids int32 (B, T) -> distinct ids (U,) and the index of each id in them (B, T).
 
-    On GPUs, where a convolution costs little, and on other backends than TensorFlow, where shapes must be known, every
-    id counts as distinct: U is B T.
+    On GPUs, where a convolution costs little, and on other backends than TensorFlow and under XLA, where shapes must be
+    known, every id counts as distinct: U is B T.
     """
 
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        # XLA needs to know the number of distinct words in advance.
-        self.supports_jit = not tensorflow_on_cpu()
+    def plain(self):
+        """Returns the ids twice: the convolution then reads the vector of every id at its place."""
+        return lambda ids: (ids, ids)
 
-    def call(self, ids):
+    def call(self, ids, training=False):
         flat = ops.reshape(ids, (-1,))
-        if not tensorflow_on_cpu():
+        if not kernels_run(training=bool(training)):
             return flat, ops.reshape(ops.arange(ops.size(ids), dtype="int32"), ops.shape(ids))
         import tensorflow as tf
 
         words, places = tf.unique(flat)
         return words, tf.reshape(places, tf.shape(ids))
 
-    def compute_output_spec(self, ids):
+    def compute_output_spec(self, ids, training=False):
         return keras.KerasTensor((None,), "int32"), keras.KerasTensor(ids.shape, "int32")
 
 
@@ -55,10 +55,16 @@ class WordConv1D(layers.Conv1D):
         super().build((*places_shape, vectors_shape[-1]))
         self.input_spec = None
 
-    def call(self, vectors, places):
+    def plain(self):
+        """Returns a convolution of vectors (B, T, D), as the plain form of `DistinctWords` leads to them."""
+        shape = (None, None, self.kernel.shape[1])
+        conv = keras_layer(self, layers.Conv1D, shape=shape, name=f"{self.name}_conv")
+        return lambda vectors, places: conv(vectors)
+
+    def call(self, vectors, places, training=False):
         usual = self.strides == self.dilation_rate == (1,) and self.groups == 1
         usual = usual and self.padding in ("valid", "same") and self.data_format == "channels_last"
-        if not (usual and tensorflow_on_cpu()):
+        if not (usual and kernels_run(training=bool(training))):
             return super().call(ops.take(vectors, places, axis=0))
         kernel = ops.cast(self.kernel, self.compute_dtype)  # (K, D, F)
         if self.padding == "same":

@@ -11,6 +11,7 @@ import math
 import keras
 
 from kerasapps.blocks.backend import tensorflow_on_cpu
+from kerasapps.blocks.plain import keras_layer
 
 # With fewer weights for each element of the window, or more pixels, there is no gain: benchmarks/fast_conv.py.
 FEWEST = 64 * 128  # channels by filters
@@ -20,6 +21,10 @@ LARGEST = 64  # pixels of the smaller of input and output
 @keras.saving.register_keras_serializable(package="kerasapps")
 class Conv2D(keras.layers.Conv2D):
     """Keras' convolution with the same arguments, weights and results; see the module."""
+
+    def plain(self):
+        """Returns Keras' layer."""
+        return keras_layer(self, keras.layers.Conv2D)
 
     def convolution_op(self, inputs, kernel):
         if not pays(self, inputs):
@@ -42,6 +47,10 @@ class Conv2D(keras.layers.Conv2D):
 @keras.saving.register_keras_serializable(package="kerasapps")
 class Conv2DTranspose(keras.layers.Conv2DTranspose):
     """Keras' transposed convolution with the same arguments, weights and results; see the module."""
+
+    def plain(self):
+        """Returns Keras' layer."""
+        return keras_layer(self, keras.layers.Conv2DTranspose)
 
     def call(self, inputs):
         if not pays(self, inputs):

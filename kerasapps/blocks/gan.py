@@ -14,6 +14,10 @@ SMALLEST = 4  # pixels of the side from which a deep generator starts
 class LogSumExp(layers.Layer):
     """Returns the logarithm of the sum of exponentials: (B, K) -> (B, 1)."""
 
+    def plain(self):
+        """Returns `call`, which consists of Keras' operations."""
+        return self.call
+
     def call(self, scores):
         return ops.logsumexp(scores, axis=-1, keepdims=True)
 

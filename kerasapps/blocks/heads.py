@@ -4,9 +4,10 @@ import math
 from collections.abc import Mapping
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from kerasapps.blocks.arguments import refusal
+from kerasapps.blocks.plain import weight_form
 from kerasapps.heads import Head
 
 BEFORE = {"regression": "_standardised", "ordinal": "_score"}  # ends the name of the layer before such an output
@@ -75,14 +76,13 @@ class OrderedProbabilities(layers.Layer):
         steps = keras.initializers.Constant(math.log(math.expm1(step)))  # before the softplus
         self.steps = self.add_weight(shape=(count - 1,), initializer=steps, name="steps")
 
+    def plain(self):
+        """Returns the same with the thresholds of two dense layers."""
+        first, steps = (weight_form(self, weight) for weight in (self.first, self.steps))
+        return lambda score: _sections(score, first(score), steps(score))
+
     def call(self, score):
-        ops = keras.ops
-        steps = ops.concatenate([self.first, ops.softplus(self.steps)])
-        thresholds = ops.cumsum(steps)  # (num_classes - 1,)
-        below = ops.sigmoid(thresholds - score)  # (B, num_classes - 1)
-        ends = ops.zeros_like(below[:, :1])
-        below = ops.concatenate([ends, below, ends + 1], axis=-1)  # (B, num_classes + 1)
-        return below[:, 1:] - below[:, :-1]
+        return _sections(score, self.first, self.steps)
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.num_classes)
@@ -107,6 +107,15 @@ def with_heads(inputs, features, heads: Mapping[str, Head], *, name: str) -> ker
             raise refusal(rule, heads=list(heads))
         taken |= names
     return NamedHeads(inputs, {output: head_block(features, heads[output], name=output) for output in heads}, name=name)
+
+
+def _sections(score, first, steps):
+    """Returns the probability of each section of a line: score (B, 1), first (.., 1), steps (.., K - 2) -> (B, K)."""
+    thresholds = ops.cumsum(ops.concatenate([first, ops.softplus(steps)], axis=-1), axis=-1)  # (.., K - 1)
+    below = ops.sigmoid(thresholds - score)  # (B, K - 1)
+    ends = ops.zeros_like(below[:, :1])
+    below = ops.concatenate([ends, below, ends + 1], axis=-1)  # (B, K + 1)
+    return below[:, 1:] - below[:, :-1]
 
 
 def head_block(features, head: Head, *, name: str):

@@ -17,6 +17,10 @@ class IdentityKernel(keras.initializers.Initializer):
         seed: Seed of the further filters; by default it follows from Keras' global seed.
     """
 
+    def plain(self):
+        """Returns He's initializer, under which a saved network opens as well: its weights come from the file."""
+        return keras.initializers.HeNormal(seed=self.seed)
+
     def __init__(self, seed: int | None = None):
         self.seed = seed
         self.others = keras.initializers.HeNormal(seed=seed)

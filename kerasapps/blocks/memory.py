@@ -1,9 +1,12 @@
 """Layers that read a story sentence by sentence: word order, walks over shared words, query reduction."""
 
+import functools
+
 import keras
 from keras import layers, ops
 
 from kerasapps.blocks.arguments import check_at_least, refusal
+from kerasapps.blocks.plain import keras_layer, positions, reshape, weight_form
 
 # Keeps the logarithm of a share of 0 finite, and far below that of any arrival.
 LOG_FLOOR = 1e-2
@@ -23,12 +26,23 @@ class PositionWeightedSum(layers.Layer):
     def build(self, words_shape, ids_shape):
         self.weight = self.add_weight(name="weight", shape=words_shape[-2:], initializer="ones")
 
+    def plain(self):
+        """Returns the same with the weights of a dense layer."""
+        weight = weight_form(self, self.weight)
+        return lambda words, ids: _weighted_sum(words, ids, weight(ids))
+
     def call(self, words, ids):
-        present = ops.cast(ids != 0, words.dtype)[..., None]
-        return ops.sum(words * present * self.weight, axis=-2)
+        return _weighted_sum(words, ids, self.weight[None])
 
     def compute_output_shape(self, words_shape, ids_shape):
         return (*words_shape[:-2], words_shape[-1])
+
+
+def _weighted_sum(words, ids, weight):
+    """Adds words (B, ..., W, D) up, weighted by (1, W, D) or (B, W, D), without padding: -> (B, ..., D)."""
+    weight = ops.expand_dims(weight, tuple(range(1, len(ids.shape) - 1)))
+    present = ops.cast(ids != 0, words.dtype)[..., None]
+    return ops.sum(words * present * ops.cast(weight, words.dtype), axis=-2)
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")
@@ -76,20 +90,40 @@ class SharedWordWalk(layers.Layer):
         self.leave = self.add_weight(name="leave", shape=shape, initializer=choice)
         self.enter = self.add_weight(name="enter", shape=shape, initializer=choice)
 
+    def plain(self):
+        """Returns the same with the weights of dense layers and an embedding."""
+        place, leave, enter = (weight_form(self, weight) for weight in (self.place, self.leave, self.enter))
+        word = layers.Embedding(self.vocab_size, self.roles, dtype=self.dtype_policy, name=f"{self.name}_word")
+        word.build(None)
+        word.set_weights([self.word])
+        word.trainable = self.trainable
+
+        def walk(story, question):
+            weights = {"place": place(question), "leave": leave(question), "enter": enter(question)}
+            return self._walk(story, question, word=word, **weights)
+
+        return walk
+
     def call(self, story, question):
+        weights = {"place": self.place[None], "leave": self.leave[None], "enter": self.enter[None]}
+        return self._walk(story, question, word=lambda ids: ops.take(self.word, ids, axis=0), **weights)
+
+    def _walk(self, story, question, *, word, place, leave, enter):
+        """Walks, with a function from ids to (..., R) and three weights, the same for all rows or one for each row."""
         nodes = ops.concatenate([question[:, None], story], axis=1)  # (B, N, W), N = S + 1
-        bridges = self._bridges(nodes)  # (B, R * N, R * N)
-        size = ops.shape(nodes)[1]
-        start = ops.one_hot(ops.zeros_like(nodes[:, :1, 0]), size)  # (B, 1, N)
+        role = ops.sigmoid(place[:, None] + word(nodes))  # (B, N, W, R)
+        bridges = self._bridges(nodes, role)  # (B, R * N, R * N)
+        start = ops.cast(ops.equal(positions(nodes), 0), role.dtype)[:, None]  # (1, 1, N)
+        start = start * ops.ones_like(nodes[:, :1, :1], dtype=role.dtype)  # (B, 1, N)
         at = ops.repeat(start, self.walkers, axis=1)  # (B, K, N), K walkers
         by_role, anywhere = [], []
         for step in range(self.steps):
-            leave = ops.softmax(self.leave[step], axis=-1)[None, :, :, None]  # (1, K, R, 1)
-            enter = ops.softmax(self.enter[step], axis=-1)[None, :, :, None]
-            leaving = ops.reshape(at[:, :, None] * leave, (-1, self.walkers, self.roles * size))
-            arriving = ops.reshape(ops.matmul(leaving, bridges), (-1, self.walkers, self.roles, size))
-            arriving = arriving / (ops.sum(arriving * enter, axis=(2, 3), keepdims=True) + 1e-6)
-            at = ops.sum(arriving * enter, axis=2)
+            leaves = ops.softmax(leave[:, step], axis=-1)[..., None]  # (.., K, R, 1)
+            enters = ops.softmax(enter[:, step], axis=-1)[..., None]
+            leaving = reshape(at[:, :, None] * leaves, (self.walkers, -1))  # (B, K, R * N)
+            arriving = reshape(ops.matmul(leaving, bridges), (self.walkers, self.roles, -1))  # (B, K, R, N)
+            arriving = arriving / (ops.sum(arriving * enters, axis=(2, 3), keepdims=True) + 1e-6)
+            at = ops.sum(arriving * enters, axis=2)
             by_role.append(arriving)
             anywhere.append(at)
         half = self.walkers // 2
@@ -97,22 +131,22 @@ class SharedWordWalk(layers.Layer):
         for first, second in ((0, 1), (1, 0), (0, 0)):
             met = by_role[first][:, :half] * anywhere[second][:, half:, None]  # (B, K / 2, R, N)
             meetings.append(met / (ops.sum(met, axis=(2, 3), keepdims=True) + 1e-4))
-        shares = ops.concatenate([*by_role, *meetings], axis=1)
-        shares = ops.reshape(shares, (-1, self._features(), size))  # (B, F, N)
+        shares = reshape(ops.concatenate([*by_role, *meetings], axis=1), (self._features(), -1))  # (B, F, N)
         return ops.transpose(shares, (0, 2, 1))[:, 1:]  # (B, S, F)
 
-    def _bridges(self, nodes):
+    def _bridges(self, nodes, role):
         """Returns how strongly each role of each sentence leads to each role of each other: (B, R * N, R * N)."""
-        size = ops.shape(nodes)[1]
         words = ops.one_hot(nodes, self.vocab_size)  # (B, N, W, V)
-        role = ops.sigmoid(self.place + ops.take(self.word, nodes, axis=0))  # (B, N, W, R)
-        role = role * ops.cast(nodes != 0, role.dtype)[..., None]
+        role = role * ops.cast(nodes != 0, role.dtype)[..., None]  # (B, N, W, R)
         bags = ops.matmul(ops.transpose(role, (0, 1, 3, 2)), words)  # (B, N, R, V)
-        bags = ops.reshape(ops.transpose(bags, (0, 2, 1, 3)), (-1, self.roles * size, self.vocab_size))
+        bags = reshape(ops.transpose(bags, (0, 2, 1, 3)), (-1, self.vocab_size))  # (B, R * N, V)
         # Number of other sentences that have a word of a sentence.
         others = ops.maximum(ops.sum(ops.max(words, axis=2), axis=1, keepdims=True) - 1.0, 1.0)  # (B, 1, V)
         bridges = ops.matmul(bags / others, ops.transpose(bags, (0, 2, 1)))
-        return bridges * (1.0 - ops.tile(ops.eye(size, dtype=role.dtype), (self.roles, self.roles)))
+        sentence = ops.concatenate([positions(nodes)] * self.roles, axis=1)  # (1, R * N)
+        return bridges * ops.cast(
+            sentence[:, :, None] != sentence[:, None], role.dtype
+        )  # no way from a sentence to itself
 
     def _features(self) -> int:
         return (self.steps * self.walkers + 3 * self.walkers // 2) * self.roles
@@ -125,8 +159,36 @@ class SharedWordWalk(layers.Layer):
         return super().get_config() | own
 
 
+class Composite(layers.Layer):
+    """A layer made of dense layers, each of which is saved with its own precision: it may be quantized.
+
+    Args:
+        policies: Name of a part to its dtype policy, where that is not the layer's.
+    """
+
+    PARTS: tuple[str, ...] = ()
+
+    def __init__(self, *, policies: dict | None = None, **kwargs):
+        super().__init__(**kwargs)
+        self.policies = policies or {}
+
+    def part(self, name: str, units: int, **options) -> layers.Dense:
+        """Returns a new dense layer for a part."""
+        return layers.Dense(units, dtype=self.policies.get(name, self.dtype_policy), name=name, **options)
+
+    def plain_parts(self) -> dict[str, layers.Layer]:
+        """Returns copies of the parts whose names are their own in the graph of a network."""
+        return {name: keras_layer(getattr(self, name), name=f"{self.name}_{name}") for name in self.PARTS}
+
+    def get_config(self):
+        policies = {name: getattr(self, name).dtype_policy for name in self.PARTS} if self.built else self.policies
+        policies = {name: policy for name, policy in policies.items() if policy != self.dtype_policy}
+        config = {name: keras.dtype_policies.serialize(policy) for name, policy in policies.items()}
+        return super().get_config() | ({"policies": config} if config else {})
+
+
 @keras.saving.register_keras_serializable(package="kerasapps")
-class QueryReduction(layers.Layer):
+class QueryReduction(Composite):
     """Updates the question after each sentence of the story to what is left to be asked.
 
     h_t = z_t r_t c_t + (1 - z_t) h_(t-1), where the update gate z_t, the reset gate r_t and the candidate c_t depend
@@ -145,6 +207,8 @@ class QueryReduction(layers.Layer):
             as well and adds both queries; the weights are those of reading forwards.
     """
 
+    PARTS = ("update", "reset", "candidate")
+
     def __init__(self, *, last: bool, **kwargs):
         super().__init__(**kwargs)
         self.last = last
@@ -153,33 +217,40 @@ class QueryReduction(layers.Layer):
         units = sentences_shape[-1]
         directions = 1 if self.last else 2
         # Update gates that start nearly closed let early sentences count until the end.
-        self.update = layers.Dense(directions, bias_initializer=keras.initializers.Constant(-1.0), name="update")
-        self.reset = layers.Dense(directions, bias_initializer=keras.initializers.Constant(1.0), name="reset")
-        self.candidate = layers.Dense(units, activation="tanh", name="candidate")
+        self.update = self.part("update", directions, bias_initializer=keras.initializers.Constant(-1.0))
+        self.reset = self.part("reset", directions, bias_initializer=keras.initializers.Constant(1.0))
+        self.candidate = self.part("candidate", units, activation="tanh")
         self.update.build((*sentences_shape[:-1], 3 * units))
         self.reset.build((*sentences_shape[:-1], 3 * units))
         self.candidate.build((*sentences_shape[:-1], 2 * units))
 
+    def plain(self):
+        """Returns the same with its dense layers in the graph."""
+        return functools.partial(self._reduce, **self.plain_parts())
+
     def call(self, sentences, queries, story):
+        return self._reduce(sentences, queries, story, update=self.update, reset=self.reset, candidate=self.candidate)
+
+    def _reduce(self, sentences, queries, story, *, update, reset, candidate):
         if len(queries.shape) == 2:
             queries = queries[:, None] + ops.zeros_like(sentences)
-        steps = ops.arange(ops.shape(sentences)[1])
+        steps = positions(story)  # (1, S)
         present = ops.cast(ops.any(story != 0, axis=-1), sentences.dtype)[..., None]  # (B, S, 1)
         both = ops.concatenate([sentences * queries, sentences, queries], axis=-1)  # (B, S, 3 D)
         # In float32 under any precision: the weights are differences of a long sum.
-        gate = ops.cast(self.update(both), "float32")
+        gate = ops.cast(update(both), "float32")
         opened = -ops.softplus(-gate)  # log z
         closed = -ops.softplus(gate) * ops.cast(present, "float32")  # log(1 - z); padding changes nothing
-        passed = ops.sigmoid(ops.cast(self.reset(both), "float32")) * ops.cast(present, "float32")
-        candidates = self.candidate(ops.concatenate([sentences, queries], axis=-1))  # (B, S, D)
+        passed = ops.sigmoid(ops.cast(reset(both), "float32")) * ops.cast(present, "float32")
+        candidates = candidate(ops.concatenate([sentences, queries], axis=-1))  # (B, S, D)
         total = ops.cumsum(closed, axis=1)  # (B, S, directions)
         # Forwards, sentence s reaches t >= s through the gates of s + 1 .. t; backwards t <= s through t .. s - 1.
         exponents = [total[:, :, None, 0] - total[:, None, :, 0]]
-        reachable = [steps[:, None] >= steps[None, :]]
+        reachable = [steps[:, :, None] >= steps[:, None]]
         if not self.last:
             before = (total - closed)[..., 1]
             exponents.append(before[:, None, :] - before[:, :, None])
-            reachable.append(steps[:, None] <= steps[None, :])
+            reachable.append(steps[:, :, None] <= steps[:, None])
         weights = []
         for i, (exponent, reach) in enumerate(zip(exponents, reachable, strict=True)):
             # The minimum keeps unreachable sentences from overflowing into a NaN gradient.
@@ -201,6 +272,10 @@ class QueryReduction(layers.Layer):
 class LogShares(layers.Layer):
     """Maps shares in [0, 1] to their logarithm, bounded and scaled to about -1.3 .. 1."""
 
+    def plain(self):
+        """Returns `call`, which consists of Keras' operations."""
+        return self.call
+
     def call(self, shares):
         return 0.5 * ops.log(shares + LOG_FLOOR) + 1.0
 
@@ -209,27 +284,37 @@ class LogShares(layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")
-class ArrivalReader(layers.Layer):
+class ArrivalReader(Composite):
     """Reads the sentences that walkers reach: sum over s of (V shares_s) * (U sentence_s), of low rank in both.
 
     Call with: sentences float (B, S, D) and shares float (B, S, F), 0 for padding. Returns (B, units).
     """
+
+    PARTS = ("what", "where")
 
     def __init__(self, units: int, **kwargs):
         super().__init__(**kwargs)
         self.units = units
 
     def build(self, sentences_shape, shares_shape):
-        self.what = layers.Dense(self.units, name="what")
-        self.where = layers.Dense(self.units, use_bias=False, name="where")
+        self.what = self.part("what", self.units)
+        self.where = self.part("where", self.units, use_bias=False)
         self.what.build(sentences_shape)
         self.where.build(shares_shape)
 
+    def plain(self):
+        """Returns the same with its dense layers in the graph."""
+        return functools.partial(_read, **self.plain_parts())
+
     def call(self, sentences, shares):
-        return ops.sum(self.what(sentences) * self.where(shares), axis=1)
+        return _read(sentences, shares, what=self.what, where=self.where)
 
     def compute_output_shape(self, sentences_shape, shares_shape):
         return (sentences_shape[0], self.units)
 
     def get_config(self):
         return super().get_config() | {"units": self.units}
+
+
+def _read(sentences, shares, *, what, where):
+    return ops.sum(what(sentences) * where(shares), axis=1)

@@ -7,10 +7,22 @@ keeps the rows of its share.
 import keras
 from keras import layers, ops
 
+from kerasapps.blocks.plain import keras_layer
+
 
 @keras.saving.register_keras_serializable(package="kerasapps")
 class Dropout(layers.Dropout):
-    """Keras' dropout with the same arguments and, on one device, the same results."""
+    """Keras' dropout with the same arguments and, on one device, the same results; at a rate of 0 it is Keras' own."""
+
+    def __new__(cls, rate, *arguments, **options):
+        """Returns Keras' layer where nothing is dropped, so that a saved network does not need this package for it."""
+        if not rate:
+            return layers.Dropout(rate, *arguments, **options)
+        return super().__new__(cls, rate, *arguments, **options)
+
+    def plain(self):
+        """Returns Keras' layer."""
+        return keras_layer(self, layers.Dropout)
 
     def call(self, inputs, training=False):
         if not (training and self.rate and replicas() > 1):
@@ -54,7 +66,17 @@ class ByteDropout(Dropout):
 
 @keras.saving.register_keras_serializable(package="kerasapps")
 class GaussianNoise(layers.GaussianNoise):
-    """Keras' layer with the same arguments and, on one device, the same results."""
+    """Keras' layer with the same arguments and, on one device, the same results; without noise it is Keras' own."""
+
+    def __new__(cls, stddev, *arguments, **options):
+        """Returns Keras' layer where nothing is added, so that a saved network does not need this package for it."""
+        if not stddev:
+            return layers.GaussianNoise(stddev, *arguments, **options)
+        return super().__new__(cls, stddev, *arguments, **options)
+
+    def plain(self):
+        """Returns Keras' layer."""
+        return keras_layer(self, layers.GaussianNoise)
 
     def call(self, inputs, training=False):
         if not (training and self.stddev and replicas() > 1):

@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from kerasapps.blocks.arguments import refusal
+from kerasapps.blocks.plain import keras_layer
 
 EPSILON = 1e-12  # far below the singular values of a trained kernel
 
@@ -22,6 +23,10 @@ class BatchNormalization(keras.layers.BatchNormalization):
     Under a `tf.distribute` strategy it normalizes over the whole batch, not over each replica's share. Falls back to
     Keras on other backends and for options that the fused operation does not have.
     """
+
+    def plain(self):
+        """Returns Keras' layer."""
+        return keras_layer(self, keras.layers.BatchNormalization)
 
     def call(self, inputs, training=None, mask=None):
         if keras.backend.backend() != "tensorflow":
@@ -123,24 +128,51 @@ class SpectralNormalization(keras.layers.Wrapper):
 
     def build(self, input_shape):
         super().build(input_shape)
-        kernel = self._kernel()
-        self.vector = self.add_weight(
-            shape=(kernel.shape[-1],), initializer="random_normal", trainable=False, name="vector"
-        )
+        shape = self._kernel().shape[-1:]
+        self.vector = self.add_weight(shape=shape, initializer="random_normal", trainable=False, name="vector")
         if self.use_bias:
-            self.bias = self.add_weight(shape=(kernel.shape[-1],), initializer="zeros", name="bias")
+            self.bias = self.add_weight(shape=shape, initializer="zeros", name="bias")
+
+    def plain(self):
+        """Returns Keras' layer of this name around a layer whose kernel has been divided by its norm.
+
+        In inference that does nothing more; in training it divides the kernel by its norm again and again.
+        """
+        if self.layer.quantization_mode:
+            raise ValueError(f"`portable` must come before `quantize`. Received: {self.name}, which is quantized")
+        inner = self.layer.plain() if hasattr(self.layer, "plain") else keras_layer(self.layer)
+        embeds = isinstance(inner, keras.layers.Embedding)
+        if not embeds:
+            inner = type(inner).from_config(inner.get_config() | {"use_bias": self.use_bias})
+        name = f"{self.name}_normalized" if embeds else self.name
+        made = keras.layers.SpectralNormalization(inner, name=name, dtype=self.dtype_policy)
+        made.build_from_config(self.get_build_config())
+        largest, vector = self._norm(step=False)
+        inner.set_weights([self._kernel() / largest, *([self.bias] if self.use_bias else [])])
+        made.vector_u.assign(vector[None])
+        made.trainable = self.trainable
+        # Keras casts the outputs to the dtype of the inputs, which must not be that of ids.
+        return (lambda ids: made(ops.cast(ids, "float32"))) if embeds else made
 
     def call(self, inputs, training=None):
-        kernel = ops.reshape(ops.cast(self._kernel(), "float32"), (-1, self._kernel().shape[-1]))  # (K, F)
+        # Frozen layers do not change, in training neither.
+        largest, vector = self._norm(step=bool(training and self.trainable))
+        if training and self.trainable:
+            self.vector.assign(vector)
+        outputs = self.layer(inputs)
+        outputs = outputs / ops.cast(largest, outputs.dtype)
+        return outputs + ops.cast(self.bias, outputs.dtype) if self.use_bias else outputs
+
+    def _norm(self, *, step: bool):
+        """Returns the largest singular value () and its vector (F,), if asked after a step of the power iteration."""
+        kernel = self._kernel()
+        kernel = ops.reshape(kernel, (-1, kernel.shape[-1]))  # (K, F)
         u = ops.cast(self.vector, "float32")
         v = _unit(ops.matmul(ops.stop_gradient(kernel), u))  # (K,)
-        if training:  # a step of the power iteration
+        if step:
             u = _unit(ops.matmul(v, ops.stop_gradient(kernel)))  # (F,)
-            self.vector.assign(u)
-        largest = ops.sum(v * ops.matmul(kernel, u / ops.maximum(ops.norm(u), EPSILON)))
-        outputs = self.layer(inputs)
-        outputs = outputs / ops.cast(ops.maximum(largest, EPSILON), outputs.dtype)
-        return outputs + ops.cast(self.bias, outputs.dtype) if self.use_bias else outputs
+        largest = ops.sum(v * ops.matmul(kernel, _unit(u)))
+        return ops.maximum(largest, EPSILON), u
 
     def compute_output_shape(self, input_shape):
         return self.layer.compute_output_shape(input_shape)
@@ -149,7 +181,13 @@ class SpectralNormalization(keras.layers.Wrapper):
         return super().get_config() | {"use_bias": self.use_bias}
 
     def _kernel(self):
-        return self.layer.kernel if hasattr(self.layer, "kernel") else self.layer.embeddings
+        """Returns the kernel that the layer multiplies by, float32: quantized ones are integers and a scale."""
+        name = "kernel" if hasattr(self.layer, "kernel") else "embeddings"
+        kernel = ops.cast(getattr(self.layer, name), "float32")
+        scale = getattr(self.layer, f"{name}_scale", None)  # of each filter, or of each embedded vector
+        if scale is None:
+            return kernel
+        return kernel / (scale if name == "kernel" else scale[:, None])
 
 
 def _unit(vector):

@@ -11,18 +11,24 @@ Reference: Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computat
 import keras
 from keras import ops
 
-from kerasapps.blocks.backend import tensorflow_on_cpu
+from kerasapps.blocks.backend import kernels_run
+from kerasapps.blocks.plain import keras_layer
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")
 class LSTM(keras.layers.LSTM):
     """Keras' LSTM with the same arguments, weights and results, faster on TensorFlow without a GPU.
 
-    Falls back to Keras on other backends, on GPUs, in half precision and for options that the kernel does not have.
+    Falls back to Keras on other backends, on GPUs, under XLA, in exported files, in half precision and for options that
+    the kernel does not have.
     """
 
+    def plain(self):
+        """Returns Keras' layer."""
+        return keras_layer(self, keras.layers.LSTM)
+
     def inner_loop(self, sequences, initial_state, mask, training=False):  # (B, T, D), two of (B, U), (B, T)
-        if not self._has_kernel():
+        if not (self._has_kernel() and kernels_run(training=bool(training))):
             return super().inner_loop(sequences, initial_state, mask, training=training)
         if keras.tree.is_nested(mask):
             mask = mask[0]
@@ -56,8 +62,7 @@ class LSTM(keras.layers.LSTM):
     def _has_kernel(self) -> bool:
         """Whether the fused kernel supports the options of this layer."""
         return (
-            tensorflow_on_cpu()
-            and self.compute_dtype == "float32"
+            self.compute_dtype == "float32"
             and self.activation is keras.activations.tanh
             and self.recurrent_activation is keras.activations.sigmoid
             and not (self.recurrent_dropout or self.stateful or self.unroll or self.use_cudnn is True)

@@ -5,6 +5,8 @@ import math
 import keras
 from keras import layers, ops
 
+from kerasapps.blocks.plain import keras_layer
+
 # Mean blue, green and red of ImageNet, which the networks of Simonyan and Zisserman 2015 expect to be subtracted.
 MEAN_BGR = (103.939, 116.779, 123.68)
 # bfloat16 has eight binary digits, so Gram matrices are computed in parts that are summed in float32: then only the
@@ -106,22 +108,37 @@ def _mean_squared_step(x, axis: int):
 class L2Pooling2D(layers.AveragePooling2D):
     """Root mean square of each window, between average and maximum: (B, H, W, C) -> (B, H', W', C)."""
 
+    def plain(self):
+        """Returns the same with Keras' average."""
+        average = keras_layer(self, layers.AveragePooling2D, dtype="float32", name=f"{self.name}_average")
+        return lambda inputs: _root_mean_square(inputs, average)
+
     def call(self, inputs):
-        # In float32: float16 cannot hold the square of a large activation, nor the epsilon that keeps the slope finite.
-        mean = super().call(ops.square(_full(inputs)))
-        return ops.cast(ops.sqrt(mean + EPSILON), inputs.dtype)
+        return _root_mean_square(inputs, super().call)
+
+
+def _root_mean_square(inputs, average):
+    # In float32: float16 cannot hold the square of a large activation, nor the epsilon that keeps the slope finite.
+    return ops.cast(ops.sqrt(average(ops.square(_full(inputs))) + EPSILON), inputs.dtype)
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")
 class MirrorConv2D(layers.Conv2D):
     """A convolution that pads with the reflected image instead of zeros: (B, H, W, C) -> (B, H, W, F)."""
 
+    def plain(self):
+        """Returns Keras' convolution of the padded image."""
+        conv = keras_layer(self, layers.Conv2D, padding="valid", name=f"{self.name}_conv")
+        return lambda inputs: conv(self._padded(inputs))
+
     def call(self, inputs):
-        margins = [[(size - 1) // 2, size // 2] for size in self.kernel_size]
-        padded = ops.pad(inputs, [[0, 0], *margins, [0, 0]], mode="symmetric")
-        x = ops.conv(padded, self.kernel, strides=list(self.strides), padding="valid")
+        x = ops.conv(self._padded(inputs), self.kernel, strides=list(self.strides), padding="valid")
         x = x + self.bias if self.use_bias else x
         return self.activation(x)
+
+    def _padded(self, inputs):
+        margins = [[(size - 1) // 2, size // 2] for size in self.kernel_size]
+        return ops.pad(inputs, [[0, 0], *margins, [0, 0]], mode="symmetric")
 
 
 PADDINGS = {"zeros": layers.Conv2D, "mirror": MirrorConv2D}

@@ -17,6 +17,10 @@ CONV_WIDTH = 3
 class ZeroPadded(layers.Layer):
     """Sets the steps whose id is 0 to zero: features (..., D), ids (...) -> (..., D)."""
 
+    def plain(self):
+        """Returns `call`, which consists of Keras' operations."""
+        return self.call
+
     def call(self, features, ids):
         return features * keras.ops.cast(ids != 0, features.dtype)[..., None]
 
@@ -28,6 +32,10 @@ class ZeroPadded(layers.Layer):
 class NotPadding(layers.Layer):
     """Marks words, as opposed to padding: ids (B, T) -> 1 for a word and 0 for padding (B, T, 1)."""
 
+    def plain(self):
+        """Returns `call`, which consists of Keras' operations."""
+        return self.call
+
     def call(self, ids):
         return keras.ops.cast(ids != 0, self.compute_dtype)[:, :, None]
 
@@ -38,6 +46,10 @@ class NotPadding(layers.Layer):
 @keras.saving.register_keras_serializable(package="kerasapps")
 class MaskedAverage(layers.Layer):
     """Averages over words: features (B, T, F), 0 in padding, and a mask (B, T, 1) -> (B, F)."""
+
+    def plain(self):
+        """Returns `call`, which consists of Keras' operations."""
+        return self.call
 
     def call(self, features, words):
         # `words`, not `mask`: Keras fills in an argument of that name. In float32 the sum over a long text stays exact.

@@ -4,17 +4,18 @@ Reference: Weston et al., "Towards AI-Complete Question Answering: A Set of Prer
 
 A file holds stories one after another. Lines are numbered from 1 in each story; a line is a sentence, or a question
 followed by a tab, the answer, a tab and the numbers of the lines that support it (`3 Where is Mary?<tab>attic<tab>1`).
+What has a tab and an answer is a question; a sentence may hold a question mark.
 """
 
 import re
 import tempfile
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from kerasapps.data.archives import unpack_tar
 from kerasapps.data.download import cache_folder, data_folders, downloading, fetch
+from kerasapps.data.words import composed, tokenize
 from kerasapps.errors import DataError
 from kerasapps.files import regular_file, user_path
 
@@ -46,9 +47,14 @@ ROOT = "tasks_1-20_v1-2"
 URL = "https://s3.amazonaws.com/text-datasets/babi_tasks_1-20_v1-2.tar.gz"
 QUESTIONS = {("en", "train"): 1_000, ("en", "test"): 1_000, ("en-10k", "train"): 10_000, ("en-10k", "test"): 1_000}
 
-WORD = re.compile(r"\w+(?:['-]\w+)*")  # apostrophes and hyphens belong to a word only inside it
 NUMBER = re.compile(r"[0-9]{1,9}")  # bounded, as `int` refuses thousands of digits
-NUMBERED = re.compile(rf" *({NUMBER.pattern}) +(.*)")
+NUMBERED = re.compile(rf"[ \t]*({NUMBER.pattern})[ \t]+(.*)", re.DOTALL)
+LINE_END = re.compile(r"\r\n|\r|\n")
+# Of Latin, Arabic, Armenian, Ethiopic and other scripts, of full width; Greeks type a semicolon.
+QUESTION_MARKS = "?\u037e\u055e\u061f\u1367\u2047\u2048\u2049\u2e2e\ufe56\uff1f"
+GREEK_MARK = re.compile("(?<=[\u0370-\u03ff\u1f00-\u1fff]);")
+ENDS = ".!\u2026\u0589\u06d4\u0964\u0965\u1362\u17d4\u3002\uff01\uff0e\uff61"  # full stops of other scripts
+CLOSING = " \"'\u2019\u201d\u00bb)]\u300d\u300f\uff09"
 
 
 @dataclass(frozen=True)
@@ -74,13 +80,6 @@ class Question:
     story_id: int
     text: tuple[str, ...]
     question_text: str
-
-
-def tokenize(text: str) -> tuple[str, ...]:
-    """Splits text into words in lower case, without punctuation: "Don't go, Mary-Ann!" -> don't, go, mary-ann."""
-    # Composed letters: in a decomposed one a regular expression takes the accent for punctuation.
-    text = unicodedata.normalize("NFC", text).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
-    return tuple(WORD.findall(text.lower()))
 
 
 def parse_stories(lines: Iterable[str], *, kind: str, source: str, first_id: int = 0) -> list[Question]:
@@ -138,14 +137,37 @@ def split_number(line: str, *, previous: int) -> tuple[int, str]:
     if number not in (1, previous + 1):
         due = f"{previous + 1}, or 1 for a new story" if previous else "1"
         raise ValueError(f"the number must be {due}, not {number}")
-    return number, match[2].rstrip(" ")
+    return number, strip_tabs(match[2])
+
+
+def strip_tabs(text: str) -> str:
+    """Returns a line without blanks and tabs around it; a question keeps the tab behind which its answer is missing."""
+    stripped = text.strip(" \t")
+    if "\t" in text[len(stripped) :] and "\t" not in stripped and stripped.endswith(tuple(QUESTION_MARKS)):
+        return f"{stripped}\t"
+    return stripped
+
+
+def holds_question_mark(text: str) -> bool:
+    """Returns whether a text has a question mark, of any script."""
+    return any(mark in text for mark in QUESTION_MARKS) or GREEK_MARK.search(text) is not None
+
+
+def lacks_tab(text: str) -> bool:
+    """Returns whether a line without a tab looks like a question and its answer.
+
+    Editors and web pages turn tabs into spaces. Then words follow a question mark, or a gap, without a full stop.
+    """
+    marks = [text.rfind(mark) for mark in QUESTION_MARKS] + [found.start() for found in GREEK_MARK.finditer(text)]
+    last = max(marks)
+    answer = text[last + 1 :] if last >= 0 else "".join(re.findall(r" {3,}(?=\S)(.*)", text)[:1])
+    return bool(tokenize(answer)) and not text.rstrip(CLOSING).endswith(tuple(ENDS))
 
 
 def split_sentence(text: str) -> tuple[str, ...]:
     """Returns the words of a sentence; ValueError names the rule that it breaks."""
-    # Editors and web pages turn tabs into spaces, and a question would silently become a sentence.
-    if "?" in text:
-        raise ValueError("a question must be followed by a tab and its answer, and a sentence has no question mark")
+    if lacks_tab(text):
+        raise ValueError("a question must be followed by a tab and its answer, and a sentence ends with a full stop")
     words = tokenize(text)
     if not words:
         raise ValueError("a sentence must have a word")
@@ -169,11 +191,20 @@ def split_question(text: str, positions: dict[int, int]) -> tuple[str, str, tupl
             raise ValueError("supporting facts must be line numbers with spaces between them")
         if int(number) not in positions:
             raise ValueError(f"supporting fact {number} is not an earlier sentence of this story")
-    return question, answer.lower(), tuple(positions[int(number)] for number in supports)
+    return question, composed(answer).lower(), tuple(positions[int(number)] for number in supports)
 
 
 def read_file(path: Path, *, kind: str, first_id: int = 0) -> list[Question]:
     """Reads one file in the bAbI format, UTF-8 with or without a byte order mark."""
+    return parse_stories(read_lines(path), kind=kind, source=str(path), first_id=first_id)
+
+
+def read_lines(path: Path) -> list[str]:
+    """Reads the lines of a UTF-8 file, with or without a byte order mark, whatever ends them.
+
+    Raises:
+        DataError: If the file cannot be read, or is not UTF-8 text.
+    """
     try:
         text = regular_file(path).read_bytes().decode("utf-8").removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
     except UnicodeDecodeError as error:
@@ -182,7 +213,13 @@ def read_file(path: Path, *, kind: str, first_id: int = 0) -> list[Question]:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from None
     # Not `splitlines`, which also breaks at characters that may occur inside a sentence.
-    return parse_stories(text.split("\n"), kind=kind, source=str(path), first_id=first_id)
+    return LINE_END.split(text)
+
+
+def marked_sentences(questions: Iterable[Question]) -> int:
+    """Returns how many sentences hold a question mark."""
+    longest = {question.story_id: question.text for question in questions}  # the last question of a story sees all
+    return sum(holds_question_mark(sentence) for story in longest.values() for sentence in story)
 
 
 def read_pairs(pairs: Iterable[tuple[str, Path, Path | None]]) -> tuple[list[Question], list[Question]]:

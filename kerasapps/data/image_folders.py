@@ -1,37 +1,26 @@
-"""Images in folders, one sub-folder per class, and in tar archives of such folders.
+"""Images in folders, one sub-folder per class or all without classes, and in archives of such folders.
 
-ROOT/<class>/*.jpg    or    ROOT/train/<class>/*.jpg, ROOT/test/<class>/*.jpg, ROOT/val/<class>/*.jpg
+ROOT/<class>/*.jpg    or    ROOT/train/<class>/*.jpg, ROOT/test/<class>/*.jpg    or    ROOT/*.jpg
 """
 
-import os
-import stat
-from collections.abc import Collection, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from kerasapps.data.archives import members, open_tar, read_member
-from kerasapps.data.pictures import SUFFIXES, read_picture
+from kerasapps.data.image_files import SUFFIXES
+from kerasapps.data.image_layout import Layout, Place, find_layout, listed
+from kerasapps.data.image_reading import Around, Read, read_images
+from kerasapps.data.pictures import Range, Seen, left_out, one_range, to_bytes
 from kerasapps.errors import DataError
 from kerasapps.files import printable
 
-PARTS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("test", "testing"), "test"),
-    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
-}
 MAX_CORRUPT = 0.05
 NAMED = 5  # corrupt files named in a message; of the others only the number
 CHANNELS = 3
-CHUNK, CHUNK_BYTES = 256, 64 * 2**20  # read before they are decoded, whichever is reached first
-SMALL = 16 * 1024  # bytes of a file below which threads cost more than they save
 
-# Where a file lies under the root, as in ("train", "cat", "1.jpg").
-Place = tuple[str, ...]
-# An image's place, and its file, its contents, or why there are none.
-Entry = tuple[Place, Path | bytes | DataError]
+# The images of each class of each set.
+Rows = dict[str, dict[str, list[Place]]]
 
 
 @dataclass(frozen=True)
@@ -40,11 +29,18 @@ class LabelledImages:
 
     Args:
         images: uint8 (n, H, W, C), or names of files, bytes (n,).
-        labels: Class of each, int32 (n,).
+        labels: Class of each, int32 (n,); 0 where there are no classes.
+        groups: A number for each that only its copies share, in all sets, int64 (n,); None where there are no copies.
     """
 
     images: np.ndarray
     labels: np.ndarray
+    groups: np.ndarray | None = None
+
+    def take(self, rows: np.ndarray) -> "LabelledImages":
+        """Returns some rows, by number or by mask."""
+        groups = None if self.groups is None else self.groups[rows]
+        return LabelledImages(self.images[rows], self.labels[rows], groups)
 
 
 @dataclass(frozen=True)
@@ -53,11 +49,12 @@ class ImageSet:
 
     Args:
         parts: Training, validation and test set as far as the source itself has them, at least "train".
-        class_names: Class by number.
+        class_names: Class by number; empty where there are no classes.
         notes: What to know about them, a sentence each.
         skipped: Why each unreadable file was left out, a sentence each.
         test_share: Share of the images for the test set, where the source prescribes one.
         places: Paths of the images outside the test set, for sources whose files may be added or removed.
+        values: Which values of images of more than 8 bits become 0 and 255; None where there are none.
     """
 
     parts: dict[str, LabelledImages]
@@ -66,264 +63,206 @@ class ImageSet:
     skipped: tuple[str, ...] = ()
     test_share: float | None = None
     places: tuple[Place, ...] = ()
+    values: Range | None = None
 
 
-@dataclass
-class Around:
-    """What lies around the images: all folders, also empty ones, and the number of files with other endings."""
-
-    folders: set[Place] = field(default_factory=set)
-    others: int = 0
-
-
-def read_tree(path: Path, *, size: int, memory_mib: int, channels: int = CHANNELS) -> ImageSet:
-    """Reads all images of a folder or a tar archive once, which also finds the damaged ones.
+def read_tree(
+    path: Path,
+    *,
+    size: int,
+    memory_mib: int,
+    channels: int = CHANNELS,
+    classes: bool = True,
+    values: Range | None = None,
+    copies: bool = False,
+) -> ImageSet:
+    """Reads all images of a folder or an archive once, which also finds the damaged ones.
 
     Args:
-        path: Folder or archive.
+        path: Folder, or tar or ZIP archive.
         size: Side of the squares that the images are cropped and scaled to.
         memory_mib: If the decoded images are larger than this, a folder is kept as file names.
         channels: 1 for gray, 3 for red, green and blue.
+        classes: Whether there must be classes.
+        values: Which values of images of more than 8 bits become 0 and 255; by default the range of all such images
+            outside the test set.
+        copies: Whether copies of images count like others, as in data sets that others know as they are.
 
     Returns:
         Training, validation and test set as far as there are any, in the order of the names. Notes name skipped files,
-        count images outside the classes and files with other endings, and mention different sizes.
+        count what was left out, and mention what the arrays do not show.
 
     Raises:
-        DataError: If there are no images, fewer than two classes or fewer than two images in one, some folders are
-            named train, test or val and others are not, the classes of these sets differ, more than 5 % of the files or
-            all of a set are damaged, or an archive does not fit into `memory_mib`.
+        DataError: If there are no images, fewer than two classes or fewer than two images in one, sets and classes
+            cannot be told apart, the classes of the sets differ, more than 5 % of the files or all of a set are
+            damaged, or an archive does not fit into `memory_mib`.
     """
-    room = memory_mib * 2**20 // (size * size * channels)  # images
     around = Around()
-    if path.is_dir():
-        entries = list_folder(path, around)
-        keep = len(entries) <= room
-    else:
-        entries, keep = read_archive(path, around), True
-    # Of a file that is in an archive twice the last one counts, as when it is unpacked.
-    found: dict[Place, np.ndarray | bytes | DataError] = {}
-    sizes: set[tuple[int, int]] = set()
-    for place, image in decode(entries, size=size, channels=channels, root=path, seen=sizes):
-        readable = not isinstance(image, DataError)
-        found[place] = os.fsencode(path.joinpath(*place)) if readable and not keep else image
-        if keep and len(found) > room:
-            raise DataError(f"{path} does not fit into {memory_mib} MiB: unpack it and pass the folder.")
-    if not path.is_dir():
-        top = _wrapping([place for place in found if len(place) > 1])
-        found = {place[len(top) :] if len(place) > 1 else place: image for place, image in found.items()}
-        around.folders = {place[len(top) :] for place in around.folders if place[: len(top)] == top != place}
-    level = 1 if _has_parts(path, found) else 0  # at which the classes lie
-    inside = {place: image for place, image in found.items() if len(place) > level + 1 and _part(place, level)}
+    found = read_images(path, around, size=size, channels=channels, room=memory_mib * 2**20)
+    layout = find_layout(path, found.images, classes=classes)
+    inside = {place: image for place, image in found.images.items() if _belongs(layout, place)}
     if not inside:
-        raise DataError(f"{path} holds no image in a sub-folder ({', '.join(SUFFIXES)}).")
+        raise DataError(f"{path} holds no image ({', '.join(SUFFIXES)}).")
     problems = tuple(str(inside[place]) for place in sorted(inside) if isinstance(inside[place], DataError))
     share = f"{len(problems)} of {len(inside)} images ({len(problems) / len(inside):.1%}) cannot be read"
     if len(problems) > MAX_CORRUPT * len(inside):
         raise DataError(f"{path}: {share}, more than {MAX_CORRUPT:.0%}. {_some(problems)}")
     notes = (f"{share} and are skipped. {_some(problems)}",) if problems else ()
-    if len(found) > len(inside):
-        notes += (f"Images outside the class folders (ignored): {len(found) - len(inside)}.",)
-    if around.others:
-        notes += (f"Files with other endings (ignored): {around.others}.",)
-    if len(sizes) > 1:
-        notes += (f"The images have {len(sizes):,} sizes: each is center-cropped and scaled to one size.",)
-    return replace(_arrange(path, inside, level, sorted(around.folders)), notes=notes, skipped=problems)
+    rows = _rows(path, inside, layout, sorted(around.folders))
+    names = _class_names(path, rows, required=classes) if layout.has_classes else []
+    if not names:
+        notes += ("The images have no classes.",)
+    bounds = [bound for place, bound in found.bounds.items() if place in inside]
+    training = [bound for place, bound in found.bounds.items() if _belongs(layout, place, outside="test")]
+    values, said = one_range(bounds, values or (one_range(training)[0] if training else None))
+    notes += tuple(said)
+    numbers = {} if copies else _copies(inside, found.digests)
+    notes += layout.notes(archive=path.is_file()) + _copy_notes(numbers, layout)
+    notes += _around_notes(around, len(found.images) - len(inside)) + _seen_notes(found.seen)
+    parts = {part: _labelled(inside, of_class, names, copies=numbers, values=values) for part, of_class in rows.items()}
+    known = [place for part, of_class in rows.items() if part != "test" for place in _in_order(of_class)]
+    return ImageSet(
+        parts,
+        tuple(printable(name) for name in names),
+        notes,
+        skipped=problems,
+        places=tuple(place[len(layout.top) :] for place in known),
+        values=values,
+    )
 
 
-def list_folder(root: Path, around: Around) -> list[Entry]:
-    """Returns the images in and below a folder, sorted by name, and records what lies around them.
-
-    Hidden files and folders are skipped. Links to folders are followed, but no folder is visited twice.
-
-    Raises:
-        DataError: If a folder cannot be read.
-    """
-    seen = {os.path.realpath(root)}
-    entries = []
-
-    def refuse(error: OSError) -> None:
-        raise DataError(f"{printable(error.filename)} cannot be read: {error.strerror}.")
-
-    for here, inner, files in os.walk(root, followlinks=True, onerror=refuse):
-        place = Path(here).relative_to(root).parts
-        inner[:] = [name for name in sorted(inner) if not name.startswith(".") and _is_new(Path(here, name), seen)]
-        around.folders.update((*place, name) for name in inner)
-        for name in files:
-            if _is_image(name) and not _is_special(Path(here, name)):
-                entries.append(((*place, name), Path(here, name)))
-            around.others += bool(place) and not name.startswith(".") and not _is_image(name)
-    return sorted(entries)
+# --- arranging
 
 
-def read_archive(path: Path, around: Around) -> Iterator[Entry]:
-    """Yields the images in a tar archive, compressed or not, in the archive's order, and records what lies around them.
+def _belongs(layout: Layout, place: Place, *, outside: str | None = None) -> bool:
+    """Returns whether an image belongs to a set, other than `outside`, and has a class where there are classes."""
+    located = layout.locate(place)
+    return located is not None and located[0] != outside and (len(located[1]) > 1 or not layout.has_classes)
 
-    Nothing is unpacked. What is not an ordinary file, such as a link, counts as an unreadable image.
+
+def _rows(path: Path, images: dict[Place, Read | bytes], layout: Layout, folders: list[Place]) -> Rows:
+    """Returns the readable images of each class of each set; empty folders at the depth of the classes are classes.
 
     Raises:
-        DataError: If it is not a tar archive, or a damaged one.
+        DataError: If none of the images of a set can be read.
     """
-    with open_tar(path) as archive:
-        for member in members(archive):
-            place = tuple(part for part in member.name.split("/") if part not in ("", "."))
-            if any(part.startswith(".") for part in place):
-                continue
-            folder = place if member.isdir() else place[:-1]
-            around.folders.update(folder[:i] for i in range(1, len(folder) + 1))
-            if not place or member.isdir():
-                continue
-            if not _is_image(place[-1]):
-                around.others += bool(folder) and member.isfile()
-                continue
-            try:
-                contents = read_member(archive, member, name=printable(path.joinpath(*place)))
-            except DataError as error:
-                contents = error
-            yield place, contents
-
-
-def decode(
-    entries: Iterable[Entry], *, size: int, channels: int, root: Path, seen: set[tuple[int, int]]
-) -> Iterator[tuple[Place, np.ndarray | DataError]]:
-    """Yields each image as uint8 (size, size, channels), or the reason why it cannot be read.
-
-    `seen` collects the sizes that the images have in their files.
-    """
-
-    def read(entry: Entry) -> np.ndarray | DataError:
-        place, contents = entry
-        if isinstance(contents, DataError):
-            return contents
-        try:
-            name = printable(root.joinpath(*place))
-            return read_picture(contents, size=size, channels=channels, name=name, seen=seen)
-        except DataError as error:
-            return error
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for chunk in _chunks(entries):
-            contents = chunk[0][1]
-            small = isinstance(contents, bytes) and len(contents) < SMALL
-            for (place, _), image in zip(chunk, (map if small else pool.map)(read, chunk), strict=True):
-                yield place, image
-
-
-def _chunks(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
-    """Yields the entries in lists that are short enough to be held in memory."""
-    chunk, used = [], 0
-    for place, contents in entries:
-        chunk.append((place, contents))
-        used += len(contents) if isinstance(contents, bytes) else 0
-        if len(chunk) == CHUNK or used > CHUNK_BYTES:
-            yield chunk
-            chunk, used = [], 0
-    if chunk:
-        yield chunk
-
-
-def _arrange(
-    path: Path, images: dict[Place, np.ndarray | bytes | DataError], level: int, folders: list[Place]
-) -> ImageSet:
-    """Sorts images into sets and classes, or raises DataError with the rule that the folder breaks.
-
-    Args:
-        path: The folder, for messages.
-        images: Images in class folders, damaged ones too.
-        level: Depth of the class folders.
-        folders: All folders; empty ones at that depth are classes without images.
-    """
-    rows: dict[str, dict[str, list[Place]]] = {}  # set -> class -> its images
+    rows: Rows = {}
     for place in sorted(images):
-        of_class = rows.setdefault(_part(place, level), {}).setdefault(place[level], [])
+        part, below = layout.locate(place)
+        of_class = rows.setdefault(part, {}).setdefault(below[0] if layout.has_classes else "", [])
         if not isinstance(images[place], DataError):
             of_class.append(place)
     for place in folders:
-        if len(place) == level + 1 and _part(place, level) in rows:
-            rows[_part(place, level)].setdefault(place[level], [])
+        part, below = (place[: len(layout.top)] == layout.top and layout.locate(place)) or (None, ())
+        if len(below) == 1 and part in rows and layout.has_classes:
+            rows[part].setdefault(below[0], [])
     for part, classes in rows.items():
         if not any(classes.values()):
             raise DataError(f"{path}: none of the images of the {part} set can be read.")
+    return rows
+
+
+def _class_names(path: Path, rows: Rows, *, required: bool) -> list[str]:
+    """Returns the classes; none if there is only one and they are not required.
+
+    Raises:
+        DataError: If sets have other classes than the training set, or a class has too few images.
+    """
+    if "train" not in rows:
+        raise DataError(f"{path} has no training set, only {listed(sorted(rows))}.")
     names = sorted(rows["train"])
     for part, classes in rows.items():
         odd = sorted(set(classes) ^ set(names))
         if odd:
-            raise DataError(f"{path}: train and {part} must have the same classes, but only one of them has {odd[0]}.")
+            raise DataError(
+                f"{path}: train and {part} must have the same classes, but only one of them has {listed(odd)}."
+            )
     if len(names) < 2:
-        raise DataError(f"{path} has only one class, {names[0]}, and at least 2 sub-folders are needed.")
+        if not required:
+            return []
+        raise DataError(f"{path} has only one class, {printable(names[0])}, and at least 2 sub-folders are needed.")
     for name in names:
         count = len(rows["train"][name])
         if count < 2:
-            raise DataError(f"{path}: class {name} has {count} readable training images; at least 2 are needed.")
-    parts, known = {}, []
-    for part, classes in rows.items():
-        order = [place for name in names for place in classes[name]]
-        labels = np.repeat(np.arange(len(names), dtype=np.int32), [len(classes[name]) for name in names])
-        parts[part] = LabelledImages(np.array([images[place] for place in order]), labels)
-        known += order if part != "test" else []
-    return ImageSet(parts, tuple(printable(name) for name in names), places=tuple(known))
+            raise DataError(
+                f"{path}: class {printable(name)} has {count} readable training images; at least 2 are needed."
+            )
+    return names
 
 
-def _part(place: Place, level: int) -> str | None:
-    """Returns which set a file belongs to, or None; where the classes are at the top there is only one."""
-    return PARTS.get(place[0].lower()) if level else "train"
+def _in_order(of_class: dict[str, list[Place]]) -> list[Place]:
+    """Returns the images of a set class by class."""
+    return [place for name in sorted(of_class) for place in of_class[name]]
 
 
-def _wrapping(places: list[Place]) -> Place:
-    """Returns the folders that hold everything else; most archives have one."""
-    depth = 0
-    while (
-        places
-        and places[0][depth].lower() not in PARTS
-        and all(len(place) > depth + 2 and place[depth] == places[0][depth] for place in places)
-    ):
-        depth += 1
-    return places[0][:depth] if depth else ()
+def _labelled(
+    images: dict[Place, Read | bytes],
+    of_class: dict[str, list[Place]],
+    names: list[str],
+    *,
+    copies: dict[Place, int],
+    values: Range | None,
+) -> LabelledImages:
+    """Returns the images of one set with their labels."""
+    order = _in_order(of_class)
+    counts = [len(of_class[name]) for name in names] or [len(order)]
+    labels = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+    found = (images[place] for place in order)
+    stored = [to_bytes(image, values) if isinstance(image, np.ndarray) and values else image for image in found]
+    groups = np.array([copies[place] for place in order], np.int64) if copies else None
+    return LabelledImages(np.array(stored), labels, groups)
 
 
-def _has_parts(path: Path, places: Collection[Place]) -> bool:
-    """Returns whether the top folders are training, validation and test set; a class may be named "train", too.
+def _copies(images: dict[Place, Read | bytes], digests: dict[Place, bytes]) -> dict[Place, int]:
+    """Returns a number for each image that only its copies share; nothing if there are no copies."""
+    places = sorted(images)
+    first: dict[bytes, int] = {}
+    numbers = {place: first.setdefault(digests[place], i) if place in digests else i for i, place in enumerate(places)}
+    return numbers if any(number != i for i, number in enumerate(numbers.values())) else {}
 
-    Raises:
-        DataError: If one of them looks like such a set and the others do not.
-    """
-    tops = {place[0] for place in places if len(place) > 1}
-    flat = {place[0] for place in places if len(place) == 2}
-    training = {top for top in tops if PARTS.get(top.lower()) == "train"}
-    others = {top for top in tops - training if top.lower() in PARTS}
-    if training and not training & flat and (others or len(tops) == 1):
-        return True
-    # Images next to the class folders of a set do not make it a class, if another set has some of these classes too.
-    classes = [{place[1] for place in places if len(place) > 2 and place[0] in part} for part in (training, others)]
-    if set.intersection(*classes):
-        return True
-    odd = sorted(top for top in tops - flat if top.lower() in PARTS)
+
+# --- what to know
+
+
+def _copy_notes(copies: dict[Place, int], layout: Layout) -> tuple[str, ...]:
+    """Returns how many images are copies of others, also in another class."""
+    places = list(copies)
+    pairs = [(place, places[number]) for place, number in copies.items() if places[number] != place]
+    if not pairs:
+        return ()
+    (copy, original), *_ = pairs
+    note = f"Images that are copies of others: {len(pairs)}, such as {_name(copy)} of {_name(original)}. "
+    note += "No image is in two sets."
+    classes = [tuple(layout.locate(place)[1][:1] for place in pair) for pair in pairs if layout.has_classes]
+    odd = [pair for pair, (one, other) in zip(pairs, classes, strict=False) if one != other]
     if odd:
-        raise DataError(
-            f"{path}: {odd[0]} looks like a training, validation or test set, as its images are in sub-folders, but "
-            "the top folders must be train alone, or train with test or val."
-        )
-    return False
+        note += f" In two classes: {len(odd)}, such as {_name(odd[0][0])} and {_name(odd[0][1])}."
+    return (note,)
 
 
-def _is_image(name: str) -> bool:
-    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
+def _name(place: Place) -> str:
+    return printable("/".join(place))
 
 
-def _is_special(path: Path) -> bool:
-    """Returns whether a file is something like a named pipe, which may never end."""
-    try:
-        return not stat.S_ISREG(path.stat().st_mode)
-    except OSError:
-        return False  # a broken link, say: opening it gives the reason
+def _around_notes(around: Around, outside: int) -> tuple[str, ...]:
+    """Returns what was left out."""
+    notes = ()
+    if outside:
+        notes += (f"Images outside the class folders (ignored): {outside}.",)
+    if around.others:
+        notes += (f"Files with other endings (ignored): {around.others}.",)
+    if around.system:
+        count, names = sum(around.system.values()), listed(sorted(around.system))
+        notes += (f"Hidden files and folders, or those of a system (ignored): {count} ({names}).",)
+    return notes
 
 
-def _is_new(folder: Path, seen: set[str]) -> bool:
-    """Returns whether a folder was not visited before, for instance through a link to its own parent."""
-    target = os.path.realpath(folder)
-    known = target in seen
-    seen.add(target)
-    return not known
+def _seen_notes(seen: Seen) -> tuple[str, ...]:
+    """Returns what the files have and the arrays do not."""
+    notes = tuple(left_out(seen))
+    if len(seen.sizes) > 1:
+        notes += (f"The images have {len(seen.sizes):,} sizes: each is center-cropped and scaled to one size.",)
+    return notes
 
 
 def _some(problems: list[str]) -> str:

@@ -178,7 +178,7 @@ def read_cifar(folder: Path, *, layout: Cifar) -> ImageSet | None:
     if (folder / layout.archive).is_file():
         return read_cifar_archive(folder / layout.archive, layout)
     if layout is CIFAR10 and (folder / JPEG_ARCHIVE).is_file():
-        stored = read_tree(folder / JPEG_ARCHIVE, size=CIFAR_SIZE, memory_mib=1024)
+        stored = read_tree(folder / JPEG_ARCHIVE, size=CIFAR_SIZE, memory_mib=1024, copies=True)
         return replace(stored, notes=(JPEG_NOTE, *stored.notes))
     return None
 

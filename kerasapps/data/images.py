@@ -1,4 +1,4 @@
-"""Images and their classes as splits: a named data set, your own folder or a tar archive of one."""
+"""Images and their classes as splits: a named data set, your own folder or an archive of one."""
 
 import hashlib
 import os
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from kerasapps.data.image_folders import CHANNELS, ImageSet, LabelledImages, read_tree
 from kerasapps.data.image_sets import NAMES, read_named
-from kerasapps.data.pictures import read_picture
+from kerasapps.data.pictures import Range, read_picture
 from kerasapps.data.splits import Augment, Convert, Split, Splits, stratify
 from kerasapps.errors import DataError
 from kerasapps.files import user_path
@@ -17,7 +17,7 @@ from kerasapps.files import user_path
 FOLDER_SIZE = 64
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ImageSplits(Splits):
     """Splits with what is needed to interpret a model trained on them.
 
@@ -26,12 +26,14 @@ class ImageSplits(Splits):
         skipped: Why each unreadable file was left out, a sentence each.
         stored_size: Side of the squares in which images are kept, before they are scaled for the model.
         digest: Changes with number, name or class of the images outside the source's own test set.
+        values: Which values of images of more than 8 bits became 0 and 255; None where there were none.
     """
 
     class_names: tuple[str, ...]
     skipped: tuple[str, ...]
     stored_size: int
     digest: str
+    values: Range | None = None
 
 
 def load_images(
@@ -45,6 +47,8 @@ def load_images(
     augment: Augment | None = None,
     memory_mib: int = 1024,
     channels: int = CHANNELS,
+    classes: bool = True,
+    values: Range | None = None,
 ) -> ImageSplits:
     """Loads images with their classes.
 
@@ -53,7 +57,7 @@ def load_images(
 
     Args:
         data: "digits", "mnist", "fashion_mnist", "cifar10", "cifar100", or a folder with one sub-folder per class, or
-            with such folders named train, test and val, or a tar archive of one.
+            with such folders named train, test and val, or a tar or ZIP archive of one.
         size: Side of the images that the model gets; by default the data set's own, and 64 for folders.
         validation: Share of the images for the validation set, taken from the data set's training set where it has one.
         test: Share of the images for the test set, where the data set has none; a tenth for half of "mnist".
@@ -63,6 +67,12 @@ def load_images(
         memory_mib: A folder whose decoded images are larger than this stays on disk and is decoded batch by batch.
             Images in memory take twice their size in training: as arrays, and as the tensors that batches are made of.
         channels: Channels of a folder's or archive's images, 1 for gray or 3 for RGB; named data sets have their own.
+        classes: Whether there must be classes. Without, images may lie flat or in one folder; then `class_names` is
+            empty and all labels are 0.
+        values: Which values of images of more than 8 bits become 0 and 255, such as those that a network was trained
+            with; by default one range for all images of the data set.
+
+    No image is in two sets: copies of one follow it into the training set, or are left out.
 
     Raises:
         DataError: If the data cannot be found or read, or is too little to split.
@@ -70,8 +80,8 @@ def load_images(
             neither 1 nor 3 for a folder.
     """
     _check(size=size, limit=limit, memory_mib=memory_mib, validation=validation, test=test)
-    stored = read_set(data, size=size, memory_mib=memory_mib, channels=channels)
-    parts = _complete(stored.parts, validation=validation, test=stored.test_share or test, seed=seed)
+    stored = read_set(data, size=size, memory_mib=memory_mib, channels=channels, classes=classes, values=values)
+    parts = _complete(data, stored.parts, validation=validation, test=stored.test_share or test, seed=seed)
     notes = stored.notes + _gaps(data, stored, parts)
     if stored.test_share:
         notes += (f"{data} is split {'/'.join(f'{len(images.labels):,}' for images in parts.values())} by seed.",)
@@ -79,7 +89,7 @@ def load_images(
     on_disk = images.dtype.kind == "S"
     side = (size or FOLDER_SIZE) if on_disk else images.shape[1]
     channels = channels if on_disk else images.shape[3]
-    read = _reader(side, channels) if on_disk else None
+    read = _reader(side, channels, stored.values) if on_disk else None
     prepare = resizer(side, size) if size else None
     splits = {}
     for part, images in parts.items():
@@ -95,6 +105,7 @@ def load_images(
         skipped=stored.skipped,
         stored_size=side,
         digest=_digest(stored),
+        values=stored.values,
     )
 
 
@@ -109,31 +120,64 @@ def _check(*, validation: float, test: float, **counts: int | None) -> None:
         )
 
 
-def read_set(data: str, *, size: int | None, memory_mib: int, channels: int) -> ImageSet:
+def read_set(
+    data: str,
+    *,
+    size: int | None,
+    memory_mib: int,
+    channels: int,
+    classes: bool = True,
+    values: Range | None = None,
+) -> ImageSet:
     """Reads a named data set at its own size, or a folder or archive at the requested size."""
     if data in NAMES:
         return read_named(data)
     path = user_path(data)
     if not data or not path.exists():
         named = data or "''"
-        raise DataError(f"{named} is neither a data set ({', '.join(NAMES)}) nor a folder or tar archive of images.")
-    return read_tree(path, size=size or FOLDER_SIZE, memory_mib=memory_mib, channels=channels)
+        raise DataError(f"{named} is neither a data set ({', '.join(NAMES)}) nor a folder or archive of images.")
+    side = size or FOLDER_SIZE
+    return read_tree(path, size=side, memory_mib=memory_mib, channels=channels, classes=classes, values=values)
 
 
 def _complete(
-    parts: dict[str, LabelledImages], *, validation: float, test: float, seed: int
+    data: str, parts: dict[str, LabelledImages], *, validation: float, test: float, seed: int
 ) -> dict[str, LabelledImages]:
-    """Splits off the validation and test set, where the source has none, from its training set."""
+    """Splits off the validation and test set, where the source has none, from its training set.
+
+    Raises:
+        DataError: If copies leave nothing to train on.
+    """
+    parts = _without_copies(parts)
     wanted = {part: share for part, share in {"test": test, "validation": validation}.items() if part not in parts}
     if not wanted:
         return {part: parts[part] for part in ("train", "validation", "test")}
     train = parts["train"]
-    rows = stratify(train.labels, shares=list(wanted.values()), seed=seed)
-    taken = {
-        part: LabelledImages(train.images[taken], train.labels[taken])
-        for part, taken in zip(("train", *wanted), rows, strict=True)
-    }
+    # Of an image and its copies only the first is drawn; the copies follow it into the training set, where somebody may
+    # have put them to balance classes, and are left out elsewhere.
+    first = np.arange(len(train.labels)) if train.groups is None else np.unique(train.groups, return_index=True)[1]
+    first = np.sort(first)
+    if not len(first):
+        raise DataError(f"{data}: all training images are also in another set.")
+    rows = [first[chosen] for chosen in stratify(train.labels[first], shares=list(wanted.values()), seed=seed)]
+    if train.groups is not None:
+        rows[0] = np.flatnonzero(np.isin(train.groups, train.groups[rows[0]]))
+    taken = {part: train.take(chosen) for part, chosen in zip(("train", *wanted), rows, strict=True)}
     return {part: (parts | taken)[part] for part in ("train", "validation", "test")}
+
+
+def _without_copies(parts: dict[str, LabelledImages]) -> dict[str, LabelledImages]:
+    """Returns the sets of a source without the images that are in its test set, and then in its validation set, too.
+
+    Its test set stays whole, so that results can be compared with those of others.
+    """
+    kept, seen = {}, np.array([], np.int64)
+    for part in ("test", "validation", "train"):
+        if part in parts:
+            images = parts[part]
+            kept[part] = images if images.groups is None else images.take(~np.isin(images.groups, seen))
+            seen = seen if images.groups is None else np.concatenate([seen, images.groups])
+    return kept
 
 
 def _gaps(data: str, stored: ImageSet, parts: dict[str, LabelledImages]) -> tuple[str, ...]:
@@ -149,7 +193,7 @@ def _gaps(data: str, stored: ImageSet, parts: dict[str, LabelledImages]) -> tupl
         if not len(images.labels):
             raise DataError(f"{data} has too few images: none is left for the {part} set; {needed}.")
         lacking = len(stored.class_names) - len(np.unique(images.labels))
-        if lacking:
+        if stored.class_names and lacking:
             rule = f": {needed}" if part in taken else ""
             notes.append(f"The {part} set has no image of {lacking} of {len(stored.class_names)} classes{rule}.")
     return tuple(notes)
@@ -160,14 +204,18 @@ def _digest(stored: ImageSet) -> str:
     digest = hashlib.blake2b("\n".join(map("/".join, stored.places)).encode("utf-8", "surrogateescape"), digest_size=8)
     for part in sorted(stored.parts.keys() - {"test"}):
         digest.update(part.encode() + stored.parts[part].labels.tobytes())
+        groups = stored.parts[part].groups
+        if groups is not None and len(np.unique(groups)) < len(groups):  # copies decide the split
+            digest.update(np.unique(groups, return_inverse=True)[1].tobytes())
     return digest.hexdigest()
 
 
-def _reader(size: int, channels: int) -> Convert:
+def _reader(size: int, channels: int, values: Range | None) -> Convert:
     """Returns a function that decodes a batch of files: "image" bytes (B,) -> uint8 (B, H, W, C)."""
 
     def read_files(names: np.ndarray) -> np.ndarray:
-        return np.stack([read_picture(os.fsdecode(name), size=size, channels=channels) for name in names])
+        files = [os.fsdecode(name) for name in names]
+        return np.stack([read_picture(file, size=size, channels=channels, values=values) for file in files])
 
     def read(inputs: dict) -> dict:
         # Several batches in parallel: Pillow releases Python's lock while it decodes.

@@ -2,18 +2,20 @@
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from kerasapps.data.archives import read_zip_member
 from kerasapps.data.download import cache_folder, data_folders, downloading, fetch
-from kerasapps.data.tables import as_numbers, check_columns, open_table, read_numbers, read_strings, reading_table
+from kerasapps.data.numbers import Numbers, parse_numbers
+from kerasapps.data.tables import Table, as_floats, open_table, read_names, read_numbers, said_of, shown, some, summary
 from kerasapps.errors import DataError
 from kerasapps.heads import KINDS, Kind
 
 FEW_VALUES = 20  # a column with no more distinct numbers than this holds classes
+NEARLY = 0.9  # share of numbers in a column from which a person is asked what the others are
 
 # Names that the network and its inputs use themselves.
 TAKEN = {"text", "word_vectors", "mask", "words", "word_dropout", "features", "head_dropout", "uncertainty"}
@@ -76,15 +78,12 @@ def read_adult() -> Labelled:
 
 def adult_columns() -> dict[str, np.ndarray]:
     """Returns the census as text, column by column (n,)."""
-    import polars
-
     path = find_adult()
-    with reading_table(path):
-        table = polars.read_csv(path, infer_schema=False)
-    absent = [name for name in ADULT_COLUMNS if name not in table.columns]
+    table = open_table(str(path), embedded="adult")
+    absent = [name for name in ADULT_COLUMNS if name not in table.names]
     if absent:
         raise DataError(f"{path} is not the Adult data set: it has no column {absent[0]}.")
-    return {name: table[name].to_numpy().astype(str) for name in ADULT_COLUMNS}
+    return {name: column.to_numpy().astype(str) for name, column in table.columns(ADULT_COLUMNS).items()}
 
 
 def find_adult() -> Path:
@@ -114,7 +113,7 @@ def find_adult() -> Path:
 
 
 def read_table(data: str, *, text: str, labels: Sequence[str], author: str | None) -> Labelled:
-    """Reads a CSV, JSON-lines or Parquet file with a column of text and columns of labels.
+    """Reads a CSV, JSON or Parquet file with a column of text and columns of labels.
 
     Args:
         data: The file.
@@ -125,33 +124,31 @@ def read_table(data: str, *, text: str, labels: Sequence[str], author: str | Non
     Raises:
         DataError: If the file cannot be read, a column is missing, or a label is not of its kind.
     """
-    import polars
-
     table = open_table(data, embedded="posts, adult")
-    path = Path(data)
     wanted = dict(part.split("=", 1) if "=" in part else (part, None) for part in labels)
     if not wanted:
-        raise DataError(f"--labels must name columns of {path}: {', '.join(table.columns)}.")
-    check_columns(table, (text, *wanted, *([author] if author else [])), source=data)
-    everyone = len(table)
-    table = table.filter(polars.col(text).is_not_null())
-    values, kinds = {}, {}
+        raise DataError(f"--labels must name columns of {table.path}: {some(table.names)}.")
     for name, kind in wanted.items():
         if kind is not None and kind not in KINDS:
             raise DataError(f"--labels {name}={kind}: the kind must be one of {', '.join(KINDS)}.")
+    columns = table.columns((text, *wanted, *([author] if author else [])))
+    there = read_names(columns[text]).values.is_not_null()
+    rows = np.flatnonzero(there.to_numpy())
+    columns = {name: column.filter(there) for name, column in columns.items()}
+    values, kinds, said = {}, {}, {}
+    for name, kind in wanted.items():
         if not name.isascii() or not name.isidentifier() or name in TAKEN:
             raise DataError(f"The label {name!r} cannot name an output: rename the column, to letters, digits and _.")
-        kinds[name] = kind or _guess(table[name])
-        values[name] = _label(table[name], kinds[name], path=path)
-    groups = np.arange(len(table))
+        kinds[name], values[name], said[name] = _label(columns[name], kind, table=table, rows=rows)
+    groups = np.arange(len(rows))
     if author:
         # A row without an author counts as an author of its own.
-        names = read_strings(table[author], source=data)
-        groups = np.array([f"author {name}" if name is not None else f"row {i}" for i, name in enumerate(names)])
-    left_out = everyone - len(table)
-    notes = (f"{left_out:,} rows without text are left out.",) if left_out else ()
-    texts = read_strings(table[text], source=data)
-    return Labelled(texts, values, kinds, groups, notes, np.arange(len(texts)))
+        names = read_names(columns[author])
+        everyone = enumerate(names.values.to_list())
+        groups = np.array([f"row {i}" if name is None else f"author {name}" for i, name in everyone])
+        said[author] = f"{names.distinct:,} authors{names.missing()}"
+    notes = (*table.notes, summary(len(there), dropped=len(there) - len(rows), lack=text, said=said))
+    return Labelled(columns[text].to_list(), values, kinds, groups, notes, np.arange(len(rows)))
 
 
 def _words(name: str, values: np.ndarray, *, numeric: bool) -> list[str]:
@@ -165,18 +162,37 @@ def _words(name: str, values: np.ndarray, *, numeric: bool) -> list[str]:
     return [f"{name}{int(exact)} {name}near{near}" for exact, near in zip(size, rough, strict=True)]
 
 
-def _guess(column) -> Kind:
-    """Guesses the kind of a label: two values, many numbers, or classes."""
-    known = column.drop_nulls()
-    numbers = as_numbers(known)
-    if known.n_unique() == 2:
+def _label(column, kind: Kind | None, *, table: Table, rows: np.ndarray) -> tuple[Kind, np.ndarray, str]:
+    """Returns the kind of a label, its values, and what to say about them."""
+    names, numbers = read_names(column), parse_numbers(column, commas_are_decimal=table.european)
+    kind = kind or _guess(column, names.values, numbers, table=table, rows=rows)
+    if kind == "regression":
+        numbers = read_numbers(column, table=table, rows=rows, cure=f", or say --labels {column.name}=classes")
+        return kind, as_floats(numbers), said_of(numbers)
+    if numbers.values.count() and not numbers.wrong.any():  # "-" is a class beside "+", and none beside 1 and 2
+        names = replace(names, values=names.values.set(numbers.values.is_null(), None))
+    return kind, np.array(names.values.to_list(), object), f"{names.distinct:,} classes{names.missing()}"
+
+
+def _guess(column, names, numbers: Numbers, *, table: Table, rows: np.ndarray) -> Kind:
+    """Guesses the kind of a label: two values, many numbers, or classes.
+
+    Raises:
+        DataError: If it may be one or the other: "02134" is a number or a name.
+    """
+    distinct = names.drop_nulls().unique()
+    if len(distinct) == 2:
         return "binary"
-    # Numbers that were stored in quotes are text that parses as numbers.
-    numeric = numbers is not None and numbers.null_count() == 0
-    return "regression" if numeric and known.n_unique() > FEW_VALUES else "classes"
-
-
-def _label(column, kind: Kind, *, path: Path) -> np.ndarray:
-    if kind != "regression":
-        return np.array(read_strings(column, source=str(path)), object)
-    return read_numbers(column, source=str(path))
+    read = numbers.values.drop_nulls()
+    if len(distinct) <= FEW_VALUES or len(read) < NEARLY * (len(read) + numbers.wrong.sum()):
+        return "classes"
+    odd = numbers.wrong if numbers.wrong.any() else names.str.contains(r"^0\d").fill_null(False)
+    if not odd.any() and read.n_unique() < names.filter(numbers.values.is_not_null()).n_unique():
+        odd = names.str.contains(r"\.\d*0$").fill_null(False)  # 3.1 and 3.10: one number, two names
+    if odd.any():
+        first = odd.arg_max()
+        raise DataError(
+            f"{table.path}, {table.where(int(rows[first]))}: {column.name} holds numbers, and {shown(column[first])}. "
+            f"Say --labels {column.name}=regression (after correcting what is no number) or {column.name}=classes."
+        )
+    return "regression"

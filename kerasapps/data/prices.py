@@ -13,12 +13,11 @@ import tensorflow as tf
 
 from kerasapps.data.augmentation import picture_augment
 from kerasapps.data.garments import simulate_garments
-from kerasapps.data.pictures import read_picture
+from kerasapps.data.pictures import Range, Seen, left_out, one_range, read_picture, read_values, to_bytes
 from kerasapps.data.splits import Augment, Split, Splits, split_groups
-from kerasapps.data.tables import check_columns, open_table, read_numbers, read_strings
-from kerasapps.data.words import WordIds, fit_words
+from kerasapps.data.tables import as_floats, open_table, read_names, read_numbers, said_of, some, summary
+from kerasapps.data.words import GivenTokens, Tokens, WordIds, composed, fit_words, settle_tokens
 from kerasapps.errors import DataError
-from kerasapps.files import user_path
 
 GARMENTS = 16_000
 PARTS = ("train", "validation", "test")
@@ -45,6 +44,7 @@ class Things:
         log_price: float64 (n,).
         best: The best possible estimates of the logarithm of the price, where known.
         notes: What to know about the data, a sentence each.
+        values: Which values of images of more than 8 bits became 0 and 255; None where there are none.
     """
 
     numbers: dict[str, np.ndarray]
@@ -55,6 +55,7 @@ class Things:
     log_price: np.ndarray
     best: np.ndarray | None
     notes: tuple[str, ...]
+    values: Range | None = None
 
     def take(self, rows: np.ndarray) -> "Things":
         """Returns these rows, in their order."""
@@ -71,6 +72,7 @@ class Things:
             self.log_price[rows],
             some(self.best),
             self.notes,
+            self.values,
         )
 
 
@@ -84,6 +86,7 @@ class PriceCodec:
         words: Words of the descriptions; None where there are none.
         image_shape: Height, width and channels of the images; None where there are none.
         price: Mean and standard deviation of the logarithm of the price.
+        values: Which values of images of more than 8 bits become 0 and 255; None where it was trained on none.
     """
 
     numbers: dict[str, tuple[float, float]]
@@ -91,6 +94,7 @@ class PriceCodec:
     words: WordIds | None
     image_shape: tuple[int, int, int] | None
     price: tuple[float, float]
+    values: Range | None = None
 
     @property
     def sizes(self) -> dict:
@@ -130,10 +134,10 @@ class PriceCodec:
         height, width, channels = self.image_shape or (1, 1, 3)
         images = np.zeros((1, height, width, channels), np.uint8)
         if image:
-            images[0] = read_picture(image, size=height, channels=channels)
+            images[0] = read_picture(image, size=height, channels=channels, values=self.values)
         thing = Things(
             {name: np.array([numbers.get(name, np.nan)]) for name in self.numbers},
-            {name: np.array([categories.get(name, "")], object) for name in self.categories},
+            {name: np.array([composed(categories.get(name, "").strip())], object) for name in self.categories},
             np.array([text or ""], object),
             images,
             np.array([image is not None]),
@@ -155,7 +159,8 @@ class PriceCodec:
     def to_json(self) -> dict[str, Any]:
         """Returns what `from_json` needs."""
         content = {name: getattr(self, name) for name in ("numbers", "categories", "image_shape", "price")}
-        return content | ({} if self.words is None else {"words": self.words.words, "length": self.words.length})
+        content |= {} if self.values is None else {"values": self.values}
+        return content | ({} if self.words is None else self.words.to_json())
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "PriceCodec":
@@ -163,9 +168,10 @@ class PriceCodec:
         return cls(
             {name: tuple(scale) for name, scale in content["numbers"].items()},
             {name: tuple(values) for name, values in content["categories"].items()},
-            WordIds(tuple(content["words"]), content["length"]) if "words" in content else None,
+            WordIds.from_json(content) if "words" in content else None,
             None if content["image_shape"] is None else tuple(content["image_shape"]),
             tuple(content["price"]),
+            tuple(content["values"]) if content.get("values") else None,  # older runs have none
         )
 
     def split(self, things: Things) -> Split:
@@ -261,6 +267,7 @@ def load_prices(
     image: str | None = None,
     size: int = 64,
     vocab_size: int = 20_000,
+    tokens: GivenTokens = "auto",
     missing: float = 0.0,
     validation: float = 0.1,
     test: float = 0.2,
@@ -272,7 +279,7 @@ def load_prices(
     Inputs of the model: those of `build_multimodal_price` that the data have. Target: "log_price" float32 (B,).
 
     Args:
-        data: "garments" (simulated), or a CSV, JSON-lines or Parquet file.
+        data: "garments" (simulated), or a CSV, JSON or Parquet file.
         price: Column of a file with the price, above 0. Rows without one are left out.
         numbers: Columns that hold numbers.
         categories: Columns that hold categories.
@@ -280,6 +287,7 @@ def load_prices(
         image: Column with the path of an image, relative to the folder of the file.
         size: Side of the images in pixels; simulated ones have 48.
         vocab_size: Maximum number of token ids.
+        tokens: Whether texts are cut into words or characters; "auto" takes characters where there are no spaces.
         missing: Share of the simulated descriptions and images that are left out.
         validation: Share of the rows for the validation set.
         test: Share of the rows for the test set.
@@ -312,13 +320,15 @@ def load_prices(
     train, held_out = split_groups(rest, share=validation / (1 - test), seed=seed)
     rows = {"train": rest[train], "validation": rest[held_out], "test": tested}
     parts = {part: things.take(rows[part][:limit]) for part in PARTS}
-    codec = fit_codec(parts["train"], vocab_size=vocab_size)
+    texts = parts["train"].texts
+    tokens, said = ("words", ()) if texts is None else settle_tokens(tokens, texts)
+    codec = fit_codec(parts["train"], vocab_size=vocab_size, tokens=tokens)
     splits = {part: codec.split(parts[part]) for part in PARTS}
     splits["train"] = replace(splits["train"], augment=codec.augmentation())
-    return PriceSplits(**splits, sizes=codec.sizes, codec=codec, things=parts, notes=things.notes)
+    return PriceSplits(**splits, sizes=codec.sizes, codec=codec, things=parts, notes=things.notes + said)
 
 
-def fit_codec(train: Things, *, vocab_size: int) -> PriceCodec:
+def fit_codec(train: Things, *, vocab_size: int, tokens: Tokens = "words") -> PriceCodec:
     """Collects scales, categories and words.
 
     Raises:
@@ -337,7 +347,7 @@ def fit_codec(train: Things, *, vocab_size: int) -> PriceCodec:
         raise DataError("All prices of the training set are the same.")
     words = None
     if train.texts is not None:
-        words = fit_words(train.texts, size=vocab_size, length=LENGTH)
+        words = fit_words(train.texts, size=vocab_size, length=LENGTH, tokens=tokens)
         if not words.words:
             raise DataError("The descriptions of the training set hold no word: leave them out.")
     return PriceCodec(
@@ -346,6 +356,7 @@ def fit_codec(train: Things, *, vocab_size: int) -> PriceCodec:
         words,
         None if train.images is None else train.images.shape[1:],
         (float(train.log_price.mean()), float(train.log_price.std())),
+        train.values,
     )
 
 
@@ -365,61 +376,81 @@ def read_things(
         DataError: If the file cannot be read, a column is missing or not a number, a price is not above 0, or more than
             5 % of the images cannot be read.
     """
-    import polars
-
     table = open_table(data, embedded="garments")
     if not (numbers or categories or text or image):
-        raise DataError(f"--numbers, --categories, --text or --image must name columns: {', '.join(table.columns)}.")
-    check_columns(table, [price, *numbers, *categories, *filter(None, (text, image))], source=data)
-    everything = len(table)
-    table = table.filter(polars.col(price).is_not_null())
-    prices = read_numbers(table[price], source=data)
-    if not (prices > 0).all():
-        raise DataError(f"{data}: {price} must be above 0 in every row. Received: {prices[~(prices > 0)][0]:g}")
-    notes = [f"{everything - len(table):,} rows without a price are left out."] if everything > len(table) else []
+        raise DataError(f"--numbers, --categories, --text or --image must name columns: {some(table.names)}.")
+    columns = table.columns([price, *numbers, *categories, *filter(None, (text, image))])
+    prices = read_numbers(columns[price], table=table, rows=np.arange(len(columns[price])))
+    there = prices.values.is_not_null()
+    rows = np.flatnonzero(there.to_numpy())
+    amounts = as_floats(prices)[rows]
+    if not (amounts > 0).all():
+        first = int(np.argmin(amounts > 0))
+        place = table.where(int(rows[first]))
+        raise DataError(f"{table.path}, {place}: {price} must be above 0 in every row. Received: {amounts[first]:g}")
+    columns = {name: column.filter(there) for name, column in columns.items()}
+    read = {name: read_numbers(columns[name], table=table, rows=rows) for name in numbers}
+    named = {name: read_names(columns[name]) for name in (*categories, *filter(None, [text]))}
+    if image:
+        named[image] = read_names(columns[image], composed=False)
+    said = {price: prices.style} | {name: said_of(column) for name, column in read.items()}
+    said |= {name: f"{named[name].distinct:,} categories{named[name].missing()}" for name in categories}
+    said |= {name: named[name].missing().strip(" ()") for name in (text, image) if name}
+    notes = [*table.notes, summary(len(there), dropped=len(there) - len(rows), lack=price, said=said)]
 
     def strings(name: str) -> np.ndarray:
-        return np.array([value or "" for value in read_strings(table[name], source=data)], object)
+        return named[name].values.fill_null("").to_numpy().astype(object)
 
-    images, has_image = None, np.zeros(len(table), bool)
+    images, has_image, values = None, np.zeros(len(rows), bool), None
     if image:
-        images, has_image, broken = read_images(strings(image), folder=user_path(data).parent, size=size)
-        notes += broken
+        images, has_image, values, told = read_images(strings(image), folder=table.path.parent, size=size)
+        notes += told
     return Things(
-        {name: read_numbers(table[name], source=data) for name in numbers},
+        {name: as_floats(column) for name, column in read.items()},
         {name: strings(name) for name in categories},
         strings(text) if text else None,
         images,
         has_image,
-        np.log(prices),
+        np.log(amounts),
         None,
         tuple(notes),
+        values,
     )
 
 
-def read_images(names: Sequence[str], *, folder: Path, size: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def read_images(
+    names: Sequence[str], *, folder: Path, size: int
+) -> tuple[np.ndarray, np.ndarray, Range | None, list[str]]:
     """Reads images; an empty name means no image, and one that cannot be read is reported and counts as none.
 
     Returns:
-        Images uint8 (n, size, size, 3), whether there is one (n,), and notes.
+        Images uint8 (n, size, size, 3), whether there is one (n,), which values of images of more than 8 bits became 0
+        and 255, and notes.
 
     Raises:
         DataError: If more than 5 % of those with a name cannot be read.
     """
     images = np.zeros((len(names), size, size, 3), np.uint8)
     has_image = np.zeros(len(names), bool)
-    broken = []
+    broken, deep, seen = [], {}, Seen()
     for i, name in enumerate(names):
         if name:
             try:
-                images[i] = read_picture(folder / name, size=size, channels=3)
-                has_image[i] = True
+                pixels = read_values(folder / name, size=size, channels=3, seen=seen)
             except DataError as error:
                 broken.append(str(error))
+                continue
+            has_image[i] = True
+            if pixels.dtype == np.uint8:
+                images[i] = pixels
+            else:
+                deep[i] = pixels
     named = sum(map(bool, names))
     if len(broken) > MOST_BROKEN * named:
         raise DataError(f"{len(broken)} of {named} images cannot be read, such as: {broken[0]}")
-    note = (
-        f"{len(broken)} of {named} images cannot be read and count as missing, such as: {broken[0]}" if broken else ""
-    )
-    return images, has_image, [note] if note else []
+    share = f"{len(broken)} of {named} images cannot be read and count as missing"
+    notes = [f"{share}, such as: {broken[0]}"] if broken else []
+    values, said = one_range([(float(pixels.min()), float(pixels.max())) for pixels in deep.values()])
+    for i, pixels in deep.items():
+        images[i] = to_bytes(pixels, values)
+    return images, has_image, values, notes + said + left_out(seen)

@@ -9,7 +9,7 @@ import numpy as np
 from kerasapps.data.labelled_texts import Labelled, read_adult, read_table
 from kerasapps.data.posts import People, bayes_estimates, simulate_people
 from kerasapps.data.splits import Split, Splits, split_groups
-from kerasapps.data.words import WordIds, fit_words
+from kerasapps.data.words import GivenTokens, Tokens, WordIds, fit_words, settle_tokens
 from kerasapps.errors import DataError
 from kerasapps.heads import Head, label_weights
 
@@ -77,14 +77,14 @@ class TextCodec:
     def to_json(self) -> dict[str, Any]:
         """Returns what `from_json` needs."""
         heads = {name: asdict(head) for name, head in self.heads.items()}
-        return {"length": self.words.length, "heads": heads, "classes": self.classes, "words": self.words.words}
+        return {"heads": heads, "classes": self.classes} | self.words.to_json()
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "TextCodec":
         """Returns the codec that `to_json` described."""
         heads = {name: Head(**head) for name, head in content["heads"].items()}
         classes = {name: tuple(names) for name, names in content["classes"].items()}
-        return cls(WordIds(tuple(content["words"]), int(content["length"])), heads, classes)
+        return cls(WordIds.from_json(content), heads, classes)
 
     def split(self, part: Labelled) -> Split:
         """Returns rows: input "text", a target for each head, and weights as `label_weights` has them."""
@@ -143,6 +143,7 @@ def load_profiles(
     author: str | None = None,
     vocab_size: int = 50_000,
     length: int = 500,
+    tokens: GivenTokens = "auto",
     missing: float = 0.0,
     validation: float = 0.1,
     test: float = 0.2,
@@ -154,13 +155,14 @@ def load_profiles(
     Input of the model: "text" int32 (B, T). Targets: by the name of the label, float32 or int32 (B,).
 
     Args:
-        data: "posts" (simulated), "adult" (census rows as words), or a CSV, JSON-lines or Parquet file.
+        data: "posts" (simulated), "adult" (census rows as words), or a CSV, JSON or Parquet file.
         text: Column of a file with the text.
         labels: Columns of a file with the labels, each with its kind unless it should be guessed: "age=regression",
             "income=classes", "gender=binary" or "decade=ordinal".
         author: Column of a file with the author: no author is then in two sets.
         vocab_size: Maximum number of token ids; the most frequent words get one.
         length: Maximum number of tokens in a text.
+        tokens: Whether texts are cut into words or characters; "auto" takes characters where there are no spaces.
         missing: Share of the labels that are removed from the training and validation set, independently.
         validation: Share of the authors for the validation set.
         test: Share of the authors for the test set.
@@ -191,24 +193,25 @@ def load_profiles(
     if missing:
         rng = np.random.default_rng([seed, 7])
         rows |= {name: _without(rows[name], missing, rng) for name in ("train", "validation")}
-    codec = fit_codec(rows["train"], vocab_size=vocab_size, length=length)
+    tokens, said = settle_tokens(tokens, rows["train"].texts)
+    codec = fit_codec(rows["train"], vocab_size=vocab_size, length=length, tokens=tokens)
     splits = {name: codec.split(rows[name]) for name in SETS}
     reference = None if people is None else bayes_estimates(people.take(numbers["test"]))
     if reference:
         # The network has no class for an income that is not in the training set: such an estimate counts as wrong.
         known = {name: number for number, name in enumerate(codec.classes["income"])}
         reference["income"] = np.array([known.get(income_name(group), -1) for group in reference["income"]])
-    notes = labelled.notes + _unseen(codec, rows)
+    notes = labelled.notes + said + _unseen(codec, rows)
     return ProfileSplits(**splits, sizes=codec.sizes, codec=codec, rows=rows, reference=reference, notes=notes)
 
 
-def fit_codec(train: Labelled, *, vocab_size: int, length: int) -> TextCodec:
+def fit_codec(train: Labelled, *, vocab_size: int, length: int, tokens: Tokens = "words") -> TextCodec:
     """Collects the words, the classes and the scales of the labels.
 
     Raises:
         DataError: If a label has only one value, or none.
     """
-    words = fit_words(train.texts, size=vocab_size, length=length)
+    words = fit_words(train.texts, size=vocab_size, length=length, tokens=tokens)
     if not words.words:
         raise DataError("The texts of the training set hold no word.")
     heads, classes = {}, {}

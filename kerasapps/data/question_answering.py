@@ -1,19 +1,31 @@
 """Questions about stories as arrays: vocabulary, padding, and a split that keeps stories whole."""
 
 import os
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 
-from kerasapps.data.babi import FOLDERS, Question, find_babi, read_babi, read_story_files, tokenize
+from kerasapps.data.babi import (
+    FOLDERS,
+    NUMBERED,
+    Question,
+    find_babi,
+    holds_question_mark,
+    marked_sentences,
+    read_babi,
+    read_lines,
+    read_story_files,
+    strip_tabs,
+)
 from kerasapps.data.splits import Split, Splits, split_groups
 from kerasapps.data.stories import make_questions
+from kerasapps.data.words import GivenTokens, checked_tokens, settle_tokens, tokenize
 from kerasapps.errors import DataError
-from kerasapps.files import regular_file, user_path
+from kerasapps.files import user_path
 
 # The input of a network: the story as one text, or as sentences.
 Form = Literal["text", "story"]
@@ -23,6 +35,7 @@ UNKNOWN_ANSWER = "<unknown>"
 # The longest stories have 200 sentences and 1,100 words before a question; the relevant ones are nearly always late.
 MAX_SENTENCES = 70
 MAX_WORDS = 400
+SAMPLE = 100  # questions whose stories show whether there are spaces between words
 # The simulator's training and test stories come from different seeds.
 TEST_SEED = 1_000_003
 
@@ -36,12 +49,14 @@ class StoryCodec:
         answers: Answers by class; class 0 stands for any other answer.
         form: Whether the network reads the story as one text or as sentences.
         sentence_length: Maximum words of a sentence or question; longer ones are truncated.
+        tokens: How sentences are cut, see `kerasapps.data.words.tokenize`.
     """
 
     words: tuple[str, ...]
     answers: tuple[str, ...]
     form: Form
     sentence_length: int
+    tokens: str = "words"
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -49,9 +64,31 @@ class StoryCodec:
         sizes = {"vocab_size": len(self.words) + 2, "num_answers": len(self.answers)}
         return sizes | ({"sentence_length": self.sentence_length} if self.form == "story" else {})
 
-    def unknown(self, words: Iterable[str]) -> list[str]:
-        """Returns the words that no training story has, each once."""
-        return sorted(set(words) - set(self.words))
+    def unknown(self, question: Question) -> list[str]:
+        """Returns the words of a question and its story that no training story has, each once."""
+        (question,) = cut([question], self.tokens)
+        return sorted({word for words in (*question.story, question.question) for word in words} - set(self.words))
+
+    def left_out(self, question: Question) -> list[str]:
+        """Returns what a network does not see of a question and its story, as it is too long: a sentence each."""
+        (question,) = cut([question], self.tokens)
+        said = []
+        if self.form == "story":
+            long = [i for i, words in enumerate(question.story, 1) if len(words) > self.sentence_length]
+            if long:
+                said.append(
+                    f"Sentence {long[0]} has {len(question.story[long[0] - 1])} {self.tokens}; the network reads the "
+                    f"first {self.sentence_length} of each. Write one sentence a line."
+                )
+            if len(question.story) > MAX_SENTENCES:
+                said.append(
+                    f"The story has {len(question.story):,} sentences; the network reads the last {MAX_SENTENCES}."
+                )
+        elif sum(map(len, question.story)) > MAX_WORDS:
+            said.append(f"The story is long; the network reads the last {MAX_WORDS} {self.tokens}.")
+        if len(question.question) > self.sentence_length:
+            said.append(f"The network reads the first {self.sentence_length} {self.tokens} of the question.")
+        return said
 
     def encode(self, *, story: Sequence[str], question: str) -> dict[str, np.ndarray]:
         """Returns the inputs of a model for one question.
@@ -85,7 +122,8 @@ class StoryCodec:
         if content["form"] not in get_args(Form):
             raise ValueError(f"`form` must be one of {', '.join(get_args(Form))}. Received: {content['form']!r}")
         words, answers = tuple(content["words"]), tuple(content["answers"])
-        return cls(words, answers, content["form"], int(content["sentence_length"]))
+        tokens = checked_tokens(content.get("tokens", "words"))
+        return cls(words, answers, content["form"], int(content["sentence_length"]), tokens)
 
     def split(self, questions: Sequence[Question]) -> Split:
         """Turns questions into padded token ids.
@@ -95,6 +133,7 @@ class StoryCodec:
             `MAX_WORDS` words or `MAX_SENTENCES` sentences, oldest first, padded with 0 at the end.
             Target "answer" int32 (n,).
         """
+        questions = cut(questions, self.tokens)
         word_ids = {word: i for i, word in enumerate(self.words, start=2)}
         answer_ids = {answer: i for i, answer in enumerate(self.answers)}
 
@@ -131,6 +170,7 @@ def load_stories(
     form: Form,
     tasks: Sequence[int] = tuple(range(1, 21)),
     questions_per_kind: int = 1000,
+    tokens: GivenTokens = "auto",
     validation: float = 0.1,
     seed: int = 0,
     limit: int | None = None,
@@ -142,6 +182,7 @@ def load_stories(
         form: Whether the network's input is one text or sentences.
         tasks: bAbI tasks, by number.
         questions_per_kind: Number of simulated questions of each kind.
+        tokens: Whether sentences are cut into words or characters; "auto" takes characters where there are no spaces.
         validation: Share of the training stories that are held out. Whole stories, because the questions of one
             story share their sentences: a split by questions estimates task 17's error at 14 %, the test at 40 %.
         seed: Seed of simulation and split.
@@ -151,7 +192,7 @@ def load_stories(
         DataError: If the data cannot be found or read.
     """
     train, test = read_sets(data, tasks=tasks, questions_per_kind=questions_per_kind, seed=seed)
-    return split_stories(train, test, form=form, validation=validation, seed=seed, limit=limit)
+    return split_stories(train, test, form=form, tokens=tokens, validation=validation, seed=seed, limit=limit)
 
 
 def read_sets(
@@ -201,6 +242,7 @@ def split_stories(
     test: list[Question],
     *,
     form: Form,
+    tokens: GivenTokens = "auto",
     validation: float = 0.1,
     seed: int = 0,
     limit: int | None = None,
@@ -211,17 +253,41 @@ def split_stories(
     """
     if len({question.story_id for question in train}) < 3:
         raise DataError("At least 3 stories are needed: one each to train, validate and test.")
+    marked = marked_sentences([*train, *test])
     train, test = with_test_set(train, test, seed=seed)
     train, held_out = _hold_out(train, validation, seed)
     sets = {"train": train, "validation": held_out, "test": test}
     sets = {name: _thin(questions, limit) for name, questions in sets.items()}
-    codec = fit_codec(sets["train"], form=form)
+    tokens, _ = settle_tokens(tokens, ["".join(question.text) for question in sets["train"][:SAMPLE]])
+    codec = fit_codec(sets["train"], form=form, tokens=tokens)
     splits = {name: codec.split(questions) for name, questions in sets.items()}
-    return StorySplits(**splits, sizes=codec.sizes, codec=codec, questions=sets)
+    return StorySplits(**splits, sizes=codec.sizes, codec=codec, questions=sets, notes=_notes(marked, tokens))
 
 
-def fit_codec(questions: Sequence[Question], *, form: Form) -> StoryCodec:
+def _notes(marked: int, tokens: str) -> tuple[str, ...]:
+    """Returns what a person should know about how stories were read."""
+    notes = []
+    if marked:
+        notes.append(f"{marked:,} sentences hold a question mark: only what has a tab and an answer is a question.")
+    if tokens == "characters":
+        notes.append("The stories are cut into characters, as they have no spaces or as --tokens says.")
+    return tuple(notes)
+
+
+def cut(questions: Sequence[Question], tokens: str) -> Sequence[Question]:
+    """Returns questions whose sentences are cut into tokens; the reader has cut them into words."""
+    if tokens == "words":
+        return questions
+    once = cache(lambda text: tokenize(text, tokens))
+    return [
+        replace(question, story=tuple(map(once, question.text)), question=once(question.question_text))
+        for question in questions
+    ]
+
+
+def fit_codec(questions: Sequence[Question], *, form: Form, tokens: str = "words") -> StoryCodec:
     """Collects words and answers, sorted, and widths."""
+    questions = cut(questions, tokens)
     sentences = {sentence for question in questions for sentence in question.story}
     words = {word for sentence in sentences for word in sentence}.union(*(question.question for question in questions))
     answers = {question.answer for question in questions}
@@ -230,6 +296,7 @@ def fit_codec(questions: Sequence[Question], *, form: Form) -> StoryCodec:
         answers=(UNKNOWN_ANSWER, *sorted(answers)),
         form=form,
         sentence_length=max(map(len, sentences.union(question.question for question in questions))),
+        tokens=tokens,
     )
 
 
@@ -254,25 +321,41 @@ def ask(story: Sequence[str], question: str) -> Question:
     return Question(sentences, words, "", (), "asked", 0, texts, question)
 
 
-def read_story(path: Path) -> list[str]:
-    """Reads a story to ask about: one sentence a line, with or without numbers; questions are left out.
+def read_story(path: Path) -> tuple[list[str], list[str]]:
+    """Reads a story to ask about: one sentence a line, with numbers as in the bAbI format or without.
+
+    Returns:
+        The sentences, and what was left out of the file, a sentence each.
 
     Raises:
-        DataError: If the file cannot be read, or holds no sentence.
+        DataError: If the file cannot be read, has numbers on some lines only, or holds no sentence.
     """
-    try:
-        lines = regular_file(path).read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path} is not UTF-8 text.") from None
-    lines = [line.strip() for line in lines if "\t" not in line]
-    if all(re.match(r"\d+ ", line) for line in lines if line):
-        lines = [line.partition(" ")[2].strip() for line in lines]
-    story = [line for line in lines if tokenize(line)]
+    lines = [(i, line) for i, line in enumerate(read_lines(path), start=1) if line.strip()]
+    numbered = [NUMBERED.fullmatch(line) for _, line in lines]
+    notes = []
+    if all(numbered):
+        numbers = [int(match[1]) for match in numbered]
+        starts = [i for i, number in enumerate(numbers) if i and number <= numbers[i - 1]]
+        if starts:
+            notes.append(
+                f"{path} holds {len(starts) + 1} stories: the last one, from line {lines[starts[-1]][0]} on, is read."
+            )
+            lines, numbered = lines[starts[-1] :], numbered[starts[-1] :]
+        lines = [(line, match[2]) for (line, _), match in zip(lines, numbered, strict=True)]
+    elif numbered[0] and int(numbered[0][1]) == 1 and 2 * sum(map(bool, numbered)) > len(lines):
+        line = lines[[bool(match) for match in numbered].index(False)][0]
+        raise DataError(f"{path}, line {line}: the line has no number, as others have. Number all lines or none.")
+    texts = [strip_tabs(text) for _, text in lines]
+    # Of a file without numbers a tab may be a mere blank.
+    asked = ["\t" in text and (all(numbered) or holds_question_mark(text.partition("\t")[0])) for text in texts]
+    if any(asked):
+        dropped = "question is" if sum(asked) == 1 else "questions are"
+        notes.append(f"{sum(asked)} {dropped} left out of the story, first on line {lines[asked.index(True)][0]}.")
+    story = [text.replace("\t", " ") for text, is_question in zip(texts, asked, strict=True) if not is_question]
+    story = [text for text in story if tokenize(text)]
     if not story:
         raise DataError(f"{path} holds no sentence.")
-    return story
+    return story, notes
 
 
 def _hold_out(questions: list[Question], share: float, seed: int) -> tuple[list[Question], list[Question]]:

@@ -20,6 +20,9 @@ Convert = Callable[[dict], dict]
 class Split:
     """Rows of a data set, keyed by the model's input and output names.
 
+    For a model with one input, or inputs without names, `inputs` may be an array or a list of arrays, and so may
+    `targets` and `weights`; batches and what `augment`, `read` and `prepare` are given then have that form.
+
     Args:
         inputs: One array for each input, all with n rows.
         targets: One array for each output, all with n rows.
@@ -30,23 +33,43 @@ class Split:
         augment: Changes a training batch; must be a pure function of its arguments, or resuming would not be exact.
         read: Turns stored inputs into those that `augment` takes, such as file names into images; for every batch.
         prepare: Turns inputs, augmented or not, into those that the model takes, such as a resize; for every batch.
+
+    Raises:
+        ValueError: If there are no targets, or arrays have different numbers of rows.
+
+    Example:
+        >>> Split(points, labels)  # points float32 (n, 2), labels int32 (n,)
+        >>> Split({"text": texts}, {"genre": labels})
     """
 
-    inputs: Arrays
-    targets: Arrays
+    inputs: Arrays | np.ndarray | Sequence[np.ndarray]
+    targets: Arrays | np.ndarray | Sequence[np.ndarray]
     lengths: Arrays = field(default_factory=dict)
-    weights: Arrays = field(default_factory=dict)
+    weights: Arrays | np.ndarray | Sequence[np.ndarray] = field(default_factory=dict)
     augment: Augment | None = None
     read: Convert | None = None
     prepare: Convert | None = None
 
+    def __post_init__(self):
+        for name in ("inputs", "targets"):
+            if not _named(getattr(self, name)):
+                raise ValueError(f"`{name}` must hold at least one array. Received: none")
+        rows = {
+            f"{name} {key}".strip(): len(array)
+            for name in ("inputs", "targets", "lengths", "weights")
+            for key, array in _named(getattr(self, name)).items()
+        }
+        if len(set(rows.values())) > 1:
+            received = ", ".join(f"{name} with {count}" for name, count in rows.items())
+            raise ValueError(f"`inputs` and `targets` must have the same number of rows. Received: {received}")
+
     def __len__(self) -> int:
-        return len(next(iter(self.targets.values())))
+        return len(next(iter(_named(self.targets).values())))
 
     def take(self, rows: np.ndarray) -> "Split":
         """Returns the split of these rows, in their order."""
         kept = [
-            {name: array[rows] for name, array in arrays.items()}
+            _like(arrays, {name: array[rows] for name, array in _named(arrays).items()})
             for arrays in (self.inputs, self.targets, self.lengths, self.weights)
         ]
         return replace(self, inputs=kept[0], targets=kept[1], lengths=kept[2], weights=kept[3])
@@ -55,7 +78,8 @@ class Split:
         """Returns a digest of all rows."""
         state = hashlib.blake2b(digest_size=8)
         for arrays in (self.inputs, self.targets, self.lengths, self.weights):
-            for name, array in arrays.items():
+            for name, array in _named(arrays).items():
+                array = np.asarray(array)
                 content = np.ascontiguousarray(array) if array.dtype != object else repr(array.tolist()).encode()
                 state.update(name.encode())
                 state.update(content)
@@ -128,7 +152,8 @@ class Split:
     def _gather(self) -> Callable[[tf.Tensor], tuple[dict, ...]]:
         """Returns a function from row numbers to a batch as read, what is padded cut to the longest row."""
         *parts, lengths = self._tensors
-        parts = parts if self.weights else parts[:2]
+        parts = parts if parts[2] else parts[:2]
+        given = (self.inputs, self.targets, self.weights)
 
         def cut(name, array, rows):
             batch = tf.gather(array, rows)
@@ -137,7 +162,10 @@ class Split:
             return batch[:, : tf.reduce_max(tf.gather(lengths[name], rows))] if padded else batch
 
         def gather(rows):
-            inputs, *labels = ({name: cut(name, array, rows) for name, array in part.items()} for part in parts)
+            inputs, *labels = (
+                _like(whole, {name: cut(name, array, rows) for name, array in part.items()})
+                for whole, part in zip(given, parts, strict=False)
+            )
             return inputs if self.read is None else self.read(inputs), *labels
 
         return gather
@@ -147,7 +175,7 @@ class Split:
         """The arrays as tensors: one copy, or each data set would hold its own until Python frees it."""
         with tf.device("CPU:0"):  # where `tf.data` works
             return [
-                {name: tf.constant(array) for name, array in arrays.items()}
+                {name: tf.constant(array) for name, array in _named(arrays).items()}
                 for arrays in (self.inputs, self.targets, self.weights, self.lengths)
             ]
 
@@ -161,17 +189,17 @@ class Splits:
 
     Args:
         train: The training set.
-        validation: The validation set.
-        test: The test set.
+        validation: The validation set; without one, `fit` has to monitor "loss".
+        test: The test set, where there is one.
         sizes: Arguments of the builder that the data fix: `vocab_size`, `image_shape` and the like.
         codec: What a model file does not hold, where the data have it; see `experiments.shared.runs.Codec`.
         notes: What to know about the data, a sentence each.
     """
 
     train: Split
-    validation: Split
-    test: Split
-    sizes: dict[str, int | tuple[int, ...]]
+    validation: Split | None = None
+    test: Split | None = None
+    sizes: dict[str, int | tuple[int, ...]] = field(default_factory=dict)
     codec: Any = field(default=None, kw_only=True)
     notes: tuple[str, ...] = field(default=(), kw_only=True)
 
@@ -234,6 +262,25 @@ def stratify(labels: np.ndarray, *, shares: Sequence[float], seed: int) -> list[
         for part, taken in zip(parts, np.split(rows, cuts), strict=True):
             part.append(taken)
     return [np.sort(np.concatenate(part)) for part in parts]
+
+
+def _named(arrays) -> Arrays:
+    """Returns arrays by name, those without by their position."""
+    if isinstance(arrays, Mapping):
+        return arrays
+    return {str(i): array for i, array in enumerate(arrays)} if _are_several(arrays) else {"": np.asarray(arrays)}
+
+
+def _are_several(arrays) -> bool:
+    """Returns whether these are arrays in a list, not the numbers of one array."""
+    return isinstance(arrays, list | tuple) and all(map(np.ndim, arrays))
+
+
+def _like(arrays, values: dict):
+    """Returns values by name in the form of the arrays that they come from."""
+    if isinstance(arrays, Mapping):
+        return values
+    return tuple(values.values()) if _are_several(arrays) else values[""]
 
 
 def _buckets(lengths: Arrays, count: int) -> list[np.ndarray]:

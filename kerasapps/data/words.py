@@ -1,24 +1,156 @@
-"""Words as token ids: 0 is padding, 1 any unknown word, then the words from the most frequent on."""
+"""Texts as tokens, in every script, and tokens as ids: the one text layer of all applications.
 
-from collections.abc import Sequence
+The same functions cut texts at training and at prediction: a codec keeps which (`WordIds.tokens`).
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from itertools import islice
+from typing import Any, Literal, get_args
 
-import keras
 import numpy as np
+
+# How texts are cut; "auto" looks at the texts and settles on one of the others.
+Tokens = Literal["words", "characters"]
+GivenTokens = Literal["auto", "words", "characters"]
+
+PADDING, UNKNOWN = 0, 1
+# Apostrophes and hyphens of all scripts, which belong to a word only inside it.
+APOSTROPHES = "\u2018\u2019\u201b\u02bc\u055a\u05f3\uff07"
+HYPHENS = "\u2010\u2011\u058a\u05be\ufe63\uff0d"
+# What is not seen and means nothing: soft hyphens, marks of direction, byte order marks.
+UNSEEN = "\xad\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
+ONE_SPELLING = str.maketrans(APOSTROPHES + HYPHENS, "'" * len(APOSTROPHES) + "-" * len(HYPHENS), UNSEEN)
+OTHER_SPELLING = re.compile(f"[{''.join(map(chr, ONE_SPELLING))}]")
+JOINERS = "\u200c\u200d"  # inside words of Persian and of the scripts of India
+WIDE = re.compile("[\U00010000-\U0010ffff]")
+EMOJI = "[\u2600-\u27bf\U0001f000-\U0001faff]"
+# The scripts that put no spaces between words: Thai and Lao, Tibetan, Burmese, Khmer, kana, Han.
+SPACELESS = re.compile("[\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+FEW_SPACES = 0.1  # Thai whose words stand apart has a space for about four letters
+SAMPLE = 1_000  # texts that are looked at to settle "auto"
+
+ASCII_WORD = re.compile(r"\w+(?:['-]\w+)*", re.ASCII)
+ASCII_BLANKS = {i: " " for i in range(128) if not re.match(r"\w", chr(i))}
+# As Keras' TextVectorization cut texts for the codecs of older runs: ASCII alone in lower case, without these.
+KERAS_DELETES = b"!\"#$%&()*+,-./:;<=>?@[\\]^_`{|}~'"
+
+
+def tokenize(text: str, tokens: str = "words") -> tuple[str, ...]:
+    """Cuts a text into tokens.
+
+    Words are in lower case (case folded), composed (NFC) and without punctuation. Vowel signs, tones and joiners
+    belong to the word they are in, apostrophes and hyphens if they are inside it, and an emoji is a word.
+
+    Args:
+        text: The text, in any script.
+        tokens: "words"; "characters", each with its marks, for texts without spaces; or "keras", the words of runs
+            from before this module, which were right for ASCII only.
+
+    Example:
+        >>> tokenize("Don't go, «Mary-Ann»!")
+        ("don't", 'go', 'mary-ann')
+    """
+    if tokens == "keras":
+        cut = text.encode("utf-8", "replace").lower().translate(None, KERAS_DELETES).split()
+        return tuple(word.decode() for word in cut)
+    if tokens == "words" and text.isascii():
+        if "'" in text or "-" in text:
+            return tuple(ASCII_WORD.findall(text.lower()))
+        return tuple(text.lower().translate(ASCII_BLANKS).split())  # the same, three times as fast
+    text = fold(text)
+    return tuple(_pattern(tokens, WIDE.search(text) is not None).findall(text))
+
+
+def composed(text: str) -> str:
+    """Returns a text with letters and their accents as one character each, where there is one."""
+    return unicodedata.normalize("NFC", text)
+
+
+def fold(text: str) -> str:
+    """Returns a text in lower case, composed, with one apostrophe and one hyphen and without what is not seen."""
+    if text.isascii():
+        return text.lower()
+    # Composed before as well: case folding knows a composed letter, and may take it apart.
+    text = composed(composed(text).casefold())
+    return text.translate(ONE_SPELLING) if OTHER_SPELLING.search(text) else text
+
+
+@cache
+def _pattern(unit: str, wide: bool) -> re.Pattern:
+    """Returns the pattern of a word or a character; made once, where a text needs it.
+
+    `wide` is for texts with characters above U+FFFF, whose sets Python's expressions search one by one.
+    """
+    # `\w` has no marks: without them a Hindi word ends at every vowel sign.
+    codes = range(0x300, 0x1F000) if wide else range(0x300, 0x10000)
+    marks = "".join(chr(i) for i in codes if unicodedata.category(chr(i))[0] == "M")
+    # Gershayim and the middle dot are inside words too, of Hebrew and Catalan.
+    word = rf"\w[\w{marks}]*(?:(?:[{JOINERS}]+|['\-\u05f4\xb7])\w[\w{marks}]*)*"
+    character = rf"\w[{marks}]*"
+    emoji = EMOJI if wide else EMOJI[:4] + "]"
+    emoji = rf"{emoji}(?:[\ufe0f\U0001f3fb-\U0001f3ff]|\u200d{emoji})*"
+    return re.compile(f"{word if unit == 'words' else character}|{emoji}")
+
+
+def settle_tokens(tokens: GivenTokens, texts: Sequence[str]) -> tuple[Tokens, tuple[str, ...]]:
+    """Returns how to cut texts, and what a person should know about it.
+
+    Args:
+        tokens: What was asked for; "auto" cuts texts of scripts without spaces into characters.
+        texts: The texts of the training set; the first of them decide.
+
+    Returns:
+        "words" or "characters", and notes, a sentence each.
+    """
+    if tokens not in get_args(GivenTokens):
+        raise ValueError(f"`tokens` must be one of {', '.join(get_args(GivenTokens))}. Received: tokens={tokens}")
+    sample = [text for text in islice(texts, SAMPLE) if text.strip()]
+    settled = tokens
+    if tokens == "auto":
+        settled = "characters" if without_spaces(sample) else "words"
+    per_text = sum(len(tokenize(text, settled)) for text in sample) / max(1, len(sample))
+    notes = [f"{per_text:.1f} {settled} in a text on average."]
+    if settled != tokens and settled == "characters":
+        notes.append("The texts have no spaces between words: each character is a token. `--tokens words` keeps words.")
+    elif settled == "words" and 0 < per_text < 1.5:
+        notes.append("The texts have about one word each; if words are not set apart, try `--tokens characters`.")
+    return settled, tuple(notes)
+
+
+def without_spaces(texts: Iterable[str]) -> bool:
+    """Returns whether texts are mostly of scripts that put no spaces between words, and have hardly any."""
+    texts = [text.strip() for text in texts]
+    letters = sum(sum(map(str.isalnum, text)) for text in texts)
+    spaceless = sum(len(SPACELESS.findall(text)) for text in texts if not text.isascii())
+    spaces = sum(len(text.split()) - 1 for text in texts)
+    return 2 * spaceless > letters and spaces < FEW_SPACES * letters
+
+
+class _Numbers(dict):
+    """Numbers of tokens; any other token has that of the unknown one."""
+
+    def __missing__(self, token: str) -> int:
+        return UNKNOWN
 
 
 @dataclass(frozen=True)
 class WordIds:
-    """Turns texts into token ids.
+    """Turns texts into token ids: 0 is padding, 1 any unknown token, then the tokens from the most frequent on.
 
     Args:
-        words: Words by token id, from 2 on.
+        words: Tokens by id, from 2 on.
         length: Maximum number of tokens in a text.
+        tokens: How texts are cut, see `tokenize`.
     """
 
     words: tuple[str, ...]
     length: int
+    tokens: str = "words"
 
     @property
     def size(self) -> int:
@@ -26,18 +158,41 @@ class WordIds:
         return len(self.words) + 2
 
     @cached_property
-    def _vectorize(self) -> keras.layers.TextVectorization:
-        return keras.layers.TextVectorization(vocabulary=list(self.words), ragged=True)
+    def _numbers(self) -> _Numbers:
+        return _Numbers((word, i) for i, word in enumerate(self.words, start=UNKNOWN + 1))
 
     def encode(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Returns token ids int32 (n, T), padded at the end, and how many each text has (n,), at least 1."""
-        ragged = self._vectorize(np.array(texts, object))
-        lengths = np.clip(ragged.row_lengths().numpy(), 1, self.length).astype(np.int32)
-        return ragged.to_tensor(shape=(None, max(1, int(lengths.max())))).numpy().astype(np.int32), lengths
+        number = self._numbers.__getitem__
+        rows = [np.fromiter(map(number, tokenize(text, self.tokens)[: self.length]), np.int32) for text in texts]
+        lengths = np.array([max(1, len(row)) for row in rows], np.int32)
+        ids = np.full((len(rows), int(lengths.max(initial=1))), PADDING, np.int32)
+        for i, row in enumerate(rows):
+            ids[i, : len(row)] = row
+        return ids, lengths
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns what `from_json` needs."""
+        return {"words": self.words, "length": self.length, "tokens": self.tokens}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "WordIds":
+        """Returns what `to_json` described, also in a codec from before there was a choice of tokens."""
+        return cls(tuple(content["words"]), int(content["length"]), checked_tokens(content.get("tokens", "keras")))
 
 
-def fit_words(texts: Sequence[str], *, size: int, length: int) -> WordIds:
-    """Collects the most frequent words of texts, for at most `size` token ids."""
-    vectorize = keras.layers.TextVectorization(max_tokens=size, ragged=True)
-    vectorize.adapt(np.array(texts, object))
-    return WordIds(tuple(vectorize.get_vocabulary(include_special_tokens=False)), length)
+def checked_tokens(tokens: str) -> str:
+    """Returns the tokens that a codec names; ValueError if there are none of that name."""
+    if tokens not in (*get_args(Tokens), "keras"):
+        raise ValueError(f"`tokens` must be words, characters or keras. Received: tokens={tokens}")
+    return tokens
+
+
+def fit_words(texts: Sequence[str], *, size: int, length: int, tokens: Tokens = "words") -> WordIds:
+    """Collects the most frequent tokens of texts, for at most `size` token ids."""
+    counts: Counter[str] = Counter()
+    update: Callable = counts.update
+    for text in texts:
+        update(tokenize(text, tokens))
+    ordered = sorted(counts, key=lambda token: (counts[token], token), reverse=True)
+    return WordIds(tuple(ordered[: size - UNKNOWN - 1]), length, tokens)

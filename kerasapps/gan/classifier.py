@@ -11,6 +11,7 @@ import tensorflow as tf
 from kerasapps.gan.losses import cross_entropy
 from kerasapps.gan.model import GAN
 from kerasapps.gan.noise import Noise
+from kerasapps.gan.rows import read_batch
 
 
 @keras.saving.register_keras_serializable(package="kerasapps", name="SemiSupervisedGan")
@@ -27,8 +28,28 @@ class SemiSupervisedGAN(GAN):
         """Returns the name of the accuracy."""
         return ("accuracy",)
 
+    def __init__(self, generator: keras.Model, discriminator: keras.Model, **settings):
+        super().__init__(generator, discriminator, **settings)
+        outputs = getattr(self.discriminator, "output", None)
+        outputs = outputs if isinstance(outputs, dict) else {}
+        if self.conditional or not {"label", "features"} <= outputs.keys():
+            raise ValueError(
+                '`discriminator` must have the outputs "verdict", "label" and "features", as with `classifies`, and no '
+                f"input for the class. Received: outputs {', '.join(outputs) or 'without names'}"
+            )
+
+    def row_names(self) -> tuple[str, ...]:
+        """Returns the names of unlabeled and labeled rows."""
+        return (self.sample_name, f"labelled_{self.sample_name}")
+
+    def _batch(self, data) -> tuple[dict, dict]:
+        return read_batch(data, names=self.row_names(), shape=self.sample_shape, labels=True)
+
     def discriminator_objective(self, inputs: dict, targets: dict, fake, noise: Noise):
         """Returns the cross-entropy of the labeled rows' classes plus that of real against generated rows."""
+        if f"labelled_{self.sample_name}" not in inputs:
+            names = " and ".join(f'"{name}"' for name in self.row_names())
+            raise ValueError(f"`x` must hold {names}. Received: {', '.join(inputs)}")
         real = self.judge(self._blur(inputs[self.sample_name], noise), training=True)
         real_verdict = real["verdict"]
         fake_verdict = self.judge(self._blur(fake, noise), training=True)["verdict"]
@@ -52,7 +73,7 @@ class SemiSupervisedGAN(GAN):
 
     def test_step(self, data):
         """Classifies as in inference; the loss is the cross-entropy of the classes."""
-        inputs, targets, _ = keras.utils.unpack_x_y_sample_weight(data)
+        inputs, targets = self._batch(data)
         outputs = self.judge(inputs[self.sample_name], training=False)
         loss = keras.losses.sparse_categorical_crossentropy(targets["label"], outputs["label"], from_logits=True)
         # The mean is over rows, not over batches, of which the last may be short.

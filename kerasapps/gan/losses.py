@@ -6,6 +6,8 @@ flipped labels: Salimans et al., "Improved Techniques for Training GANs", NeurIP
 """
 
 import math
+import numbers
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -70,13 +72,17 @@ class Rules:
 
     def __post_init__(self):
         check_choice(get_args(LossName), loss=self.loss)
-        check_at_least(1, discriminator_steps=self.discriminator_steps, generator_steps=self.generator_steps)
+        for name in ("discriminator_steps", "generator_steps"):
+            steps = getattr(self, name)
+            if not isinstance(steps, numbers.Integral) or isinstance(steps, bool):
+                raise refusal("be a whole number", **{name: steps})
+            check_at_least(1, **{name: steps})
         check_at_least(0, instance_noise=self.instance_noise, instance_noise_steps=self.instance_noise_steps)
         check_at_least(0, clip=self.clip, gradient_penalty=self.gradient_penalty, r1=self.r1, entropy=self.entropy)
         check_share(flip=self.flip, average=self.average)
         for name in ("real_labels", "fake_labels"):
             ends = getattr(self, name)
-            if len(ends) != 2 or not ends[0] <= ends[1]:
+            if not isinstance(ends, Sequence) or len(ends) != 2 or not ends[0] <= ends[1]:
                 raise refusal("be two numbers, the smaller first", **{name: ends})
         soft = self.flip or tuple(self.real_labels) != (1, 1) or tuple(self.fake_labels) != (0, 0)
         if soft and self.loss not in WITH_TARGETS:

@@ -1,19 +1,22 @@
-"""Training of two networks against each other: `GAN`, for `fit`, and the textbook loop over `train_on_batch`.
+"""Training of two networks against each other: `GAN`, whose `fit` takes images.
 
 Reference: Goodfellow et al., "Generative Adversarial Nets", NeurIPS 2014.
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasapps.applications.gan import build_gan
+from kerasapps.blocks.arguments import check_at_least, refusal
+from kerasapps.blocks.backend import require_tensorflow
 from kerasapps.gan.losses import WITH_TARGETS, Rules, discriminator_loss, generator_loss, shown_verdict
+from kerasapps.gan.networks import LABEL, NOISE, VERDICT, call_named, range_of, roles_of
 from kerasapps.gan.noise import Noise
+from kerasapps.gan.rows import named, read_batch, warn_of_values
 
 
 @dataclass(frozen=True)
@@ -36,25 +39,34 @@ class GAN(keras.Model):
     step, or never; here the flag has no effect once the GAN is made. What a training call changes besides weights
     (moving statistics, singular vectors) is restored for the network that is not being updated.
 
-    Batches are (inputs, targets): inputs with the generator's output, such as "image" (B, H, W, C), and, for networks
-    with classes, targets with "label" int32 (B,). Calling the model calls the averaged generator.
+    `fit`, `evaluate` and `train_on_batch` take images, and for networks with classes labels, int32 (B,), each as an
+    array, a list or a dict ({"image": ...}, {"label": ...}), or both as a `tf.data.Dataset` of batches. The images have
+    the values that the generator can make, -1 to 1 for those of this package; `fit` warns of others. Calling the model
+    calls the averaged generator.
+
+    A GAN saved by `save` and loaded by `kerasapps.load_model(path, compile=True)` resumes its training with the states
+    of both optimizers; loaded without `compile=True` it has to be compiled again, and its optimizers start afresh.
 
     Args:
-        generator: From noise to a dict of one output; see `kerasapps.build_generator`.
-        discriminator: From that output, and the class if the generator takes one, to the logit "verdict" (B, 1).
+        generator: From noise, and the class if there are any, to the images; see `kerasapps.build_generator`. Any
+            functional or Sequential model that begins with `keras.Input` will do. The class is the input named "label",
+            or else the one of an integer dtype.
+        discriminator: From the images, and the class if it takes one, to the logit of being real (B, 1), without a
+            sigmoid. If it has several outputs, the logit is called "verdict".
         rules: The loss and how it is trained.
         averaged: The averaged generator, with the generator's layers; made from it by default.
-        seed: Seed of noise and targets.
+        seed: Seed of noise and targets, from 0 to 2**31 - 1.
         name: Name of the model.
 
     Raises:
-        ValueError: If the discriminator does not take the generator's output.
+        ValueError: If the discriminator does not take the generator's output or ends in an activation, a network is not
+            functional or Sequential, or Keras does not compute with TensorFlow.
 
     Example:
         >>> gan = GAN(build_generator(image_shape=(28, 28, 1)), build_discriminator(image_shape=(28, 28, 1)))
         >>> gan.compile(keras.optimizers.Adam(2e-4, beta_1=0.5), keras.optimizers.Adam(2e-4, beta_1=0.5))
-        >>> gan.fit({"image": digits / 127.5 - 1}, epochs=2)  # digits float32 (n, 28, 28, 1), values 0 to 255
-        >>> gan.predict({"noise": noise})["image"]  # noise float32 (n, 64)
+        >>> gan.fit(digits / 127.5 - 1, epochs=2)  # digits float32 (n, 28, 28, 1), values 0 to 255
+        >>> gan.sample(16)  # float32 (16, 28, 28, 1)
     """
 
     def __init__(
@@ -67,20 +79,30 @@ class GAN(keras.Model):
         seed: int = 0,
         name: str = "gan",
     ):
+        require_tensorflow("A GAN")
         super().__init__(name=name)
-        build_gan(generator=generator, discriminator=discriminator)  # refuses networks that do not fit
+        if not isinstance(rules, Rules):
+            raise refusal("be of the class Rules, such as Rules(loss='hinge')", rules=rules)
+        if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**31:
+            raise refusal("be a whole number from 0 to 2**31 - 1", seed=seed)
+        self.roles = roles_of(generator, discriminator)
         if averaged is None:
             averaged = keras.models.clone_model(generator)
             averaged.set_weights(generator.get_weights())
+        shapes = [[weight.shape for weight in getattr(network, "weights", [])] for network in (generator, averaged)]
+        if shapes[0] != shapes[1]:
+            raise refusal("have the layers of `generator`", averaged=getattr(averaged, "name", averaged))
         self.generator = generator
         self.discriminator = discriminator
         self.averaged = averaged
         self.trained = Trained(list(generator.trainable_variables), list(discriminator.trainable_variables))
         self.rules = rules
-        self.seed = seed
-        self.sample_name = next(iter(generator.output))
-        self.noise_dim = next(tensor for tensor in generator.inputs if tensor.name == "noise").shape[-1]
-        self.conditional = len(generator.inputs) > 1
+        self.seed = int(seed)
+        self.sample_name = self.roles.sample
+        self.sample_shape = tuple(generator.outputs[0].shape[1:])
+        self.noise_shape = tuple(generator.inputs[self.roles.generator.index(NOISE)].shape[1:])
+        self.conditional = LABEL in self.roles.generator
+        self.looked = False  # whether `fit` has looked at the values of its first images
         names = ("loss", "discriminator_loss", "generator_loss", "real_verdict", "fake_verdict")
         self.means = {name: keras.metrics.Mean(name=name) for name in (*names, *self.more_metrics())}
         self.built = True
@@ -91,27 +113,96 @@ class GAN(keras.Model):
 
     def compile(
         self,
-        generator_optimizer: keras.optimizers.Optimizer,
-        discriminator_optimizer: keras.optimizers.Optimizer,
+        generator_optimizer: keras.optimizers.Optimizer | str,
+        discriminator_optimizer: keras.optimizers.Optimizer | str,
         *,
         jit_compile: bool = False,
-        **settings,
+        steps_per_execution: int = 1,
+        run_eagerly: bool = False,
     ):
-        """Takes an optimizer for each network; `settings` are those of `keras.Model.compile`.
+        """Takes an optimizer for each network, or its name; the loss is that of `rules`.
+
+        Args:
+            generator_optimizer: Optimizer of the generator.
+            discriminator_optimizer: Another one, of the discriminator.
+            jit_compile: As in `keras.Model.compile`, like the two below.
+            steps_per_execution: Steps in a call of the compiled function.
+            run_eagerly: Whether to run each operation at once, to debug.
 
         Raises:
-            ValueError: Under `mixed_float16`, which needs loss scaling (bfloat16 does not), or if a network has nothing
-                to train because its `trainable` was False when the GAN was made.
+            ValueError: If an optimizer is none, both are the same, under `mixed_float16`, which needs loss scaling
+                (bfloat16 does not), or if a network has nothing to train because its `trainable` was False when the GAN
+                was made.
         """
         if keras.config.dtype_policy().name == "mixed_float16":
             raise ValueError("`precision` must be float32 or mixed_bfloat16 for a GAN. Received: mixed_float16")
         for name, variables in vars(self.trained).items():
             if getattr(self, name).weights and not variables:
                 raise ValueError(f"`{name}` must be trainable when a GAN is made of it. Received: trainable=False")
-        generator_optimizer.build(self.trained.generator)
-        discriminator_optimizer.build(self.trained.discriminator)
-        super().compile(optimizer=generator_optimizer, jit_compile=jit_compile, **settings)
-        self.discriminator_optimizer = discriminator_optimizer
+        both = {"generator_optimizer": generator_optimizer, "discriminator_optimizer": discriminator_optimizer}
+        optimizers = [_optimizer(name, given) for name, given in both.items()]
+        if optimizers[0] is optimizers[1]:
+            raise ValueError(
+                "`generator_optimizer` and `discriminator_optimizer` must be two optimizers, as each keeps the state "
+                f"of one network. Received: one {type(optimizers[0]).__name__} for both"
+            )
+        for optimizer, variables in zip(optimizers, vars(self.trained).values(), strict=True):
+            optimizer.build(variables)
+        super().compile(
+            optimizer=optimizers[0],
+            jit_compile=jit_compile,
+            steps_per_execution=steps_per_execution,
+            run_eagerly=run_eagerly,
+        )
+        self.discriminator_optimizer = optimizers[1]
+
+    def get_compile_config(self):
+        if not self.compiled:
+            return {}
+        names = ("generator_optimizer", "discriminator_optimizer")
+        config = {
+            name: keras.saving.serialize_keras_object(one) for name, one in zip(names, self.optimizers, strict=True)
+        }
+        return config | {"jit_compile": self.jit_compile, "steps_per_execution": self.steps_per_execution}
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+    def fit(self, x=None, y=None, *arguments, **settings):
+        """Trains as `keras.Model.fit` does, whose arguments it takes.
+
+        The values of the first images are looked at once: data from 0 to 255 is a warning where the generator ends in a
+        tanh, as it would never learn to make them.
+        """
+        if not self.looked:
+            self.looked = True
+            warn_of_values(x, self.row_names(), range_of(self.generator))
+        return super().fit(x, y, *arguments, **settings)
+
+    def sample(self, count: int, *, labels=None, seed: int = 0, batch_size: int = 256) -> np.ndarray:
+        """Draws samples from the averaged generator.
+
+        Args:
+            count: How many, at least 1.
+            labels: Their classes, whole numbers (count,), or one for all; for networks with classes.
+            seed: Decides which; the first ones are the same whatever `count` is.
+            batch_size: How many at a time.
+
+        Returns:
+            The samples, float32 (count, ...), images with values from -1 to 1.
+
+        Raises:
+            ValueError: If the networks have classes and `labels` are missing or not as many as `count`.
+        """
+        check_at_least(1, count=count, batch_size=batch_size)
+        values = {NOISE: np.random.default_rng(seed).standard_normal((count, *self.noise_shape), dtype=np.float32)}
+        if self.conditional:
+            if labels is None or np.shape(labels) not in [(), (count,)]:
+                raise refusal(f"be one class or {count}, as the networks take one", labels=labels)
+            values[LABEL] = np.broadcast_to(np.asarray(labels, np.int32), (count,))
+        given = [values[role] for role in (NOISE, LABEL) if role in values]
+        made = self.predict(given, batch_size=batch_size, verbose=0)
+        return np.asarray(keras.tree.flatten(made)[0])
 
     @property
     def optimizers(self) -> list[keras.optimizers.Optimizer]:
@@ -123,8 +214,14 @@ class GAN(keras.Model):
         """The means over the epoch."""
         return list(self.means.values())
 
+    def plain(self) -> keras.Model:
+        """Returns the averaged generator, which is what calling a GAN calls."""
+        return self.averaged
+
     def call(self, inputs, training=None):
-        return self.averaged(inputs, training=training)
+        if isinstance(inputs, Mapping):
+            return self.averaged(inputs, training=training)
+        return call_named(self.averaged, self.roles.generator, named(inputs, (NOISE, LABEL)), training=training)
 
     @property
     def output(self):
@@ -135,8 +232,7 @@ class GAN(keras.Model):
 
     def train_step(self, data):
         """Updates the discriminator, each time on a share of the batch, then the generator."""
-        inputs, targets, _ = keras.utils.unpack_x_y_sample_weight(data)
-        targets = targets or {}
+        inputs, targets = self._batch(data)
         real, noise = inputs[self.sample_name], self._noise()
         steps = self.rules.discriminator_steps
         share = tf.maximum(tf.shape(real)[0] // steps, 1)
@@ -155,7 +251,7 @@ class GAN(keras.Model):
 
     def test_step(self, data):
         """Computes losses and logits as in inference, on rows that the discriminator was not trained on."""
-        inputs, targets, _ = keras.utils.unpack_x_y_sample_weight(data)
+        inputs, targets = self._batch(data)
         real, label = inputs[self.sample_name], self._label(targets)
         real_verdict = self.judge(real, label, training=False)["verdict"]
         fake = self._generate(tf.shape(real)[0], label, self._noise(), training=False)
@@ -218,8 +314,11 @@ class GAN(keras.Model):
 
     def judge(self, rows, label=None, *, training: bool) -> dict:
         """Returns the discriminator's outputs for rows and, if it takes them, their classes."""
-        inputs = {self.sample_name: rows} | ({"label": label} if self.conditional else {})
-        return self.discriminator(inputs, training=training)
+        values = {self.sample_name: rows, LABEL: label}
+        outputs = call_named(self.discriminator, self.roles.discriminator, values, training=training)
+        if not isinstance(outputs, Mapping) or VERDICT not in outputs:
+            outputs = {VERDICT: keras.tree.flatten(outputs)[0]}  # of a network that has no other
+        return outputs | {VERDICT: tf.cast(outputs[VERDICT], tf.float32)}
 
     def _update_discriminator(self, inputs: dict, targets: dict, noise: Noise):
         with unchanged_statistics(self.generator):
@@ -255,13 +354,21 @@ class GAN(keras.Model):
                 var=average.value.handle, alpha=1 - kept, delta=average.value - weight.value
             )
 
+    def row_names(self) -> tuple[str, ...]:
+        """Returns the names of what a batch holds, in the order in which a list gives them."""
+        return (self.sample_name, LABEL)
+
+    def _batch(self, data) -> tuple[dict, dict]:
+        return read_batch(data, names=self.row_names(), shape=self.sample_shape, labels=self.conditional)
+
     def _label(self, targets: dict):
         """Returns the classes if the networks take them."""
-        return targets["label"] if self.conditional else None
+        return targets[LABEL] if self.conditional else None
 
     def _generate(self, count, label, noise: Noise, *, training: bool):
-        inputs = {"noise": noise.normal(count, [self.noise_dim])} | ({"label": label} if self.conditional else {})
-        return self.generator(inputs, training=training)[self.sample_name]
+        values = {NOISE: noise.normal(count, self.noise_shape), LABEL: label}
+        made = call_named(self.generator, self.roles.generator, values, training=training)
+        return keras.tree.flatten(made)[0]
 
     def _noise(self) -> Noise:
         """Returns the noise of this step."""
@@ -328,6 +435,17 @@ class GAN(keras.Model):
 NETWORKS = ("generator", "discriminator", "averaged")
 
 
+def _optimizer(name: str, given) -> keras.optimizers.Optimizer:
+    """Returns an optimizer, also by its name."""
+    try:
+        optimizer = keras.optimizers.get(given)
+    except (ValueError, TypeError):
+        optimizer = None
+    if not isinstance(optimizer, keras.optimizers.Optimizer):
+        raise refusal('be a Keras optimizer or its name, such as "adam"', **{name: given})
+    return optimizer
+
+
 @contextlib.contextmanager
 def unchanged_statistics(network: keras.Model) -> Iterator[None]:
     """Restores, at the end, what training calls have changed in a network besides its weights.
@@ -347,63 +465,3 @@ def _share(loss):
 
 def _values(variables: Sequence) -> list:
     return [variable.value for variable in variables]
-
-
-def train_alternately(
-    generator: keras.Model,
-    discriminator: keras.Model,
-    images: np.ndarray,
-    *,
-    steps: int,
-    batch_size: int = 64,
-    discriminator_steps: int = 1,
-    generator_steps: int = 2,
-    learning_rate: float = 2e-4,
-    seed: int = 0,
-) -> Iterator[dict[str, float]]:
-    """Trains as the course notes do, by `train_on_batch` on both networks and the combined model; for teaching.
-
-    The notes set `trainable = False` between two calls of `compile`. Keras 3 reads the flag whenever it traces a step,
-    and would train the discriminator in the generator's step, or never. Here the flag is set before every call, so
-    that whatever is traced then, also for a shorter batch, is right.
-
-    Args:
-        generator: From "noise" to "image"; trained in place.
-        discriminator: From "image" to "verdict"; trained in place.
-        images: Images, float32 (n, H, W, C), values -1 to 1.
-        steps: Number of steps of the whole training.
-        batch_size: Number of images in a batch.
-        discriminator_steps: Updates of the discriminator in a step, each on real and then on generated images.
-        generator_steps: Updates of the generator in a step.
-        learning_rate: Of Adam, whose beta_1 is 0.5.
-        seed: Seed of noise, labels and the order of the images.
-
-    Yields:
-        After each step the losses: "real", "fake" and "generator".
-    """
-    rng = np.random.default_rng(seed)
-    combined = build_gan(generator=generator, discriminator=discriminator)
-    noise_dim = generator.inputs[0].shape[-1]
-    for model in (discriminator, combined):
-        loss = {"verdict": keras.losses.BinaryCrossentropy(from_logits=True)}
-        model.compile(keras.optimizers.Adam(learning_rate, beta_1=0.5), loss, jit_compile=False)
-
-    def labels(low: float, high: float) -> dict[str, np.ndarray]:
-        return {"verdict": rng.uniform(low, high, (batch_size, 1)).astype(np.float32)}
-
-    def noise() -> dict[str, np.ndarray]:
-        return {"noise": rng.normal(size=(batch_size, noise_dim)).astype(np.float32)}
-
-    for _ in range(steps):
-        losses = {}
-        discriminator.trainable = True
-        for _ in range(discriminator_steps):
-            real = images[rng.integers(0, len(images), batch_size)]
-            fake = generator.predict(noise(), batch_size=batch_size, verbose=0)["image"]
-            losses["real"] = float(discriminator.train_on_batch({"image": real}, labels(0.7, 1.2)))
-            losses["fake"] = float(discriminator.train_on_batch({"image": fake}, labels(0.0, 0.3)))
-        discriminator.trainable = False
-        for _ in range(generator_steps):
-            losses["generator"] = float(combined.train_on_batch(noise(), labels(0.7, 1.2)))
-        discriminator.trainable = True
-        yield losses

@@ -17,10 +17,12 @@ from typing import Any
 
 import keras_tuner
 
+from kerasapps import tracking
 from kerasapps.errors import UserError
 from kerasapps.runs import Run, read_json, write_atomically, write_json
+from kerasapps.search.hparams import write_hparams
 from kerasapps.search.options import Trials, check_trials, place_of
-from kerasapps.search.report import BASELINE, SearchResult, Trial, trials_csv
+from kerasapps.search.result import BASELINE, SearchResult, Trial, trials_csv
 from kerasapps.workers.cluster import ClusterJob
 from kerasapps.workers.jobs import Job, Outcome, address_of, first_outcome
 
@@ -118,6 +120,7 @@ def search(
                 proposer.finish(Trial(name, params[name], score, seconds, _both(before.message, message)))
                 result = SearchResult(proposer.trials, objective, maximize)
                 write_atomically(run.path("trials.csv"), trials_csv(result))
+                write_hparams(run.path("tensorboard"), proposer.trials[-1], objective)
                 watcher.end(proposer.trials[-1], result)
         except KeyboardInterrupt:
             print("Interrupted: the search ends with what it has found; --resume continues it.")
@@ -253,7 +256,8 @@ def _copy_lower_rung(name: str | None, folder: Path) -> None:
     if name is not None and not folder.exists():
         unfinished = folder.with_name(f".{folder.name}")
         shutil.rmtree(unfinished, ignore_errors=True)
-        shutil.copytree(folder.parent / name, unfinished)
+        # It is tracked as a run of its own.
+        shutil.copytree(folder.parent / name, unfinished, ignore=shutil.ignore_patterns(tracking.FILE, "wandb"))
         unfinished.rename(folder)
 
 

@@ -1,82 +1,18 @@
-"""What a search found: its trials, as a table and as figures."""
+"""What the report of a search shows: table and figures."""
 
-import csv
-import io
 import math
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from urllib.parse import quote
 
 import matplotlib
 import numpy as np
-from sklearn.ensemble import RandomForestRegressor
+from markupsafe import Markup
 
-from kerasapps.errors import UserError
-from kerasapps.reports import Figure, Table, add_axes, new_figure
-
-# The configuration that people get without a search; it is always tried, and first.
-BASELINE = "default"
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One configuration and what came of it; `score` is None for one that failed."""
-
-    name: str
-    params: dict[str, Any]
-    score: float | None
-    seconds: float
-    message: str
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """All trials in the order in which they ended, the one with the default values among them."""
-
-    trials: list[Trial]
-    objective: str
-    maximize: bool
-
-    @property
-    def baseline(self) -> Trial:
-        """The trial with the default values.
-
-        Raises:
-            UserError: If the search was stopped before it ended; others at its side may have been faster.
-        """
-        for trial in self.trials:
-            if trial.name == BASELINE:
-                return trial
-        raise UserError("The trial with the default values was not finished: continue with --resume.")
-
-    @property
-    def best(self) -> Trial:
-        """The trial with the best score.
-
-        Raises:
-            UserError: If every trial failed.
-        """
-        scored = [trial for trial in self.trials if trial.score is not None]
-        if not self.trials:
-            raise UserError("No trial was finished.")
-        if not scored:
-            raise UserError(f"Every trial failed. The first one: {self.trials[0].message}")
-        return (max if self.maximize else min)(scored, key=lambda trial: trial.score)
-
-
-def importance(result: SearchResult) -> dict[str, float]:
-    """Estimates how much each hyperparameter matters to the score, as shares that add up to 1.
-
-    A forest of regression trees is fitted to the trials; the share is how much of the variance its splits on the
-    hyperparameter explain. With a few dozen trials this ranks, it does not measure.
-    """
-    trials = [trial for trial in result.trials if trial.score is not None]
-    names = [name for name in result.baseline.params if len({str(trial.params[name]) for trial in trials}) > 1]
-    if len(trials) < 4 or not names:
-        return {}
-    columns = np.array([_positions([trial.params[name] for trial in trials]) for name in names]).T  # (trials, names)
-    forest = RandomForestRegressor(200, random_state=0).fit(columns, [trial.score for trial in trials])
-    return dict(sorted(zip(names, forest.feature_importances_, strict=True), key=lambda item: -item[1]))
-
+from kerasapps.formats import format_share, label_of
+from kerasapps.reports import Block, Figure, Table, add_axes, new_figure
+from kerasapps.search.importance import HIGH, LOW, fewest, importance
+from kerasapps.search.result import BASELINE, SearchResult, positions, show
 
 ON_VALIDATION = (
     "All scores are on the validation set: the more trials, the more the best of them owes to luck with it. The test "
@@ -84,27 +20,56 @@ ON_VALIDATION = (
 )
 
 
-def search_blocks(result: SearchResult, *, scored: str = ON_VALIDATION) -> list[Figure | Table]:
+TITLE = "Which hyperparameters mattered"
+MOST_LABELS, FLAT_LABELS = 40, 15  # trials whose names an axis holds, upright and lying
+
+
+@dataclass(frozen=True)
+class Note:
+    """A paragraph in a section of its own."""
+
+    title: str
+    text: str
+
+    def html(self) -> str:
+        """Returns the paragraph."""
+        return Markup("<p>{}</p>").format(self.text)
+
+
+def search_blocks(result: SearchResult, *, folder: Path, scored: str = ON_VALIDATION) -> list[Block]:
     """Returns what the report of a search shows: table, history, importance, parallel coordinates.
 
     Args:
         result: What was found.
+        folder: The run folder of the search; the table links to the reports of the trials in it.
         scored: What the scores are, in a sentence.
     """
     sign = -1 if result.maximize else 1
     ranked = sorted(result.trials, key=lambda trial: (trial.score is None, sign * (trial.score or 0)))
-    names = list(result.baseline.params)
+    names = list(result.baseline.values)
     table = Table(
         "Trials, the best first",
-        ["trial", result.objective, "seconds", *names, ""],
+        ["trial", label_of(result.objective), "seconds", *names, ""],
         [
-            [trial.name, trial.score, f"{trial.seconds:.0f}", *map(show, trial.params.values()), trial.message]
+            [
+                _linked(trial.name, folder),
+                trial.score,
+                f"{trial.seconds:.0f}",
+                *(show(trial.values.get(name)) for name in names),
+                trial.message,
+            ]
             for trial in ranked
         ],
         caption=f"{BASELINE} has the default values. {scored}",
         digits=4,
     )
-    return [table, _history_figure(result), *_importance_figure(result), *_parallel_figure(result, names)]
+    return [table, _history_figure(result), *_importance_blocks(result), *_parallel_figure(result, names)]
+
+
+def _linked(name: str, folder: Path) -> str:
+    """Returns the name of a trial as a link to its report, if it has one."""
+    path = Path("trials", name, "report.html")
+    return Markup('<a href="{}">{}</a>').format(quote(str(path)), name) if (folder / path).is_file() else name
 
 
 def _history_figure(result: SearchResult) -> Figure:
@@ -112,33 +77,54 @@ def _history_figure(result: SearchResult) -> Figure:
     best = (np.fmax if result.maximize else np.fmin).accumulate(scores)
     numbers = np.arange(1, len(scores) + 1)
     figure = new_figure()
-    axes = add_axes(figure, xlabel="trial", ylabel=result.objective)
+    axes = add_axes(figure, xlabel="trial", ylabel=label_of(result.objective))
     axes.plot(numbers, scores, "o", label="trial")
     axes.step(numbers, best, where="post", label="best so far")
     if result.baseline.score is not None:
         axes.axhline(result.baseline.score, color="#6b7280", linestyle="--", label=BASELINE)
     for number in numbers[np.isnan(scores)]:
         axes.axvline(number, color="#b5485d", linewidth=1, alpha=0.6)
+    each = -(-len(numbers) // MOST_LABELS)
+    names = [trial.name for trial in result.trials]
+    axes.set_xticks(numbers[::each], names[::each], rotation=90 if len(numbers) > FLAT_LABELS else 0)
     axes.legend(frameon=False)
-    return Figure("history", "Scores in the order of the trials; a red line is a trial that failed.", figure)
+    caption = "Scores in the order in which the trials ended; a red line is one that failed."
+    return Figure("history", caption, figure, "Scores of the trials")
 
 
-def _importance_figure(result: SearchResult) -> list[Figure]:
-    shares = importance(result)
-    if not shares:
-        return []
-    figure = new_figure(height=0.8 + 0.4 * len(shares))
-    axes = add_axes(figure, xlabel="share of the explained variance")
-    axes.barh(list(shares)[::-1], list(shares.values())[::-1])
-    return [Figure("importance", "What mattered, by a forest fitted to the trials: a ranking, no measurement.", figure)]
+def _importance_blocks(result: SearchResult) -> list[Block]:
+    found = importance(result)
+    if found is None:
+        if not result.varied:
+            return []
+        text = f"{len(result.scored)} trials cannot tell; it takes at least {fewest(result)} with different scores."
+        return [Note(TITLE, text)]
+    if found.explained <= 0:
+        return [
+            Note(TITLE, f"These {found.trials} trials do not tell: from some of them, the others cannot be predicted.")
+        ]
+    low, middle, high = (np.array(list(found.losses.values()))[::-1].T * 100).tolist()
+    figure = new_figure(height=0.9 + 0.4 * len(middle))
+    axes = add_axes(figure, xlabel="error added, percent of the variance of the scores")
+    rows = np.arange(len(middle))
+    axes.barh(rows, middle, height=0.6)
+    axes.hlines(rows, low, high, color="#1c2430", linewidth=1.5)
+    axes.set_yticks(rows, [name.replace("_", " ") for name in list(found.losses)[::-1]])
+    caption = (
+        f"A forest is fitted to some of the {found.trials} trials and predicts the others, "
+        f"{format_share(found.explained, 0)} of whose variance it explains. Bars: the error that shuffling one "
+        f"hyperparameter adds. Lines: the middle {HIGH - LOW} % over resamples of the trials; where a line reaches 0, "
+        "it may not matter at all. This ranks what was tried within the search space, and measures nothing."
+    )
+    return [Figure("importance", caption, figure, TITLE)]
 
 
 def _parallel_figure(result: SearchResult, names: list[str]) -> list[Figure]:
-    trials = [trial for trial in result.trials if trial.score is not None]
+    trials = result.scored
     if len(trials) < 2:
         return []
     scores = np.array([trial.score for trial in trials])
-    columns = [_positions([trial.params[name] for trial in trials]) for name in names] + [scores]
+    columns = [positions([trial.values.get(name) for trial in trials]) for name in names] + [scores]
     heights = np.array([_unit(column) for column in columns])  # (names + 1, trials)
     figure = new_figure(width=max(7.0, 1.3 * len(columns)))
     axes = add_axes(figure)
@@ -147,43 +133,23 @@ def _parallel_figure(result: SearchResult, names: list[str]) -> list[Figure]:
         color = matplotlib.colormaps["viridis_r"](good[i])
         axes.plot(heights[:, i], color=color, alpha=0.85, linewidth=1 + 1.5 * good[i])
     for x, name in enumerate(names):
-        values = {height: show(trial.params[name]) for height, trial in zip(heights[x], trials, strict=True)}
+        values = {height: show(trial.values.get(name)) for height, trial in zip(heights[x], trials, strict=True)}
         for height, value in values.items():
             axes.annotate(
                 value, (x, height), fontsize=7, color="#4b5563", ha="right", xytext=(-3, 2), textcoords="offset points"
             )
-    axes.set_xticks(range(len(columns)), [name.replace("_", "\n") for name in (*names, result.objective)])
+    for trial in {id(one): one for one in (result.best, result.baseline) if one.score is not None}.values():
+        height = heights[-1][trials.index(trial)]
+        axes.annotate(trial.name, (len(names), height), fontsize=8, xytext=(5, -3), textcoords="offset points")
+    labels = [*(name.replace("_", "\n") for name in names), label_of(result.objective).replace(" ", "\n")]
+    axes.set_xticks(range(len(columns)), labels)
     axes.set_yticks([])
     axes.grid(axis="y", visible=False)
-    return [Figure("parallel", "One line a trial; dark and thick lines scored best.", figure)]
-
-
-def show(value: Any) -> str:
-    """Returns a hyperparameter without floating-point noise: 0.3, not 0.30000000000000004."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _positions(values: list) -> np.ndarray:
-    """Places values on a line: numbers where they are, anything else in alphabetical order."""
-    if all(isinstance(value, int | float) for value in values):
-        return np.array(values, float)
-    order = sorted({str(value) for value in values})
-    return np.array([order.index(str(value)) for value in values], float)
+    caption = "One line a trial; thick and dark lines scored best, in a dark report thick and bright ones."
+    return [Figure("parallel", caption, figure, "Hyperparameters of the trials")]
 
 
 def _unit(values: np.ndarray) -> np.ndarray:
     """Stretches values to [0, 1]; equal ones go to the middle."""
     spread = values.max() - values.min()
     return (values - values.min()) / spread if spread else np.full(len(values), 0.5)
-
-
-def trials_csv(result: SearchResult) -> str:
-    """Returns the trials as a table."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    names = list(result.trials[0].params)
-    writer.writerow(["trial", result.objective, "seconds", *names, "message"])
-    for trial in result.trials:
-        score = "failed" if trial.score is None else trial.score
-        writer.writerow([trial.name, score, round(trial.seconds, 1), *map(trial.params.get, names), trial.message])
-    return text.getvalue()

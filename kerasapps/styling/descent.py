@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from kerasapps.blocks.arguments import check_at_least, check_positive, check_share
 from kerasapps.errors import TrainingError
 
 Evaluate = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor, Any]]
@@ -42,6 +43,10 @@ class Adam:
     average: float = 0.95
     # Far below gradients: an update has the size of the learning rate whatever the unit of the loss.
     epsilon: float = field(default=1e-12, repr=False)
+
+    def __post_init__(self):
+        check_positive(learning_rate=self.learning_rate)
+        check_share(beta_1=self.beta_1, beta_2=self.beta_2, average=self.average)
 
     def start(self, x: tf.Tensor) -> State:
         """Returns the state before the first step."""
@@ -91,6 +96,10 @@ class LBFGS:
     memory: int = 10
     first_move: float = 0.1
     searches: int = 10
+
+    def __post_init__(self):
+        check_at_least(1, memory=self.memory, searches=self.searches)
+        check_positive(first_move=self.first_move)
 
     def start(self, x: tf.Tensor) -> State:
         """Returns the state before the first step."""

@@ -1,21 +1,28 @@
 """`stylize`: from a content and some styles to an image, coarse to fine."""
 
 import math
+import operator
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from pathlib import Path
 from typing import Literal, get_args
 
 import keras
 import numpy as np
 import tensorflow as tf
+from PIL import Image, ImageOps
 
-from kerasapps.blocks.arguments import check_positive, refusal
+from kerasapps.blocks.arguments import check_at_least, check_positive, refusal
+from kerasapps.blocks.backend import require_tensorflow
 from kerasapps.blocks.style import deprocess, preprocess
 from kerasapps.errors import TrainingError, UserError
 from kerasapps.styling.descent import LBFGS, Adam
 from kerasapps.styling.objective import Objective, StyleLoss
 
+# An array or tensor (H, W, 3), bytes or numbers from 0 to 255; what Pillow opened; or a file.
+ImageLike = np.ndarray | tf.Tensor | Image.Image | str | Path
 Start = Literal["content", "style", "noise", "blank", "statistics"]
 STARTS = get_args(Start)
 FACTOR = math.sqrt(2)
@@ -49,15 +56,15 @@ class Step:
 
 
 def stylize(
-    content: np.ndarray,
-    styles: Sequence[np.ndarray],
+    content: ImageLike,
+    styles: ImageLike | Sequence[ImageLike],
     *,
     taps: keras.Model,
     objective: Objective = Objective(),
     size: int = 512,
     steps: int = 100,
     optimizer: Adam | LBFGS = LBFGS(),
-    start: Start | np.ndarray = "content",
+    start: Start | ImageLike = "content",
     noise_share: float = 0.0,
     smallest: int = 128,
     style_weights: Sequence[float] | None = None,
@@ -70,15 +77,16 @@ def stylize(
     """Paints the content of one image in the style of others, at sizes that grow by the square root of 2.
 
     Args:
-        content: An image, 0 to 255, (H, W, 3).
-        styles: Images, 0 to 255, each (h, w, 3).
+        content: An image: an array of bytes or numbers from 0 to 255, (H, W, 3), a `PIL.Image`, or a file. A warning
+            says so if its numbers look like those from 0 to 1.
+        styles: Such images, each (h, w, 3), or one.
         taps: A model from `build_style_taps` with the layers of `objective`.
         objective: The losses and their weights.
         size: Longer side of the result in pixels.
         steps: Number of evaluations of loss and gradient at each size.
         optimizer: What minimizes the loss.
         start: The first image: "content", "style" (the first one), "noise", "blank" (gray), "statistics" (noise with
-            the mean and covariance of the first style's colors), or an image.
+            the mean and covariance of the first style's colors), or an image that is no file name.
         noise_share: Share of noise mixed into the first image, from 0 to 1.
         smallest: Longer side of the smallest size at most; `size` or more for one size only.
         style_weights: Weight of each style; by default all are equal.
@@ -88,20 +96,23 @@ def stylize(
         seed: Seed of the noise.
         resume: The state of an earlier `Step` of a call with the same arguments, to continue from it.
 
-    Yields:
-        A record after each step of the optimizer.
+    Returns:
+        An iterator that paints: it yields a record after each step of the optimizer.
 
     Raises:
-        TrainingError: If the loss becomes NaN or infinite.
+        TrainingError: If the loss becomes NaN or infinite, from the iterator.
         UserError: If an image gets too narrow for the network.
-        ValueError: If an argument is out of range or has the wrong shape.
+        ValueError: If an argument is out of range or has the wrong shape, or Keras does not compute with TensorFlow.
 
     Example:
         >>> taps = build_style_taps(network="compact", weights="trained")
         >>> for step in stylize(photos[0], [photos[1]], taps=taps, size=64, steps=5):  # photos (n, H, W, 3)
         ...     print(step.scale, step.losses["total"])
     """
-    _check_images(content, styles, start)
+    require_tensorflow("Style transfer")
+    content, styles, start = _as_images(content, styles, start)
+    masks = None if masks is None else [np.asarray(mask, np.float32) for mask in masks]
+    _check_parts(taps, objective, optimizer, resume)
     if not 0 <= noise_share <= 1:
         raise refusal("be from 0 to 1", noise_share=noise_share)
     _check(content, styles, style_weights, masks, size=size, steps=steps, smallest=smallest, style_scale=style_scale)
@@ -113,6 +124,26 @@ def stylize(
                 f"{image} would have {height} x {width} pixels at the smallest size, and the network needs at least "
                 f"{loss.stride} each way. Try another --size, --smallest or --style-scale, or a less narrow image."
             )
+    if resume is not None and not 0 <= int(resume["scale"]) < len(sizes):
+        raise refusal(f"be the state of a painting at {len(sizes)} sizes", resume=f"scale {int(resume['scale'])}")
+    return _paint(
+        content,
+        styles,
+        sizes,
+        loss,
+        optimizer,
+        steps=steps,
+        style_scale=style_scale,
+        masks=masks,
+        first_image=lambda content, style: _first_image(start, content, style, seed, noise_share),
+        resume=resume,
+    )
+
+
+def _paint(
+    content, styles, sizes, loss, optimizer, *, steps, style_scale, masks, first_image, resume
+) -> Iterator[Step]:
+    """Yields the steps at each size; the arguments are those of `stylize`, as it has checked and prepared them."""
     state, first, done, total = None, 0, 0, 0
     if resume is not None:
         first, done, total = (int(resume[name]) for name in ("scale", "done", "total"))
@@ -123,7 +154,7 @@ def stylize(
         resized_content = preprocess(resize(content, shape))[None]
         loss.aim(resized_content, resized, None if masks is None else _stack_masks(masks, shape))
         if state is None:
-            state = optimizer.start(_first_image(start, resized_content, resized[0], seed, noise_share))
+            state = optimizer.start(first_image(resized_content, resized[0]))
         elif done == 0:
             state = optimizer.resize(state, lambda x, shape=shape: tf.image.resize(x, shape, "bicubic"))
         while done < steps:
@@ -202,19 +233,62 @@ def _first_image(
     return first if not noise_share else (1 - noise_share) * first + noise_share * noise
 
 
-def _check_images(content, styles, start) -> None:
-    named = isinstance(start, str)
-    if named and start not in STARTS:
+def _as_images(content, styles, start) -> tuple[np.ndarray, list[np.ndarray], Start | np.ndarray]:
+    """Returns all images as arrays."""
+    if isinstance(start, str) and start not in STARTS:
         raise refusal(f"be one of {', '.join(STARTS)}, or an image", start=start)
-    images = {"content": [content], "styles": styles, "start": [] if named else [start]}
-    for name, values in images.items():
-        for value in values:
-            if value.ndim != 3 or value.shape[-1] != 3 or not value.size:
-                raise ValueError(f"`{name}` must be RGB images, (H, W, 3). Received: {value.shape}")
+    if isinstance(styles, str | Path | Image.Image) or getattr(styles, "ndim", 0) == 3:
+        styles = [styles]  # one image
+    if not isinstance(styles, Sequence | np.ndarray | tf.Tensor):
+        raise ValueError(f"`styles` must be an image or a list of images. Received: {type(styles).__name__}")
+    first = start if isinstance(start, str) else _as_array("start", start)
+    return _as_array("content", content), [*map(partial(_as_array, "styles"), styles)], first
+
+
+def _as_array(name: str, image: ImageLike) -> np.ndarray:
+    """Returns an image as an array (H, W, 3), and warns if its numbers are hardly those from 0 to 255."""
+    if isinstance(image, str | Path):
+        image = Image.open(image)
+    if isinstance(image, Image.Image):
+        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    shape = tuple(getattr(image, "shape", ()))
+    if len(shape) != 3 or shape[-1] != 3 or 0 in shape:
+        received = shape if hasattr(image, "shape") else type(image).__name__
+        raise ValueError(f"`{name}` must be RGB images, (H, W, 3). Received: {received}")
+    image = keras.ops.convert_to_numpy(image)
+    low, high = float(image.min()), float(image.max())
+    if image.dtype.kind == "f" and (0 < high <= 1 or low < -1 or high > 256):
+        warnings.warn(
+            f"`{name}` should have values from 0 to 255; those from 0 to 1 become so by 255 * x. "
+            f"Received: values from {low:g} to {high:g}",
+            stacklevel=4,
+        )
+    return image
+
+
+def _check_parts(taps, objective, optimizer, resume) -> None:
+    """Refuses what is none of this package's objects."""
+    if not isinstance(taps, keras.Model):
+        raise refusal("be a model from build_style_taps", taps=taps)
+    if not isinstance(objective, Objective):
+        raise refusal("be an Objective, such as PRESETS['default']", objective=objective)
+    if not isinstance(optimizer, Adam | LBFGS):
+        raise refusal("be LBFGS() or Adam() of kerasapps.styling", optimizer=optimizer)
+    if resume is not None and not {"scale", "done", "total", "x"} <= set(resume):
+        raise ValueError(f"`resume` must be the state of a Step. Received: {', '.join(map(str, resume)) or 'nothing'}")
+    given = "LBFGS" if resume is not None and "products" in resume else "Adam"
+    if resume is not None and given != type(optimizer).__name__:
+        raise ValueError(
+            f"`resume` must be a state of {type(optimizer).__name__}, as `optimizer` is. Received: {given}"
+        )
 
 
 def _check(content, styles, style_weights, masks, *, size, steps, smallest, style_scale) -> None:
-    check_positive(size=size, steps=steps, smallest=smallest, style_scale=style_scale)
+    check_positive(size=size, smallest=smallest, style_scale=style_scale)
+    try:
+        check_at_least(1, steps=operator.index(steps))
+    except TypeError:
+        raise refusal("be a whole number", steps=steps) from None
     if not styles:
         raise ValueError("`styles` must hold at least one image. Received: none")
     if style_weights is not None:
@@ -231,6 +305,9 @@ def _check(content, styles, style_weights, masks, *, size, steps, smallest, styl
     for i, mask in enumerate(masks, start=1):
         if mask.shape != content.shape[:2]:
             wanted = f"{content.shape[0]} x {content.shape[1]} pixels as the content"
-            raise ValueError(f"`masks` must have {wanted}. Received: mask {i} with {mask.shape[0]} x {mask.shape[1]}")
+            shape = " x ".join(map(str, mask.shape))
+            raise ValueError(f"`masks` must have {wanted}. Received: mask {i} with {shape}")
         if not mask.max() > 0:
             raise ValueError(f"`masks` must show something. Received: mask {i} is black")
+        if mask.min() < 0:
+            raise ValueError(f"`masks` must be 0 or more. Received: mask {i} with {mask.min():g}")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import keras
 import tensorflow as tf
 
+from kerasapps.blocks.arguments import check_at_least, refusal
 from kerasapps.blocks.style import gram_sum, squared_error, total_variation
 
 # Keeps divisions by the squares of activations finite if these are all 0.
@@ -40,6 +41,9 @@ class Objective:
         normalize: Whether the squared error of each layer is divided by the square of its target, and layer weights by
             their sum, so that weights mean the same for any network and size. If not, errors are means as in the course
             notes: of activations, and of Gram matrices divided by the number of values.
+
+    Raises:
+        ValueError: If a weight is below 0, or a loss that counts has no layer.
     """
 
     content_layers: Layers = field(default_factory=lambda: {"block4_conv2": 1.0})
@@ -48,6 +52,19 @@ class Objective:
     style_weight: float = 10.0
     tv_weight: float = 10.0
     normalize: bool = True
+
+    def __post_init__(self):
+        weights = {
+            "content_weight": self.content_weight,
+            "style_weight": self.style_weight,
+            "tv_weight": self.tv_weight,
+        }
+        check_at_least(0, **weights)
+        for name, weight in (("content_layers", self.content_weight), ("style_layers", self.style_weight)):
+            layers = getattr(self, name)
+            check_at_least(0, **{name: [*layers.values()]})
+            if weight and not any(layers.values()):
+                raise refusal("have a layer with a weight above 0", **{name: dict(layers)})
 
     @property
     def layers(self) -> tuple[str, ...]:

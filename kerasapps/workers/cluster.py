@@ -40,7 +40,7 @@ class Cluster:
         try:
             import ray
         except ImportError:
-            raise UserError("--cluster needs Ray: pip install 'kerasapps[ray]'.") from None
+            raise UserError("--cluster needs Ray: pip install 'ray>=2.50'.") from None
         self.ray = ray
         self.workers = workers
         self.several_gpus = several_gpus

@@ -182,9 +182,10 @@ def launch(function: str, *, threads: int = 0, log: BinaryIO | int = subprocess.
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
     if threads:
         environment |= hardware.threads(threads)
-    # A separate session: Ctrl-C reaches only the parent, which decides what happens to the job.
+    # A separate session: Ctrl-C reaches only the parent, which decides what happens to the job. -P: it imports what the
+    # parent does, whatever lies in the folder where that was started.
     return subprocess.Popen(
-        [sys.executable, "-m", "kerasapps.workers.jobs", function, str(os.getpid())],
+        [sys.executable, "-P", "-m", "kerasapps.workers.jobs", function, str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=log,
         stderr=log,
@@ -234,10 +235,19 @@ def first_outcome(running: dict[str, Job]) -> tuple[str, Outcome]:
         time.sleep(POLL_SECONDS)
 
 
+def completed(folder: Path) -> Outcome | None:
+    """Returns the outcome of a job that completed in an earlier process, None if there is none that can be read."""
+    with contextlib.suppress(UserError, TypeError):
+        outcome = Outcome(**read_json(folder / "outcome.json"), seconds=0.0)
+        return outcome if outcome.completed else None
+
+
 def run_all(
     run: Run, function: Callable[..., dict], calls: dict[str, dict[str, Any]], *, workers: int
 ) -> Iterator[tuple[str, Outcome]]:
     """Runs a function with each of several sets of arguments, a few at a time; yields names and outcomes as they end.
+
+    What had completed when a resumed run was interrupted is not run again.
 
     Args:
         run: The run folder; job NAME keeps its files in NAME/job there.
@@ -254,6 +264,11 @@ def run_all(
     todo = dict(calls)
     running: dict[str, Job] = {}
     address = address_of(function)
+    for name in calls:
+        outcome = completed(run.path(name, "job"))
+        if outcome is not None:
+            del todo[name]
+            yield name, outcome
     try:
         while todo or running:
             while todo and len(running) < workers:

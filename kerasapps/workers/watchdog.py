@@ -83,13 +83,14 @@ def _parent_of(process: int) -> int | None:
 
 def _who(addresses: Sequence[str]) -> str:
     """Returns a sentence on the workers that do not answer."""
-    silent = [f"{i} ({address})" for i, address in enumerate(addresses) if not _answers(address)]
+    silent = [f"{i} ({address})" for i, address in enumerate(addresses) if not answers(address)]
     if silent:
         return f"No answer from worker {', '.join(silent)}."
     return "All workers answer, but one of them may be stuck."
 
 
-def _answers(address: str) -> bool:
+def answers(address: str) -> bool:
+    """Returns whether something accepts connections at "host:port"."""
     host, port = address.rsplit(":", 1)
     try:
         socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()

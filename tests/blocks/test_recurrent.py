@@ -24,7 +24,7 @@ def values_and_gradients(layer, x, mask, graph=False):
     def run(x):
         with tf.GradientTape() as tape:
             tape.watch(x)
-            y = tf.nest.flatten(layer(x, mask=mask))
+            y = tf.nest.flatten(layer(x, mask=mask, training=True))
             loss = tf.add_n([tf.reduce_sum(tf.sin(3 * v + i)) for i, v in enumerate(y)])
         return y + tape.gradient(loss, [x, *weights])
 

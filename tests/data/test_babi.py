@@ -18,6 +18,7 @@ from kerasapps.data.babi import (
     TASK_NAMES,
     find_babi,
     kind_of,
+    marked_sentences,
     parse_stories,
     read_babi,
     read_file,
@@ -109,6 +110,44 @@ def test_rare_line_separators_stay_inside_their_sentence(tmp_path):
     assert [q.story for q in read_file(tmp_path / "mine.txt", kind="mine")] == [q.story for q in parse(TEXT)]
 
 
+@pytest.mark.parametrize(
+    "sentence", ["Pallavi bhedia hai ?.", "Did he go? Yes, he did.", "Who knows?", "Ποιος ξέρει;", "他走了？"]
+)
+def test_a_sentence_may_hold_a_question_mark(sentence):
+    (question,) = parse(f"1 Mary left.\n2 {sentence}\n3 Who left?\tmary\t1")
+    assert question.text == ("Mary left.", sentence)
+    assert marked_sentences([question]) == 1
+    assert marked_sentences(parse(TEXT)) == 0
+
+
+def test_tabs_around_a_line_are_no_answers():
+    plain = parse("1 Mary left.\n2 Who left?\tmary\n")
+    assert parse("1\tMary left.\t\n2 \tWho left?\tmary\t\n") == plain
+    assert parse("\t1 Mary left.\n2\tWho left?\tmary\n") == plain
+
+
+def test_line_ends_of_old_macs(tmp_path):
+    (tmp_path / "mine.txt").write_bytes(TEXT.replace("\n", "\r").encode())
+    assert read_file(tmp_path / "mine.txt", kind="mine") == parse(TEXT)
+
+
+HINDI = {"hn": "{0} ने {1} उठाया।", "hn-10k": "{0} {1} में गई ?."}
+
+
+@pytest.mark.parametrize("folder", HINDI)
+def test_the_hindi_folders_are_read_in_all_tasks(tmp_path, folder):
+    names = ["मीरा", "मारी", "मोरा", "मूरा"]  # which differ in vowel signs alone
+    for task, slug in enumerate(TASK_NAMES, start=1):
+        for part in ("train", "test"):
+            lines = [f"1 {HINDI[folder].format(name, 'सेब')}\n2 {name} कहाँ है?\t{name}\t1\n" for name in names]
+            write(tmp_path / folder, **{f"qa{task}_{slug.replace(' ', '-')}_{part}": "".join(lines)})
+    train, test = read_babi(tmp_path / folder)
+    assert len(train) == len(test) == 80
+    assert len({question.kind for question in train}) == 20
+    assert len({question.story for question in train}) == len(names)
+    assert len(read_story_files(tmp_path / folder)[0]) == 80
+
+
 # --- what is refused
 
 
@@ -116,7 +155,6 @@ def test_rare_line_separators_stay_inside_their_sentence(tmp_path):
     ("text", "line", "rule"),
     [
         ("Mary left.\n2 Who?\tmary", 1, "must be its number"),
-        ("1 Mary left.\n2\tWho?\tmary", 2, "must be its number"),
         ("1 Mary left.\n2", 2, "must be its number"),
         ("1 Mary left.\n" + "2" * 5000 + " Who?\tmary", 2, "must be its number"),
         ("2 Mary left.", 1, "must be 1, not 2"),
@@ -128,6 +166,14 @@ def test_rare_line_separators_stay_inside_their_sentence(tmp_path):
         ("1 Mary left.\n2 ?\tmary", 2, "a question must have a word"),
         ("1 Mary left.\n2 ...", 2, "a sentence must have a word"),
         ("1 Mary left.\n2 Who left?    mary    1", 2, "followed by a tab"),
+        ("1 Mary left.\n2 Who left? mary", 2, "followed by a tab"),
+        ("1 玛丽在厨房。\n2 玛丽在哪里？  厨房", 2, "followed by a tab"),
+        ("1 玛丽在厨房。\n2 玛丽在哪里？厨房", 2, "followed by a tab"),
+        ("1 مريم في المطبخ.\n2 أين مريم؟  المطبخ", 2, "followed by a tab"),
+        ("1 Η Μαρία έφυγε.\n2 Πού είναι η Μαρία;  κουζίνα", 2, "followed by a tab"),
+        ("1 Մարիամը գնաց։\n2 Ո՞ւր է Մարիամը  խոհանոց", 2, "followed by a tab"),
+        ("1 ማርያም ሄደች።\n2 ማርያም የት ናት፧ ቤት", 2, "followed by a tab"),
+        ("1 มาลีไปสวน\n2 มาลีอยู่ที่ไหน    สวน    1", 2, "followed by a tab"),
         ("1 Who?\tmary", 1, "needs a sentence of its story before it"),
         ("1 Mary left.\n2 Who?\tmary\n1 Who?\tmary", 3, "needs a sentence of its story before it"),
         ("1 Mary left.\n2 Who?\tmary\t1\tx", 2, "at most two tabs"),

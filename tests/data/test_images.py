@@ -101,7 +101,8 @@ def test_hidden_and_other_files_are_ignored(tmp_path):
     assert sum(map(len, parts(splits).values())) == 30
     assert splits.notes == (
         "Images outside the class folders (ignored): 1.",
-        "Files with other endings (ignored): 2.",
+        "Files with other endings (ignored): 1.",
+        "Hidden files and folders, or those of a system (ignored): 4 (.1.png, .hidden, .thumbnails, Thumbs.db).",
     )
 
 
@@ -171,9 +172,7 @@ def test_pictures_beside_the_classes_of_the_parts_are_ignored(tmp_path, strays):
     assert splits.notes == (f"Images outside the class folders (ignored): {len(strays)}.",)
 
 
-@pytest.mark.parametrize(
-    "others", [["test/red", "val/red"], ["train/red", "train/blue", "test1"], ["train/red", "extra"]]
-)
+@pytest.mark.parametrize("others", [["test/red", "val/red"], ["train/red", "extra"]])
 def test_folders_that_are_parts_only_in_part_are_refused(tmp_path, others):
     fill(tmp_path, others)
     assert f"{others[0].split('/')[0]} looks like a training, validation or test set" in refused(tmp_path)
@@ -213,7 +212,7 @@ def test_a_limit_is_shared_by_the_classes(tmp_path):
 
 def test_the_digest_follows_what_may_be_trained_on(tmp_path):
     fill(tmp_path / "train")
-    fill(tmp_path / "test", count=2)
+    fill(tmp_path / "test", count=2, first=10)
 
     def digest(**options):
         return load_images(str(tmp_path), size=8, **options).digest
@@ -327,7 +326,7 @@ def test_a_path_that_does_not_exist_is_refused(tmp_path):
 
 def test_classes_of_the_parts_must_agree(tmp_path):
     fill(tmp_path / "train")
-    fill(tmp_path / "test", ["blue", "green"])
+    fill(tmp_path / "test", ["blue", "green"], first=10)
     assert "train and test must have the same classes, but only one of them has red" in refused(tmp_path)
     (tmp_path / "test" / "red").mkdir()
     assert load_images(str(tmp_path), size=8).notes == ("The test set has no image of 1 of 3 classes.",)
@@ -432,7 +431,7 @@ def test_an_archive_is_read_like_its_folder(tmp_path, mode, arcname):
 @pytest.mark.parametrize("arcname", ["", "flowers"])
 def test_an_archive_may_have_its_own_parts(tmp_path, arcname):
     fill(tmp_path / "data" / "train", count=5)
-    fill(tmp_path / "data" / "test", count=3)
+    fill(tmp_path / "data" / "test", count=3, first=5)
     splits = load_images(str(pack(tmp_path / "data", tmp_path / "a.tar.gz", arcname=arcname)), size=8)
     assert [len(split) for split in parts(splits).values()] == [12, 3, 9]
 

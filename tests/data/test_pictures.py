@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from kerasapps.data import pictures
-from kerasapps.data.pictures import MAX_PIXELS, Photo, encode_picture, read_photo, read_picture
+from kerasapps.data import image_files
+from kerasapps.data.image_files import MAX_PIXELS
+from kerasapps.data.pictures import Photo, encode_picture, read_photo, read_picture
 from kerasapps.errors import DataError
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -222,7 +223,7 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path, side):
 
 
 def test_the_limit_of_pixels_is_our_own(tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures, "MAX_PIXELS", 511)
+    monkeypatch.setattr(image_files, "MAX_PIXELS", 511)
     assert "has 512 pixels, and more than 511 are refused" in refused(tmp_path, encode(halves()))
 
 

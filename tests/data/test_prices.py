@@ -105,8 +105,8 @@ def test_one_broken_picture_is_named_and_counts_as_missing(offers, tmp_path):
     big.write_csv(offers)
     (tmp_path / "photos" / "11.png").write_bytes(b"no image")
     splits = load_prices(str(offers), **COLUMNS, size=16)
-    assert "2 of 70 images cannot be read and count as missing, such as:" in splits.notes[0]
-    assert "11.png" in splits.notes[0]
+    assert "2 of 70 images cannot be read and count as missing, such as:" in splits.notes[1]
+    assert "11.png" in splits.notes[1]
 
 
 def test_many_broken_pictures_are_an_error(offers, tmp_path):
@@ -136,3 +136,17 @@ def test_a_price_of_nothing(offers):
     polars.read_csv(offers).with_columns(price=polars.lit(0.0)).write_csv(offers)
     with pytest.raises(DataError, match=r"price must be above 0 in every row\. Received: 0"):
         load_prices(str(offers), **COLUMNS)
+
+
+def test_deep_images_have_one_range_that_the_codec_keeps(offers):
+    for i, photo in enumerate(sorted((offers.parent / "photos").iterdir())):
+        Image.fromarray(np.full((12, 20), 100 + 50 * i, np.uint16)).save(photo)  # up to 1,800
+    splits = load_prices(str(offers), **COLUMNS, size=16)
+    assert splits.codec.values == (0, 2047)
+    assert any("2,047 becomes 255" in note for note in splits.notes)
+    codec = type(splits.codec).from_json(splits.codec.to_json())
+    (dark, *_) = sorted((offers.parent / "photos").iterdir())
+    assert codec.encode(image=dark)["image"].max() == round(100 * 255 / 2047)
+    kept = codec.to_json()
+    del kept["values"]  # as older runs wrote it
+    assert type(codec).from_json(kept).values is None

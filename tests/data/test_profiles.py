@@ -212,7 +212,7 @@ def test_rows_without_text_are_left_out(tmp_path):
     path.write_text("\n".join(map(json.dumps, lines)))
     table = read_table(str(path), text="text", labels=("age=regression",), author=None)
     assert len(table.texts) == 29
-    assert table.notes == ("1 rows without text are left out.",)
+    assert table.notes == ("30 rows, 1 dropped: no text; age: numbers.",)
 
 
 def test_what_is_blank_is_missing_however_it_is_stored(tmp_path):

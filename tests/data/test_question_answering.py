@@ -127,9 +127,9 @@ def test_babi_is_split_and_encoded():
 def test_a_story_to_ask_about(tmp_path):
     path = tmp_path / "story.txt"
     path.write_text("1 Nora took 2 apples.\n\n2 Where is Nora?\tattic\t1\n3 She left!\n", encoding="utf-8-sig")
-    assert read_story(path) == ["Nora took 2 apples.", "She left!"]
+    assert read_story(path)[0] == ["Nora took 2 apples.", "She left!"]
     path.write_text("2 apples lay there.\nNora left.\n...\n")
-    assert read_story(path) == ["2 apples lay there.", "Nora left."]
+    assert read_story(path)[0] == ["2 apples lay there.", "Nora left."]
     asked = ask(["Nora took 2 apples.", "...", "She left!"], "Who left?")
     assert asked.story == (("nora", "took", "2", "apples"), ("she", "left"))
     assert asked.text == ("Nora took 2 apples.", "She left!")
@@ -162,8 +162,89 @@ def test_a_damaged_codec(questions, change):
         StoryCodec.from_json(content | change)
 
 
-@pytest.mark.parametrize(("content", "said"), [(b"", "holds no sentence"), (b"\xff\xfe\x00", "is not UTF-8 text")])
+@pytest.mark.parametrize(("content", "said"), [(b"", "holds no sentence"), (b"\xff\xfe\x00", "must be UTF-8 text")])
 def test_a_story_that_cannot_be_read(tmp_path, content, said):
     (tmp_path / "story.txt").write_bytes(content)
     with pytest.raises(DataError, match=said):
         read_story(tmp_path / "story.txt")
+
+
+@pytest.mark.parametrize(
+    ("content", "story", "note"),
+    [
+        ("1 Mary left.\n2 Mary went to the office.\t", ["Mary left.", "Mary went to the office."], None),
+        ("1\tMary left.\n2\tJohn left.", ["Mary left.", "John left."], None),
+        ("Mary left.\t\n\tJohn left.", ["Mary left.", "John left."], None),
+        ("1 A b.\r2 C d.", ["A b.", "C d."], None),
+        ("Mary\tleft.", ["Mary left."], None),
+        ("1 A b.\n2 Who?\ta\n3 C d.", ["A b.", "C d."], "1 question is left out of the story, first on line 2."),
+        ("A b.\nWho?\ta\nWho?\tb", ["A b."], "2 questions are left out of the story, first on line 2."),
+        ("1 A b.\n2 C d.\n1 E f.\n2 G h.", ["E f.", "G h."], "holds 2 stories: the last one, from line 3 on, is read."),
+        ("1 A b.\n1 C d.\n\n1 E f.", ["E f."], "holds 3 stories: the last one, from line 4 on, is read."),
+    ],
+)
+def test_a_story_is_read_by_the_rules_of_the_format(tmp_path, content, story, note):
+    (tmp_path / "story.txt").write_bytes(content.encode())
+    found, notes = read_story(tmp_path / "story.txt")
+    assert found == story
+    assert len(notes) == (note is not None)
+    assert note is None or notes[0].endswith(note)
+
+
+def test_numbers_on_some_lines_only_are_refused(tmp_path):
+    (tmp_path / "story.txt").write_text("1 A b.\n2 C d.\nE f.\n4 G h.")
+    with pytest.raises(DataError, match=r"story\.txt, line 3: the line has no number"):
+        read_story(tmp_path / "story.txt")
+
+
+def test_what_a_network_does_not_see_is_reported():
+    codec = StoryCodec(("a",), ("<unknown>", "a"), "story", 4)
+    assert codec.left_out(ask(["a b c d."], "who?")) == []
+    assert (
+        "Sentence 2 has 6 words; the network reads the first 4"
+        in codec.left_out(ask(["a.", "a b c. d e f."], "who?"))[0]
+    )
+    assert "has 71 sentences; the network reads the last 70" in codec.left_out(ask(["a."] * 71, "who?"))[0]
+    text = StoryCodec(("a",), ("<unknown>", "a"), "text", 4)
+    assert "reads the last 400 words" in text.left_out(ask(["a b"] * 201, "who?"))[0]
+    assert "first 4 words of the question" in text.left_out(ask(["a b"], "a b c d e?"))[0]
+
+
+def stories_of(names, sentence, asked):
+    lines = [f"1 {sentence.format(name)}\n2 {asked.format(name)}\t{name}\n" for name in names]
+    return parse_stories("".join(lines * 5).splitlines(), kind="mine", source="mine.txt")
+
+
+def test_stories_without_spaces_are_cut_into_characters():
+    questions = stories_of(["玛丽", "约翰"], "{}去了花园。", "{}在哪里？")
+    splits = split_stories(questions, [], form="story")
+    assert splits.codec.tokens == "characters"
+    assert "玛" in splits.codec.words
+    assert "cut into characters" in splits.notes[0]
+    again = StoryCodec.from_json(splits.codec.to_json())
+    np.testing.assert_array_equal(
+        again.encode(story=["玛丽去了花园。"], question="玛丽在哪里？")["story"][0, 0, :2] > 1, True
+    )
+    assert again.unknown(ask(["玛丽去了海边。"], "玛丽在哪里？")) == ["海", "边"]
+    assert split_stories(questions, [], form="story", tokens="words").codec.tokens == "words"
+
+
+def test_names_that_differ_in_vowel_signs_are_different_words():
+    names = ["मीरा", "मारी", "मोरा", "मूरा", "मेरी", "मैरी"]
+    splits = split_stories(stories_of(names, "{} बाग में गई।", "{} कहाँ है?"), [], form="text")
+    assert set(names) <= set(splits.codec.words)
+    assert splits.notes == ()
+
+
+def test_sentences_with_question_marks_are_counted():
+    splits = split_stories(stories_of(["pallavi", "sumit"], "{} bhedia hai ?.", "{} kya hai?"), [], form="text")
+    assert splits.notes[0].startswith("10 sentences hold a question mark")
+
+
+def test_a_codec_from_before_there_was_a_choice():
+    codec = StoryCodec(("a",), ("<unknown>", "a"), "story", 4)
+    content = codec.to_json()
+    del content["tokens"]
+    assert StoryCodec.from_json(content) == codec
+    with pytest.raises(ValueError, match="`tokens` must be"):
+        StoryCodec.from_json(content | {"tokens": "syllables"})

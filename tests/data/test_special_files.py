@@ -17,7 +17,7 @@ from kerasapps.files import regular_file, user_path
 
 
 def an_image_of_a_table(path):
-    _, _, notes = read_images([path.name], folder=path.parent, size=8)
+    *_, notes = read_images([path.name], folder=path.parent, size=8)
     raise AssertionError(notes)
 
 

@@ -13,7 +13,7 @@ from experiments.shared.searching import start_search
 from kerasapps.errors import UserError
 from kerasapps.runs import Options
 from kerasapps.search.options import Trials
-from kerasapps.search.report import BASELINE, SearchResult, Trial
+from kerasapps.search.result import BASELINE, SearchResult, Trial
 from kerasapps.settings import settings_of
 
 

@@ -200,7 +200,8 @@ def test_evaluate_prints_what_train_reported(trained, tmp_path, capsys):
     capsys.readouterr()
     run("evaluate", "--run", trained)
     printed = capsys.readouterr().out
-    assert ["fid", f"{read(trained, 'metrics.json')['fid']:.4f}"] in [line.split() for line in printed.splitlines()]
+    distance = read(trained, "metrics.json")["fid"]
+    assert ["Fréchet", "distance", f"{distance:.4f}"] in [line.split() for line in printed.splitlines()]
     assert "have changed" not in printed
     # A run whose images were others.
     shutil.copytree(trained, tmp_path / "run", ignore=shutil.ignore_patterns("checkpoints", "tensorboard"))
@@ -357,7 +358,7 @@ def test_copies_are_told_from_new_images():
 def test_what_goes_wrong_is_told():
     good = [(9.0, 0.01), (1.0, 0.9), (1.5, 1.1)]
     assert alarm(good) == ""
-    assert "has collapsed: its images are 5%" in alarm([*good, (2.0, 0.05)])
+    assert "has collapsed: its images are 5 %" in alarm([*good, (2.0, 0.05)])
     assert "has diverged: its Fréchet distance is 7.00, and that of its best epoch 1.00" in alarm([*good, (7.0, 0.9)])
 
 
@@ -504,7 +505,7 @@ def test_search_is_for_images(tmp_path, capsys):
 
 def test_a_search_begins_with_a_judge_for_all_trials(tmp_path, monkeypatch):
     asked = {}
-    monkeypatch.setattr(experiment, "train_judge", lambda *_, **__: None)
+    monkeypatch.setattr(experiment, "make_judge", lambda *_, **__: None)
     monkeypatch.setattr(experiment, "search_and_report", lambda run, *_, **given: asked.update(given))
     arguments = ("search", "--smoke", "--size", 8, "--out", tmp_path / "search")
     run(*arguments)
@@ -524,3 +525,67 @@ def test_search_writes_params_that_train_takes(tmp_path):
     best = tmp_path / "search" / "best.json"
     assert read(tmp_path / "search", "best.json").keys() == {"generator", "discriminator"}
     run("train", *options, "--params", best, "--out", tmp_path / "run")
+
+
+# --- images without classes
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory) -> Path:
+    """A flat folder of images."""
+    folder = tmp_path_factory.mktemp("faces")
+    rng = np.random.default_rng(0)
+    for number in range(40):
+        Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def without_classes(faces, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "faces"
+    run("train", "--data", faces, *SMALL, "--out", out)
+    return out
+
+
+def test_train_takes_a_flat_folder(without_classes, capsys):
+    metrics = read(without_classes, "metrics.json")
+    assert metrics.keys() >= {"fid", "kid", "precision", "recall", "diversity", "fid_floor"}
+    assert not metrics.keys() & {"classes_covered", "confident_share", "judge_accuracy"}
+    assert metrics["fid"] > metrics["fid_floor"] > 0
+    assert "as these images have no classes" in (without_classes / "report.html").read_text()
+    assert read(without_classes, "codec.json")["class_names"] == []
+
+
+def test_evaluate_and_sample_do_without_classes(without_classes, tmp_path, capsys):
+    run("evaluate", "--run", without_classes)
+    assert f"fid               {read(without_classes, 'metrics.json')['fid']:.4f}" in capsys.readouterr().out
+    run("sample", "--run", without_classes, "--n", 4, "--out", tmp_path / "a.png")
+    assert "was trained without classes" in refused(capsys, "sample", "--run", without_classes, "--label", "x")
+
+
+@pytest.mark.parametrize("place", ["one_class", "train"])
+def test_one_class_is_trained_like_none(faces, place, tmp_path, capsys):
+    shutil.copytree(faces, tmp_path / "data" / place)
+    splits = load(
+        str(tmp_path / "data"),
+        recipe_of("resnet", "", GivenRecipe(size=8, conditional=False), options=SMOKE),
+        options=SMOKE,
+    )
+    assert splits.class_names == ()
+    assert "The images have no classes." in capsys.readouterr().out
+    sentence = refused(capsys, "train", "--data", tmp_path / "data", *SMALL, "--labels", 10, "--out", tmp_path / "run")
+    assert "--labels needs classes" in sentence
+
+
+def test_the_plain_judge_prefers_real_images(tmp_path):
+    splits = digits(Options(limit=400))
+    images = real_images(splits.train)[0]
+    judge = gan_judge.as_judge(gan_judge.build_plain_judge(images))
+    features, probabilities = judge(images)
+    assert probabilities.shape == (len(images), 0)
+    np.testing.assert_allclose(features.mean(0), 0, atol=1e-3)
+    real = Judged.of(judge, splits.test)
+    noise = np.random.default_rng(0).integers(0, 256, images.shape, np.uint8)
+    mixed = images[:, ::-1]  # upside down
+    near, middle, far = (gan_judge.score(judge, real, fake)["fid"] for fake in (images, mixed, noise))
+    assert near < middle < far

@@ -32,9 +32,10 @@ from experiments.shared.image_classifier import GivenRecipe, Recipe
 from experiments.shared.runs import load_run
 from kerasapps.data.images import load_images, resizer
 from kerasapps.data.pictures import read_picture
+from kerasapps.formats import format_share
 from kerasapps.runs import Options
 from kerasapps.search.options import Trials
-from kerasapps.search.report import BASELINE, SearchResult, Trial
+from kerasapps.search.result import BASELINE, SearchResult, Trial
 from kerasapps.session import start as start_run
 from tests.experiments.commands import commands, read
 
@@ -101,8 +102,9 @@ def test_train_writes_a_run_folder(trained):
 
 def test_the_report_shows_everything(trained):
     html = (trained / "report.html").read_text()
+    accuracy = format_share(read(trained)["accuracy"])
     for heading in (
-        f"perceptron on digits: {read(trained)['accuracy']:.2%} test accuracy (359 images, 10 classes) after 8 epochs",
+        f"perceptron on digits: {accuracy} test accuracy (359 images, 10 classes) after 8 epochs",
         "Rows are true classes, columns predicted ones, of 359 test images",
         "The most frequent confusions on the test set",
         "Classes on the test set, in percent, the worst first",
@@ -311,6 +313,14 @@ def test_a_long_path_does_not_push_the_answer_out(trained, digits, capsys):
     assert "zero.png" in printed.replace("\n", "").replace(" ", "")
     assert "%" in printed
     assert any(float(word) > 50 for word in printed.split() if word.replace(".", "").isdigit() and "." in word)
+
+
+def test_predict_takes_a_folder(trained, digits, tmp_path, capsys):
+    folder = digits[0].parent
+    (tmp_path / "none").mkdir()
+    run("predict", "--run", trained, folder)
+    assert answers(capsys.readouterr().out).keys() >= {"digit0.png", "digit1.png", "digit4.png"}
+    assert "none holds no image" in refused(capsys, "predict", "--run", trained, tmp_path / "none")
 
 
 def test_predict_continues_after_a_corrupt_image(trained, digits, tmp_path, capsys):

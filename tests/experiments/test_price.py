@@ -9,6 +9,7 @@ from PIL import Image
 from experiments.price import __main__ as experiment
 from experiments.price.compare import weighted_average
 from kerasapps.data.garments import draw_garment
+from kerasapps.formats import format_metric
 from kerasapps.runs import load_model
 from tests.experiments.commands import commands, read
 
@@ -43,7 +44,7 @@ def test_train_learns_what_a_guess_cannot_reach(trained):
 
 def test_evaluate_repeats_what_train_found(trained, capsys):
     run("evaluate", "--run", trained)
-    assert f"{read(trained, 'metrics.json')['log_price_mae']:.4f}" in capsys.readouterr().out
+    assert format_metric("log_price_mae", read(trained, "metrics.json")["log_price_mae"]) in capsys.readouterr().out
 
 
 def test_predict_from_what_is_known(trained, tmp_path, capsys):
@@ -116,7 +117,7 @@ def test_any_branch_can_be_left_out(tmp_path, capsys, branches, inputs):
     assert "log_price_mae_reference" not in metrics  # it would see everything
     capsys.readouterr()
     run("evaluate", "--run", tmp_path / "run")
-    assert f"{metrics['log_price_mae']:.4f}" in capsys.readouterr().out
+    assert format_metric("log_price_mae", metrics["log_price_mae"]) in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_evaluate_prints_accuracy_by_kind(trained, capsys):
 def test_runs_from_before_codec_json_predict_the_same(tmp_path, capsys):
     (tmp_path / "story.txt").write_text("Mary went to the office.\nJohn went to the garden.\n")
     ask = ("--story", tmp_path / "story.txt", "--question", "Where is Mary?")
-    for arch, answer in (("lstm", "no 5%, harbour 5%"), ("memory", "cellar 12%, felix 10%")):
+    for arch, answer in (("lstm", "no 5 %, harbour 5 %"), ("memory", "cellar 12 %, felix 10 %")):
         run("predict", "--run", SAVED / f"qa_{arch}", *ask)
         assert f"Where is Mary?  ->  {answer}" in capsys.readouterr().out
 

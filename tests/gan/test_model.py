@@ -13,8 +13,9 @@ from kerasapps import distribution
 from kerasapps.data.splits import Split, Splits
 from kerasapps.gan.classifier import SemiSupervisedGAN
 from kerasapps.gan.losses import Rules, discriminator_loss
-from kerasapps.gan.model import GAN, train_alternately
+from kerasapps.gan.model import GAN
 from kerasapps.gan.noise import Noise
+from kerasapps.gan.textbook import train_alternately
 from kerasapps.runs import Options
 from kerasapps.session import start
 from kerasapps.training import fit
@@ -176,7 +177,7 @@ class Still(GAN):
     def _generate(self, count, label, noise, *, training):
         first = tf.distribute.get_replica_context().replica_id_in_sync_group * count
         rows = tf.cast(first + tf.range(count), tf.float32)[:, None]
-        noise = tf.sin(rows * tf.range(1.0, self.noise_dim + 1))
+        noise = tf.sin(rows * tf.range(1.0, self.noise_shape[0] + 1))
         return self.generator({"noise": noise}, training=training)[self.sample_name]
 
 
@@ -462,6 +463,8 @@ def test_the_textbooks_recipe_is_wrong_in_keras_3():
         ({"average": 1.0}, "`average` must be in"),
         ({"r1": -1.0}, "`r1` must be at least 0"),
         ({"discriminator_steps": 0}, "`discriminator_steps` must be at least 1. Received: discriminator_steps=0"),
+        ({"generator_steps": 1.5}, "`generator_steps` must be a whole number. Received: generator_steps=1.5"),
+        ({"real_labels": 0.9}, "`real_labels` must be two numbers, the smaller first. Received: real_labels=0.9"),
         ({"real_labels": (1.2, 0.7)}, "`real_labels` must be two numbers, the smaller first"),
         ({"real_labels": (1.0, 1.4)}, "must have different means from 0 to 1 where `loss` is 'non_saturating'"),
         ({"fake_labels": (1.0, 1.0)}, "must have different means from 0 to 1 where `loss` is 'non_saturating'"),

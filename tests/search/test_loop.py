@@ -2,15 +2,23 @@ import csv
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+from tensorboard.plugins.hparams.metadata import SESSION_START_INFO_TAG
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+from tensorboard.util.tensor_util import make_ndarray
 
-from kerasapps import runtime
+from kerasapps import runtime, tracking
 from kerasapps.errors import UserError
 from kerasapps.runs import Options
 from kerasapps.search import loop
+from kerasapps.search.hparams import write_hparams
+from kerasapps.search.importance import fewest, importance
 from kerasapps.search.loop import Watcher, search
 from kerasapps.search.options import Trials, _slots, place_of
-from kerasapps.search.report import BASELINE, SearchResult, Trial, importance, search_blocks
+from kerasapps.search.report import search_blocks
+from kerasapps.search.result import BASELINE, SearchResult, Trial, trials_csv
 from kerasapps.session import start
 from kerasapps.workers.jobs import Outcome
 from tests import trials
@@ -140,6 +148,14 @@ def test_hyperband_goes_on_from_the_lower_rung(tmp_path, in_process):
     assert all(int(lower) < int(upper) for lower, upper in promoted)
 
 
+def test_a_higher_rung_is_tracked_as_a_run_of_its_own(tmp_path):
+    (tmp_path / "0").mkdir()
+    for name in ("epochs.txt", tracking.FILE):
+        (tmp_path / "0" / name).touch()
+    loop._copy_lower_rung("0", tmp_path / "1")
+    assert [path.name for path in (tmp_path / "1").iterdir()] == ["epochs.txt"]
+
+
 def test_failed_trials_are_shown_and_stop_nothing(tmp_path, in_process):
     result = run_search(tmp_path / "run", tuner="grid", trial=trials.bad_trial, max_trials=15)
     assert len(result.trials) == 16
@@ -236,17 +252,91 @@ def test_nothing_but_failures_says_why(tmp_path):
         _ = result.best
 
 
-def test_importance_finds_what_matters(tmp_path, in_process):
-    shares = importance(run_search(tmp_path / "run", tuner="grid", max_trials=15))
-    assert sum(shares.values()) == pytest.approx(1)
-    assert shares["x"] > 0.6
+def result_of(score, *, trials=20, seed=0) -> SearchResult:
+    """A search over three numbers; `score` is of them and of noise."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for i in range(trials):
+        params = {"a": float(rng.uniform()), "inner": {"b": int(rng.integers(5)), "c": str(rng.choice(["x", "y"]))}}
+        found.append(Trial(BASELINE if i == 0 else f"{i:02}", params, score(params, rng.normal()), 1.0, ""))
+    return SearchResult(found, "val_accuracy", maximize=True)
+
+
+def test_importance_finds_what_matters():
+    found = importance(result_of(lambda params, noise: params["a"] + 0.05 * params["inner"]["b"] + 0.01 * noise))
+    assert next(iter(found.losses)) == "a"
+    assert sorted(found.losses) == ["a", "inner.b", "inner.c"]
+    low, middle, high = found.losses["a"]
+    assert 0.2 < low < middle < high
+    assert found.losses["inner.c"][0] <= 0.02  # its interval reaches 0: it may not matter
+    assert found.losses["inner.c"][1] < 0.1
+    assert 0.5 < found.explained < 1
+
+
+def test_importance_is_not_claimed_where_there_is_none(tmp_path):
+    few = result_of(lambda params, noise: params["a"], trials=12)
+    assert importance(few) is None
+    assert fewest(few) == 13
+    noise = result_of(lambda params, noise: noise)
+    assert importance(noise).explained < 0
+    for result, said in ((few, "12 trials cannot tell; it takes at least 13"), (noise, "20 trials do not tell")):
+        note = search_blocks(result, folder=tmp_path)[2]
+        assert said in note.html()
+    same = result_of(lambda params, noise: 0.5)
+    assert "cannot tell" in search_blocks(same, folder=tmp_path)[2].html()
 
 
 def test_the_report_shows_all_of_it(tmp_path, in_process):
     result = run_search(tmp_path / "run", tuner="grid", trial=trials.bad_trial, max_trials=15)
-    table, *figures = search_blocks(result)
-    assert [figure.name for figure in figures] == ["history", "importance", "parallel"]
+    (tmp_path / "run" / "trials" / BASELINE).mkdir(parents=True)
+    (tmp_path / "run" / "trials" / BASELINE / "report.html").touch()
+    table, history, note, parallel = search_blocks(result, folder=tmp_path / "run")
+    assert [history.name, parallel.name] == ["history", "parallel"]
+    assert "4 trials cannot tell" in note.html()
     assert len(table.rows) == len(result.trials)
     scores = [row[1] for row in table.rows if row[1] is not None]
     assert scores == sorted(scores, reverse=True)
-    assert all(figure.png for figure in figures)
+    assert history.png
+    assert parallel.png
+    labels = [label.get_text() for label in history.figure.axes[0].get_xticklabels()]
+    assert labels == [trial.name for trial in result.trials]
+    # A trial is a link to its report, where there is one.
+    html = table.html()
+    assert f'<a href="trials/{BASELINE}/report.html">{BASELINE}</a>' in html
+    assert html.count("<a ") == 1
+
+
+def test_arguments_of_nested_networks_are_shown_one_by_one(tmp_path):
+    result = result_of(lambda params, noise: params["a"], trials=30)
+    table, _, figure, _ = search_blocks(result, folder=tmp_path)
+    assert table.columns[3:6] == ["a", "inner.b", "inner.c"]
+    assert figure.name == "importance"
+    assert figure.png
+    assert trials_csv(result).splitlines()[0] == "trial,val_accuracy,seconds,a,inner.b,inner.c,message"
+
+
+def test_trials_are_in_the_hparams_tab_of_tensorboard(tmp_path):
+    params = {"units": 8, "inner": {"rate": 0.5, "widths": [1, 2], "flag": True}}
+    write_hparams(tmp_path, Trial("00", params, 0.75, 1.0, ""), "val_accuracy")
+    write_hparams(tmp_path, Trial("01", params, None, 1.0, "Out of memory."), "val_accuracy")
+    logged = {}
+    for path in tmp_path.glob("*/events*"):
+        for event in EventFileLoader(str(path)).Load():
+            for value in event.summary.value:
+                logged.setdefault(path.parent.name, {})[value.tag] = value
+    hparams = HParamsPluginData.FromString(logged["00"][SESSION_START_INFO_TAG].metadata.plugin_data.content)
+    values = hparams.session_start_info.hparams
+    assert {name: getattr(one, one.WhichOneof("kind")) for name, one in values.items()} == {
+        "units": 8,
+        "inner.rate": 0.5,
+        "inner.widths": "[1, 2]",
+        "inner.flag": True,
+    }
+    assert make_ndarray(logged["00"]["val_accuracy"].tensor) == pytest.approx(0.75)
+    assert set(logged["01"]) == {SESSION_START_INFO_TAG}
+
+
+def test_a_search_logs_every_trial_for_tensorboard(tmp_path, in_process):
+    result = run_search(tmp_path / "run", max_trials=2)
+    logs = {path.parent.name for path in (tmp_path / "run" / "tensorboard").glob("*/events*")}
+    assert logs == {trial.name for trial in result.trials}

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 from scipy.optimize import minimize
 
 from kerasapps import build_style_taps
@@ -282,8 +283,71 @@ def test_bfloat16_paints_the_same_image(taps):
         ),
         ({"masks": [np.zeros((36, 48))]}, "mask 1 is black"),
         ({"masks": [np.ones((36, 48))] * 2}, "`masks` must be as many as styles"),
+        ({"masks": [np.ones((36, 48, 1))]}, "Received: mask 1 with 36 x 48 x 1"),
+        ({"masks": [x - 9]}, "`masks` must be 0 or more"),
+        ({"steps": 2.5}, "`steps` must be a whole number"),
+        ({"steps": 0}, "`steps` must be at least 1"),
+        ({"optimizer": "adam"}, "`optimizer` must be LBFGS() or Adam() of kerasapps.styling"),
+        ({"optimizer": keras.optimizers.Adam()}, "`optimizer` must be LBFGS() or Adam() of kerasapps.styling"),
+        ({"objective": "vgg16"}, "`objective` must be an Objective, such as"),
+        ({"taps": "vgg16"}, "`taps` must be a model from build_style_taps"),
+        ({"resume": {}}, "`resume` must be the state of a Step. Received: nothing"),
+        ({"resume": Adam().start(tf.zeros((1, 4, 4, 3))) | dict(scale=0, done=0, total=0)}, "a state of LBFGS"),
+        ({"styles": []}, "`styles` must hold at least one image"),
+        ({"styles": 5}, "`styles` must be an image or a list of images. Received: int"),
+        ({"styles": [STYLE[..., 0]]}, "`styles` must be RGB images, (H, W, 3). Received: (40, 56)"),
+        ({"content": CONTENT[None]}, "`content` must be RGB images, (H, W, 3). Received: (1, 36, 48, 3)"),
+        ({"content": None}, "`content` must be RGB images, (H, W, 3). Received: NoneType"),
     ],
 )
 def test_bad_arguments(taps, change, message):
+    arguments = {"content": CONTENT, "styles": [STYLE], "taps": taps, "objective": SMALL, "size": 48} | change
+    with pytest.raises(ValueError, match=re.escape(message)) as error:
+        stylize(**arguments)  # at the call, not once its result is used
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_images_in_every_form_give_the_same_result(taps, tmp_path):
+    content, style = CONTENT.astype(np.uint8), STYLE.astype(np.uint8)
+    opened = Image.fromarray(content), Image.fromarray(style)
+    for image, name in zip(opened, ("content.png", "style.png"), strict=True):
+        image.save(tmp_path / name)
+    forms = [
+        (content, [style]),
+        (content.astype(np.float32), style.astype(np.float64)),
+        (tf.constant(content), style[None]),
+        (opened[0], opened[1]),
+        (opened[0].convert("RGBA"), [opened[1]]),
+        (tmp_path / "content.png", str(tmp_path / "style.png")),
+    ]
+    arguments = {"taps": taps, "objective": SMALL, "size": 48, "smallest": 48, "steps": 2}
+    first, *others = [list(stylize(*form, **arguments))[-1].image for form in forms]
+    for other in others:
+        np.testing.assert_allclose(other, first, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "change", [{"content": CONTENT / 255}, {"styles": STYLE / 127.5 - 1.01}, {"start": CONTENT * 2}]
+)
+def test_values_of_another_range_are_a_warning(taps, change):
+    arguments = {"content": CONTENT, "styles": [STYLE], "taps": taps, "objective": SMALL, "size": 48} | change
+    with pytest.warns(UserWarning, match=f"`{next(iter(change))}` should have values from 0 to 255") as caught:
+        stylize(**arguments)
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Objective(style_weight=-1.0), "`style_weight` must be at least 0"),
+        (lambda: Objective(style_layers={}), "`style_layers` must have a layer with a weight above 0"),
+        (lambda: Objective(content_layers={"block1_conv1": -1.0}), "`content_layers` must be at least 0"),
+        (lambda: Adam(learning_rate=0.0), "`learning_rate` must be above 0"),
+        (lambda: Adam(average=1.0), "`average` must be in [0, 1)"),
+        (lambda: LBFGS(memory=0), "`memory` must be at least 1"),
+    ],
+)
+def test_objectives_and_optimizers_that_make_no_sense(make, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        paint(taps, **change)
+        make()

@@ -24,7 +24,7 @@ def test_a_cluster_that_is_not_there_is_a_sentence(address, monkeypatch):
 
 def test_without_ray_a_cluster_is_a_sentence(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
-    with pytest.raises(UserError, match=r"pip install 'kerasapps\[ray\]'"):
+    with pytest.raises(UserError, match=r"pip install 'ray>=2\.50'"):
         Cluster("auto", workers=1)
 
 

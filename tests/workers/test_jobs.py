@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from kerasapps.search.report import BASELINE
-from kerasapps.workers.jobs import Job, Limits, Machine, first_outcome, kill, memory_of, share
+from kerasapps.errors import TrainingError
+from kerasapps.runs import Options
+from kerasapps.search.result import BASELINE
+from kerasapps.session import start
+from kerasapps.workers.jobs import Job, Limits, Machine, completed, first_outcome, kill, memory_of, run_all, share
+from tests.trials import once_bad_trial, score_of
 
 ROOT = Path(__file__).parents[2]
 CALL = {"params": {}, "folder": "", "epochs": 1}
@@ -83,6 +87,18 @@ def test_a_spare_process_that_died_is_not_used_and_one_that_is_left_is_ended(tmp
     job.kill()
     machine.close()
     assert machine.spare.poll() == -signal.SIGKILL
+
+
+def test_a_resumed_run_keeps_the_jobs_that_completed(tmp_path):
+    run = start("toy", {"options": Options(out=tmp_path / "run")}, workload="matmul")
+    calls = {f"x{x}": {"params": {"x": x, "word": "a"}, "folder": str(tmp_path / f"x{x}"), "epochs": 4} for x in (0, 1)}
+    with pytest.raises(TrainingError, match=r"x1 failed: .*odd"):
+        list(run_all(run, once_bad_trial, calls, workers=1))
+    values = {name: outcome.value for name, outcome in run_all(run, once_bad_trial, calls, workers=1)}
+    assert values == {name: {"score": score_of(call["params"])} for name, call in calls.items()}
+    assert (tmp_path / "x0" / "epochs.txt").read_text() == "4 "
+    (tmp_path / "run" / "x0" / "job" / "outcome.json").write_text("{")
+    assert completed(tmp_path / "run" / "x0" / "job") is None
 
 
 @pytest.mark.parametrize(

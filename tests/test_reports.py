@@ -1,0 +1,202 @@
+"""The report as a page: structure, both looks, what comes next; a figure's dark colors; numbers."""
+
+import re
+from html.parser import HTMLParser
+
+import matplotlib.colors
+import numpy as np
+import pytest
+
+from kerasapps.formats import format_metric, format_share, label_of
+from kerasapps.reports import (
+    KEEP,
+    Command,
+    Figure,
+    Table,
+    add_axes,
+    curves,
+    darkened,
+    for_dark,
+    new_figure,
+    render_report,
+)
+
+CONFIG = {
+    "title": "Toy <b>",
+    "command": "python -m experiments.toy train",
+    "settings": {"smoke": False, "limit": None},
+    "started": "now",
+    "precision": "float32",
+    "replicas": 1,
+    "machine": {},
+}
+EMPTY = {"meta", "img", "source", "br", "path", "rect"}
+
+
+class Page(HTMLParser):
+    """Notes tags with their attributes, and fails for one that is not closed or closed twice."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.tags, self.open = [], []
+        self.feed(html)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in EMPTY:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def every(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def drawn(name="line"):
+    figure = new_figure(2, 1.5)
+    add_axes(figure, xlabel="x").plot([1, 2])
+    return Figure(name, 'A "line".', figure)
+
+
+def page(**settings) -> str:
+    table = Table("Classes", ["class", "right"], [["<script>alert(1)</script>", 1.5], ["b", None]])
+    return render_report(
+        CONFIG | {"settings": CONFIG["settings"] | settings},
+        {"accuracy": 0.98312, "accuracy_guess": 0.1, "seconds": 86.2},
+        summary="A summary.",
+        headline=["accuracy", "seconds"],
+        blocks=[drawn(), table, drawn("other")],
+        commands=[Command("Try it", "python -m experiments.toy predict --text 'a <b>'")],
+        files=["config.json"],
+    )
+
+
+def test_the_page_has_headings_contents_and_both_looks():
+    html = page()
+    parsed = Page(html)
+    assert parsed.every("html") == [{"lang": "en"}]
+    assert any(meta.get("name") == "viewport" for meta in parsed.every("meta"))
+    assert len(parsed.every("h1")) == 1
+    assert "prefers-color-scheme: dark" in html
+    assert "@media print" in html
+    links = [link["href"] for link in parsed.every("a")]
+    ids = [attributes["id"] for _, attributes in parsed.tags if "id" in attributes]
+    assert len(set(ids)) == len(ids)
+    assert [link[1:] for link in links if link.startswith("#")] == ids  # contents: each section once, in order
+    assert [link for link in links if not link.startswith("#")] == ["config.json"]
+
+
+def test_the_page_loads_nothing():
+    html = page()
+    assert not re.search(r"https?:|//[a-z]|@import|url\(", re.sub(r"data:[^\"]*", "", html))
+    for tag, attributes in Page(html).tags:
+        for name in ("src", "srcset"):
+            assert attributes.get(name, "data:").startswith("data:"), tag
+    assert Page(html).every("script") == [{}]  # our own alone: the class that is called <script> is text
+    assert "&lt;script&gt;alert(1)" in html
+
+
+def test_tables_scroll_and_figures_have_two_renderings():
+    parsed = Page(page())
+    assert "scroll" in [box.get("class") for box in parsed.every("div")]
+    assert all(image["alt"] for image in parsed.every("img"))
+    sources = parsed.every("source")
+    assert len(sources) == len(parsed.every("img")) == 2
+    for source, image in zip(sources, parsed.every("img"), strict=True):
+        assert source["media"] == "(prefers-color-scheme: dark)"
+        assert source["srcset"] != image["src"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"), [({}, None), ({"smoke": True}, "Smoke run"), ({"limit": 64}, "at most 64 rows")]
+)
+def test_a_run_that_says_little_has_a_banner(settings, said):
+    html = page(**settings)
+    assert ('class="banner"' in html) == (said is not None)
+    assert said is None or said in html
+
+
+def test_a_number_has_its_unit_and_what_it_is_to_be_compared_with():
+    html = page()
+    for part in ("98.3 %", "guessing: 10.0 %", "1 min 26 s", "predict --text &#39;a &lt;b&gt;&#39;"):
+        assert part in html
+
+
+def test_dark_colors_are_given_back():
+    figure = drawn().figure
+    (line,) = figure.axes[0].lines
+    kept = figure.axes[0].text(0, 0, "kept", color="black", gid=KEEP)
+    before = [figure.get_facecolor(), line.get_color(), figure.axes[0].xaxis.label.get_color()]
+    with darkened(figure):
+        inside = [figure.get_facecolor(), line.get_color(), figure.axes[0].xaxis.label.get_color()]
+        assert kept.get_color() == "black"
+    assert [figure.get_facecolor(), line.get_color(), figure.axes[0].xaxis.label.get_color()] == before
+    assert np.mean(inside[0][:3]) < 0.2 < 0.8 < np.mean(inside[2][:3])
+
+
+@pytest.mark.parametrize("color", ["#2563a8", "#d9822b", "#3a9169", "#b5485d", "#7a5ea8", "#6b7280", "#1c2430"])
+def test_every_color_is_legible_on_the_dark_ground(color):
+    def luminance(rgb):
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
+        return np.dot(linear, [0.2126, 0.7152, 0.0722])
+
+    dark = luminance(matplotlib.colors.to_rgb("#181d25"))
+    assert (luminance(for_dark(color)[:3]) + 0.05) / (dark + 0.05) > 3
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("accuracy", 0.98312, "98.3 %"),
+        ("val_accuracy_where", 0.0, "0 %"),
+        ("macro_f1", 1.0, "100 %"),
+        ("percent_error", 12.345, "12.3 %"),
+        ("loss", 0.123456, "0.123"),
+        ("log_price_mae", 0.23219, "0.232"),
+        ("seconds", 0.44, "0.4 s"),
+        ("seconds", 59.7, "1 min 0 s"),
+        ("seconds", 86.2, "1 min 26 s"),
+        ("seconds", 7500.0, "2 h 5 min"),
+        ("parameters", 25610.0, "25,610"),
+        ("peak_memory_mib", 512.4, "512 MiB"),
+        ("peak_memory_mib", 2048.0, "2.0 GiB"),
+        ("fid", 0.3912, "0.391"),
+        ("loss", 0.25, "0.250"),
+        ("loss", 999.6, "1,000"),
+        ("loss", 99.96, "100"),
+        ("loss", None, "–"),
+        ("seconds", float("nan"), "–"),
+        ("share_mae", 0.5, "0.500"),
+        ("seconds_loss", 86.2, "86.2"),
+        ("loss", float("nan"), "nan"),
+        ("loss", float("inf"), "inf"),
+    ],
+)
+def test_metrics_have_one_look(name, value, shown):
+    assert format_metric(name, value) == shown
+
+
+def test_only_all_is_a_hundred_percent():
+    assert format_share(0.9997) == "99.97 %"
+    assert format_share(0.9999999) == "99.99 %"
+    assert format_share(0.0002) == "0.02 %"
+
+
+def test_our_distances_are_not_called_fid():
+    assert label_of("val_fid") == "validation Fréchet distance"
+    assert label_of("inception_fid") == "Inception FID"
+
+
+def test_a_share_has_percent_on_its_axis_and_a_wide_figure_scrolls_on_a_phone():
+    rows = [{name: 0.5 + i / 4 for name in ("accuracy", "val_accuracy", "loss", "val_loss")} for i in range(2)]
+    figure = curves(rows, best_epoch=2)
+    shares, losses = (axes.yaxis.get_major_formatter()(0.5) for axes in figure.figure.axes)
+    assert (shares.endswith(" %"), losses.endswith(" %")) == (True, False)
+    html = render_report(CONFIG, {}, summary="", headline=[], blocks=[figure, drawn()])
+    assert [box.get("class") for box in Page(html).every("div") if "tabindex" in box] == ["wide"]
+    assert re.search(r"\.wide \{ overflow-x: auto; \}", html)
