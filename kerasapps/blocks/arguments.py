@@ -47,9 +47,12 @@ def checked(function: Callable[Arguments, Result]) -> Callable[Arguments, Result
 def _converted(name: str, annotation: Any, value: Any) -> Any:
     """Returns an argument as the plain value that its annotation names, or raises ValueError."""
     try:
-        return _plain(annotation, value)
+        value = _plain(annotation, value)
     except (TypeError, OverflowError):
         raise refusal(f"be {_described(annotation)}", **{name: value}) from None
+    if name == "name" and (not value or "/" in value):
+        raise refusal("hold a character and no slash", name=value)
+    return value
 
 
 def _plain(annotation: Any, value: Any) -> Any:
@@ -126,14 +129,14 @@ def check_numbers(least: float, **arguments: Sequence[float]) -> None:
 def check_positive(**arguments: float) -> None:
     """Raises ValueError for a number that is not above 0."""
     for name, value in arguments.items():
-        if not value > 0:
+        if not isinstance(value, numbers.Real) or not value > 0:
             raise refusal("be above 0", **{name: value})
 
 
 def check_share(**arguments: float) -> None:
     """Raises ValueError for a number outside [0, 1), such as a dropout of 1."""
     for name, value in arguments.items():
-        if not 0 <= value < 1:
+        if not isinstance(value, numbers.Real) or not 0 <= value < 1:
             raise refusal("be in [0, 1)", **{name: value})
 
 
