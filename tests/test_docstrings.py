@@ -18,12 +18,14 @@ PACKAGE = Path(kerasapps.__file__).parent
 # Keras defines what these do.
 KERAS_METHODS = {
     "build",
+    "compile_from_config",
     "call",
     "compute_mask",
     "compute_output_shape",
     "compute_output_spec",
     "convolution_op",
     "from_config",
+    "get_compile_config",
     "get_config",
     "inner_loop",
     "update_step",

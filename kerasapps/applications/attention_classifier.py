@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_at_least, check_choice, check_share
+from kerasapps.blocks.arguments import check_at_least, check_choice, check_share, checked
 from kerasapps.blocks.attention import ContextAttention, FoldSentences, Present, UnfoldSentences
 from kerasapps.blocks.noise import Dropout
 from kerasapps.blocks.recurrent import LSTM
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Reader = Literal["words", "bilstm"]
 
 
+@checked
 def build_attention_classifier(
     *,
     vocab_size: int,

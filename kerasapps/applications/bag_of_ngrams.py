@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_at_least, check_share
+from kerasapps.blocks.arguments import check_at_least, check_share, checked
 from kerasapps.blocks.noise import Dropout
 from kerasapps.blocks.text import MaskedAverage, Ngrams, NotPadding, ZeroPadded
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from keras_tuner import HyperParameters
 
 
+@checked
 def build_bag_of_ngrams(
     *,
     vocab_size: int,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_at_least, check_choice, check_share
+from kerasapps.blocks.arguments import check_at_least, check_choice, check_share, checked
 from kerasapps.blocks.attention import Present
 from kerasapps.blocks.noise import Dropout
 from kerasapps.blocks.recurrent import LSTM, PeepholeLSTM
@@ -24,6 +24,7 @@ Pooling = Literal["last", "mean", "max", "mean_max"]
 CELLS = {"lstm": LSTM, "gru": layers.GRU, "peephole_lstm": PeepholeLSTM}
 
 
+@checked
 def build_recurrent_classifier(
     *,
     vocab_size: int,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_at_least, check_choice, check_positive, check_share, refusal
+from kerasapps.blocks.arguments import check_at_least, check_choice, check_positive, check_share, checked, refusal
 from kerasapps.blocks.distinct_words import DistinctWords, WordConv1D
 from kerasapps.blocks.noise import Dropout
 from kerasapps.blocks.text import ZeroPadded
@@ -21,6 +21,7 @@ Vectors = Literal["random", "static", "non_static", "multichannel"]
 TRAINED, FROZEN = "words", "frozen_words"  # embedding layers
 
 
+@checked
 def build_text_cnn(
     *,
     vocab_size: int,

@@ -18,7 +18,8 @@ from kerasapps.blocks.plain import keras_layer
 class FusedLoop:
     """What LSTM layers share: the loop over the steps in TensorFlow's fused kernel."""
 
-    def fused_loop(self, sequences, initial_state, mask, training):  # (B, T, D), two of (B, U), (B, T)
+    def fused_loop(self, sequences, initial_state, mask, training):
+        """Runs over sequences (B, T, D) from two states (B, U), as `inner_loop` does, whose results it returns."""
         if keras.tree.is_nested(mask):
             mask = mask[0]
         if training and self.cell.dropout:
