@@ -6,17 +6,18 @@ Each reading is a separate process. `ordinary` has quotes only where they are ne
 quotes in every cell of text; `escaped` has them escaped by backslashes, which is read cell by cell.
 """
 
-import argparse
 import csv
 import json
 import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+import tyro
 
 KINDS = {
     "ordinary": {},
@@ -59,27 +60,36 @@ def read(path: Path, reader: str) -> dict[str, float]:
     return {"seconds": seconds, "MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "rows": len(found[0])}
 
 
-def main() -> None:
-    """Prints a line for each kind of file and reader: medians over the rounds."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--folder", type=Path, default=Path("/tmp/tables"))
-    parser.add_argument("--read", nargs=2, metavar=("FILE", "READER"), help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.read:
-        print(json.dumps(read(Path(options.read[0]), options.read[1])))
+def main(
+    *,
+    rows: int = 1_000_000,
+    rounds: int = 3,
+    folder: Path = Path(tempfile.gettempdir()) / "tables",
+    file: Path | None = None,
+    reader: str = "kerasapps",
+) -> None:
+    """Prints a line for each kind of file and reader: medians over the rounds.
+
+    Args:
+        rows: Rows of each file.
+        rounds: How often each is read, each time in a separate process.
+        folder: Where the files are, which are written once.
+        file: Read this one in this process instead, and print what it took.
+        reader: The reader of that.
+    """
+    if file is not None:
+        print(json.dumps(read(file, reader)))
         return
-    options.folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for kind in KINDS:
-        path = options.folder / f"{kind}-{options.rows}.csv"
+        path = folder / f"{kind}-{rows}.csv"
         if not path.exists():
-            write(path, rows=options.rows, kind=kind)
+            write(path, rows=rows, kind=kind)
         readers = ("kerasapps",) if kind == "escaped" else ("kerasapps", "polars")
         readings = {reader: [] for reader in readers}
-        for _ in range(options.rounds):
+        for _ in range(rounds):
             for reader in readers:
-                command = [sys.executable, "-m", "benchmarks.tables", "--read", str(path), reader]
+                command = [sys.executable, "-m", "benchmarks.tables", "--file", str(path), "--reader", reader]
                 readings[reader].append(json.loads(subprocess.run(command, capture_output=True, check=True).stdout))
         for reader, found in readings.items():
             middle = {name: statistics.median(one[name] for one in found) for name in found[0]}
@@ -91,4 +101,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main)

@@ -49,6 +49,7 @@ if TYPE_CHECKING:  # the names below once more, for editors and type checkers
     from kerasapps.saving import load_model as load_model
     from kerasapps.saving import portable as portable
     from kerasapps.session import start as start
+    from kerasapps.spaces import search_spaces as search_spaces
     from kerasapps.styling.loop import stylize as stylize
     from kerasapps.taps import feature_taps as feature_taps
     from kerasapps.training import fit as fit
@@ -97,6 +98,7 @@ _MODULES = {
     "fit": "training",
     "load_model": "saving",
     "portable": "saving",
+    "search_spaces": "spaces",
     "start": "session",
     "stylize": "styling.loop",
 }

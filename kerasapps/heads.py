@@ -1,6 +1,8 @@
 """What each output of a network predicts, as data sets, builders and losses describe it."""
 
+import math
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Literal, get_args
 
 import numpy as np
@@ -33,12 +35,18 @@ class Head:
     def __post_init__(self):
         if self.kind not in KINDS:
             raise ValueError(f"`kind` must be one of {', '.join(KINDS)}. Received: kind={self.kind!r}")
-        if self.has_classes and (self.num_classes or 0) < 2:
-            raise ValueError(
-                f"`num_classes` of a head of kind {self.kind!r} must be at least 2. Received: {self.num_classes}"
-            )
+        if self.has_classes:
+            count = self.num_classes
+            if isinstance(count, bool) or not isinstance(count, Integral) or count < 2:
+                raise ValueError(
+                    f"`num_classes` of a head of kind {self.kind!r} must be an integer of at least 2. Received: {count!r}"
+                )
+            object.__setattr__(self, "num_classes", int(count))  # one of NumPy could not be saved
         if not self.has_classes and self.num_classes is not None:
             raise ValueError(f"A head of kind {self.kind!r} has no `num_classes`. Received: {self.num_classes}")
+        for name, value in (("mean", self.mean), ("scale", self.scale)):
+            if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+                raise ValueError(f"`{name}` must be a finite number. Received: {name}={value!r}")
         if not self.scale > 0:
             raise ValueError(f"`scale` must be above 0. Received: scale={self.scale}")
 

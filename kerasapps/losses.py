@@ -7,6 +7,7 @@ from typing import Any, Literal
 import keras
 from keras import layers, ops
 
+from kerasapps.blocks.arguments import check_share
 from kerasapps.heads import Head
 
 Deviation = Literal["squared", "absolute"]
@@ -73,6 +74,7 @@ class SmoothedCrossentropy(keras.losses.Loss):
 
     def __init__(self, smoothing: float = 0.1, name: str = "smoothed_crossentropy", **kwargs):
         super().__init__(name=name, **kwargs)
+        check_share(smoothing=smoothing)
         self.smoothing = smoothing
 
     def call(self, y_true, y_pred):  # -> (B,)
@@ -123,7 +125,7 @@ class TaskUncertainty(layers.Layer):
 def with_learned_weights(model: keras.Model) -> tuple[keras.Model, dict[str, Any]]:
     """Returns a model on the same tensors that learns the weights of its losses, and its log-variances by output."""
     uncertainty = TaskUncertainty(tuple(model.output_names), dtype="float32", name="uncertainty")
-    weighted = keras.Model(model.input, uncertainty(model.output), name=model.name)
+    weighted = type(model)(model.input, uncertainty(model.output), name=model.name)
     return weighted, uncertainty.log_variances
 
 

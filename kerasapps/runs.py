@@ -76,8 +76,8 @@ class Options:
         resume: Resume the run in --out from its last checkpoint.
         smoke: Shrink everything, to see within seconds whether it runs.
         limit: Use at most this many rows of each of training, validation and test set.
-        track: Also log settings and metrics with MLflow or Weights & Biases (`pip install 'kerasapps[mlflow]'` or
-            `'kerasapps[wandb]'`), which their own environment variables configure.
+        track: Also log settings and metrics with MLflow or Weights & Biases (`pip install mlflow` or
+            `pip install wandb`), which their own environment variables configure.
         config: Take all options from this config.json of an earlier run; what else is typed overrides them.
         print_config: Print the options as this command would record them, and do nothing else.
     """

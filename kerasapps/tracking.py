@@ -67,7 +67,7 @@ def check(tracker: Tracker) -> ModuleType | None:
         importlib.import_module(f"{tracker}.keras" if tracker == "mlflow" else "wandb.integration.keras")
         return importlib.import_module(tracker)
     except ImportError as error:
-        raise UserError(f"--track {tracker} needs a library: pip install 'kerasapps[{tracker}]'. ({error})") from None
+        raise UserError(f"--track {tracker} needs a library: pip install {tracker}. ({error})") from None
 
 
 @contextlib.contextmanager

@@ -16,11 +16,12 @@ ALLOWED = {
     "blocks": {"blocks", "heads"},
     "applications": {"applications", "blocks", "heads", "weights"},
     "data": {"data", "errors", "files", "heads"},
-    "losses": {"heads"},
+    "losses": {"blocks", "heads"},
     "gan": {"applications", "blocks"},
     "errors": set(),
     "files": {"errors"},
     "startup": {"errors"},
+    "spaces": set(),  # it imports builders by name
     "taps": set(),
     "weights": set(),
     "complexity": set(),

@@ -33,7 +33,7 @@ def test_they_are_what_the_layers_give(model):
     x = images
     for layer in model.layers[1:5]:  # a chain up to here: rescaling, stem
         x = seen[layer.name] = layer(x)
-    assert list(seen) == ["rescaling", "stem_conv", "stem_bn", "stem_relu"]
+    assert list(seen) == ["scaled_pixels", "stem_conv", "stem_bn", "stem_relu"]
     for name, value in feature_taps(model, list(seen))({"image": images}).items():
         np.testing.assert_allclose(value, seen[name], atol=1e-6)
 

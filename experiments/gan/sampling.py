@@ -1,6 +1,7 @@
 """Images and points from the averaged generator of a GAN, and the noise that they are made of."""
 
 import numpy as np
+from keras.layers import Embedding
 
 from kerasapps.gan.model import GAN
 
@@ -27,7 +28,8 @@ def generate(model: GAN, noise: np.ndarray, *, label: int | None = None, batch_s
     """Returns the samples that the averaged generator makes of noise (n, noise_dim); see `draw`."""
     inputs = {"noise": noise}
     if model.conditional:
-        classes = model.averaged.get_layer("embedding").input_dim
+        # By kind: in networks of older runs the layer has another name.
+        classes = next(layer.input_dim for layer in model.averaged.layers if isinstance(layer, Embedding))
         labels = np.arange(len(noise)) % classes if label is None else np.full(len(noise), label)
         inputs["label"] = labels.astype(np.int32)
     return model.averaged.predict(inputs, batch_size=batch_size, verbose=0)[model.sample_name]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_image_arguments, check_length
+from kerasapps.blocks.arguments import check_at_least, check_image_arguments, check_length, checked
 from kerasapps.blocks.noise import Dropout
 from kerasapps.blocks.perceptron import perceptron_block
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from keras_tuner import HyperParameters
 
 
+@checked
 def build_perceptron(
     *,
     image_shape: tuple[int, int, int] = (28, 28, 1),
@@ -38,7 +39,7 @@ def build_perceptron(
 
     Returns:
         Uncompiled model. In: "image" float32 (B, H, W, C), values 0 to 255.
-        Out: "label" float32 probabilities (B, num_classes).
+        Out, a dict: "label" float32 probabilities (B, num_classes).
 
     Train with: sparse_categorical_crossentropy on class ids; accuracy.
 
@@ -52,18 +53,19 @@ def build_perceptron(
         >>> model.predict({"image": digits})["label"].argmax(-1)
     """
     check_image_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, smallest=1)
+    check_at_least(1, dense_units=dense_units)
 
     # --- inputs
     image = keras.Input(image_shape, dtype="float32", name="image")  # (B, H, W, C)
-    x = layers.Rescaling(1 / 127.5, offset=-1, name="rescaling")(image)
+    x = layers.Rescaling(1 / 127.5, offset=-1, name="scaled_pixels")(image)
 
     # --- trunk
-    x = layers.Flatten(name="flatten")(x)  # (B, H * W * C)
+    x = layers.Flatten(name="flat")(x)  # (B, H * W * C)
     x = perceptron_block(x, units=dense_units, dropout=dropout, name="dense")  # (B, dense_units[-1])
 
     # --- heads
     label = layers.Dense(num_classes, activation="softmax", dtype="float32", name="label")(x)  # (B, num_classes)
-    return keras.Model({"image": image}, {"label": label}, name=name)
+    return keras.Model([image], {"label": label}, name=name)
 
 
 def search_space_perceptron(hp: "HyperParameters") -> dict[str, Any]:
@@ -77,6 +79,7 @@ def search_space_perceptron(hp: "HyperParameters") -> dict[str, Any]:
     }
 
 
+@checked
 def build_mnist_network(
     *,
     image_shape: tuple[int, int, int] = (28, 28, 1),
@@ -99,7 +102,7 @@ def build_mnist_network(
 
     Returns:
         Uncompiled model. In: "image" float32 (B, H, W, C), values 0 to 255.
-        Out: "label" float32 probabilities (B, num_classes).
+        Out, a dict: "label" float32 probabilities (B, num_classes).
 
     Train with: sparse_categorical_crossentropy on class ids; accuracy.
 
@@ -114,10 +117,11 @@ def build_mnist_network(
     """
     check_image_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, smallest=16)
     check_length(2, filters=filters)
+    check_at_least(1, filters=filters, dense_units=dense_units)
 
     # --- inputs
     image = keras.Input(image_shape, dtype="float32", name="image")  # (B, 28, 28, 1) by default
-    x = layers.Rescaling(1 / 127.5, offset=-1, name="rescaling")(image)
+    x = layers.Rescaling(1 / 127.5, offset=-1, name="scaled_pixels")(image)
 
     # --- trunk
     # The course notes pool before the ReLU; in this order the function is the same.
@@ -126,12 +130,12 @@ def build_mnist_network(
     x = layers.Conv2D(filters[1], 5, activation="relu", name="conv2")(x)  # (B, 8, 8, 20)
     x = Dropout(dropout, noise_shape=(None, 1, 1, None), name="conv2_dropout")(x)
     x = layers.MaxPooling2D(2, name="pool2")(x)  # (B, 4, 4, 20)
-    x = layers.Flatten(name="flatten")(x)  # (B, 320)
+    x = layers.Flatten(name="flat")(x)  # (B, 320)
     x = perceptron_block(x, units=(dense_units,), dropout=dropout, name="dense")  # (B, 50)
 
     # --- heads
     label = layers.Dense(num_classes, activation="softmax", dtype="float32", name="label")(x)  # (B, num_classes)
-    return keras.Model({"image": image}, {"label": label}, name=name)
+    return keras.Model([image], {"label": label}, name=name)
 
 
 def search_space_mnist_network(hp: "HyperParameters") -> dict[str, Any]:
@@ -146,6 +150,7 @@ def search_space_mnist_network(hp: "HyperParameters") -> dict[str, Any]:
     }
 
 
+@checked
 def build_lenet5(
     *,
     image_shape: tuple[int, int, int] = (32, 32, 1),
@@ -167,7 +172,7 @@ def build_lenet5(
 
     Returns:
         Uncompiled model. In: "image" float32 (B, H, W, C), values 0 to 255.
-        Out: "label" float32 probabilities (B, num_classes).
+        Out, a dict: "label" float32 probabilities (B, num_classes).
 
     Train with: sparse_categorical_crossentropy on class ids; accuracy.
 
@@ -183,12 +188,13 @@ def build_lenet5(
     """
     check_image_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, smallest=16)
     check_length(2, filters=filters)
+    check_at_least(1, filters=filters, dense_units=dense_units)
     check_length(2, dense_units=dense_units)
 
     # --- inputs
     image = keras.Input(image_shape, dtype="float32", name="image")  # (B, 32, 32, 1) by default
     # Deviation: the paper scales the background to -0.1 and ink to 1.175.
-    x = layers.Rescaling(1 / 127.5, offset=-1, name="rescaling")(image)
+    x = layers.Rescaling(1 / 127.5, offset=-1, name="scaled_pixels")(image)
 
     # --- trunk
     # Deviation: tanh(x) instead of 1.7159 tanh(2x / 3).
@@ -198,7 +204,7 @@ def build_lenet5(
     # Deviation: each map reads all six; by the paper's table it reads three to six (1,516 parameters, not 2,416).
     x = layers.Conv2D(filters[1], 5, activation="tanh", name="c3")(x)  # (B, 10, 10, 16)
     x = layers.AveragePooling2D(2, name="s4")(x)  # (B, 5, 5, 16)
-    x = layers.Flatten(name="flatten")(x)  # (B, 400)
+    x = layers.Flatten(name="flat")(x)  # (B, 400)
     # Deviation: dense, not 5x5 convolution: the same at 32x32, and images of 28x28 work too.
     x = layers.Dense(dense_units[0], activation="tanh", name="c5")(x)  # (B, 120)
     x = layers.Dense(dense_units[1], activation="tanh", name="f6")(x)  # (B, 84)
@@ -207,7 +213,7 @@ def build_lenet5(
     # --- heads
     # Deviation: softmax instead of distances to drawn characters (radial basis functions).
     label = layers.Dense(num_classes, activation="softmax", dtype="float32", name="label")(x)  # (B, num_classes)
-    return keras.Model({"image": image}, {"label": label}, name=name)
+    return keras.Model([image], {"label": label}, name=name)
 
 
 def search_space_lenet5(hp: "HyperParameters") -> dict[str, Any]:
@@ -222,6 +228,7 @@ def search_space_lenet5(hp: "HyperParameters") -> dict[str, Any]:
     }
 
 
+@checked
 def build_alexnet(
     *,
     image_shape: tuple[int, int, int] = (224, 224, 3),
@@ -243,7 +250,7 @@ def build_alexnet(
 
     Returns:
         Uncompiled model. In: "image" float32 (B, H, W, C), values 0 to 255.
-        Out: "label" float32 probabilities (B, num_classes).
+        Out, a dict: "label" float32 probabilities (B, num_classes).
 
     Train with: sparse_categorical_crossentropy on class ids; accuracy and top-5 accuracy.
 
@@ -258,6 +265,7 @@ def build_alexnet(
     """
     check_image_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, smallest=63)
     check_length(5, filters=filters)
+    check_at_least(1, filters=filters, dense_units=dense_units)
     # Deviation: the paper draws weights from N(0, 0.01) and starts some biases at 1; He et al.'s initialization needs
     # no such choices.
     relu = {"activation": "relu", "kernel_initializer": "he_normal"}
@@ -265,7 +273,7 @@ def build_alexnet(
     # --- inputs
     image = keras.Input(image_shape, dtype="float32", name="image")  # (B, 224, 224, 3) by default
     # Deviation: the paper subtracts the mean image.
-    x = layers.Rescaling(1 / 127.5, offset=-1, name="rescaling")(image)
+    x = layers.Rescaling(1 / 127.5, offset=-1, name="scaled_pixels")(image)
 
     # --- trunk
     # Deviation: no local response normalization; it does not improve accuracy (Simonyan and Zisserman, ICLR 2015).
@@ -278,13 +286,13 @@ def build_alexnet(
     x = layers.Conv2D(filters[3], 3, padding="same", name="conv4", **relu)(x)  # (B, 13, 13, 256)
     x = layers.Conv2D(filters[4], 3, padding="same", name="conv5", **relu)(x)
     x = layers.MaxPooling2D(3, strides=2, name="pool5")(x)  # (B, 6, 6, 256)
-    x = layers.Flatten(name="flatten")(x)  # (B, 9216)
+    x = layers.Flatten(name="flat")(x)  # (B, 9216)
     x = perceptron_block(x, units=dense_units, dropout=dropout, name="fc", first=6)  # (B, 4096)
 
     # --- heads
     # Deviation: softmax, as in 2012; the paper of 2014 has a logistic unit for each class.
     label = layers.Dense(num_classes, activation="softmax", dtype="float32", name="label")(x)  # (B, num_classes)
-    return keras.Model({"image": image}, {"label": label}, name=name)
+    return keras.Model([image], {"label": label}, name=name)
 
 
 def search_space_alexnet(hp: "HyperParameters") -> dict[str, Any]:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_at_least, check_choice, check_gan_arguments, check_share
+from kerasapps.blocks.arguments import check_at_least, check_choice, check_gan_arguments, check_share, checked
 from kerasapps.blocks.conv import normalize
 from kerasapps.blocks.fast_conv import Conv2D, Conv2DTranspose
 from kerasapps.blocks.gan import linear, noise_input, start_size, verdict_block
+from kerasapps.blocks.heads import NamedHeads
 from kerasapps.blocks.noise import Dropout
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def initial() -> keras.initializers.Initializer:
     return keras.initializers.RandomNormal(stddev=0.02)
 
 
+@checked
 def build_dcgan_generator(
     *,
     image_shape: tuple[int, int, int],
@@ -44,8 +46,9 @@ def build_dcgan_generator(
         name: Name of the model.
 
     Returns:
-        Uncompiled model. In: "noise" float32 (B, noise_dim), standard normal; with classes "label" int32 (B,).
-        Out: "image" float32 (B, H, W, C), values -1 to 1.
+        Uncompiled model. In, as a dict or as a list in this order: "noise" float32 (B, noise_dim), standard
+        normal; with classes "label" int32 (B,).
+        Out, a dict: "image" float32 (B, H, W, C), values -1 to 1.
 
     Train with: `kerasapps.gan.model.GAN`.
 
@@ -77,7 +80,7 @@ def build_dcgan_generator(
     x = layers.Dense(height * width * widths[0], use_bias=False, kernel_initializer=initial(), name="start")(
         x
     )  # (B, H / 2**times * W / 2**times * F)
-    x = finish(layers.Reshape((height, width, widths[0]), name="reshape")(x), "start")
+    x = finish(layers.Reshape((height, width, widths[0]), name="start_grid")(x), "start")
     for i, count in enumerate(widths[1:], start=1):
         # Deviation: the paper's windows are 5 wide, which overlap unevenly at strides of 2.
         x = Conv2DTranspose(
@@ -90,9 +93,10 @@ def build_dcgan_generator(
         x
     )  # (B, H, W, C)
     image = layers.Activation("tanh", dtype="float32", name="image")(x)
-    return keras.Model(inputs, {"image": image}, name=name)
+    return keras.Model([*inputs.values()], {"image": image}, name=name)
 
 
+@checked
 def build_dcgan_discriminator(
     *,
     image_shape: tuple[int, int, int],
@@ -151,11 +155,11 @@ def build_dcgan_discriminator(
         x = normalize(x, name=f"conv{i + 1}_bn") if batch_norm else x
         x = layers.LeakyReLU(0.2, name=f"conv{i + 1}_relu")(x)
         x = Dropout(dropout, name=f"conv{i + 1}_dropout")(x)
-    x = layers.Flatten(name="flatten")(x)  # (B, F)
+    x = layers.Flatten(name="flat")(x)  # (B, F)
 
     # --- heads
     given, outputs = verdict_block(x, num_classes=num_classes, classifies=classifies, spectral=spectral)
-    return keras.Model({"image": image, **given}, outputs, name=name)
+    return NamedHeads([image, *given.values()], outputs, name=name)
 
 
 def search_space_dcgan_generator(hp: "HyperParameters") -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_image_arguments, check_numbers, refusal
+from kerasapps.blocks.arguments import check_at_least, check_image_arguments, check_numbers, checked, refusal
 from kerasapps.blocks.conv import activation_block, conv_block, dense_block
 from kerasapps.blocks.noise import Dropout
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 DENSENET_BLOCKS = {121: (6, 12, 24, 16), 169: (6, 12, 32, 32), 201: (6, 12, 48, 32), 264: (6, 12, 64, 48)}
 
 
+@checked
 def build_densenet(
     *,
     image_shape: tuple[int, int, int] = (224, 224, 3),
@@ -53,7 +54,7 @@ def build_densenet(
 
     Returns:
         Uncompiled model. In: "image" float32 (B, H, W, C), values 0 to 255.
-        Out: "label" float32 probabilities (B, num_classes).
+        Out, a dict: "label" float32 probabilities (B, num_classes).
 
     Train with: sparse_categorical_crossentropy on class ids; accuracy and top-5 accuracy.
 
@@ -68,6 +69,7 @@ def build_densenet(
         >>> model.predict({"image": images})["label"].argmax(-1)
     """
     check_numbers(1, blocks=blocks)
+    check_at_least(1, growth_rate=growth_rate)
     if not 0 < compression <= 1:
         raise refusal("be in (0, 1]", compression=compression)
     smallest = 2 ** (len(blocks) - 1 + (0 if small_images else 2))
@@ -76,7 +78,7 @@ def build_densenet(
     # --- inputs
     image = keras.Input(image_shape, dtype="float32", name="image")  # (B, H, W, C)
     # Deviation: the paper subtracts each channel's mean and divides by its standard deviation.
-    x = layers.Rescaling(1 / 127.5, offset=-1, name="rescaling")(image)
+    x = layers.Rescaling(1 / 127.5, offset=-1, name="scaled_pixels")(image)
 
     # --- trunk
     filters = 2 * growth_rate
@@ -100,7 +102,7 @@ def build_densenet(
 
     # --- heads
     label = layers.Dense(num_classes, activation="softmax", dtype="float32", name="label")(x)  # (B, num_classes)
-    return keras.Model({"image": image}, {"label": label}, name=name)
+    return keras.Model([image], {"label": label}, name=name)
 
 
 def stem_block(x, *, filters: int, batch_norm: bool, name: str):

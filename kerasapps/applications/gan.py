@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_at_least, check_gan_arguments, check_share
+from kerasapps.blocks.arguments import check_at_least, check_gan_arguments, check_share, checked
 from kerasapps.blocks.fast_conv import Conv2D, Conv2DTranspose
 from kerasapps.blocks.gan import linear, noise_input, verdict_block
+from kerasapps.blocks.heads import NamedHeads
 from kerasapps.blocks.noise import ByteDropout, GaussianNoise
 
 if TYPE_CHECKING:
     from keras_tuner import HyperParameters
 
 
+@checked
 def build_generator(
     *,
     image_shape: tuple[int, int, int],
@@ -45,8 +47,9 @@ def build_generator(
         name: Name of the model.
 
     Returns:
-        Uncompiled model. In: "noise" float32 (B, noise_dim), standard normal; with classes "label" int32 (B,).
-        Out: "image" float32 (B, H, W, C), values -1 to 1.
+        Uncompiled model. In, as a dict or as a list in this order: "noise" float32 (B, noise_dim), standard
+        normal; with classes "label" int32 (B,).
+        Out, a dict: "image" float32 (B, H, W, C), values -1 to 1.
 
     Train with: `kerasapps.gan.model.GAN`.
 
@@ -78,7 +81,7 @@ def build_generator(
     height, width, channels = image_shape[0] // 4, image_shape[1] // 4, image_shape[2]
     x = finish(layers.Dense(units, name="dense1")(x), "dense1")  # (B, units)
     x = finish(layers.Dense(height * width * 2 * filters, name="dense2")(x), "dense2")
-    x = layers.Reshape((height, width, 2 * filters), name="reshape")(x)  # (B, H / 4, W / 4, 2 F)
+    x = layers.Reshape((height, width, 2 * filters), name="start_grid")(x)  # (B, H / 4, W / 4, 2 F)
     x = Conv2DTranspose(filters, kernel_size, strides=2, padding="same", name="up1")(x)  # (B, H / 2, W / 2, F)
     x = finish(x, "up1")
 
@@ -87,9 +90,10 @@ def build_generator(
     # and all others have the same gray.
     x = Conv2DTranspose(channels, last_kernel_size, strides=2, padding="same", name="up2")(x)  # (B, H, W, C)
     image = layers.Activation("tanh", dtype="float32", name="image")(x)
-    return keras.Model(inputs, {"image": image}, name=name)
+    return keras.Model([*inputs.values()], {"image": image}, name=name)
 
 
+@checked
 def build_discriminator(
     *,
     image_shape: tuple[int, int, int],
@@ -136,6 +140,7 @@ def build_discriminator(
     """
     check_gan_arguments(image_shape=image_shape, num_classes=num_classes, classifies=classifies)
     check_at_least(1, filters=filters, units=units, kernel_size=kernel_size)
+    check_at_least(0, noise=noise)
     check_share(dropout=dropout)
 
     def finish(x, name: str):
@@ -149,15 +154,16 @@ def build_discriminator(
     convolution = {"kernel_size": kernel_size, "strides": 2, "padding": "same", "spectral": spectral}
     x = finish(linear(Conv2D, filters, name="conv1", **convolution)(x), "conv1")  # (B, H / 2, W / 2, F)
     x = finish(linear(Conv2D, 2 * filters, name="conv2", **convolution)(x), "conv2")  # (B, H / 4, W / 4, 2 F)
-    x = layers.Flatten(name="flatten")(x)
-    x = finish(linear(layers.Dense, units, spectral=spectral, name="dense")(x), "dense")  # (B, units)
+    x = layers.Flatten(name="flat")(x)
+    x = finish(linear(layers.Dense, units, spectral=spectral, name="hidden")(x), "hidden")  # (B, units)
 
     # --- heads
     # Deviation: the course notes end in a sigmoid. Losses are more exact on its input, the logit, and most need it.
     given, outputs = verdict_block(x, num_classes=num_classes, classifies=classifies, spectral=spectral)
-    return keras.Model({"image": image, **given}, outputs, name=name)
+    return NamedHeads([image, *given.values()], outputs, name=name)
 
 
+@checked
 def build_gan(*, generator: keras.Model, discriminator: keras.Model, name: str = "gan") -> keras.Model:
     """Joins a generator and a discriminator in one graph that shares their weights.
 
@@ -197,7 +203,7 @@ def build_gan(*, generator: keras.Model, discriminator: keras.Model, name: str =
             f"`discriminator` must take the outputs of `generator`. Received: generator with the outputs {outputs}, "
             f"discriminator with the inputs {wanted}"
         )
-    return keras.Model(inputs, discriminator({name: known[name] for name in wanted}), name=name)
+    return NamedHeads([*inputs.values()], discriminator({name: known[name] for name in wanted}), name=name)
 
 
 def search_space_generator(hp: "HyperParameters") -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_at_least, check_image_arguments, refusal
+from kerasapps.blocks.arguments import check_at_least, check_image_arguments, checked, refusal
 from kerasapps.blocks.conv import conv_block, googlenet_block, inception_block
 from kerasapps.blocks.noise import Dropout
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from keras_tuner import HyperParameters
 
 
+@checked
 def build_inception_classifier(
     *,
     image_shape: tuple[int, int, int],
@@ -41,7 +42,7 @@ def build_inception_classifier(
 
     Returns:
         Uncompiled model. In: "image" float32 (B, H, W, C), values 0 to 255.
-        Out: "label" float32 probabilities (B, num_classes).
+        Out, a dict: "label" float32 probabilities (B, num_classes).
 
     Train with: sparse_categorical_crossentropy on class ids; accuracy.
 
@@ -62,7 +63,7 @@ def build_inception_classifier(
 
     # --- inputs
     image = keras.Input(image_shape, name="image")  # (B, H, W, C)
-    x = layers.Rescaling(1 / 127.5, offset=-1, name="rescaling")(image)
+    x = layers.Rescaling(1 / 127.5, offset=-1, name="scaled_pixels")(image)
 
     # --- trunk
     x = conv_block(x, filters=filters[0], batch_norm=batch_norm, name="stem")  # (B, H, W, F)
@@ -75,9 +76,9 @@ def build_inception_classifier(
     features = layers.GlobalAveragePooling2D(name="features")(x)  # (B, F)
 
     # --- heads
-    features = Dropout(dropout, name="dropout")(features)
+    features = Dropout(dropout, name="head_dropout")(features)
     label = layers.Dense(num_classes, activation="softmax", dtype="float32", name="label")(features)
-    return keras.Model({"image": image}, {"label": label}, name=name)
+    return keras.Model([image], {"label": label}, name=name)
 
 
 def search_space(hp: "HyperParameters") -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_at_least, check_share
+from kerasapps.blocks.arguments import check_at_least, check_share, checked, refusal
 from kerasapps.blocks.memory import ArrivalReader, LogShares, PositionWeightedSum, QueryReduction, SharedWordWalk
 from kerasapps.blocks.noise import Dropout
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from keras_tuner import HyperParameters
 
 
+@checked
 def build_memory_network(
     *,
     vocab_size: int,
@@ -49,14 +50,15 @@ def build_memory_network(
         name: Name of the model.
 
     Returns:
-        Uncompiled model. In: "story" int32 (B, S, W), sentences padded at the end; "question" int32 (B, W).
-        Out: "answer" float32 probabilities (B, num_answers).
+        Uncompiled model. In, as a dict or as a list in this order: "story" int32 (B, S, W), sentences padded at the
+        end; "question" int32 (B, W).
+        Out, a dict: "answer" float32 probabilities (B, num_answers).
 
     Train with: sparse_categorical_crossentropy on answer ids; accuracy.
 
     Raises:
-        ValueError: If `num_answers` is under 2, `hops` under 1, or `dropout` outside [0, 1); with walkers, if their
-            number is odd, `walk_steps` under 2 or `roles` under 1.
+        ValueError: If `vocab_size`, `num_answers` or `walk_steps` is under 2, another size under 1, `walkers` odd or
+            negative, or `dropout` outside [0, 1).
 
     Example:
         >>> model = build_memory_network(vocab_size=50, num_answers=10, sentence_length=8)
@@ -65,11 +67,11 @@ def build_memory_network(
         >>> model.fit(inputs, answers, epochs=2)  # answers int32 (n,)
         >>> model.predict(inputs)["answer"].argmax(-1)
     """
-    check_at_least(2, num_answers=num_answers)
-    check_at_least(1, hops=hops)
+    check_at_least(2, vocab_size=vocab_size, num_answers=num_answers, walk_steps=walk_steps)
+    check_at_least(1, sentence_length=sentence_length, units=units, hops=hops, roles=roles)
     check_share(dropout=dropout)
-    if walkers:
-        check_at_least(2, walk_steps=walk_steps)
+    if walkers < 0 or walkers % 2:
+        raise refusal("be even and at least 0", walkers=walkers)
 
     # --- inputs
     story = keras.Input((None, sentence_length), dtype="int32", name="story")  # (B, S, W)
@@ -77,7 +79,7 @@ def build_memory_network(
 
     # --- trunk
     embedding = layers.Embedding(
-        vocab_size, units, embeddings_initializer=keras.initializers.RandomNormal(stddev=0.1), name="embedding"
+        vocab_size, units, embeddings_initializer=keras.initializers.RandomNormal(stddev=0.1), name="word_vectors"
     )
     encode = PositionWeightedSum(name="encode")
     sentences = layers.LayerNormalization(name="sentences")(encode(embedding(story), story))  # (B, S, D)
@@ -103,7 +105,7 @@ def build_memory_network(
     # --- heads
     features = final if read is None else layers.Concatenate(name="features")([final, read])
     answer = layers.Dense(num_answers, activation="softmax", dtype="float32", name="answer")(features)  # (B, A)
-    return keras.Model({"story": story, "question": question}, {"answer": answer}, name=name)
+    return keras.Model([story, question], {"answer": answer}, name=name)
 
 
 def attention_of(model: keras.Model) -> keras.Model:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_at_least, check_choice, check_length, check_share, refusal
+from kerasapps.blocks.arguments import check_at_least, check_choice, check_length, check_positive, check_share, checked
 from kerasapps.blocks.distinct_words import DistinctWords, WordConv1D
-from kerasapps.blocks.heads import head_block
+from kerasapps.blocks.heads import with_heads
 from kerasapps.blocks.noise import Dropout
 from kerasapps.blocks.text import MaskedAverage, NotPadding, ZeroPadded
 from kerasapps.heads import Head
@@ -40,6 +40,7 @@ class Trunk(TypedDict, total=False):
     word_dropout: float
 
 
+@checked
 def build_multi_head_text(
     *,
     vocab_size: int,
@@ -66,7 +67,7 @@ def build_multi_head_text(
     Args:
         vocab_size: Number of token ids, at least 2; 0 is padding. Ids in the input must be below it: TensorFlow refuses
             others on a CPU, and reads them as zeros on a GPU.
-        heads: What to predict, by the name of the output.
+        heads: What to predict, by the name of the output, which no other layer of the network may have.
         embedding_dim: Length of a word vector.
         filters: Filters of each stage; without stages the word vectors are pooled directly.
         convolutions: Number of convolutions in each stage.
@@ -82,14 +83,14 @@ def build_multi_head_text(
 
     Returns:
         Uncompiled model. In: "text" int32 (B, T), padded at the end.
-        Out: for each head, float32: "regression" (B, 1), in its own unit; "binary" the probability of yes (B, 1);
-        "classes" and "ordinal" probabilities (B, num_classes).
+        Out, a dict in the order of `heads`, float32: "regression" (B, 1), in its own unit; "binary" the probability of
+        yes (B, 1); "classes" and "ordinal" probabilities (B, num_classes). Targets are a dict or a list in this order.
 
     Train with: `kerasapps.compile_heads`.
 
     Raises:
-        ValueError: If `vocab_size` is under 2, there is no head, a stage lacks `filters` or `convolutions`, a size is
-            under 1, or `dropout` or `word_dropout` is outside [0, 1).
+        ValueError: If `vocab_size` is under 2, there is no head or one has the name of another layer, a stage lacks
+            `filters` or `convolutions`, a size is under 1, or `dropout` or `word_dropout` is outside [0, 1).
 
     Example:
         >>> heads = {"year": Head("regression", mean=1900, scale=50), "genre": Head("classes", num_classes=4)}
@@ -104,14 +105,13 @@ def build_multi_head_text(
     check_length(len(filters), convolutions=convolutions)
     check_share(dropout=dropout, word_dropout=word_dropout)
     check_choice(("max", "average"), pooling=pooling)
-    if not heads:
-        raise refusal("name at least one output", heads=heads)
+    check_choice(("valid", "same"), padding=padding)
 
     # --- inputs
     text = keras.Input((None,), dtype="int32", name="text")  # (B, T)
 
     # --- trunk
-    embedding = layers.Embedding(vocab_size, embedding_dim, name="embedding")
+    embedding = layers.Embedding(vocab_size, embedding_dim, name="word_vectors")
     mask = NotPadding(name="mask")(text) if padding == "same" or not filters else None  # (B, T, 1)
     # As long as equal words have equal vectors, the first convolution is computed once for each distinct word.
     once = bool(filters) and not word_dropout
@@ -145,9 +145,8 @@ def build_multi_head_text(
         features = layers.Dense(units, activation="relu", name=f"dense{i}")(features)  # (B, units)
 
     # --- heads
-    features = Dropout(dropout, name="dropout")(features)
-    outputs = {output: head_block(features, head, name=output) for output, head in heads.items()}
-    return keras.Model({"text": text}, outputs, name=name)
+    features = Dropout(dropout, name="head_dropout")(features)
+    return with_heads([text], features, heads, name=name)
 
 
 def _with_trunk_arguments(build: Build) -> Build:
@@ -168,6 +167,7 @@ def profile_heads(*, num_income_groups: int = 10, age_mean: float = 40.0, age_sc
     }
 
 
+@checked
 @_with_trunk_arguments
 def build_profile(
     *,
@@ -192,8 +192,8 @@ def build_profile(
 
     Returns:
         Uncompiled model. In: "text" int32 (B, T), padded at the end.
-        Out, float32: "age" in years (B, 1), "income" probabilities (B, num_income_groups), "gender" the probability of
-        the second of two (B, 1).
+        Out, a dict of float32: "age" in years (B, 1), "income" probabilities (B, num_income_groups), "gender" the
+        probability of the second of two (B, 1).
 
     Train with: `kerasapps.compile_heads`; the notes weigh age, income and gender by 0.25, 1 and 10.
 
@@ -208,6 +208,8 @@ def build_profile(
         >>> model.fit({"text": texts}, targets, epochs=2)  # texts int32 (n, 300)
         >>> model.predict({"text": texts})["age"]
     """
+    check_at_least(2, num_income_groups=num_income_groups)
+    check_positive(age_scale=age_scale)
     heads = profile_heads(num_income_groups=num_income_groups, age_mean=age_mean, age_scale=age_scale)
     return build_multi_head_text(vocab_size=vocab_size, heads=heads, name=name, **trunk)
 
@@ -220,6 +222,7 @@ def novel_heads(*, num_genres: int, year_mean: float = 1900.0, year_scale: float
     }
 
 
+@checked
 @_with_trunk_arguments
 def build_novel(
     *,
@@ -244,7 +247,7 @@ def build_novel(
 
     Returns:
         Uncompiled model. In: "text" int32 (B, T), padded at the end.
-        Out, float32: "genre" probabilities (B, num_genres), "year" (B, 1).
+        Out, a dict of float32: "genre" probabilities (B, num_genres), "year" (B, 1).
 
     Train with: `kerasapps.compile_heads`.
 
@@ -257,6 +260,8 @@ def build_novel(
         >>> model.fit({"text": texts}, {"genre": genres, "year": years}, epochs=2)  # texts int32 (n, t)
         >>> model.predict({"text": texts})["genre"].argmax(-1)
     """
+    check_at_least(2, num_genres=num_genres)
+    check_positive(year_scale=year_scale)
     heads = novel_heads(num_genres=num_genres, year_mean=year_mean, year_scale=year_scale)
     return build_multi_head_text(vocab_size=vocab_size, heads=heads, name=name, **trunk)
 

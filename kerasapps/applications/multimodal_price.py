@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 from keras import layers, ops
 
-from kerasapps.blocks.arguments import check_at_least, check_numbers, check_share, refusal
+from kerasapps.blocks.arguments import check_at_least, check_numbers, check_positive, check_share, checked, refusal
 from kerasapps.blocks.conv import conv_block
 from kerasapps.blocks.heads import head_block
 from kerasapps.blocks.noise import Dropout
@@ -64,6 +64,7 @@ def _replace(features, present, vector):
     return features * present + ops.cast(vector, features.dtype) * (1 - present)
 
 
+@checked
 def build_multimodal_price(
     *,
     numbers: Sequence[tuple[float, float]] = (),
@@ -97,10 +98,11 @@ def build_multimodal_price(
         name: Name of the model.
 
     Returns:
-        Uncompiled model. In, as far as the arguments ask for it: "numbers" float32 (B, number of numbers);
-        "categories" int32 (B, number of categories); "text" int32 (B, T), padded at the end, all 0 where there is no
-        description; "image" float32 (B, H, W, C), values 0 to 255, all -1 where there is no image.
-        Out: "log_price" float32 (B, 1), the natural logarithm of the price.
+        Uncompiled model. In, as a dict or as a list in this order, as far as the arguments ask for it: "numbers"
+        float32 (B, number of numbers); "categories" int32 (B, number of categories); "text" int32 (B, T), padded at
+        the end, all 0 where there is no description; "image" float32 (B, H, W, C), values 0 to 255, all -1 where there
+        is no image.
+        Out, a dict: "log_price" float32 (B, 1), the natural logarithm of the price.
 
     Train with: `kerasapps.compile_heads`, a regression on the logarithm; mean absolute error.
 
@@ -115,12 +117,17 @@ def build_multimodal_price(
         >>> model.fit(inputs, prices, epochs=2)  # prices float32 (n, 1), natural logarithms
         >>> model.predict(inputs)["log_price"]
     """
-    if not (numbers or category_sizes or vocab_size or image_shape):
+    if not numbers and not category_sizes and vocab_size is None and image_shape is None:
         raise ValueError("`numbers`, `category_sizes`, `vocab_size` or `image_shape` must be given. Received: none")
     if any(not scale > 0 for _, scale in numbers):
         raise refusal("have standard deviations above 0", numbers=numbers)
     check_at_least(1, category_sizes=category_sizes, embedding_dim=embedding_dim, units=units, depth=depth)
     check_numbers(1, filters=filters)
+    check_positive(price_scale=price_scale)
+    if vocab_size is not None:
+        check_at_least(2, vocab_size=vocab_size)
+    if image_shape is not None:
+        check_at_least(1, image_shape=image_shape)
     check_share(dropout=dropout)
 
     # --- inputs and trunk, branch by branch
@@ -141,12 +148,12 @@ def build_multimodal_price(
     if branches:
         metadata = layers.Concatenate(name="metadata")(branches) if len(branches) > 1 else branches[0]
         branches = [layers.Dense(units, activation="relu", name="metadata_dense")(metadata)]  # (B, units)
-    if vocab_size:
+    if vocab_size is not None:
         inputs["text"] = keras.Input((None,), dtype="int32", name="text")  # (B, T)
         branches.append(
             description_block(inputs["text"], vocab_size, embedding_dim=embedding_dim, units=units, name="text")
         )
-    if image_shape:
+    if image_shape is not None:
         inputs["image"] = keras.Input(image_shape, name="image")  # (B, H, W, C)
         branches.append(image_block(inputs["image"], filters=filters, units=units, name="image"))
     x = layers.Concatenate(name="joined")(branches) if len(branches) > 1 else branches[0]  # (B, F)
@@ -155,9 +162,9 @@ def build_multimodal_price(
         x = layers.Dense(units, activation="relu", name=f"dense{i}")(x)  # (B, units)
 
     # --- heads
-    x = Dropout(dropout, name="dropout")(x)
+    x = Dropout(dropout, name="head_dropout")(x)
     log_price = head_block(x, Head("regression", mean=price_mean, scale=price_scale), name="log_price")  # (B, 1)
-    return keras.Model(inputs, {"log_price": log_price}, name=name)
+    return keras.Model([*inputs.values()], {"log_price": log_price}, name=name)
 
 
 def category_block(ids, sizes: Sequence[int], *, embedding_dim: int, name: str):

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_at_least, check_share
+from kerasapps.blocks.arguments import check_at_least, check_share, checked
 from kerasapps.blocks.noise import Dropout
 
 if TYPE_CHECKING:
     from keras_tuner import HyperParameters
 
 
+@checked
 def build_point_generator(
     *,
     dimensions: int = 2,
@@ -60,9 +61,10 @@ def build_point_generator(
 
     # --- heads
     point = layers.Dense(dimensions, dtype="float32", name="point")(x)
-    return keras.Model({"noise": noise}, {"point": point}, name=name)
+    return keras.Model([noise], {"point": point}, name=name)
 
 
+@checked
 def build_point_discriminator(
     *,
     dimensions: int = 2,
@@ -106,7 +108,7 @@ def build_point_discriminator(
 
     # --- heads
     verdict = layers.Dense(1, dtype="float32", name="verdict")(x)
-    return keras.Model({"point": point}, {"verdict": verdict}, name=name)
+    return keras.Model([point], {"verdict": verdict}, name=name)
 
 
 def _hidden_layers(x, *, units: int, depth: int, dropout: float):

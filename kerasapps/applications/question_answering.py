@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_at_least, check_share
+from kerasapps.blocks.arguments import check_at_least, check_share, checked
 from kerasapps.blocks.noise import Dropout
 from kerasapps.blocks.text import Encoder, text_encoder_block
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from keras_tuner import HyperParameters
 
 
+@checked
 def build_question_answering(
     *,
     vocab_size: int,
@@ -45,7 +46,7 @@ def build_question_answering(
     Returns:
         Uncompiled model. In, as a dict or as a list in this order: "text" int32 (B, T), "question" int32 (B, Q), padded
         at the end.
-        Out: "answer" float32 probabilities (B, num_answers).
+        Out, a dict: "answer" float32 probabilities (B, num_answers).
 
     Train with: sparse_categorical_crossentropy on answer ids; accuracy.
 
@@ -59,6 +60,8 @@ def build_question_answering(
         >>> model.predict([texts, questions])["answer"].argmax(-1)
     """
     check_at_least(2, vocab_size=vocab_size, num_answers=num_answers)
+    check_at_least(1, text_embedding_dim=text_embedding_dim, text_units=text_units)
+    check_at_least(1, question_embedding_dim=question_embedding_dim, question_units=question_units)
     check_share(dropout=dropout)
 
     # --- inputs
@@ -84,7 +87,7 @@ def build_question_answering(
         name="question",
     )  # (B, units)
     features = layers.Concatenate(name="features")([read, asked])  # (B, F)
-    features = Dropout(dropout, name="dropout")(features)
+    features = Dropout(dropout, name="head_dropout")(features)
 
     # --- heads
     answer = layers.Dense(num_answers, activation="softmax", dtype="float32", name="answer")(features)  # (B, A)

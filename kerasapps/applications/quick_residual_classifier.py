@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_at_least, check_image_arguments, check_numbers, check_positive
+from kerasapps.blocks.arguments import check_at_least, check_image_arguments, check_numbers, check_positive, checked
 from kerasapps.blocks.conv import add, conv_block
 from kerasapps.blocks.initializers import IdentityKernel
 from kerasapps.blocks.noise import Dropout
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from keras_tuner import HyperParameters
 
 
+@checked
 def build_quick_residual_classifier(
     *,
     image_shape: tuple[int, int, int],
@@ -43,7 +44,7 @@ def build_quick_residual_classifier(
 
     Returns:
         Uncompiled model. In: "image" float32 (B, H, W, C), values 0 to 255.
-        Out: "label" float32 probabilities (B, num_classes).
+        Out, a dict: "label" float32 probabilities (B, num_classes).
 
     Train with: sparse_categorical_crossentropy on class ids; accuracy.
 
@@ -64,7 +65,7 @@ def build_quick_residual_classifier(
 
     # --- inputs
     image = keras.Input(image_shape, name="image")  # (B, H, W, C)
-    x = layers.Rescaling(1 / 127.5, offset=-1, name="rescaling")(image)
+    x = layers.Rescaling(1 / 127.5, offset=-1, name="scaled_pixels")(image)
 
     # --- trunk
     x = conv_block(x, filters=stem_filters, name="stem")  # (B, H, W, F)
@@ -77,11 +78,11 @@ def build_quick_residual_classifier(
     features = layers.GlobalMaxPooling2D(name="features")(x)  # (B, F)
 
     # --- heads
-    features = Dropout(dropout, name="dropout")(features)
+    features = Dropout(dropout, name="head_dropout")(features)
     scores = layers.Dense(num_classes, use_bias=False, dtype="float32", name="scores")(features)
     scores = layers.Rescaling(score_scale, dtype="float32", name="scaled_scores")(scores)
     label = layers.Softmax(dtype="float32", name="label")(scores)
-    return keras.Model({"image": image}, {"label": label}, name=name)
+    return keras.Model([image], {"label": label}, name=name)
 
 
 def search_space(hp: "HyperParameters") -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_image_arguments, check_length, refusal
+from kerasapps.blocks.arguments import check_at_least, check_image_arguments, check_length, checked, refusal
 from kerasapps.blocks.conv import conv_block, normalize, residual_block
 from kerasapps.blocks.noise import Dropout
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from keras_tuner import HyperParameters
 
 
+@checked
 def build_residual_classifier(
     *,
     image_shape: tuple[int, int, int],
@@ -44,7 +45,7 @@ def build_residual_classifier(
 
     Returns:
         Uncompiled model. In: "image" float32 (B, H, W, C), values 0 to 255.
-        Out: "label" float32 probabilities (B, num_classes).
+        Out, a dict: "label" float32 probabilities (B, num_classes).
 
     Train with: sparse_categorical_crossentropy on class ids; accuracy.
 
@@ -62,10 +63,11 @@ def build_residual_classifier(
     if depth < 8 or depth % 6 != 2:
         raise refusal("be 6n + 2 with n at least 1", depth=depth)
     check_length(3, filters=filters)
+    check_at_least(1, filters=filters)
 
     # --- inputs
     image = keras.Input(image_shape, name="image")  # (B, H, W, C)
-    x = layers.Rescaling(1 / 127.5, offset=-1, name="rescaling")(image)
+    x = layers.Rescaling(1 / 127.5, offset=-1, name="scaled_pixels")(image)
 
     # --- trunk
     # Deviation: where shapes differ the paper pads the shortcut with zeros; here it is projected, the paper's option B.
@@ -93,9 +95,9 @@ def build_residual_classifier(
     features = layers.GlobalAveragePooling2D(name="features")(x)  # (B, F)
 
     # --- heads
-    features = Dropout(dropout, name="dropout")(features)
+    features = Dropout(dropout, name="head_dropout")(features)
     label = layers.Dense(num_classes, activation="softmax", dtype="float32", name="label")(features)
-    return keras.Model({"image": image}, {"label": label}, name=name)
+    return keras.Model([image], {"label": label}, name=name)
 
 
 def search_space(hp: "HyperParameters") -> dict[str, Any]:

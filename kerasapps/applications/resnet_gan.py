@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_at_least, check_gan_arguments, check_share
+from kerasapps.blocks.arguments import check_at_least, check_gan_arguments, check_share, checked
 from kerasapps.blocks.conv import normalize
 from kerasapps.blocks.fast_conv import Conv2D
 from kerasapps.blocks.gan import down_residual_block, noise_input, start_size, up_residual_block, verdict_block
+from kerasapps.blocks.heads import NamedHeads
 from kerasapps.blocks.noise import Dropout
 
 if TYPE_CHECKING:
     from keras_tuner import HyperParameters
 
 
+@checked
 def build_resnet_generator(
     *,
     image_shape: tuple[int, int, int],
@@ -38,8 +40,9 @@ def build_resnet_generator(
         name: Name of the model.
 
     Returns:
-        Uncompiled model. In: "noise" float32 (B, noise_dim), standard normal; with classes "label" int32 (B,).
-        Out: "image" float32 (B, H, W, C), values -1 to 1.
+        Uncompiled model. In, as a dict or as a list in this order: "noise" float32 (B, noise_dim), standard
+        normal; with classes "label" int32 (B,).
+        Out, a dict: "image" float32 (B, H, W, C), values -1 to 1.
 
     Train with: `kerasapps.gan.model.GAN`.
 
@@ -64,7 +67,7 @@ def build_resnet_generator(
     # --- trunk
     height, width, times = start_size(image_shape)
     x = layers.Dense(height * width * filters, name="start")(x)
-    x = layers.Reshape((height, width, filters), name="reshape")(x)  # (B, H / 2**times, W / 2**times, F)
+    x = layers.Reshape((height, width, filters), name="start_grid")(x)  # (B, H / 2**times, W / 2**times, F)
     for i in range(1, times + 1):
         x = up_residual_block(x, filters=filters, name=f"block{i}")  # (B, 2 H', 2 W', F)
         x = Dropout(dropout, name=f"block{i}_dropout")(x)
@@ -73,9 +76,10 @@ def build_resnet_generator(
     # --- heads
     x = Conv2D(image_shape[2], 3, padding="same", name="top")(x)  # (B, H, W, C)
     image = layers.Activation("tanh", dtype="float32", name="image")(x)
-    return keras.Model(inputs, {"image": image}, name=name)
+    return keras.Model([*inputs.values()], {"image": image}, name=name)
 
 
+@checked
 def build_resnet_discriminator(
     *,
     image_shape: tuple[int, int, int],
@@ -132,7 +136,7 @@ def build_resnet_discriminator(
 
     # --- heads
     given, outputs = verdict_block(x, num_classes=num_classes, classifies=classifies, spectral=spectral)
-    return keras.Model({"image": image, **given}, outputs, name=name)
+    return NamedHeads([image, *given.values()], outputs, name=name)
 
 
 def search_space_resnet_generator(hp: "HyperParameters") -> dict[str, Any]:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_at_least, check_image_arguments, check_positive, refusal
+from kerasapps.blocks.arguments import (
+    check_at_least,
+    check_choice,
+    check_image_arguments,
+    check_positive,
+    checked,
+    refusal,
+)
 from kerasapps.blocks.conv import Padding, separable_block
 from kerasapps.blocks.noise import Dropout
 
@@ -19,6 +26,7 @@ if TYPE_CHECKING:
 FILTERS = ((32, 64), (64, 128), (64, 128))  # of the course notes' network
 
 
+@checked
 def build_separable_classifier(
     *,
     image_shape: tuple[int, int, int] = (64, 64, 3),
@@ -49,7 +57,7 @@ def build_separable_classifier(
 
     Returns:
         Uncompiled model. In: "image" float32 (B, H, W, C), values 0 to 255.
-        Out: "label" float32 probabilities (B, num_classes).
+        Out, a dict: "label" float32 probabilities (B, num_classes).
 
     Train with: sparse_categorical_crossentropy on class ids; accuracy.
 
@@ -65,14 +73,17 @@ def build_separable_classifier(
     """
     if not filters or any(len(stage) != 2 for stage in filters):
         raise refusal("hold a pair of widths for each stage", filters=filters)
-    check_at_least(1, depth=depth)
+    for stage in filters:
+        check_at_least(1, filters=stage)
+    check_at_least(1, depth=depth, dense_units=dense_units)
+    check_choice(("valid", "same"), padding=padding)
     check_positive(width=width)
     smallest = smallest_side(len(filters), depth, padding)
     check_image_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, smallest=smallest)
 
     # --- inputs
     image = keras.Input(image_shape, name="image")  # (B, H, W, C)
-    x = layers.Rescaling(1 / 127.5, offset=-1, name="rescaling")(image)
+    x = layers.Rescaling(1 / 127.5, offset=-1, name="scaled_pixels")(image)
 
     # --- trunk
     for stage, (first, last) in enumerate(filters, start=1):
@@ -89,10 +100,10 @@ def build_separable_classifier(
     features = layers.GlobalAveragePooling2D(name="features")(x)  # (B, F)
 
     # --- heads
-    features = layers.Dense(dense_units, activation="relu", name="dense")(features)  # (B, dense_units)
-    features = Dropout(dropout, name="dropout")(features)
+    features = layers.Dense(dense_units, activation="relu", name="hidden")(features)  # (B, dense_units)
+    features = Dropout(dropout, name="head_dropout")(features)
     label = layers.Dense(num_classes, activation="softmax", dtype="float32", name="label")(features)
-    return keras.Model({"image": image}, {"label": label}, name=name)
+    return keras.Model([image], {"label": label}, name=name)
 
 
 def smallest_side(stages: int, depth: int, padding: Padding) -> int:

@@ -12,7 +12,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasapps.blocks.arguments import check_choice, refusal
+from kerasapps.blocks.arguments import check_at_least, check_choice, checked, refusal
+from kerasapps.blocks.heads import NamedHeads
 from kerasapps.blocks.style import PADDINGS, POOLINGS, preprocess, standardize_pixels
 from kerasapps.weights import SHIPPED, Weights, imagenet_weights, read_weights
 
@@ -30,6 +31,7 @@ CONTENT_LAYERS = ("block4_conv2",)
 CALIBRATION_SIDE = 128
 
 
+@checked
 def build_style_taps(
     *,
     network: Literal["vgg16", "vgg19", "compact"] = "vgg16",
@@ -80,6 +82,7 @@ def build_style_taps(
     check_choice(NETWORKS, network=network)
     check_choice(POOLINGS, pooling=pooling)
     check_choice(PADDINGS, padding=padding)
+    check_at_least(0, seed=seed)
     if not layers or len(set(layers)) != len(layers):
         raise refusal("hold at least one name, none twice", layers=layers)
     shapes = convolution_shapes(network)
@@ -104,7 +107,7 @@ def build_style_taps(
             outputs[layer] = x
 
     # --- weights
-    model = keras.Model({"image": image}, outputs, name=name)
+    model = NamedHeads([image], outputs, name=name)
     model.trainable = False
     if weights == "random":
         values = random_weights(shapes, pool=pool, seed=seed)

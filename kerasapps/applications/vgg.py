@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_choice, check_image_arguments, check_length
+from kerasapps.blocks.arguments import check_at_least, check_choice, check_image_arguments, check_length, checked
 from kerasapps.blocks.conv import normalize
 from kerasapps.blocks.fast_conv import Conv2D
 from kerasapps.blocks.perceptron import perceptron_block
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 VGG_CONVOLUTIONS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 
 
+@checked
 def build_vgg(
     *,
     image_shape: tuple[int, int, int] = (224, 224, 3),
@@ -36,7 +37,7 @@ def build_vgg(
 
     Layers are named as in `keras.applications` ("block1_conv1", "block1_pool", "fc1"), so that taps carry over and the
     published weights of its convolutions fit. Those weights expect BGR images with the mean subtracted, which the layer
-    "rescaling" does not provide.
+    "scaled_pixels" does not provide.
 
     Args:
         image_shape: Height, width and channels of the images; sides at least 32.
@@ -51,7 +52,7 @@ def build_vgg(
 
     Returns:
         Uncompiled model. In: "image" float32 (B, H, W, C), values 0 to 255.
-        Out: "label" float32 probabilities (B, num_classes).
+        Out, a dict: "label" float32 probabilities (B, num_classes).
 
     Train with: sparse_categorical_crossentropy on class ids; accuracy and top-5 accuracy.
 
@@ -67,22 +68,23 @@ def build_vgg(
     """
     check_image_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, smallest=32)
     check_length(5, filters=filters)
+    check_at_least(1, filters=filters, dense_units=dense_units)
     check_choice(VGG_CONVOLUTIONS, depth=depth)
 
     # --- inputs
     image = keras.Input(image_shape, dtype="float32", name="image")  # (B, H, W, C)
     # Deviation: the paper subtracts the mean color.
-    x = layers.Rescaling(1 / 127.5, offset=-1, name="rescaling")(image)
+    x = layers.Rescaling(1 / 127.5, offset=-1, name="scaled_pixels")(image)
 
     # --- trunk
     for i, (convolutions, width) in enumerate(zip(VGG_CONVOLUTIONS[depth], filters, strict=True), 1):
         x = vgg_block(x, convolutions=convolutions, filters=width, batch_norm=batch_norm, name=f"block{i}")
-    x = layers.Flatten(name="flatten")(x)  # (B, H // 32 * W // 32 * filters[-1])
+    x = layers.Flatten(name="flat")(x)  # (B, H // 32 * W // 32 * filters[-1])
     x = perceptron_block(x, units=dense_units, dropout=dropout, name="fc")  # (B, dense_units[-1])
 
     # --- heads
     label = layers.Dense(num_classes, activation="softmax", dtype="float32", name="label")(x)  # (B, num_classes)
-    return keras.Model({"image": image}, {"label": label}, name=name)
+    return keras.Model([image], {"label": label}, name=name)
 
 
 def vgg_block(x, *, convolutions: int, filters: int, batch_norm: bool, name: str):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_image_arguments, check_length, check_numbers
+from kerasapps.blocks.arguments import check_at_least, check_image_arguments, check_length, check_numbers, checked
 from kerasapps.blocks.conv import add, conv_block, separable_block
 from kerasapps.blocks.noise import Dropout
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from keras_tuner import HyperParameters
 
 
+@checked
 def build_xception(
     *,
     image_shape: tuple[int, int, int],
@@ -46,7 +47,7 @@ def build_xception(
 
     Returns:
         Uncompiled model. In: "image" float32 (B, H, W, C), values 0 to 255.
-        Out: "label" float32 probabilities (B, num_classes).
+        Out, a dict: "label" float32 probabilities (B, num_classes).
 
     Train with: sparse_categorical_crossentropy on class ids; accuracy.
 
@@ -64,11 +65,13 @@ def build_xception(
     check_length(2, stem=stem)
     check_length(3, exit_filters=exit_filters)
     check_numbers(1, entry=entry)
+    check_at_least(1, stem=stem, stem_strides=stem_strides, exit_filters=exit_filters)
+    check_at_least(0, middle_blocks=middle_blocks)
     shared = {"batch_norm": batch_norm}
 
     # --- inputs
     image = keras.Input(image_shape, name="image")  # (B, H, W, C)
-    x = layers.Rescaling(1 / 127.5, offset=-1, name="rescaling")(image)
+    x = layers.Rescaling(1 / 127.5, offset=-1, name="scaled_pixels")(image)
 
     # --- trunk
     # Deviation: the paper's stem is not padded; with padding it takes small images too.
@@ -90,9 +93,9 @@ def build_xception(
     features = layers.GlobalAveragePooling2D(name="features")(x)  # (B, F)
 
     # --- heads
-    features = Dropout(dropout, name="dropout")(features)
+    features = Dropout(dropout, name="head_dropout")(features)
     label = layers.Dense(num_classes, activation="softmax", dtype="float32", name="label")(features)
-    return keras.Model({"image": image}, {"label": label}, name=name)
+    return keras.Model([image], {"label": label}, name=name)
 
 
 def _halving_block(x, *, filters: Sequence[int], activate: bool, batch_norm: bool, name: str):

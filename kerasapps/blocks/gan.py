@@ -31,7 +31,9 @@ def noise_input(*, noise_dim: int, num_classes: int | None):
     if num_classes is None:
         return {"noise": noise}, noise
     label = keras.Input((), dtype="int32", name="label")  # (B,)
-    vector = layers.Embedding(num_classes, noise_dim, embeddings_initializer="random_normal", name="embedding")(label)
+    vector = layers.Embedding(num_classes, noise_dim, embeddings_initializer="random_normal", name="label_vectors")(
+        label
+    )
     return {"noise": noise, "label": label}, layers.Concatenate(name="noise_and_label")([noise, vector])
 
 
@@ -54,10 +56,10 @@ def verdict_block(features, *, num_classes: int | None, classifies: bool, spectr
         return {}, {"verdict": linear(layers.Dense, 1, spectral=spectral, dtype="float32", name="verdict")(features)}
     label = keras.Input((), dtype="int32", name="label")  # (B,)
     if spectral:
-        vectors = layers.Embedding(num_classes, features.shape[-1], dtype="float32", name="embedding_linear")
-        vectors = SpectralNormalization(vectors, use_bias=False, dtype="float32", name="embedding")
+        vectors = layers.Embedding(num_classes, features.shape[-1], dtype="float32", name="label_vectors_linear")
+        vectors = SpectralNormalization(vectors, use_bias=False, dtype="float32", name="label_vectors")
     else:
-        vectors = layers.Embedding(num_classes, features.shape[-1], dtype="float32", name="embedding")
+        vectors = layers.Embedding(num_classes, features.shape[-1], dtype="float32", name="label_vectors")
     vector = vectors(label)  # (B, F)
     fits = layers.Dot(1, dtype="float32", name="projection")([vector, features])  # (B, 1)
     real = linear(layers.Dense, 1, spectral=spectral, dtype="float32", name="unconditional")(features)  # (B, 1)

@@ -1,12 +1,56 @@
 """Heads: what a network predicts from its features, each kind with its own output."""
 
 import math
+from collections.abc import Mapping
 
 import keras
 from keras import layers, ops
 
+from kerasapps.blocks.arguments import refusal
 from kerasapps.blocks.plain import weight_form
 from kerasapps.heads import Head
+
+BEFORE = {"regression": "_standardised", "ordinal": "_score"}  # ends the name of the layer before such an output
+
+
+@keras.saving.register_keras_serializable(package="kerasapps")
+class NamedHeads(keras.Model):
+    """A functional model with a dict of outputs that takes lists of targets in the order in which its heads were given.
+
+    Keras by itself reads such a list in alphabetical order, so that a list of targets could train the wrong heads.
+    """
+
+    def compile(self, optimizer="rmsprop", loss=None, loss_weights=None, metrics=None, weighted_metrics=None, **others):
+        """Compiles as Keras does; of a list with an entry for each head, each goes to its head."""
+        settings = {"loss": loss, "loss_weights": loss_weights}
+        settings |= {"metrics": metrics, "weighted_metrics": weighted_metrics}
+        super().compile(optimizer, **{name: self._by_head(value) for name, value in settings.items()}, **others)
+
+    def compile_from_config(self, config):
+        """Compiles as before saving: Keras leaves that to models with a `compile` of their own."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Returns the loss."""
+        return super().compute_loss(x, self._targets(y), y_pred, self._by_head(sample_weight), training)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """Returns the metrics."""
+        return super().compute_metrics(x, self._targets(y), y_pred, self._by_head(sample_weight))
+
+    def _targets(self, y):
+        if isinstance(y, list | tuple) and len(y) != len(self.output):
+            heads = ", ".join(self.output)
+            raise ValueError(f"A list of targets must hold one for each of {heads}. Received: {len(y)} targets")
+        return self._by_head(y)
+
+    def _by_head(self, value):
+        """Returns a list with an entry for each head as a dict, and anything else as it is."""
+        heads = list(self.output)  # in the order given, which a saved file keeps
+        if not isinstance(value, list | tuple) or len(value) != len(heads):
+            return value
+        return dict(zip(heads, value, strict=True))
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")
@@ -47,6 +91,24 @@ class OrderedProbabilities(layers.Layer):
         return super().get_config() | {"num_classes": self.num_classes}
 
 
+def with_heads(inputs, features, heads: Mapping[str, Head], *, name: str) -> keras.Model:
+    """Joins a head for each target to the features of a trunk, under its own name.
+
+    Raises:
+        ValueError: If there is no head, or one has the name of another layer or one that no layer can have.
+    """
+    if not heads:
+        raise refusal("name at least one output", heads=heads)
+    taken = {layer.name for layer in keras.Model(inputs, features).layers}
+    for output, head in heads.items():
+        names = {output, output + BEFORE.get(head.kind, "")}
+        if not output or "/" in output or names & taken:
+            rule = f"have names without a slash that differ from the layers {', '.join(sorted(taken))}"
+            raise refusal(rule, heads=list(heads))
+        taken |= names
+    return NamedHeads(inputs, {output: head_block(features, heads[output], name=output) for output in heads}, name=name)
+
+
 def _sections(score, first, steps):
     """Returns the probability of each section of a line: score (B, 1), first (.., 1), steps (.., K - 2) -> (B, K)."""
     thresholds = ops.cumsum(ops.concatenate([first, ops.softplus(steps)], axis=-1), axis=-1)  # (.., K - 1)
@@ -67,7 +129,7 @@ def head_block(features, head: Head, *, name: str):
     if head.kind == "binary":
         return layers.Dense(1, activation="sigmoid", dtype="float32", name=name)(features)
     if head.kind == "ordinal":
-        score = layers.Dense(1, use_bias=False, dtype="float32", name=f"{name}_score")(features)
+        score = layers.Dense(1, use_bias=False, dtype="float32", name=name + BEFORE["ordinal"])(features)
         return OrderedProbabilities(head.num_classes, dtype="float32", name=name)(score)
-    number = layers.Dense(1, dtype="float32", name=f"{name}_standardised")(features)
+    number = layers.Dense(1, dtype="float32", name=name + BEFORE["regression"])(features)
     return layers.Rescaling(head.scale, offset=head.mean, dtype="float32", name=name)(number)

@@ -18,7 +18,7 @@ FEW_VALUES = 20  # a column with no more distinct numbers than this holds classe
 NEARLY = 0.9  # share of numbers in a column from which a person is asked what the others are
 
 # Names that the network and its inputs use themselves.
-TAKEN = {"text", "embedding", "mask", "words", "word_dropout", "features", "dropout", "uncertainty"}
+TAKEN = {"text", "word_vectors", "mask", "words", "word_dropout", "features", "head_dropout", "uncertainty"}
 
 ADULT_URL = "https://archive.ics.uci.edu/static/public/2/adult.zip"
 ADULT_COLUMNS = (

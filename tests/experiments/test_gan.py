@@ -409,7 +409,7 @@ def test_a_critic_with_a_gradient_penalty_is_not_normalized_by_the_batch():
 def test_the_pair_for_few_labels_has_arguments_of_its_own_and_no_space():
     _, network = build_pair("mixed", {"discriminator": {"units": 16}}, image_shape=(8, 8, 1), num_classes=3)
     assert network.get_layer("noise").stddev == 0.3
-    assert network.get_layer("dense").units == 16
+    assert network.get_layer("hidden").units == 16
     with pytest.raises(UserError, match="--arch mixed is for `train --labels`"):
         space_of("mixed")
 
