@@ -16,6 +16,7 @@ from pathlib import Path
 from kerasapps.data.encodings import read_text
 from kerasapps.data.tables import some
 from kerasapps.errors import UserError
+from kerasapps.formats import format_share
 from kerasapps.runs import Options
 from kerasapps.search.options import Trials
 from kerasapps.session import start
@@ -70,11 +71,11 @@ def train(
         trained,
         metrics,
         [table, *result_blocks(splits, probabilities)],
-        summary=f"{arch} on {source.data}: {metrics['accuracy']:.1%} test accuracy ({len(splits.test):,} texts, "
-        f"{len(splits.class_names)} classes) after {len(trained.history.rows)} epochs.",
+        summary=f"{arch} on {source.data}: {format_share(metrics['accuracy'])} test accuracy "
+        f"({len(splits.test):,} texts, {len(splits.class_names)} classes) after {len(trained.history.rows)} epochs.",
         headline=("accuracy", "accuracy_baseline", "accuracy_reference", "seconds"),
         table=table,
-        conclusion=f"{metrics['accuracy']:.1%} test accuracy.",
+        conclusion=f"{format_share(metrics['accuracy'])} test accuracy.",
     )
 
 
