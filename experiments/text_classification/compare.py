@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from kerasapps.formats import format_share
 from kerasapps.reports import Table
 from kerasapps.runs import Options
 from kerasapps.session import start
@@ -63,7 +64,7 @@ def compare(
         measure,
         seeds=seeds,
         workers=workers,
-        describe=lambda measured: f"{measured['accuracy']:.2%} test accuracy in {measured['seconds']:.0f} s",
+        describe=lambda measured: f"{format_share(measured['accuracy'])} test accuracy in {measured['seconds']:.0f} s",
     )
     table, metrics = summarize(results, archs, folds=folds, data="" if source.fine else source.data)
     over = f"{folds} folds" if folds else "the test set"

@@ -7,6 +7,7 @@ import numpy as np
 
 from kerasapps.data.splits import Split
 from kerasapps.data.text_classes import TextSplits
+from kerasapps.formats import format_share
 from kerasapps.reports import Block, Figure, Table, add_axes, new_figure
 
 from ..shared.classification import class_table, classification_metrics, confusion_figure, confusions_table
@@ -30,6 +31,7 @@ BINS = 10
 LENGTHS = 5
 MISTAKES = 12
 SHOWN = 400  # characters
+START = 40  # characters of a text in the terminal
 
 
 def test_metrics(model: keras.Model, splits: TextSplits) -> tuple[dict[str, float], np.ndarray]:
@@ -133,5 +135,6 @@ def predictions_table(texts: Sequence[str], likely: Sequence[Mapping[str, float]
     rows = []
     for text, classes in zip(texts, likely, strict=True):
         (first, sure), *others = list(classes.items())[:3]
-        rows.append([shortened(text)[:60], first, f"{sure:.0%}", ", ".join(f"{name} {p:.0%}" for name, p in others)])
+        more = ", ".join(f"{name} {format_share(share)}" for name, share in others)
+        rows.append([text[:START] + "…" * (len(text) > START), first, format_share(sure), more])
     return Table("", ["text", "label", "probability", "next"], rows)
