@@ -38,9 +38,8 @@ class Head:
         if self.has_classes:
             count = self.num_classes
             if isinstance(count, bool) or not isinstance(count, Integral) or count < 2:
-                raise ValueError(
-                    f"`num_classes` of a head of kind {self.kind!r} must be an integer of at least 2. Received: {count!r}"
-                )
+                rule = f"`num_classes` of a head of kind {self.kind!r} must be an integer of at least 2"
+                raise ValueError(f"{rule}. Received: {count!r}")
             object.__setattr__(self, "num_classes", int(count))  # one of NumPy could not be saved
         if not self.has_classes and self.num_classes is not None:
             raise ValueError(f"A head of kind {self.kind!r} has no `num_classes`. Received: {self.num_classes}")

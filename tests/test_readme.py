@@ -86,6 +86,7 @@ DRAWN = np.random.default_rng(0)
 TOY = {
     "epochs=10": "epochs=1",
     "epochs=20": "epochs=1",
+    "max_trials=20": "max_trials=1",
     'network="vgg16", weights="imagenet"': 'network="compact", weights="trained"',
     "size=512": "size=64, steps=2",
 }
@@ -93,7 +94,7 @@ TOY = {
 
 def names_before(page: str) -> dict[str, Any]:
     """What a reader has before the code of a page begins: their data, or the rest of the file that it is from."""
-    if page == "README.md":
+    if page in ("README.md", "docs/running.md"):
         text, question, answers = (DRAWN.integers(1, 500, shape) for shape in ((8, 12), (8, 4), 8))
         return {"text": text, "question": question, "answers": answers}
     if page == "experiments/gan/README.md":
