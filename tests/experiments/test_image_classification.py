@@ -33,7 +33,7 @@ from experiments.shared.runs import load_run
 from kerasapps.data.images import load_images, resizer
 from kerasapps.data.pictures import read_picture
 from kerasapps.formats import format_share
-from kerasapps.runs import Options
+from kerasapps.runs import UNRECORDED, Options
 from kerasapps.search.options import Trials
 from kerasapps.search.result import BASELINE, SearchResult, Trial
 from kerasapps.session import start as start_run
@@ -94,7 +94,7 @@ def test_train_writes_a_run_folder(trained):
     settings = read(trained, "config.json")["settings"]
     # Every value as resolved, also those that the command line left to the architecture.
     assert settings.items() >= {"arch": "perceptron", "size": 28, "optimizer": "adam", "flip": False}.items()
-    assert settings.keys() >= set(vars(Recipe())) | set(vars(Options()))
+    assert settings.keys() >= set(vars(Recipe())) | set(vars(Options())) - UNRECORDED
     rows = list(csv.DictReader((trained / "history.csv").open()))
     assert [row["epoch"] for row in rows] == [str(i) for i in range(1, 9)]
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
@@ -117,7 +117,7 @@ def test_the_report_shows_everything(trained):
         "How it was run",
     ):
         assert heading in html
-    assert html.count("data:image/png;base64,") == 4
+    assert html.count("data:image/png;base64,") == 8  # each in light and dark
     assert "http://" not in html.replace("http://www.w3.org", "")
 
 
