@@ -7,6 +7,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the names below once more, for editors and type checkers
+    from kerasapps.applications.attention_classifier import build_attention_classifier as build_attention_classifier
+    from kerasapps.applications.bag_of_ngrams import build_bag_of_ngrams as build_bag_of_ngrams
     from kerasapps.applications.classic import build_alexnet as build_alexnet
     from kerasapps.applications.classic import build_lenet5 as build_lenet5
     from kerasapps.applications.classic import build_mnist_network as build_mnist_network
@@ -29,11 +31,13 @@ if TYPE_CHECKING:  # the names below once more, for editors and type checkers
     from kerasapps.applications.quick_residual_classifier import (
         build_quick_residual_classifier as build_quick_residual_classifier,
     )
+    from kerasapps.applications.recurrent_classifier import build_recurrent_classifier as build_recurrent_classifier
     from kerasapps.applications.residual_classifier import build_residual_classifier as build_residual_classifier
     from kerasapps.applications.resnet_gan import build_resnet_discriminator as build_resnet_discriminator
     from kerasapps.applications.resnet_gan import build_resnet_generator as build_resnet_generator
     from kerasapps.applications.separable_classifier import build_separable_classifier as build_separable_classifier
     from kerasapps.applications.style_transfer import build_style_taps as build_style_taps
+    from kerasapps.applications.text_cnn import build_text_cnn as build_text_cnn
     from kerasapps.applications.vgg import build_vgg as build_vgg
     from kerasapps.applications.xception import build_xception as build_xception
     from kerasapps.data.splits import Split as Split
@@ -67,6 +71,8 @@ _MODULES = {
     "Split": "data.splits",
     "Splits": "data.splits",
     "build_alexnet": "applications.classic",
+    "build_attention_classifier": "applications.attention_classifier",
+    "build_bag_of_ngrams": "applications.bag_of_ngrams",
     "build_dcgan_discriminator": "applications.dcgan",
     "build_dcgan_generator": "applications.dcgan",
     "build_densenet": "applications.densenet",
@@ -86,11 +92,13 @@ _MODULES = {
     "build_profile": "applications.multi_head_text",
     "build_question_answering": "applications.question_answering",
     "build_quick_residual_classifier": "applications.quick_residual_classifier",
+    "build_recurrent_classifier": "applications.recurrent_classifier",
     "build_residual_classifier": "applications.residual_classifier",
     "build_resnet_discriminator": "applications.resnet_gan",
     "build_resnet_generator": "applications.resnet_gan",
     "build_separable_classifier": "applications.separable_classifier",
     "build_style_taps": "applications.style_transfer",
+    "build_text_cnn": "applications.text_cnn",
     "build_vgg": "applications.vgg",
     "build_xception": "applications.xception",
     "compile_heads": "losses",

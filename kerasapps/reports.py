@@ -78,9 +78,9 @@ class Figure:
 
     @property
     def wide(self) -> bool:
-        """Whether a phone scrolls it rather than making it too small to read."""
-        width, height = self.figure.get_size_inches()
-        return width > 1.5 * height
+        """Whether a phone scrolls it rather than making its text too small to read; an image alone has no text."""
+        axes = self.figure.axes
+        return self.figure.get_figwidth() > 6 and (len(axes) != 1 or axes[0].axison)
 
     @cached_property
     def key(self) -> str:

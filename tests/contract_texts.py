@@ -1,12 +1,13 @@
-"""Contract rows of the networks with several heads, and of those with several kinds of input."""
+"""Contract rows of the networks that read texts: classifiers, several heads, several kinds of input."""
 
 import numpy as np
 
 import kerasapps
+from kerasapps.applications import attention_classifier, bag_of_ngrams, recurrent_classifier, text_cnn
 from kerasapps.applications import multi_head_text as application
 from kerasapps.applications import multimodal_price as price
 from kerasapps.heads import Head
-from tests.contract_row import Contract, ids
+from tests.contract_row import Contract, dense, ids
 
 HEADS = {
     "regression": Head("regression", mean=3.0, scale=2.0),
@@ -27,6 +28,35 @@ REFUSED = [
     ({"dropout": 1.0}, "`dropout` must be in [0, 1). Received: dropout=1.0"),
     ({"word_dropout": -0.1}, "`word_dropout` must be in [0, 1). Received: word_dropout=-0.1"),
 ]
+
+
+def classifier(
+    module, builder, variant: str = "", *, features: int, parameters: int, refused=(), **arguments
+) -> Contract:
+    """A text classifier with three classes; parameters up to its features."""
+    texts = ids(4, 3, 6, padding=2) if arguments.get("hierarchical") else ids(4, 7, padding=2)
+    return Contract(
+        builder=builder,
+        variant=variant,
+        arguments={"vocab_size": 12, "num_classes": 3, "embedding_dim": 4, **arguments},
+        inputs={"text": texts},
+        outputs={"label": (3,)},
+        parameters=parameters + dense(features, 3),
+        refused=[
+            ({"vocab_size": 1}, "`vocab_size` must be at least 2. Received: vocab_size=1"),
+            ({"num_classes": 1}, "`num_classes` must be at least 2. Received: num_classes=1"),
+            ({"embedding_dim": 0}, "`embedding_dim` must be at least 1"),
+            ({"dropout": 1.0}, "`dropout` must be in [0, 1). Received: dropout=1.0"),
+            *refused,
+        ],
+        search_space=module.search_space,
+        padded=("text",),
+    )
+
+
+def lstm(width: int, units: int) -> int:
+    """Parameters of an LSTM layer."""
+    return 4 * (width + units + 1) * units
 
 
 def multi_head_text(
@@ -76,7 +106,107 @@ METADATA_BRANCH = (3 + 4) * 4 + (2 + 2 * 4 + 1) * 6
 TEXT_BRANCH = 12 * 4 + (2 * 4 + 1) * 6 + 6
 IMAGE_BRANCH = 3 * 3 * 3 * 2 + 4 * 2 + 3 * 3 * 2 * 3 + 4 * 3 + (2 * 3 + 1) * 6 + 6
 
+WORDS = 12 * 4
+CNN = {"module": text_cnn, "builder": kerasapps.build_text_cnn, "filters": 3, "widths": (2, 5), "features": 6}
+WINDOWS = (2 * 4 + 1) * 3 + (5 * 4 + 1) * 3
+RECURRENT = {"module": recurrent_classifier, "builder": kerasapps.build_recurrent_classifier}
+ATTENTION = {"module": attention_classifier, "builder": kerasapps.build_attention_classifier}
+CLASSIFIERS = [
+    classifier(
+        **CNN,
+        parameters=WORDS + WINDOWS,
+        dropout=0.5,
+        refused=[
+            ({"widths": ()}, "`widths` must hold at least one width, none twice. Received: widths=()"),
+            ({"widths": (3, 3)}, "`widths` must hold at least one width, none twice"),
+            ({"filters": 0}, "`filters` must be at least 1"),
+            ({"max_norm": 0.0}, "`max_norm` must be above 0"),
+            ({"vectors": "google"}, "`vectors` must be one of random, static, non_static, multichannel"),
+        ],
+    ),
+    classifier(**CNN, variant="static", vectors="static", parameters=WORDS + WINDOWS, dropout=0.5),
+    classifier(**CNN, variant="multichannel", vectors="multichannel", parameters=2 * WORDS + WINDOWS, dropout=0.5),
+    classifier(
+        **RECURRENT,
+        units=3,
+        features=3,
+        parameters=WORDS + lstm(4, 3),
+        refused=[
+            ({"units": 0}, "`units` must be at least 1"),
+            ({"depth": 0}, "`depth` must be at least 1"),
+            ({"word_dropout": -0.1}, "`word_dropout` must be in [0, 1)"),
+            ({"cell": "rnn"}, "`cell` must be one of lstm, gru, peephole_lstm. Received: cell='rnn'"),
+            ({"pooling": "sum"}, "`pooling` must be one of last, mean, max, mean_max"),
+        ],
+    ),
+    classifier(
+        **RECURRENT,
+        variant="both-mean-max",
+        units=3,
+        depth=2,
+        bidirectional=True,
+        pooling="mean_max",
+        features=12,
+        parameters=WORDS + 2 * lstm(4, 3) + 2 * lstm(6, 3),
+    ),
+    classifier(
+        **RECURRENT,
+        variant="gru-mean",
+        cell="gru",
+        units=3,
+        pooling="mean",
+        features=3,
+        parameters=WORDS + 3 * (4 + 3 + 2) * 3,
+    ),
+    classifier(
+        **RECURRENT,
+        variant="peephole-max",
+        cell="peephole_lstm",
+        units=3,
+        pooling="max",
+        features=3,
+        parameters=WORDS + lstm(4, 3) + 3 * 3,
+    ),
+    classifier(
+        **ATTENTION,
+        features=4,
+        parameters=WORDS + 4,
+        refused=[
+            ({"units": 0}, "`units` must be at least 1"),
+            ({"reader": "gru"}, "`reader` must be one of words, bilstm. Received: reader='gru'"),
+        ],
+    ),
+    classifier(
+        **ATTENTION,
+        variant="hierarchical",
+        reader="bilstm",
+        hierarchical=True,
+        project=True,
+        units=3,
+        features=6,
+        parameters=WORDS + 2 * lstm(4, 3) + 2 * lstm(6, 3) + 2 * (6 * 6 + 6 + 6),
+    ),
+    classifier(
+        module=bag_of_ngrams,
+        builder=kerasapps.build_bag_of_ngrams,
+        buckets=20,
+        features=4,
+        parameters=(12 + 20) * 4,
+        dropout=0.5,
+        refused=[({"buckets": -1}, "`buckets` must be at least 0")],
+    ),
+    classifier(
+        module=bag_of_ngrams,
+        builder=kerasapps.build_bag_of_ngrams,
+        variant="words",
+        buckets=0,
+        features=4,
+        parameters=WORDS,
+        dropout=0.5,
+    ),
+]
 CONTRACTS = [
+    *CLASSIFIERS,
     multi_head_text(
         "same-average",
         padding="same",

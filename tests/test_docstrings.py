@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 import kerasapps
+from kerasapps.applications.attention_classifier import attention_of
 from kerasapps.applications.multi_head_text import novel_heads
 from kerasapps.blocks.style import preprocess
 
@@ -17,11 +18,14 @@ PACKAGE = Path(kerasapps.__file__).parent
 # Keras defines what these do.
 KERAS_METHODS = {
     "build",
+    "compile_from_config",
     "call",
+    "compute_mask",
     "compute_output_shape",
     "compute_output_spec",
     "convolution_op",
     "from_config",
+    "get_compile_config",
     "get_config",
     "inner_loop",
     "update_step",
@@ -31,6 +35,7 @@ rng = np.random.default_rng(0)
 # What the examples take for granted, as small as their networks allow.
 READY = {
     "keras": keras,
+    "attention_of": attention_of,
     "novel_heads": novel_heads,
     "preprocess": preprocess,
     "images": rng.integers(0, 256, (4, 32, 32, 3)).astype(np.float32),

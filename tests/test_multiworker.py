@@ -74,7 +74,13 @@ EXPERIMENTS = {
 }
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+# Recurrent and embedded ones train as the convolutions do, without their statistics.
+SLOW = {"qa", "profile"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in EXPERIMENTS]
+)
 def test_an_experiment_ends_alike_however_it_is_shared(name, tmp_path, monkeypatch):
     arguments = ["train", "--smoke", "--batch-size", 16, "--precision", "float32", *EXPERIMENTS[name]]
     if name == "image_classification":

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from kerasapps.formats import format_metric, format_share, label_of
+from kerasapps.index import render_index
 from kerasapps.reports import (
     KEEP,
     Command,
@@ -200,3 +201,19 @@ def test_a_share_has_percent_on_its_axis_and_a_wide_figure_scrolls_on_a_phone():
     html = render_report(CONFIG, {}, summary="", headline=[], blocks=[figure, drawn()])
     assert [box.get("class") for box in Page(html).every("div") if "tabindex" in box] == ["wide"]
     assert re.search(r"\.wide \{ overflow-x: auto; \}", html)
+
+
+def test_scripts_are_a_comfort_that_report_and_index_share(tmp_path):
+    pages = [page(), render_index(tmp_path, [])]
+    assert all(html.count("function sort(") == 1 for html in pages)
+    assert all("<button" not in html for html in pages)  # what a script alone can do is made by the script
+    assert '<th scope="col"' in pages[0]
+    assert 'data-sort="1.5"' in pages[0]
+
+
+def test_an_image_alone_fits_a_phone():
+    figure = new_figure(9, 6)
+    axes = add_axes(figure)
+    assert Figure("text", "", figure).wide
+    axes.set_axis_off()
+    assert not Figure("image", "", figure).wide

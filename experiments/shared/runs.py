@@ -143,15 +143,12 @@ def check_fit(folder: Path, model: keras.Model, codec: Codec) -> None:
         UserError: If it has an output that the codec does not know, or an input or output of another shape.
     """
     known = codec.outputs()
-    outputs, inputs = (_shapes(model, side) for side in ("output", "input"))
+    # A model that was never built has neither.
+    inputs = {tensor.name: tuple(tensor.shape[1:]) for tensor in getattr(model, "inputs", None) or []}
+    given = getattr(model, "output", None)
+    outputs = {name: tuple(tensor.shape[1:]) for name, tensor in given.items()} if isinstance(given, dict) else {}
     fit = [name in known and known[name] in (None, *shape[-1:]) for name, shape in outputs.items()]
     taken = getattr(codec, "inputs", dict)()
     fit += [inputs.get(name, shape) == shape for name, shape in taken.items()]
     if not outputs or not all(fit):
         raise UserError(f"{folder / 'model.keras'} and {codec_path(folder).name} are not of the same network.")
-
-
-def _shapes(model: keras.Model, side: str) -> dict[str, tuple[int | None, ...]]:
-    """Returns the shape of each "input" or "output" by name, without the batch; none where they have no names."""
-    tensors = getattr(model, side, None)  # a model that was never built has none
-    return {name: tuple(tensor.shape[1:]) for name, tensor in tensors.items()} if isinstance(tensors, dict) else {}

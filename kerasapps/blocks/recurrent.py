@@ -15,24 +15,14 @@ from kerasapps.blocks.backend import kernels_run
 from kerasapps.blocks.plain import keras_layer
 
 
-@keras.saving.register_keras_serializable(package="kerasapps")
-class LSTM(keras.layers.LSTM):
-    """Keras' LSTM with the same arguments, weights and results, faster on TensorFlow without a GPU.
+class FusedLoop:
+    """What LSTM layers share: the loop over the steps in TensorFlow's fused kernel."""
 
-    Falls back to Keras on other backends, on GPUs, under XLA, in exported files, in half precision and for options that
-    the kernel does not have.
-    """
-
-    def plain(self):
-        """Returns Keras' layer."""
-        return keras_layer(self, keras.layers.LSTM)
-
-    def inner_loop(self, sequences, initial_state, mask, training=False):  # (B, T, D), two of (B, U), (B, T)
-        if not (self._has_kernel() and kernels_run(training=bool(training))):
-            return super().inner_loop(sequences, initial_state, mask, training=training)
+    def fused_loop(self, sequences, initial_state, mask, training):
+        """Runs over sequences (B, T, D) from two states (B, U), as `inner_loop` does, whose results it returns."""
         if keras.tree.is_nested(mask):
             mask = mask[0]
-        if training and self.dropout:
+        if training and self.cell.dropout:
             sequences = sequences * self.cell.get_dropout_mask(sequences[:, 0])[:, None]
         if self.go_backwards:
             sequences = ops.flip(sequences, axis=1)
@@ -59,6 +49,59 @@ class LSTM(keras.layers.LSTM):
         outputs = _at(hiddens, count)  # (B, T, U)
         return outputs[:, -1], outputs, state
 
+    def _run(self, sequences, hidden, cell):
+        """Returns hidden and cell states after each step, both (T, B, U)."""
+        import tensorflow as tf
+
+        bias = self.cell.bias if self.cell.use_bias else tf.zeros(4 * self.cell.units)
+        weights = ops.concatenate([self.cell.kernel, self.cell.recurrent_kernel, ops.expand_dims(bias, 0)])
+        # Keras' order is input, forget, candidate, output; the kernel expects the candidate second. (Its second version
+        # has Keras' order, but TensorFlow registers the gradient of the first for it.)
+        i, f, g, o = ops.split(weights, 4, axis=1)
+        weights = ops.concatenate([i, g, f, o], axis=1)  # (D + U + 1, 4U)
+        peepholes = getattr(self.cell, "peepholes", None)  # input, forget and output gate
+        has_peepholes = peepholes is not None
+        into_input, into_forget, into_output = tf.unstack(
+            peepholes if has_peepholes else tf.zeros((3, self.cell.units))
+        )
+        done = tf.raw_ops.BlockLSTM(
+            seq_len_max=tf.cast(tf.shape(sequences)[1], tf.int64),
+            x=tf.transpose(sequences, [1, 0, 2]),
+            cs_prev=cell,
+            h_prev=hidden,
+            w=weights[:-1],
+            wci=into_input,
+            wcf=into_forget,
+            wco=into_output,
+            b=weights[-1],
+            use_peephole=has_peepholes,
+            forget_bias=0.0,
+            cell_clip=-1.0,
+        )
+        return done.h, done.cs
+
+    def _outputs(self, hiddens):
+        """Returns the outputs of all steps (B, T, U), or of the last (B, 1, U)."""
+        return ops.transpose(hiddens, (1, 0, 2)) if self.return_sequences else hiddens[-1][:, None]
+
+
+@keras.saving.register_keras_serializable(package="kerasapps")
+class LSTM(FusedLoop, keras.layers.LSTM):
+    """Keras' LSTM with the same arguments, weights and results, faster on TensorFlow without a GPU.
+
+    Falls back to Keras on other backends, on GPUs, under XLA, in exported files, in half precision and for options that
+    the kernel does not have.
+    """
+
+    def plain(self):
+        """Returns Keras' layer."""
+        return keras_layer(self, keras.layers.LSTM)
+
+    def inner_loop(self, sequences, initial_state, mask, training=False):
+        if not (self._has_kernel() and kernels_run(training=bool(training))):
+            return super().inner_loop(sequences, initial_state, mask, training=training)
+        return self.fused_loop(sequences, initial_state, mask, training)
+
     def _has_kernel(self) -> bool:
         """Whether the fused kernel supports the options of this layer."""
         return (
@@ -68,35 +111,68 @@ class LSTM(keras.layers.LSTM):
             and not (self.recurrent_dropout or self.stateful or self.unroll or self.use_cudnn is True)
         )
 
-    def _run(self, sequences, hidden, cell):
-        """Returns hidden and cell states after each step, both (T, B, U)."""
-        import tensorflow as tf
 
-        bias = self.cell.bias if self.use_bias else tf.zeros(4 * self.units)
-        weights = ops.concatenate([self.cell.kernel, self.cell.recurrent_kernel, ops.expand_dims(bias, 0)])
-        # Keras' order is input, forget, candidate, output; the kernel expects the candidate second. (Its second version
-        # has Keras' order, but TensorFlow registers the gradient of the first for it.)
-        i, f, g, o = ops.split(weights, 4, axis=1)
-        weights = ops.concatenate([i, g, f, o], axis=1)  # (D + U + 1, 4U)
-        no_peephole = tf.zeros(self.units)
-        done = tf.raw_ops.BlockLSTM(
-            seq_len_max=tf.cast(tf.shape(sequences)[1], tf.int64),
-            x=tf.transpose(sequences, [1, 0, 2]),
-            cs_prev=cell,
-            h_prev=hidden,
-            w=weights[:-1],
-            wci=no_peephole,
-            wcf=no_peephole,
-            wco=no_peephole,
-            b=weights[-1],
-            forget_bias=0.0,
-            cell_clip=-1.0,
-        )
-        return done.h, done.cs
+@keras.saving.register_keras_serializable(package="kerasapps")
+class PeepholeLSTMCell(keras.layers.LSTMCell):
+    """An LSTM cell whose gates also see the cell state: input and forget gate the old one, the output gate the new one.
 
-    def _outputs(self, hiddens):
-        """Returns the outputs of all steps (B, T, U), or of the last (B, 1, U)."""
-        return ops.transpose(hiddens, (1, 0, 2)) if self.return_sequences else hiddens[-1][:, None]
+    With W, U, b as in an LSTM and a weight vector p for each gate:
+
+    i = sigmoid(W_i x + U_i h + p_i * c + b_i)
+    f = sigmoid(W_f x + U_f h + p_f * c + b_f)
+    c' = f * c + i * tanh(W_c x + U_c h + b_c)
+    o = sigmoid(W_o x + U_o h + p_o * c' + b_o)
+    h' = o * tanh(c')
+
+    Reference: Gers and Schmidhuber, "Recurrent Nets that Time and Count", IJCNN 2000.
+    """
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.peepholes = self.add_weight(name="peepholes", shape=(3, self.units), initializer="zeros")
+
+    def call(self, inputs, states, training=False):
+        hidden, cell = states
+        if training and self.dropout:
+            inputs = inputs * self.get_dropout_mask(inputs)
+        z = ops.matmul(inputs, self.kernel) + ops.matmul(hidden, self.recurrent_kernel)  # (B, 4 U)
+        if self.use_bias:
+            z = z + self.bias
+        of_input, of_forget, of_candidate, of_output = ops.split(z, 4, axis=1)
+        p_input, p_forget, p_output = ops.unstack(ops.cast(self.peepholes, z.dtype))
+        kept = ops.sigmoid(of_forget + p_forget * cell) * cell
+        cell = kept + ops.sigmoid(of_input + p_input * cell) * ops.tanh(of_candidate)
+        hidden = ops.sigmoid(of_output + p_output * cell) * ops.tanh(cell)
+        return hidden, [hidden, cell]
+
+
+@keras.saving.register_keras_serializable(package="kerasapps")
+class PeepholeLSTM(FusedLoop, keras.layers.RNN):
+    """An LSTM layer with peepholes; see `PeepholeLSTMCell`. As fast as `LSTM` where that has its kernel.
+
+    Args:
+        units: Width of the states.
+        dropout: Share of the inputs' features dropped in training, the same at every step.
+        kwargs: Those of `keras.layers.RNN`, such as `return_sequences`.
+    """
+
+    def __init__(self, units: int, *, dropout: float = 0.0, **kwargs):
+        super().__init__(PeepholeLSTMCell(units, dropout=dropout, dtype=kwargs.get("dtype"), name="cell"), **kwargs)
+
+    def inner_loop(self, sequences, initial_state, mask, training=False):
+        half = self.compute_dtype != "float32"
+        if half or self.stateful or self.unroll or not kernels_run(training=bool(training)):
+            return super().inner_loop(sequences, initial_state, mask, training=training)
+        return self.fused_loop(sequences, initial_state, mask, training)
+
+    def get_config(self):
+        config = super().get_config()
+        del config["cell"]
+        return config | {"units": self.cell.units, "dropout": self.cell.dropout}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
 
 
 def _counted_first(sequences, mask):

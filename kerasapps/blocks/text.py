@@ -61,6 +61,30 @@ class MaskedAverage(layers.Layer):
         return (features_shape[0], features_shape[2])
 
 
+@keras.saving.register_keras_serializable(package="kerasapps")
+class MaskedMaximum(layers.Layer):
+    """Takes the maximum over words: features (B, T, F) and a mask (B, T, 1) -> (B, F), 0 for a text without words."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True  # that of a recurrent layer, which says the same
+
+    def plain(self):
+        """Returns `call`, which consists of Keras' operations."""
+        return self.call
+
+    def compute_mask(self, features, mask=None):
+        return None  # of one vector nothing is padding
+
+    def call(self, features, words):
+        lowest = keras.ops.cast(-3e4, features.dtype)  # half precision has nothing much below
+        highest = keras.ops.max(keras.ops.where(words > 0, features, lowest), axis=1)
+        return keras.ops.where(keras.ops.any(words > 0, axis=1), highest, keras.ops.zeros_like(highest))
+
+    def compute_output_shape(self, features_shape, words_shape):
+        return (features_shape[0], features_shape[2])
+
+
 def text_encoder_block(ids, *, vocab_size: int, embedding_dim: int, encoder: Encoder, units: int, name: str):
     """Encodes padded text as one vector: ids (B, T) -> (B, units), or (B, 2 units) for "bilstm".
 
@@ -91,3 +115,37 @@ def text_encoder_block(ids, *, vocab_size: int, embedding_dim: int, encoder: Enc
         windows = ZeroPadded(name=f"{name}_windows")(windows, ids)  # (B, T, units)
         return layers.GlobalMaxPooling1D(name=f"{name}_max")(windows)
     raise refusal("be one of lstm, gru, bilstm, conv", encoder=encoder)
+
+
+@keras.saving.register_keras_serializable(package="kerasapps")
+class Ngrams(layers.Layer):
+    """Adds ids of word pairs to those of words: ids (B, T) -> (B, 2 T - 1), 0 for padding.
+
+    A pair gets the id that its hash gives it, from `vocab_size` on; pairs may share one.
+
+    Args:
+        vocab_size: Number of token ids.
+        buckets: Number of ids of pairs.
+    """
+
+    def __init__(self, *, vocab_size: int, buckets: int, **kwargs):
+        super().__init__(**kwargs)
+        self.vocab_size = vocab_size
+        self.buckets = buckets
+
+    def plain(self):
+        """Returns `call`, which consists of Keras' operations."""
+        return self.call
+
+    def call(self, ids):
+        first, second = ids[:, :-1], ids[:, 1:]
+        # The product overflows for large ids, on every backend in the same way.
+        pairs = self.vocab_size + keras.ops.mod(first * 1_000_003 + second, self.buckets)  # (B, T - 1)
+        return keras.ops.concatenate([ids, keras.ops.where(second != 0, pairs, 0)], axis=1)
+
+    def compute_output_spec(self, ids):
+        length = None if ids.shape[1] is None else 2 * ids.shape[1] - 1
+        return keras.KerasTensor((ids.shape[0], length), ids.dtype)
+
+    def get_config(self):
+        return super().get_config() | {"vocab_size": self.vocab_size, "buckets": self.buckets}

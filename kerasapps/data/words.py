@@ -16,6 +16,8 @@ import numpy as np
 
 # How texts are cut; "auto" looks at the texts and settles on one of the others.
 Tokens = Literal["words", "characters"]
+# What stays of a text that is too long: its beginning, its end, or half of each.
+Keep = Literal["head", "tail", "both"]
 GivenTokens = Literal["auto", "words", "characters"]
 
 PADDING, UNKNOWN = 0, 1
@@ -145,12 +147,14 @@ class WordIds:
     Args:
         words: Tokens by id, from 2 on.
         length: Maximum number of tokens in a text.
-        tokens: How texts are cut, see `tokenize`.
+        tokens: How texts are cut into tokens, see `tokenize`.
+        keep: Which tokens of a longer text stay: its "head", its "tail", or half of "both".
     """
 
     words: tuple[str, ...]
     length: int
     tokens: str = "words"
+    keep: Keep = "head"
 
     @property
     def size(self) -> int:
@@ -164,21 +168,29 @@ class WordIds:
     def encode(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Returns token ids int32 (n, T), padded at the end, and how many each text has (n,), at least 1."""
         number = self._numbers.__getitem__
-        rows = [np.fromiter(map(number, tokenize(text, self.tokens)[: self.length]), np.int32) for text in texts]
+        rows = [np.fromiter(map(number, self.cut(tokenize(text, self.tokens))), np.int32) for text in texts]
         lengths = np.array([max(1, len(row)) for row in rows], np.int32)
         ids = np.full((len(rows), int(lengths.max(initial=1))), PADDING, np.int32)
         for i, row in enumerate(rows):
             ids[i, : len(row)] = row
         return ids, lengths
 
+    def cut(self, tokens: Sequence[str]) -> Sequence[str]:
+        """Returns what stays of the tokens of a text."""
+        if len(tokens) <= self.length or self.keep == "head":
+            return tokens[: self.length]
+        tail = self.length if self.keep == "tail" else self.length // 2
+        return [*tokens[: self.length - tail], *tokens[len(tokens) - tail :]]
+
     def to_json(self) -> dict[str, Any]:
         """Returns what `from_json` needs."""
-        return {"words": self.words, "length": self.length, "tokens": self.tokens}
+        return {"words": self.words, "length": self.length, "tokens": self.tokens, "keep": self.keep}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "WordIds":
         """Returns what `to_json` described, also in a codec from before there was a choice of tokens."""
-        return cls(tuple(content["words"]), int(content["length"]), checked_tokens(content.get("tokens", "keras")))
+        tokens = checked_tokens(content.get("tokens", "keras"))
+        return cls(tuple(content["words"]), int(content["length"]), tokens, content.get("keep", "head"))
 
 
 def checked_tokens(tokens: str) -> str:
@@ -188,11 +200,13 @@ def checked_tokens(tokens: str) -> str:
     return tokens
 
 
-def fit_words(texts: Sequence[str], *, size: int, length: int, tokens: Tokens = "words") -> WordIds:
-    """Collects the most frequent tokens of texts, for at most `size` token ids."""
+def fit_words(
+    texts: Sequence[str], *, size: int, length: int, tokens: Tokens = "words", keep: Keep = "head"
+) -> WordIds:
+    """Collects the most frequent tokens of texts, for at most `size` token ids; the other arguments are `WordIds`'."""
     counts: Counter[str] = Counter()
     update: Callable = counts.update
     for text in texts:
         update(tokenize(text, tokens))
     ordered = sorted(counts, key=lambda token: (counts[token], token), reverse=True)
-    return WordIds(tuple(ordered[: size - UNKNOWN - 1]), length, tokens)
+    return WordIds(tuple(ordered[: size - UNKNOWN - 1]), length, tokens, keep)

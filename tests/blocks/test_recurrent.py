@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasapps.blocks.recurrent import LSTM
+from kerasapps.blocks.recurrent import LSTM, PeepholeLSTM
 
 rng = np.random.default_rng(0)
 B, D, U = 6, 5, 4
@@ -113,3 +113,68 @@ def test_falls_back(options):
     layer = LSTM(U, **options)
     assert not layer._has_kernel()
     assert layer(np.ones((2, 5, D), "float32"), training=True).shape == (2, U)
+
+
+# --- peepholes
+
+
+def peephole_steps(x, weights, peepholes):
+    """The equations, a row and a step at a time: x (T, D) -> hidden states (T, U)."""
+    kernel, recurrent, bias = weights
+    hidden = cell = np.zeros(recurrent.shape[0])
+    states = []
+    for step in x:
+        i, f, g, o = np.split(step @ kernel + hidden @ recurrent + bias, 4)
+        before = cell
+        cell = sigmoid(f + peepholes[1] * before) * before + sigmoid(i + peepholes[0] * before) * np.tanh(g)
+        hidden = sigmoid(o + peepholes[2] * cell) * np.tanh(cell)
+        states.append(hidden)
+    return np.array(states)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def peephole_layer(**options) -> PeepholeLSTM:
+    layer = PeepholeLSTM(U, **options)
+    layer.build((B, None, D))
+    layer.set_weights([rng.normal(size=w.shape) * 0.5 for w in layer.weights])
+    return layer
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_peepholes_follow_the_equations(backwards):
+    layer = peephole_layer(return_sequences=True, go_backwards=backwards)
+    x = rng.normal(size=(B, 7, D))
+    *weights, peepholes = layer.get_weights()
+    expected = [peephole_steps(row[::-1] if backwards else row, weights, peepholes) for row in x]
+    np.testing.assert_allclose(layer(x.astype(np.float32)), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["none", "right", "left", "middle"])
+@pytest.mark.parametrize("sequences", [False, True])
+def test_the_kernel_with_peepholes_equals_the_loop(kind, sequences):
+    layer = peephole_layer(return_sequences=sequences, return_state=True)
+    loop = keras.layers.RNN(layer.cell, return_sequences=sequences, return_state=True)
+    x, mask = rng.normal(size=(B, 13, D)).astype(np.float32), masks(13)[kind]
+    for a, b in zip(values_and_gradients(layer, x, mask), values_and_gradients(loop, x, mask), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5, rtol=1e-5)
+
+
+def test_peepholes_of_zero_are_an_lstm():
+    layer, lstm = PeepholeLSTM(U), keras.layers.LSTM(U)
+    x = rng.normal(size=(B, 5, D)).astype(np.float32)
+    lstm(x), layer(x)
+    *_, peepholes = layer.get_weights()
+    assert not peepholes.any()
+    layer.set_weights([*lstm.get_weights(), peepholes])
+    np.testing.assert_allclose(layer(x), lstm(x), atol=1e-6)
+
+
+def test_a_peephole_layer_comes_back_from_its_config():
+    layer = peephole_layer(return_sequences=True, dropout=0.2, go_backwards=True)
+    again = PeepholeLSTM.from_config(layer.get_config())
+    assert again.get_config() == layer.get_config()
+    both = keras.layers.Bidirectional(PeepholeLSTM(U))
+    assert both(np.zeros((2, 3, D))).shape == (2, 2 * U)

@@ -1,7 +1,6 @@
 """`--config` and `--print-config`: the options of one run for another, in every command that has them."""
 
 import importlib
-import inspect
 import json
 from pathlib import Path
 
@@ -18,9 +17,7 @@ SAVED = Path(__file__).parent.parent / "fixtures" / "saved"
 def commands_of(name: str) -> dict:
     """The commands of an experiment that have the shared options, by the name that a person types."""
     module = importlib.import_module(f"experiments.{name}.__main__")
-    functions = [one for one in vars(module).values() if inspect.isfunction(one) and one.__kwdefaults__]
-    ours = [one for one in functions if one.__module__.startswith(f"experiments.{name}.")]
-    return {one.__name__.replace("_", "-"): one for one in ours if earlier.takes_config(one)}
+    return {one.__name__.replace("_", "-"): one for one in module.COMMANDS if earlier.takes_config(one)}
 
 
 COMMANDS = [(name, command) for name in experiments() for command in commands_of(name)]

@@ -157,7 +157,7 @@ def test_what_is_not_damaged_loads(folder):
     saved = load_run(folder, "image_classification")
     assert saved.experiment == load_run(folder).experiment == "image_classification"
     assert saved.codec.class_names == tuple("0123456789")
-    assert saved.codec.image_shape == saved.model.input["image"].shape[1:]
+    assert saved.codec.image_shape == saved.model.inputs[0].shape[1:]
 
 
 NO_JSON = {

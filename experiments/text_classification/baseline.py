@@ -1,0 +1,72 @@
+"""NB-SVM: a linear classifier over n-grams weighted by naive Bayes, what a network has to beat.
+
+Reference: Wang and Manning, "Baselines and Bigrams", ACL 2012.
+"""
+
+from functools import partial
+from itertools import chain
+
+import numpy as np
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from kerasapps.data.text_classes import TextSplits
+from kerasapps.data.words import tokenize
+
+STRENGTHS = (0.1, 1.0, 10.0)  # inverse of the regularization; validation accuracy chooses
+
+
+def nb_svm_accuracy(splits: TextSplits, *, longest: int, seed: int = 0) -> float:
+    """Returns the test accuracy of NB-SVM, its regularization chosen on the validation set.
+
+    Args:
+        splits: The data, whose whole texts are read.
+        longest: Words of the longest n-grams.
+        seed: Seed of the solver.
+    """
+    count = CountVectorizer(
+        analyzer=partial(ngrams, tokens=splits.codec.words.tokens, longest=longest),
+        binary=True,
+        min_df=2 if len(splits.train) > 20_000 else 1,  # of many texts, millions of n-grams occur once
+        dtype=np.float32,
+    )
+    rows = {"train": count.fit_transform(splits.texts["train"])}
+    rows |= {name: count.transform(splits.texts[name]) for name in ("validation", "test")}
+    truth = {name: getattr(splits, name).targets["label"] for name in rows}
+    classes = np.unique(truth["train"])
+    # One classifier for each class against the others; of two classes one is enough.
+    scores = {strength: {"validation": [], "test": []} for strength in STRENGTHS}
+    for one in classes[1:] if len(classes) == 2 else classes:
+        positive = truth["train"] == one
+        ratio = log_count_ratio(rows["train"], positive)
+        weighted = {name: matrix.multiply(ratio).tocsr() for name, matrix in rows.items()}
+        for strength, found in scores.items():
+            model = LogisticRegression(C=strength, solver="liblinear", dual=True, random_state=seed, max_iter=1000)
+            model.fit(weighted["train"], positive)
+            for name, columns in found.items():
+                columns.append(model.decision_function(weighted[name]))
+    accuracy = {
+        strength: {name: float((_decide(columns, classes) == truth[name]).mean()) for name, columns in found.items()}
+        for strength, found in scores.items()
+    }
+    return max(accuracy.values(), key=lambda one: one["validation"])["test"]
+
+
+def ngrams(text: str, *, tokens: str, longest: int) -> list[str]:
+    """Returns the n-grams of a text, from single words on."""
+    words = tokenize(text, tokens)
+    return [*chain.from_iterable((" ".join(gram) for gram in zip(*(words[i:] for i in range(n)), strict=False))
+                                 for n in range(1, longest + 1))]  # fmt: skip
+
+
+def log_count_ratio(counts, positive: np.ndarray) -> np.ndarray:
+    """Returns for each n-gram the logarithm of how much more often it is in texts of the class, (n-grams,)."""
+    p, q = (1 + np.asarray(counts[rows].sum(0)).ravel() for rows in (positive, ~positive))
+    return np.log((p / p.sum()) / (q / q.sum()))
+
+
+def _decide(columns: list[np.ndarray], classes: np.ndarray) -> np.ndarray:
+    """Returns the class of each row, from a score for each class, or for the second of two."""
+    if len(columns) == 1:
+        return classes[(columns[0] > 0).astype(int)]
+    return classes[np.argmax(columns, 0)]

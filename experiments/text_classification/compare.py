@@ -1,0 +1,110 @@
+"""`compare`: architectures side by side, over seeds or the folds of a cross-validation."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from kerasapps.formats import format_share
+from kerasapps.reports import Table
+from kerasapps.runs import Options
+from kerasapps.session import start
+from kerasapps.settings import Count, nonempty, ranged, settings_of
+
+from ..shared.comparing import train_variants
+from ..shared.params import read_params
+from ..shared.training import Trained, report
+from .network import Arch, GivenRecipe, Source, load, recipe_of, train_one
+from .results import PUBLISHED, test_metrics
+
+
+def compare(
+    *,
+    source: Source = Source(),
+    archs: nonempty(tuple[Arch, ...]) = ("text_cnn", "lstm", "attention", "ngrams"),
+    folds: ranged(int, least=0, most=100) = 0,
+    seeds: Count = 1,
+    params: str | None = None,
+    recipe: GivenRecipe = GivenRecipe(),
+    workers: Count = 2,
+    options: Options = Options(),
+) -> None:
+    """Compares architectures on the test set, or on all of the data by cross-validation.
+
+    Args:
+        source: Which texts.
+        archs: Which networks.
+        folds: Parts of the data, each of them once the test set of a network that trains on the others; 0 for the data
+            set's own test set.
+        seeds: Trainings of each network, with the seeds from --seed on.
+        params: Builder arguments, for every network.
+        recipe: How each is trained; by default as suits the architecture.
+        workers: Trainings at a time, one thread each if more than one.
+        options: Options that every experiment shares.
+    """
+    settings = settings_of(locals())
+    run = start(
+        "Text classification comparison",
+        settings,
+        experiment="text_classification",
+        workload="recurrent",
+        free=["workers"],
+    )
+    load(source, options=options)  # before the trainings, so that an error in the data is reported once
+    given = {"params": read_params(params), "folds": folds or 10}
+    results = train_variants(
+        run,
+        {
+            variant(arch, fold): given | {"arch": arch, "fold": fold} | asdict(recipe_of(arch, recipe, options=options))
+            for arch in archs
+            for fold in (range(folds) if folds else [None])
+        },
+        train_one,
+        measure,
+        seeds=seeds,
+        workers=workers,
+        describe=lambda measured: f"{format_share(measured['accuracy'])} test accuracy in {measured['seconds']:.0f} s",
+    )
+    table, metrics = summarize(results, archs, folds=folds, data="" if source.fine else source.data)
+    over = f"{folds} folds" if folds else "the test set"
+    report(
+        run,
+        metrics,
+        [table],
+        summary=f"{', '.join(archs)} on {source.data}: {over}, {seeds} seeds.",
+        headline=("accuracy", "accuracy_std"),
+        table=table,
+    )
+
+
+def variant(arch: Arch, fold: int | None) -> str:
+    """Returns the name of a network that is trained on all folds but one."""
+    return arch if fold is None else f"{arch}_fold{fold}"
+
+
+def measure(trained: Trained) -> dict[str, float]:
+    """Returns the test metrics of a network."""
+    return test_metrics(trained.model, trained.splits)[0]
+
+
+def summarize(
+    results: Mapping[str, Sequence[Mapping[str, Any]]], archs: Sequence[Arch], *, folds: int, data: str
+) -> tuple[Table, dict[str, float]]:
+    """Returns the table and the metrics: means over folds, and their spread over folds or, without any, over seeds.
+
+    The plain names, `accuracy` and `accuracy_std`, are those of the first network.
+    """
+    rows, metrics = [], {}
+    for arch in archs:
+        networks = [results[variant(arch, fold)] for fold in (range(folds) if folds else [None])]
+        accuracy = np.array([[one["accuracy"] for one in seeds] for seeds in networks])  # (folds, seeds)
+        spread = float(accuracy.mean(1).std() if folds else accuracy.std())
+        seconds = float(sum(np.mean([one["seconds"] for one in seeds]) for seeds in networks))
+        found = {"accuracy": float(accuracy.mean()), "accuracy_std": spread, "seconds": seconds}
+        metrics |= {f"{name}_{arch}": value for name, value in found.items()}
+        metrics = ({} if rows else {name: found[name] for name in ("accuracy", "accuracy_std")}) | metrics
+        rows.append([arch, 100 * found["accuracy"], 100 * spread, seconds])
+    rows += [[name, figure, None, None] for name, figure in PUBLISHED.get(data, {}).items()]
+    of = "folds" if folds else "seeds"
+    return Table("Test accuracy in percent", ["", "mean", f"std over {of}", "seconds"], rows), metrics

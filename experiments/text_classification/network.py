@@ -1,0 +1,176 @@
+"""The text classifiers: which data, how each is built and trained."""
+
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any, Literal
+
+import keras
+import numpy as np
+
+from kerasapps.applications import attention_classifier, bag_of_ngrams, recurrent_classifier, text_cnn
+from kerasapps.data.text_classes import TextClassCodec, TextSplits, load_texts
+from kerasapps.data.vectors import load_vectors
+from kerasapps.data.words import GivenTokens, Keep
+from kerasapps.errors import UserError
+from kerasapps.optimizers import Adam, LazyAdam, one_cycle
+from kerasapps.runs import Options, Run
+from kerasapps.search.loop import Space
+from kerasapps.settings import Count, Positive, Text, optional, or_none, ranged, settle
+
+from ..shared import training
+from ..shared.params import build
+from ..shared.training import Trained, tell
+
+CODEC = TextClassCodec
+Arch = Literal["text_cnn", "lstm", "gru", "peephole_lstm", "attention", "ngrams"]
+BATCH_SIZE = 128
+
+
+@dataclass(frozen=True)
+class Source:
+    """Which texts.
+
+    Args:
+        data: "snippets" (simulated), "mr", "subj", "trec", "imdb", a CSV, JSON or Parquet file, or a folder with one
+            sub-folder of .txt files a class.
+        text: Column of a file that holds the texts.
+        label: Column of a file that holds the labels.
+        fine: Keep the 50 fine labels of "trec" instead of its 6 coarse ones.
+        keep_html: Keep HTML tags and entities.
+        vocab_size: Token ids at most; the most frequent words get one.
+        length: Tokens of a text at most.
+        keep: What stays of a longer text: its beginning ("head"), its end ("tail"), or half of "both".
+        tokens: "words", "characters", or "auto": characters for scripts without spaces.
+        vectors: A file of word vectors in the format of word2vec, GloVe or fastText, or "imdb": learned from the
+            reviews. Words that have none start at random.
+    """
+
+    data: Text = "snippets"
+    text: Text = "text"
+    label: Text = "label"
+    fine: bool = False
+    keep_html: bool = False
+    vocab_size: ranged(int, least=3) = 20_000
+    length: Count = 400
+    keep: Keep = "both"
+    tokens: GivenTokens = "auto"
+    vectors: or_none(Text) = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained; by default as suits the architecture.
+
+    Args:
+        epochs: Epochs over the training set.
+        batch_size: Texts in a step, over all devices.
+        learning_rate: Peak learning rate of Adam, reached after a tenth of the steps; then it falls to nearly 0.
+    """
+
+    epochs: Count = 6
+    batch_size: Count = 50
+    learning_rate: Positive = 1e-3
+
+
+GivenRecipe = optional(Recipe)
+RECIPES = {
+    "text_cnn": Recipe(epochs=8, learning_rate=3e-3),
+    "attention": Recipe(epochs=6, learning_rate=3e-3),
+    "ngrams": Recipe(epochs=8, learning_rate=1e-2),
+}
+BUILDERS = {
+    "text_cnn": (text_cnn, text_cnn.build_text_cnn),
+    "attention": (attention_classifier, attention_classifier.build_attention_classifier),
+    "ngrams": (bag_of_ngrams, bag_of_ngrams.build_bag_of_ngrams),
+    **dict.fromkeys(
+        ("lstm", "gru", "peephole_lstm"), (recurrent_classifier, recurrent_classifier.build_recurrent_classifier)
+    ),
+}
+
+
+def recipe_of(arch: Arch, given: GivenRecipe = GivenRecipe(), *, options: Options) -> Recipe:
+    """Returns how to train an architecture, where the command line says nothing else."""
+    return options.shrunk(settle(RECIPES.get(arch, Recipe()), given), epochs=2, batch_size=16)
+
+
+def space_of(arch: Arch) -> Space:
+    """Returns the search space of an architecture."""
+    return BUILDERS[arch][0].search_space
+
+
+def load(source: Source, *, options: Options, **fold: int) -> TextSplits:
+    """Loads the data as the options say; `fold` and `folds` as `load_texts` takes them."""
+    settings = asdict(source)
+    del settings["vectors"]
+    return load_texts(**settings, **fold, seed=options.seed, limit=options.rows)
+
+
+def train_one(
+    run: Run,
+    *,
+    source: Source,
+    arch: Arch,
+    params: dict[str, Any],
+    recipe: Recipe,
+    fold: int | None = None,
+    folds: int = 10,
+    patience: int | None = None,
+) -> Trained:
+    """Trains one network in a run folder, on a fold of the data or as they are split."""
+    splits = load(source, options=run.options, fold=fold, folds=folds)
+    tell(splits.notes)
+    vectors = None
+    if source.vectors is not None:
+        if arch == "ngrams":
+            raise UserError("--vectors are vectors of words, and --arch ngrams has one for pairs of words as well.")
+        vectors, note = load_vectors(source.vectors, splits.codec.words.words, seed=run.options.seed)
+        tell([note])
+    network = partial(make_model, arch=arch, sizes=splits.sizes, params=params, vectors=vectors)
+    return training.train(run, splits, network, recipe, patience=patience, monitor="val_accuracy", maximize=True)
+
+
+def make_model(
+    *,
+    arch: Arch,
+    sizes: dict[str, int],
+    params: dict[str, Any],
+    recipe: Recipe,
+    steps: int,
+    vectors: np.ndarray | None = None,
+    jit_compile: bool = False,
+) -> keras.Model:
+    """Builds and compiles.
+
+    Args:
+        arch: Which network.
+        sizes: Arguments of its builder that the data give.
+        params: Further arguments of the builder.
+        recipe: How it is trained.
+        steps: Steps of the whole training, over which the learning rate rises and falls.
+        vectors: Word vectors (vocab_size, D) to start from.
+        jit_compile: Whether XLA compiles the step.
+    """
+    given = dict(sizes)
+    if BUILDERS[arch][0] is recurrent_classifier:
+        given["cell"] = arch
+    if vectors is not None:
+        given["embedding_dim"] = vectors.shape[1]
+    model = build(BUILDERS[arch][1], params, what=f"--arch {arch}", given=given)
+    if vectors is not None:
+        for name in text_cnn.TRAINED, text_cnn.FROZEN:
+            if name in {layer.name for layer in model.layers}:
+                model.get_layer(name).set_weights([vectors])
+    rate = one_cycle(recipe.learning_rate, steps=steps, warmup=0.1)
+    model.compile(
+        # Most of a large table of n-grams is not in a batch.
+        optimizer=LazyAdam(rate) if arch == "ngrams" else Adam(rate),
+        loss={"label": "sparse_categorical_crossentropy"},
+        metrics={"label": ["accuracy"]},
+        jit_compile=jit_compile,
+    )
+    return model
+
+
+def predict_labels(model: keras.Model, split) -> np.ndarray:
+    """Returns the probabilities of each class, float32 (n, classes)."""
+    return model.predict(split.batches(BATCH_SIZE), verbose=0)["label"]

@@ -1,0 +1,140 @@
+"""What the text classification experiment reports: accuracy by class and length, calibration, mistakes, baselines."""
+
+from collections.abc import Mapping, Sequence
+
+import keras
+import numpy as np
+
+from kerasapps.data.splits import Split
+from kerasapps.data.text_classes import TextSplits
+from kerasapps.formats import format_share
+from kerasapps.reports import Block, Figure, Table, add_axes, new_figure
+
+from ..shared.classification import class_table, classification_metrics, confusion_figure, confusions_table
+from .network import predict_labels
+
+# Accuracy in percent, by data set: the paper's, or a faithful reproduction's.
+PUBLISHED = {
+    "mr": {
+        "text CNN, random vectors (Kim 2014)": 76.1,
+        "the same, reproduced with all splits alike (Shawn1993, issue 29)": 74.4,
+        "NB-SVM, bigrams (Wang and Manning 2012)": 79.4,
+    },
+    "subj": {"text CNN, random vectors (Kim 2014)": 89.6, "NB-SVM, bigrams (Wang and Manning 2012)": 93.2},
+    "trec": {"text CNN, random vectors (Kim 2014)": 91.2},
+    "imdb": {
+        "NB-SVM, bigrams (Wang and Manning 2012)": 91.22,
+        "bidirectional LSTM, one-hot (Johnson and Zhang 2016)": 91.9,
+    },
+}
+BINS = 10
+LENGTHS = 5
+MISTAKES = 12
+SHOWN = 400  # characters
+START = 40  # characters of a text in the terminal
+
+
+def test_metrics(model: keras.Model, splits: TextSplits) -> tuple[dict[str, float], np.ndarray]:
+    """Returns the metrics on the test set, and the probabilities (n, classes)."""
+    probabilities = predict_labels(model, splits.test)
+    metrics = classification_metrics(probabilities, splits.test.targets["label"])
+    if splits.optimum is not None:
+        metrics["accuracy_reference"] = splits.optimum
+    return metrics | {
+        "calibration_error": calibration_error(probabilities, splits.test.targets["label"])
+    }, probabilities
+
+
+def accuracy_table(metrics: Mapping[str, float], splits: TextSplits, *, data: str, fine: bool) -> Table:
+    """Compares the network with the baseline, the most frequent class, the optimum and published figures."""
+    truth = splits.test.targets["label"]
+    most = np.bincount(splits.train.targets["label"]).argmax()
+    rows = [["the network", 100 * metrics["accuracy"]]]
+    if "accuracy_baseline" in metrics:
+        rows.append(["NB-SVM", 100 * metrics["accuracy_baseline"]])
+    if "accuracy_reference" in metrics:
+        rows.append(["best possible (Bayes)", 100 * metrics["accuracy_reference"]])
+    rows.append(["most frequent class of the training set", 100 * float((truth == most).mean())])
+    rows += [[name, figure] for name, figure in ({} if fine else PUBLISHED.get(data, {})).items()]
+    return Table("Test accuracy in percent", ["", "accuracy"], rows)
+
+
+def result_blocks(splits: TextSplits, probabilities: np.ndarray) -> list[Block]:
+    """Returns the classes, their confusions, calibration, accuracy by length, and the most confident mistakes."""
+    truth, names = splits.test.targets["label"], splits.class_names
+    return [
+        class_table(probabilities, truth, names, unit="texts"),
+        confusion_figure(probabilities, truth, names, unit="texts"),
+        confusions_table(probabilities, truth, names, unit="texts"),
+        mistakes_table(splits, probabilities),
+        calibration_figure(probabilities, truth),
+        length_figure(probabilities, splits.test),
+    ]
+
+
+def mistakes_table(splits: TextSplits, probabilities: np.ndarray) -> Table:
+    """Lists the test texts that the network gets wrong with the highest probability."""
+    truth, names = splits.test.targets["label"], splits.class_names
+    sure = np.where(probabilities.argmax(1) == truth, -1, probabilities.max(1))
+    rows = [
+        [shortened(splits.texts["test"][i]), names[truth[i]], names[probabilities[i].argmax()], 100 * float(sure[i])]
+        for i in np.argsort(-sure, kind="stable")[:MISTAKES]
+        if sure[i] > 0
+    ]
+    return Table("The most confident mistakes on the test set", ["text", "true", "predicted", "% sure"], rows)
+
+
+def shortened(text: str) -> str:
+    """Returns a text, its middle left out if it is long."""
+    return text if len(text) <= SHOWN else f"{text[: SHOWN // 2]} … {text[-SHOWN // 2 :]}"
+
+
+def calibration_error(probabilities: np.ndarray, truth: np.ndarray) -> float:
+    """Returns the mean distance between the highest probability and how often it is right, over bins of it."""
+    shares, sure, right = calibration(probabilities, truth)
+    return float(np.nansum(shares * np.abs(sure - right)))
+
+
+def calibration(probabilities: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns by bins of the highest probability the share of rows, its mean, and the accuracy, NaN where empty."""
+    highest = probabilities.max(1)
+    bins = np.minimum((highest * BINS).astype(int), BINS - 1)
+    counts = np.bincount(bins, minlength=BINS)
+    with np.errstate(invalid="ignore"):
+        sure = np.bincount(bins, highest, minlength=BINS) / counts
+        right = np.bincount(bins, probabilities.argmax(1) == truth, minlength=BINS) / counts
+    return counts / len(truth), sure, right
+
+
+def calibration_figure(probabilities: np.ndarray, truth: np.ndarray) -> Figure:
+    """Draws how often the network is right where it is so sure."""
+    shares, sure, right = calibration(probabilities, truth)
+    figure = new_figure()
+    axes = add_axes(figure, xlabel="highest probability", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
+    axes.plot([0, 1], [0, 1], color="#9aa3af", linestyle="--", label="perfectly calibrated")
+    there = shares > 0
+    axes.plot(sure[there], right[there], marker="o", label="the network")
+    axes.legend()
+    caption = f"Right and sure: expected calibration error {calibration_error(probabilities, truth):.3f}."
+    return Figure("calibration", caption, figure)
+
+
+def length_figure(probabilities: np.ndarray, split: Split) -> Figure:
+    """Draws the accuracy by the length of the texts, in parts of equal size."""
+    lengths, right = split.lengths["text"], probabilities.argmax(1) == split.targets["label"]
+    groups = np.array_split(np.argsort(lengths, kind="stable"), min(LENGTHS, len(lengths)))
+    names = [f"{lengths[rows].min()} to {lengths[rows].max()}" for rows in groups]
+    figure = new_figure()
+    axes = add_axes(figure, xlabel="tokens", ylabel="accuracy", ylim=(0, 1))
+    axes.bar(names, [right[rows].mean() for rows in groups])
+    return Figure("lengths", "Test accuracy by the length of the texts, as far as the network reads them.", figure)
+
+
+def predictions_table(texts: Sequence[str], likely: Sequence[Mapping[str, float]]) -> Table:
+    """Lists texts with their most probable classes."""
+    rows = []
+    for text, classes in zip(texts, likely, strict=True):
+        (first, sure), *others = list(classes.items())[:3]
+        more = ", ".join(f"{name} {format_share(share)}" for name, share in others)
+        rows.append([text[:START] + "…" * (len(text) > START), first, format_share(sure), more])
+    return Table("", ["text", "label", "probability", "next"], rows)

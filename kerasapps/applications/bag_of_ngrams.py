@@ -1,0 +1,81 @@
+"""Bag of n-grams: the average of the vectors of a text's words and word pairs, and one layer on top.
+
+Reference: Joulin et al., "Bag of Tricks for Efficient Text Classification", EACL 2017 (fastText).
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import keras
+from keras import layers
+
+from kerasapps.blocks.arguments import check_at_least, check_share, checked
+from kerasapps.blocks.noise import Dropout
+from kerasapps.blocks.text import MaskedAverage, Ngrams, NotPadding, ZeroPadded
+
+if TYPE_CHECKING:
+    from keras_tuner import HyperParameters
+
+
+@checked
+def build_bag_of_ngrams(
+    *,
+    vocab_size: int,
+    num_classes: int,
+    embedding_dim: int = 50,
+    buckets: int = 200_000,
+    dropout: float = 0.0,
+    name: str = "bag_of_ngrams",
+) -> keras.Model:
+    """Builds a linear text classifier over averaged vectors of words and word pairs: quick, and hard to beat.
+
+    Args:
+        vocab_size: Number of token ids; 0 is padding.
+        num_classes: Number of classes, at least 2.
+        embedding_dim: Length of a vector.
+        buckets: Vectors that the word pairs share: a pair has the vector of its hash; 0 leaves the pairs out.
+        dropout: Share of the averaged features dropped in training, in [0, 1).
+        name: Name of the model.
+
+    Returns:
+        Uncompiled model. In: "text" int32 (B, T), padded at the end.
+        Out: "label" float32 probabilities (B, num_classes).
+
+    Train with: sparse_categorical_crossentropy on class ids; accuracy. `kerasapps.optimizers.LazyAdam` updates only the
+    vectors in the batch.
+
+    Raises:
+        ValueError: If `num_classes` or `vocab_size` is under 2, `embedding_dim` under 1, `buckets` under 0, or
+            `dropout` outside [0, 1).
+
+    Example:
+        >>> model = build_bag_of_ngrams(vocab_size=1000, num_classes=4, buckets=5000)
+        >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        >>> model.fit(texts, labels, epochs=2)  # texts int32 (n, t), labels int32 (n,)
+        >>> model.predict(texts)["label"].argmax(-1)
+    """
+    check_at_least(2, vocab_size=vocab_size, num_classes=num_classes)
+    check_at_least(1, embedding_dim=embedding_dim)
+    check_at_least(0, buckets=buckets)
+    check_share(dropout=dropout)
+
+    # --- inputs
+    text = keras.Input((None,), dtype="int32", name="text")  # (B, T)
+
+    # --- trunk
+    ngrams = Ngrams(vocab_size=vocab_size, buckets=buckets, name="ngrams")(text) if buckets else text  # (B, 2 T - 1)
+    x = layers.Embedding(vocab_size + buckets, embedding_dim, name="vectors")(ngrams)
+    x = ZeroPadded(name="masked")(x, ngrams)
+    x = MaskedAverage(name="features")(x, NotPadding(name="mask")(ngrams))  # (B, D)
+    x = Dropout(dropout, name="features_dropout")(x)
+
+    # --- heads
+    label = layers.Dense(num_classes, activation="softmax", dtype="float32", name="label")(x)
+    return keras.Model([text], {"label": label}, name=name)
+
+
+def search_space(hp: "HyperParameters") -> dict[str, Any]:
+    """Returns arguments for `build_bag_of_ngrams`; each default equals the builder's."""
+    return {
+        "embedding_dim": hp.Int("embedding_dim", 10, 100, step=10, default=50),
+        "dropout": hp.Float("dropout", 0.0, 0.6, step=0.1, default=0.0),
+    }

@@ -1,0 +1,80 @@
+"""Word vectors: files of three formats, damage to them, and vectors learned from texts."""
+
+import numpy as np
+import pytest
+
+from kerasapps.data.vectors import learn_vectors, load_vectors, read_vectors
+from kerasapps.errors import DataError
+
+WORDS = {"cat": [1.0, 2.0, 3.0], "né": [0.5, -0.25, 0.0], "new york": [9.0, 8.0, 7.0]}
+
+
+def as_text(*, header: bool) -> bytes:
+    lines = [f"{len(WORDS)} 3"] * header + [f"{word} {' '.join(map(str, vector))}" for word, vector in WORDS.items()]
+    return "\n".join(lines).encode()
+
+
+def as_binary(*, newlines: bool) -> bytes:
+    vectors = [
+        f"{word} ".replace("new york", "new_york").encode() + np.array(v, "<f4").tobytes() for word, v in WORDS.items()
+    ]
+    return f"{len(WORDS)} 3\n".encode() + (b"\n" if newlines else b"").join(vectors)
+
+
+@pytest.mark.parametrize("header", [False, True])
+def test_text(tmp_path, header):
+    (tmp_path / "v.vec").write_bytes(as_text(header=header))
+    found = {word: vector.tolist() for word, vector in read_vectors(tmp_path / "v.vec")}
+    assert found == WORDS
+
+
+@pytest.mark.parametrize("newlines", [False, True])
+def test_binary(tmp_path, newlines):
+    (tmp_path / "v.bin").write_bytes(as_binary(newlines=newlines))
+    found = {word.replace("_", " "): vector.tolist() for word, vector in read_vectors(tmp_path / "v.bin")}
+    assert found == WORDS
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (as_text(header=True)[:-12], "line 4: not a word and 3 numbers"),
+        (as_text(header=True).rsplit(b"\n", 1)[0], "is cut off: it has 2 of 3 vectors"),
+        (as_binary(newlines=False)[:-3], "is cut off: it has 2 of 3 vectors"),
+        (b"cat 1 2 3\ndog 1 2\n", "line 2: not a word and 3 numbers"),
+        (b"cat one two\n", "line 1: not a word and 2 numbers"),
+        (b"hello\n", "line 1: not a word"),
+        (b"", "has a vector for none of the 2 words"),
+    ],
+)
+def test_damage(tmp_path, content, said):
+    (tmp_path / "v.vec").write_bytes(content)
+    with pytest.raises(DataError, match=said):
+        load_vectors(str(tmp_path / "v.vec"), ["cat", "dog"], seed=0)
+
+
+def test_words_without_a_vector_start_at_random(tmp_path):
+    (tmp_path / "v.vec").write_bytes(as_text(header=True))
+    vectors, note = load_vectors(str(tmp_path / "v.vec"), ["dog", "cat"], seed=0)
+    assert vectors.shape == (4, 3)
+    assert vectors[3].tolist() == WORDS["cat"]
+    assert 0 < np.abs(vectors[:3]).max() <= 0.25
+    assert note == "1 of 2 words (50%) have vectors of 3 numbers."
+    with pytest.raises(DataError, match=r"cannot be read|is not a"):
+        load_vectors(str(tmp_path / "nowhere.vec"), ["cat"], seed=0)
+
+
+def test_words_in_the_same_company_have_similar_vectors():
+    rng = np.random.default_rng(0)
+    fruit, tools = ["apple", "pear", "plum"], ["hammer", "saw", "drill"]
+    frames = {"eat": fruit, "peel": fruit, "swing": tools, "sharpen": tools}
+    texts = [f"{verb} {rng.choice(frames[verb])}" for verb in rng.choice(list(frames), 2000)]
+    words = sorted({word for text in texts for word in text.split()})
+    vectors = learn_vectors(texts, [*words, "absent"], size=4)
+    assert "absent" not in vectors
+
+    def similarity(a, b):
+        return vectors[a] @ vectors[b] / np.linalg.norm(vectors[a]) / np.linalg.norm(vectors[b])
+
+    assert min(similarity("apple", "pear"), similarity("saw", "drill")) > 0.9
+    assert max(similarity("apple", "saw"), similarity("plum", "hammer")) < 0.5

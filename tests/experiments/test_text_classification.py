@@ -1,0 +1,151 @@
+"""The text classification experiment as a person runs it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+from experiments.text_classification import __main__ as experiment
+from experiments.text_classification.baseline import log_count_ratio, ngrams
+from experiments.text_classification.compare import summarize
+from experiments.text_classification.network import make_model
+from experiments.text_classification.results import calibration, calibration_error
+from tests.experiments.commands import commands, read
+
+run, refused = commands(
+    "experiments.text_classification",
+    experiment.train,
+    experiment.compare,
+    experiment.search,
+    experiment.evaluate,
+    experiment.predict,
+)
+SMALL = '{"embedding_dim": 16, "filters": 16}'
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """A network that has learned something from 1,500 reviews."""
+    folder = tmp_path_factory.mktemp("runs") / "snippets"
+    run("train", "--limit", 1500, "--epochs", 6, "--learning-rate", 0.01, "--params", SMALL, "--out", folder)
+    return folder
+
+
+def test_train_learns_what_a_guess_cannot_reach(trained):
+    metrics = read(trained)
+    assert metrics["accuracy"] > 0.55  # 0.17 by guessing, 0.83 at best
+    assert metrics["accuracy_baseline"] > 0.55
+    html = (trained / "report.html").read_text()
+    for shown in ("NB-SVM", "most confident mistakes", "calibration error", "by the length of the texts"):
+        assert shown in html
+    assert read(trained, "codec.json")["class_names"][0] == "film, bad"
+
+
+def test_evaluate_repeats_what_train_found(trained, capsys):
+    run("evaluate", "--run", trained)
+    assert f"accuracy        {read(trained)['accuracy']:.4f}" in capsys.readouterr().out
+
+
+def test_predict(trained, tmp_path, capsys):
+    (tmp_path / "reviews.txt").write_text("The soup was superb; the bread is bright.\n\nThe zyzzyva was dull.\n")
+    run("predict", "--run", trained, "--file", tmp_path / "reviews.txt", "--text", "Their plot is bland.")
+    said = capsys.readouterr()
+    assert "food, good" in said.out
+    assert "unknown: zyzzyva" in said.err
+    assert len([line for line in said.out.splitlines() if "%" in line]) == 3
+    assert "No text was given" in refused(capsys, "predict", "--run", trained)
+
+
+@pytest.mark.parametrize("arch", ["lstm", "gru", "peephole_lstm", "attention", "ngrams"])
+def test_every_architecture_trains(arch):
+    sizes = {"vocab_size": 20, "num_classes": 2}
+    params = {"embedding_dim": 8} | ({"buckets": 50} if arch == "ngrams" else {"units": 8})
+    recipe = experiment.recipe_of(arch, options=experiment.Options())
+    model = make_model(arch=arch, sizes=sizes, params=params, recipe=recipe, steps=40)
+    rng = np.random.default_rng(0)
+    texts = rng.integers(2, 20, (200, 6)).astype(np.int32)
+    labels = (texts[:, 0] < 11).astype(np.int32)
+    texts[:, 1:] = 2
+    model.fit(texts, labels, epochs=8, batch_size=40, verbose=0)
+    assert (model.predict(texts, verbose=0)["label"].argmax(1) == labels).mean() > 0.8
+
+
+def test_given_vectors_are_where_training_starts():
+    vectors = np.random.default_rng(0).normal(size=(7, 5)).astype(np.float32)
+    recipe = experiment.recipe_of("text_cnn", options=experiment.Options())
+    for kind, trainable in (("static", []), ("multichannel", ["words"]), ("non_static", ["words"])):
+        model = make_model(
+            arch="text_cnn",
+            sizes={"vocab_size": 7, "num_classes": 2},
+            params={"filters": 2, "vectors": kind},
+            recipe=recipe,
+            steps=1,
+            vectors=vectors,
+        )
+        embeddings = {layer.name: layer for layer in model.layers if layer.name in ("words", "frozen_words")}
+        assert [name for name, layer in embeddings.items() if layer.trainable_weights] == trainable
+        for layer in embeddings.values():
+            np.testing.assert_array_equal(layer.get_weights()[0], vectors)
+
+
+@pytest.mark.slow
+def test_compare_by_cross_validation(tmp_path):
+    run("compare", "--smoke", "--archs", "ngrams", "--folds", 3, "--out", tmp_path / "run")
+    metrics = read(tmp_path / "run")
+    assert {"accuracy", "accuracy_std", "accuracy_ngrams", "seconds_ngrams"} <= metrics.keys()
+
+
+def test_the_table_of_a_comparison_by_hand():
+    one = {"seconds": 2.0}
+    results = {
+        "lstm_fold0": [one | {"accuracy": 0.5}, one | {"accuracy": 0.7}],
+        "lstm_fold1": [one | {"accuracy": 0.8}, one | {"accuracy": 0.8}],
+    }
+    table, metrics = summarize(results, ["lstm"], folds=2, data="trec")
+    assert metrics["accuracy"] == metrics["accuracy_lstm"] == pytest.approx(0.7)
+    assert metrics["accuracy_std"] == pytest.approx(0.1)  # of 0.6 and 0.8
+    assert metrics["seconds_lstm"] == 4
+    assert table.rows[-1][1] == 91.2
+
+
+def test_search_writes_params_that_train_takes(tmp_path):
+    run("search", "--smoke", "--max-trials", 1, "--out", tmp_path / "search")
+    best = tmp_path / "search" / "best.json"
+    run("train", "--smoke", "--baseline", 0, "--params", best, "--epochs", 1, "--out", tmp_path / "best")
+    assert "accuracy_baseline" not in read(tmp_path / "best")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--data", "nowhere.csv"), "is neither snippets, mr, subj, trec, imdb, a folder nor a file"),
+        (("--params", '{"heads": 3}'), "--params: --arch text_cnn does not take heads; it takes"),
+        (("--params", '{"widths": [3, 3]}'), "`widths` must hold at least one width, none twice"),
+        (("--arch", "ngrams", "--vectors", "imdb"), "--arch ngrams has one for pairs of words as well"),
+        (("--length", 0), "--length must be at least 1"),
+    ],
+)
+def test_one_clear_sentence(tmp_path, capsys, arguments, message):
+    assert message in refused(capsys, "train", *arguments, "--smoke", "--out", tmp_path / "run")
+
+
+# --- by hand
+
+
+def test_ngrams_and_their_weights_by_hand():
+    assert ngrams("Not so bad", tokens="words", longest=2) == ["not", "so", "bad", "not so", "so bad"]
+    counts = np.array([[1, 0], [1, 1], [0, 1], [0, 1]], np.float32)
+    ratio = log_count_ratio(scipy.sparse.csr_matrix(counts), np.array([True, True, False, False]))
+    # p = (1 + 2, 1 + 1) / 5, q = (1 + 0, 1 + 2) / 4
+    np.testing.assert_allclose(ratio, np.log([(3 / 5) / (1 / 4), (2 / 5) / (3 / 4)]), rtol=1e-6)
+
+
+def test_calibration_by_hand():
+    probabilities = np.array([[0.95, 0.05], [0.05, 0.95], [0.45, 0.55], [0.6, 0.4]])
+    truth = np.array([0, 0, 1, 0])
+    shares, sure, right = calibration(probabilities, truth)
+    assert shares[[5, 6, 9]].tolist() == [0.25, 0.25, 0.5]
+    assert right[[5, 6, 9]].tolist() == [1, 1, 0.5]
+    np.testing.assert_allclose(sure[[5, 6, 9]], [0.55, 0.6, 0.95])
+    assert calibration_error(probabilities, truth) == pytest.approx(0.25 * 0.45 + 0.25 * 0.4 + 0.5 * 0.45)
