@@ -40,8 +40,8 @@ def test_two_ordered_classes_have_one_threshold():
     ("arguments", "message"),
     [
         ({"kind": "number"}, "`kind` must be one of regression, classes, ordinal, binary. Received: kind='number'"),
-        ({"kind": "classes"}, "`num_classes` of a head of kind 'classes' must be at least 2"),
-        ({"kind": "ordinal", "num_classes": 1}, "must be at least 2. Received: 1"),
+        ({"kind": "classes"}, "`num_classes` of a head of kind 'classes' must be an integer of at least 2"),
+        ({"kind": "ordinal", "num_classes": 1}, "must be an integer of at least 2. Received: 1"),
         ({"kind": "binary", "num_classes": 2}, "has no `num_classes`"),
         ({"kind": "regression", "scale": 0.0}, "`scale` must be above 0. Received: scale=0.0"),
     ],
