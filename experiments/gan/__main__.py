@@ -172,7 +172,7 @@ def evaluate(*, run: Path, inception: bool = False, limit: or_none(Count) = None
         metrics["inception_fid"] = frechet_distance(features(real.images), features(fake))
     print_table(table)
     for name, value in metrics.items():
-        print(f"{label_of(name):<34}{value:.4f}")
+        print(f"{label_of(name):<36}{value:.4f}")
 
 
 def sample(

@@ -558,7 +558,8 @@ def test_train_takes_a_flat_folder(without_classes, capsys):
 
 def test_evaluate_and_sample_do_without_classes(without_classes, tmp_path, capsys):
     run("evaluate", "--run", without_classes)
-    assert f"fid               {read(without_classes, 'metrics.json')['fid']:.4f}" in capsys.readouterr().out
+    distance = read(without_classes, "metrics.json")["fid"]
+    assert ["Fréchet", "distance", f"{distance:.4f}"] in [line.split() for line in capsys.readouterr().out.splitlines()]
     run("sample", "--run", without_classes, "--n", 4, "--out", tmp_path / "a.png")
     assert "was trained without classes" in refused(capsys, "sample", "--run", without_classes, "--label", "x")
 
