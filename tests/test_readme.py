@@ -118,7 +118,7 @@ def names_before(page: str) -> dict[str, Any]:
         from experiments.price import __main__ as commands
         from experiments.price import network
 
-        return vars(network) | vars(commands) | {"SentenceCodec": object, "__name__": "page"}
+        return vars(network) | vars(commands) | {"TextClassCodec": object, "__name__": "page"}
     return {}
 
 
