@@ -89,7 +89,7 @@ def test_a_server_that_cannot_be_used_is_a_sentence_at_the_start_and_loses_no_ru
 @pytest.mark.parametrize(("track", "module"), [("mlflow", "mlflow.keras"), ("wandb", "wandb.integration.keras")])
 def test_a_missing_library_is_a_sentence_before_anything_is_written(track, module, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(UserError, match=rf"^--track {track} needs a library: pip install 'kerasapps\[{track}\]'\."):
+    with pytest.raises(UserError, match=rf"^--track {track} needs a library: pip install {track}\."):
         begin(tmp_path / "run", track=track)
     assert not (tmp_path / "run").exists()
 

@@ -1,5 +1,6 @@
 """The text classification experiment as a person runs it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,7 @@ def test_predict(trained, tmp_path, capsys):
     said = capsys.readouterr()
     assert "food, good" in said.out
     assert "unknown: zyzzyva" in said.err
-    assert len([line for line in said.out.splitlines() if "%" in line]) == 3
+    assert all(start in said.out for start in ("Their plot", "The soup", "The zyzzyva"))
     assert "No text was given" in refused(capsys, "predict", "--run", trained)
 
 
@@ -61,13 +62,13 @@ def test_predict(trained, tmp_path, capsys):
 def test_every_architecture_trains(arch):
     sizes = {"vocab_size": 20, "num_classes": 2}
     params = {"embedding_dim": 8} | ({"buckets": 50} if arch == "ngrams" else {"units": 8})
-    recipe = experiment.recipe_of(arch, options=experiment.Options())
-    model = make_model(arch=arch, sizes=sizes, params=params, recipe=recipe, steps=40)
+    recipe = replace(experiment.recipe_of(arch, options=experiment.Options()), learning_rate=0.05)
+    model = make_model(arch=arch, sizes=sizes, params=params, recipe=recipe, steps=80)
     rng = np.random.default_rng(0)
     texts = rng.integers(2, 20, (200, 6)).astype(np.int32)
     labels = (texts[:, 0] < 11).astype(np.int32)
     texts[:, 1:] = 2
-    model.fit(texts, labels, epochs=8, batch_size=40, verbose=0)
+    model.fit(texts, labels, epochs=8, batch_size=20, verbose=0)
     assert (model.predict(texts, verbose=0)["label"].argmax(1) == labels).mean() > 0.8
 
 
