@@ -2,6 +2,7 @@
 
 import functools
 import os
+import signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -10,6 +11,8 @@ import pytest
 
 from kerasapps import distribution, runtime
 
+# A shell that starts the tests in the background has Ctrl-C ignored, and what they start would ignore it as well.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 distribution.split_cpu()
 # Measured once: beside other tests `--precision auto` might settle on another format from one run to the next.
 runtime.bfloat16_speedup = functools.cache(runtime.bfloat16_speedup)
