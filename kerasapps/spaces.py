@@ -23,7 +23,7 @@ class SearchSpaces(Mapping[str, Space]):
     def __getitem__(self, builder: str) -> Space:
         space = _space(builder) if builder in _builders() else None
         if space is None:
-            raise KeyError(f"a search space have {', '.join(self)}; received: {builder!r}")
+            raise KeyError(f"builders with a search space are {', '.join(self)}; received: {builder!r}")
         return partial(_scoped, space, builder.removeprefix("build_"))
 
     def __iter__(self) -> Iterator[str]:

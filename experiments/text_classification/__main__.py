@@ -76,6 +76,10 @@ def train(
         headline=("accuracy", "accuracy_baseline", "accuracy_reference", "seconds"),
         table=table,
         conclusion=f"{format_share(metrics['accuracy'])} test accuracy.",
+        following={
+            "Evaluate it on the test set": "evaluate --run RUN",
+            "Classify a text of your own": 'predict --run RUN --text "not half as dull as its title"',
+        },
     )
 
 

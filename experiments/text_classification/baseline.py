@@ -4,7 +4,6 @@ Reference: Wang and Manning, "Baselines and Bigrams", ACL 2012.
 """
 
 from functools import partial
-from itertools import chain
 
 import numpy as np
 from sklearn.feature_extraction.text import CountVectorizer
@@ -16,13 +15,12 @@ from kerasapps.data.words import tokenize
 STRENGTHS = (0.1, 1.0, 10.0)  # inverse of the regularization; validation accuracy chooses
 
 
-def nb_svm_accuracy(splits: TextSplits, *, longest: int, seed: int = 0) -> float:
+def nb_svm_accuracy(splits: TextSplits, *, longest: int) -> float:
     """Returns the test accuracy of NB-SVM, its regularization chosen on the validation set.
 
     Args:
         splits: The data, whose whole texts are read.
         longest: Words of the longest n-grams.
-        seed: Seed of the solver.
     """
     count = CountVectorizer(
         analyzer=partial(ngrams, tokens=splits.codec.words.tokens, longest=longest),
@@ -41,7 +39,7 @@ def nb_svm_accuracy(splits: TextSplits, *, longest: int, seed: int = 0) -> float
         ratio = log_count_ratio(rows["train"], positive)
         weighted = {name: matrix.multiply(ratio).tocsr() for name, matrix in rows.items()}
         for strength, found in scores.items():
-            model = LogisticRegression(C=strength, solver="liblinear", dual=True, random_state=seed, max_iter=1000)
+            model = LogisticRegression(C=strength, solver="liblinear", dual=True, random_state=0, max_iter=1000)
             model.fit(weighted["train"], positive)
             for name, columns in found.items():
                 columns.append(model.decision_function(weighted[name]))
@@ -55,8 +53,7 @@ def nb_svm_accuracy(splits: TextSplits, *, longest: int, seed: int = 0) -> float
 def ngrams(text: str, *, tokens: str, longest: int) -> list[str]:
     """Returns the n-grams of a text, from single words on."""
     words = tokenize(text, tokens)
-    return [*chain.from_iterable((" ".join(gram) for gram in zip(*(words[i:] for i in range(n)), strict=False))
-                                 for n in range(1, longest + 1))]  # fmt: skip
+    return [" ".join(words[i : i + n]) for n in range(1, longest + 1) for i in range(len(words) - n + 1)]
 
 
 def log_count_ratio(counts, positive: np.ndarray) -> np.ndarray:

@@ -52,13 +52,14 @@ def compare(
         free=["workers"],
     )
     load(source, options=options)  # before the trainings, so that an error in the data is reported once
-    given = {"params": read_params(params), "folds": folds or 10}
+    params = read_params(params)
     results = train_variants(
         run,
         {
-            variant(arch, fold): given | {"arch": arch, "fold": fold} | asdict(recipe_of(arch, recipe, options=options))
+            variant(arch, fold): {"params": params, "arch": arch, "fold": fold}
+            | asdict(recipe_of(arch, recipe, options=options))
             for arch in archs
-            for fold in (range(folds) if folds else [None])
+            for fold in parts(folds)
         },
         train_one,
         measure,
@@ -76,6 +77,11 @@ def compare(
         headline=("accuracy", "accuracy_std"),
         table=table,
     )
+
+
+def parts(folds: int) -> Sequence[int | None]:
+    """Returns the folds that are a test set once, or None alone for the data set's own test set."""
+    return range(folds) if folds else [None]
 
 
 def variant(arch: Arch, fold: int | None) -> str:
@@ -97,7 +103,7 @@ def summarize(
     """
     rows, metrics = [], {}
     for arch in archs:
-        networks = [results[variant(arch, fold)] for fold in (range(folds) if folds else [None])]
+        networks = [results[variant(arch, fold)] for fold in parts(folds)]
         accuracy = np.array([[one["accuracy"] for one in seeds] for seeds in networks])  # (folds, seeds)
         spread = float(accuracy.mean(1).std() if folds else accuracy.std())
         seconds = float(sum(np.mean([one["seconds"] for one in seeds]) for seeds in networks))

@@ -10,7 +10,13 @@ from kerasapps.data.text_classes import TextSplits
 from kerasapps.formats import format_share
 from kerasapps.reports import Block, Figure, Table, add_axes, new_figure
 
-from ..shared.classification import class_table, classification_metrics, confusion_figure, confusions_table
+from ..shared.classification import (
+    class_table,
+    classification_metrics,
+    confusion_figure,
+    confusions_table,
+    guessing_level,
+)
 from .network import predict_labels
 
 # Accuracy in percent, by data set: the paper's, or a faithful reproduction's.
@@ -37,24 +43,23 @@ START = 40  # characters of a text in the terminal
 def test_metrics(model: keras.Model, splits: TextSplits) -> tuple[dict[str, float], np.ndarray]:
     """Returns the metrics on the test set, and the probabilities (n, classes)."""
     probabilities = predict_labels(model, splits.test)
-    metrics = classification_metrics(probabilities, splits.test.targets["label"])
+    truth = splits.test.targets["label"]
+    metrics = classification_metrics(probabilities, truth)
+    metrics["accuracy_guess"] = guessing_level(splits.train.targets["label"], truth)
     if splits.optimum is not None:
         metrics["accuracy_reference"] = splits.optimum
-    return metrics | {
-        "calibration_error": calibration_error(probabilities, splits.test.targets["label"])
-    }, probabilities
+    metrics["calibration_error"] = calibration_error(probabilities, truth)
+    return metrics, probabilities
 
 
 def accuracy_table(metrics: Mapping[str, float], splits: TextSplits, *, data: str, fine: bool) -> Table:
     """Compares the network with the baseline, the most frequent class, the optimum and published figures."""
-    truth = splits.test.targets["label"]
-    most = np.bincount(splits.train.targets["label"]).argmax()
     rows = [["the network", 100 * metrics["accuracy"]]]
     if "accuracy_baseline" in metrics:
         rows.append(["NB-SVM", 100 * metrics["accuracy_baseline"]])
     if "accuracy_reference" in metrics:
         rows.append(["best possible (Bayes)", 100 * metrics["accuracy_reference"]])
-    rows.append(["most frequent class of the training set", 100 * float((truth == most).mean())])
+    rows.append(["most frequent class of the training set", 100 * metrics["accuracy_guess"]])
     rows += [[name, figure] for name, figure in ({} if fine else PUBLISHED.get(data, {})).items()]
     return Table("Test accuracy in percent", ["", "accuracy"], rows)
 

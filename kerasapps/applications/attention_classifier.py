@@ -4,12 +4,12 @@ References: Yang et al., "Hierarchical Attention Networks for Document Classific
 of Christophe Cerisara's deep-learning course (2018/2019).
 """
 
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_at_least, check_choice, check_share, checked
+from kerasapps.blocks.arguments import check_at_least, check_share, checked
 from kerasapps.blocks.attention import ContextAttention, FoldSentences, Present, UnfoldSentences
 from kerasapps.blocks.noise import Dropout
 from kerasapps.blocks.recurrent import LSTM
@@ -39,7 +39,8 @@ def build_attention_classifier(
     no weight. `attention_of` gives the weights.
 
     Args:
-        vocab_size: Number of token ids; 0 is padding.
+        vocab_size: Number of token ids; 0 is padding. Ids in the input must be below it: TensorFlow refuses others on a
+            CPU, and reads them as zeros on a GPU.
         num_classes: Number of classes, at least 2.
         reader: What is weighed: word vectors ("words"), or the states of a bidirectional LSTM ("bilstm").
         hierarchical: Whether a text is a sequence of sentences: words are weighed within each sentence, sentences
@@ -52,7 +53,7 @@ def build_attention_classifier(
 
     Returns:
         Uncompiled model. In: "text" int32 (B, T), or hierarchical (B, S, T), padded at the end.
-        Out: "label" float32 probabilities (B, num_classes).
+        Out, a dict: "label" float32 probabilities (B, num_classes).
 
     Train with: sparse_categorical_crossentropy on class ids; accuracy.
 
@@ -70,7 +71,6 @@ def build_attention_classifier(
     check_at_least(2, vocab_size=vocab_size, num_classes=num_classes)
     check_at_least(1, embedding_dim=embedding_dim, units=units)
     check_share(dropout=dropout)
-    check_choice(get_args(Reader), reader=reader)
 
     # --- inputs
     text = keras.Input((None, None) if hierarchical else (None,), dtype="int32", name="text")  # (B, T) or (B, S, T)

@@ -29,7 +29,8 @@ def build_bag_of_ngrams(
     """Builds a linear text classifier over averaged vectors of words and word pairs: quick, and hard to beat.
 
     Args:
-        vocab_size: Number of token ids; 0 is padding.
+        vocab_size: Number of token ids; 0 is padding. Ids in the input must be below it: TensorFlow refuses others on a
+            CPU, and reads them as zeros on a GPU.
         num_classes: Number of classes, at least 2.
         embedding_dim: Length of a vector.
         buckets: Vectors that the word pairs share: a pair has the vector of its hash; 0 leaves the pairs out.
@@ -38,7 +39,7 @@ def build_bag_of_ngrams(
 
     Returns:
         Uncompiled model. In: "text" int32 (B, T), padded at the end.
-        Out: "label" float32 probabilities (B, num_classes).
+        Out, a dict: "label" float32 probabilities (B, num_classes).
 
     Train with: sparse_categorical_crossentropy on class ids; accuracy. `kerasapps.optimizers.LazyAdam` updates only the
     vectors in the batch.

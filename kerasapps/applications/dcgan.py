@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_at_least, check_choice, check_gan_arguments, check_share, checked
+from kerasapps.blocks.arguments import check_at_least, check_gan_arguments, check_share, checked
 from kerasapps.blocks.conv import normalize
 from kerasapps.blocks.fast_conv import Conv2D, Conv2DTranspose
 from kerasapps.blocks.gan import linear, noise_input, start_size, verdict_block
@@ -139,7 +139,6 @@ def build_dcgan_discriminator(
     check_gan_arguments(image_shape=image_shape, num_classes=num_classes, classifies=classifies)
     check_at_least(1, filters=filters)
     check_share(dropout=dropout)
-    check_choice(("batch", "spectral", "none"), normalization=normalization)
     spectral = normalization == "spectral"
 
     # --- inputs

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_at_least, check_choice, check_length, check_positive, check_share, checked
+from kerasapps.blocks.arguments import check_at_least, check_length, check_positive, check_share, checked
 from kerasapps.blocks.distinct_words import DistinctWords, WordConv1D
 from kerasapps.blocks.heads import with_heads
 from kerasapps.blocks.noise import Dropout
@@ -104,8 +104,6 @@ def build_multi_head_text(
     check_at_least(1, filters=filters, convolutions=convolutions, dense_units=dense_units)
     check_length(len(filters), convolutions=convolutions)
     check_share(dropout=dropout, word_dropout=word_dropout)
-    check_choice(("max", "average"), pooling=pooling)
-    check_choice(("valid", "same"), padding=padding)
 
     # --- inputs
     text = keras.Input((None,), dtype="int32", name="text")  # (B, T)

@@ -5,12 +5,12 @@ References: Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computa
 Encoder-Decoder for Statistical Machine Translation", EMNLP 2014 (GRU).
 """
 
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_at_least, check_choice, check_share, checked
+from kerasapps.blocks.arguments import check_at_least, check_share, checked
 from kerasapps.blocks.attention import Present
 from kerasapps.blocks.noise import Dropout
 from kerasapps.blocks.recurrent import LSTM, PeepholeLSTM
@@ -45,7 +45,8 @@ def build_recurrent_classifier(
     here is that sigmoid. Padding does not change the outputs.
 
     Args:
-        vocab_size: Number of token ids; 0 is padding.
+        vocab_size: Number of token ids; 0 is padding. Ids in the input must be below it: TensorFlow refuses others on a
+            CPU, and reads them as zeros on a GPU.
         num_classes: Number of classes, at least 2.
         cell: "lstm", "gru", or "peephole_lstm", whose gates also see the cell state.
         embedding_dim: Length of a word vector.
@@ -60,7 +61,7 @@ def build_recurrent_classifier(
 
     Returns:
         Uncompiled model. In: "text" int32 (B, T), padded at the end.
-        Out: "label" float32 probabilities (B, num_classes).
+        Out, a dict: "label" float32 probabilities (B, num_classes).
 
     Train with: sparse_categorical_crossentropy on class ids; accuracy.
 
@@ -77,8 +78,6 @@ def build_recurrent_classifier(
     check_at_least(2, vocab_size=vocab_size, num_classes=num_classes)
     check_at_least(1, embedding_dim=embedding_dim, units=units, depth=depth)
     check_share(word_dropout=word_dropout, dropout=dropout)
-    check_choice(get_args(Cell), cell=cell)
-    check_choice(get_args(Pooling), pooling=pooling)
 
     # --- inputs
     text = keras.Input((None,), dtype="int32", name="text")  # (B, T)

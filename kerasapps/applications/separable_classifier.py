@@ -11,7 +11,6 @@ from keras import layers
 
 from kerasapps.blocks.arguments import (
     check_at_least,
-    check_choice,
     check_image_arguments,
     check_positive,
     checked,
@@ -76,7 +75,6 @@ def build_separable_classifier(
     for stage in filters:
         check_at_least(1, filters=stage)
     check_at_least(1, depth=depth, dense_units=dense_units)
-    check_choice(("valid", "same"), padding=padding)
     check_positive(width=width)
     smallest = smallest_side(len(filters), depth, padding)
     check_image_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, smallest=smallest)

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasapps.blocks.arguments import check_at_least, check_choice, checked, refusal
+from kerasapps.blocks.arguments import check_at_least, checked, refusal
 from kerasapps.blocks.heads import NamedHeads
 from kerasapps.blocks.style import PADDINGS, POOLINGS, preprocess, standardize_pixels
 from kerasapps.weights import SHIPPED, Weights, imagenet_weights, read_weights
@@ -79,9 +79,6 @@ def build_style_taps(
         >>> for step in stylize(photos[0], [photos[1]], taps=taps, size=64, steps=5):
         ...     image = step.image  # float32 (H, W, 3), values 0 to 255
     """
-    check_choice(NETWORKS, network=network)
-    check_choice(POOLINGS, pooling=pooling)
-    check_choice(PADDINGS, padding=padding)
     check_at_least(0, seed=seed)
     if not layers or len(set(layers)) != len(layers):
         raise refusal("hold at least one name, none twice", layers=layers)

@@ -4,12 +4,12 @@ Reference: Kim, "Convolutional Neural Networks for Sentence Classification", EMN
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_at_least, check_choice, check_positive, check_share, checked, refusal
+from kerasapps.blocks.arguments import check_at_least, check_positive, check_share, checked, refusal
 from kerasapps.blocks.distinct_words import DistinctWords, WordConv1D
 from kerasapps.blocks.noise import Dropout
 from kerasapps.blocks.text import ZeroPadded
@@ -39,7 +39,8 @@ def build_text_cnn(
     Padding does not change its outputs, and a text may be shorter than the windows.
 
     Args:
-        vocab_size: Number of token ids; 0 is padding.
+        vocab_size: Number of token ids; 0 is padding. Ids in the input must be below it: TensorFlow refuses others on a
+            CPU, and reads them as zeros on a GPU.
         num_classes: Number of classes, at least 2.
         embedding_dim: Length of a word vector.
         filters: Number of filters of each width.
@@ -53,7 +54,7 @@ def build_text_cnn(
 
     Returns:
         Uncompiled model. In: "text" int32 (B, T), padded at the end.
-        Out: "label" float32 probabilities (B, num_classes).
+        Out, a dict: "label" float32 probabilities (B, num_classes).
 
     Train with: sparse_categorical_crossentropy on class ids; accuracy. The paper uses Adadelta.
 
@@ -73,7 +74,6 @@ def build_text_cnn(
         raise refusal("hold at least one width, none twice", widths=widths)
     check_share(dropout=dropout)
     check_positive(max_norm=max_norm)
-    check_choice(get_args(Vectors), vectors=vectors)
 
     # --- inputs
     text = keras.Input((None,), dtype="int32", name="text")  # (B, T)

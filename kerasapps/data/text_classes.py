@@ -141,7 +141,7 @@ def load_texts(
     words = fit_words(texts["train"], size=vocab_size, length=length, tokens=settled, keep=keep)
     codec = TextClassCodec(words, class_names)
     sets = {name: codec.split(texts[name], labels[name]) for name in parts}
-    longest = sum(lengths.sum() for lengths in [sets["train"].lengths["text"] == length])
+    longest = (sets["train"].lengths["text"] == length).sum()
     if longest:
         notes += (f"{longest:,} of {len(texts['train']):,} training texts have {length} tokens or more: see --length.",)
     return TextSplits(
