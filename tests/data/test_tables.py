@@ -239,7 +239,7 @@ def test_what_is_no_json_is_refused_with_its_line(tmp_path, content, place):
     (tmp_path / "t.jsonl").write_text(content)
     with pytest.raises(DataError) as refused:
         open_table(str(tmp_path / "t.jsonl"), embedded="nothing")
-    assert f"t.jsonl, {place}" in str(refused.value) or "not JSON" in place
+    assert f"t.jsonl, {place}" in str(refused.value)
 
 
 # --- numbers
@@ -319,7 +319,7 @@ def test_what_may_be_numbers_or_names_is_asked(tmp_path, odd, said):
 
 
 def test_an_ambiguous_comma_is_refused_with_its_line(tmp_path):
-    lines = [f"word {i};{i + 100}" for i in range(30)] + [["a", ";", ""][0] + ";22,105"]
+    lines = [f"word {i};{i + 100}" for i in range(30)] + ["a;22,105"]
     with pytest.raises(DataError, match=r"t\.csv, line 32: x is '22,105', with a comma for thousands or for decimals"):
         profile(tmp_path / "t.csv", ("x=regression",), lines, header="text;x")
 

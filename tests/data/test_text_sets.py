@@ -49,7 +49,7 @@ def test_a_public_set_that_is_not_the_official_one(tmp_path, monkeypatch):
         read_sentences("trec")
 
 
-def test_imdb_is_read_from_its_archive(tmp_path, monkeypatch):
+def test_an_imdb_archive_that_is_not_the_official_one(tmp_path, monkeypatch):
     monkeypatch.setenv("KERASAPPS_DATA", str(tmp_path))
     (tmp_path / "imdb").mkdir()
     with tarfile.open(tmp_path / "imdb" / "aclImdb_v1.tar.gz", "w:gz") as archive:
