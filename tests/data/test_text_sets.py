@@ -40,6 +40,9 @@ def test_public_sets_are_the_official_ones():
     fine = read_sentences("trec", fine=True)
     assert len(set(fine.labels)) == 50
     assert fine.labels[0] == "DESC:manner"
+    imdb = text_sets.read_imdb()
+    assert (len(imdb.texts), imdb.num_test) == (50_000, 25_000)
+    assert imdb.labels.count("positive") == 25_000
 
 
 def test_a_public_set_that_is_not_the_official_one(tmp_path, monkeypatch):
