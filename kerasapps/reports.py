@@ -43,6 +43,7 @@ STYLE = {
     "ytick.color": "#5d6878",
     "axes.titlesize": 11,
 }
+FAINT = 0.1  # of the strongest: a word with less is not colored
 DARK_INK, DARK_PAPER = "#e4e8ee", "#181d25"  # those of the dark report
 KEEP = "keep"  # gid of an artist whose color is right on either ground, such as a label on a colored cell
 
@@ -200,6 +201,46 @@ class Readings:
     def html(self) -> str:
         """Returns each text with its weights and answers."""
         return render("readings", block=self)
+
+
+@dataclass(frozen=True)
+class Highlighted:
+    """A text, its words colored.
+
+    Args:
+        words: The words.
+        weights: How much each speaks for something, or below 0 against it, (words,); in any unit.
+        title: What is to be known of the text.
+    """
+
+    words: Sequence[str]
+    weights: np.ndarray
+    title: str
+
+    def pieces(self) -> list[tuple[str, float]]:
+        """Returns the text in pieces with their weights, at most 1 or -1; faint words are joined, with weight 0."""
+        strongest = max(np.abs(self.weights).max(initial=0), np.finfo(np.float32).tiny)
+        pieces: list[tuple[str, float]] = []
+        for word, weight in zip(self.words, self.weights / strongest, strict=True):
+            weight = float(weight) if abs(weight) >= FAINT else 0.0
+            if pieces and not weight and not pieces[-1][1]:
+                pieces[-1] = (f"{pieces[-1][0]} {word}", 0.0)
+            else:
+                pieces.append((word, weight))
+        return pieces
+
+
+@dataclass(frozen=True)
+class Highlights:
+    """Some texts with colored words under one title."""
+
+    title: str
+    caption: str
+    texts: Sequence[Highlighted]
+
+    def html(self) -> str:
+        """Returns each text with the color of its words."""
+        return render("highlights", block=self)
 
 
 def new_figure(width: float = 7.0, height: float = 3.6) -> matplotlib.figure.Figure:

@@ -18,6 +18,7 @@ ALLOWED = {
     "data": {"data", "errors", "files", "heads"},
     "losses": {"blocks", "heads"},
     "gan": {"applications", "blocks"},
+    "inside": {"applications"},
     "errors": set(),
     "files": {"errors"},
     "startup": {"errors"},

@@ -13,6 +13,8 @@ from kerasapps.reports import (
     KEEP,
     Command,
     Figure,
+    Highlighted,
+    Highlights,
     Table,
     add_axes,
     curves,
@@ -217,3 +219,14 @@ def test_an_image_alone_fits_a_phone():
     assert Figure("text", "", figure).wide
     axes.set_axis_off()
     assert not Figure("image", "", figure).wide
+
+
+def test_highlights_color_words_by_what_they_speak_for():
+    text = Highlighted(["not", "a", "very", "<good>", "film"], np.array([-2.0, 0.01, 0.0, 4.0, 0.3]), "good, truly bad")
+    assert text.pieces() == [("not", -0.5), ("a very", 0.0), ("<good>", 1.0), ("film", 0.0)]
+    html = Highlights("Mistakes", "", [text]).html()
+    colors = [attributes["style"] for attributes in Page(html).every("mark")]
+    assert colors == ["background: rgba(37, 99, 168, 0.38)", "background: rgba(217, 130, 43, 0.75)"]
+    assert "&lt;good&gt;" in html
+    assert Highlighted([], np.zeros(0), "empty").pieces() == []
+    assert Highlighted(["one"], np.zeros(1), "no weight").pieces() == [("one", 0.0)]

@@ -70,7 +70,7 @@ def train(
         run,
         trained,
         metrics,
-        [table, *result_blocks(splits, probabilities)],
+        [table, *result_blocks(trained.model, splits, probabilities)],
         summary=f"{arch} on {source.data}: {format_share(metrics['accuracy'])} test accuracy "
         f"({len(splits.test):,} texts, {len(splits.class_names)} classes) after {len(trained.history.rows)} epochs.",
         headline=("accuracy", "accuracy_baseline", "accuracy_reference", "seconds"),
@@ -114,7 +114,7 @@ def search(
 
     def test(model):
         metrics, probabilities = test_metrics(model, splits)
-        return metrics, result_blocks(splits, probabilities)
+        return metrics, result_blocks(model, splits, probabilities)
 
     search_and_report(run, trials, train_one, space_of(arch), what=arch, test=test, notes=splits.notes)
 

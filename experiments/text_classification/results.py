@@ -7,8 +7,10 @@ import numpy as np
 
 from kerasapps.data.splits import Split
 from kerasapps.data.text_classes import TextSplits
+from kerasapps.data.words import tokenize
 from kerasapps.formats import format_share
-from kerasapps.reports import Block, Figure, Table, add_axes, new_figure
+from kerasapps.inside.words import word_weights
+from kerasapps.reports import Block, Figure, Highlighted, Highlights, Table, add_axes, new_figure
 
 from ..shared.classification import (
     class_table,
@@ -36,7 +38,6 @@ PUBLISHED = {
 BINS = 10
 LENGTHS = 5
 MISTAKES = 12
-SHOWN = 400  # characters
 START = 40  # characters of a text in the terminal
 
 
@@ -64,34 +65,38 @@ def accuracy_table(metrics: Mapping[str, float], splits: TextSplits, *, data: st
     return Table("Test accuracy in percent", ["", "accuracy"], rows)
 
 
-def result_blocks(splits: TextSplits, probabilities: np.ndarray) -> list[Block]:
+def result_blocks(model: keras.Model, splits: TextSplits, probabilities: np.ndarray) -> list[Block | None]:
     """Returns the classes, their confusions, calibration, accuracy by length, and the most confident mistakes."""
     truth, names = splits.test.targets["label"], splits.class_names
     return [
         class_table(probabilities, truth, names, unit="texts"),
         confusion_figure(probabilities, truth, names, unit="texts"),
         confusions_table(probabilities, truth, names, unit="texts"),
-        mistakes_table(splits, probabilities),
+        mistakes_block(model, splits, probabilities),
         calibration_figure(probabilities, truth),
         length_figure(probabilities, splits.test),
     ]
 
 
-def mistakes_table(splits: TextSplits, probabilities: np.ndarray) -> Table:
-    """Lists the test texts that the network gets wrong with the highest probability."""
-    truth, names = splits.test.targets["label"], splits.class_names
-    sure = np.where(probabilities.argmax(1) == truth, -1, probabilities.max(1))
-    rows = [
-        [shortened(splits.texts["test"][i]), names[truth[i]], names[probabilities[i].argmax()], 100 * float(sure[i])]
-        for i in np.argsort(-sure, kind="stable")[:MISTAKES]
-        if sure[i] > 0
-    ]
-    return Table("The most confident mistakes on the test set", ["text", "true", "predicted", "% sure"], rows)
-
-
-def shortened(text: str) -> str:
-    """Returns a text, its middle left out if it is long."""
-    return text if len(text) <= SHOWN else f"{text[: SHOWN // 2]} … {text[-SHOWN // 2 :]}"
+def mistakes_block(model: keras.Model, splits: TextSplits, probabilities: np.ndarray) -> Highlights | None:
+    """Shows the test texts that the network gets wrong with the highest probability, and what it saw in them."""
+    test, names, words = splits.test, splits.class_names, splits.codec.words
+    truth, predicted = test.targets["label"], probabilities.argmax(1)
+    sure = np.where(predicted == truth, -1, probabilities.max(1))
+    worst = [i for i in np.argsort(-sure, kind="stable")[:MISTAKES] if sure[i] > 0]
+    if not worst:
+        return None
+    weights = word_weights(model, test.inputs["text"][worst], predicted[worst])
+    texts = []
+    for i, of_words in zip(worst, weights, strict=True):
+        read = words.cut(tokenize(splits.texts["test"][i], words.tokens))
+        title = f"{names[predicted[i]]} ({format_share(sure[i])} sure), truly {names[truth[i]]}"
+        texts.append(Highlighted(read, of_words[: len(read)], title))
+    caption = (
+        "Each text as the network reads it. The more orange a word, the more it speaks for the predicted class to the "
+        "network; blue ones speak against it."
+    )
+    return Highlights("The most confident mistakes on the test set", caption, texts)
 
 
 def calibration_error(probabilities: np.ndarray, truth: np.ndarray) -> float:

@@ -38,7 +38,13 @@ def test_train_learns_what_a_guess_cannot_reach(trained):
     assert metrics["accuracy"] > 0.55  # 0.17 by guessing, 0.83 at best
     assert metrics["accuracy_baseline"] > 0.55
     html = (trained / "report.html").read_text()
-    for shown in ("NB-SVM", "most confident mistakes", "calibration error", "by the length of the texts"):
+    for shown in (
+        "NB-SVM",
+        "most confident mistakes",
+        "calibration error",
+        "by the length of the texts",
+        "<mark style=",
+    ):
         assert shown in html
     assert read(trained, "codec.json")["class_names"][0] == "film, bad"
 

@@ -1,0 +1,73 @@
+"""The weights of words: exact where the network is linear, the attention where there is one, nothing in padding."""
+
+import keras
+import numpy as np
+import pytest
+
+from kerasapps.applications.attention_classifier import attention_of, build_attention_classifier
+from kerasapps.applications.bag_of_ngrams import build_bag_of_ngrams
+from kerasapps.applications.recurrent_classifier import build_recurrent_classifier
+from kerasapps.applications.text_cnn import build_text_cnn
+from kerasapps.inside.words import word_weights
+
+IDS = np.array([[3, 4, 5, 4, 0, 0], [6, 3, 0, 0, 0, 0], [2, 2, 7, 8, 9, 3]], np.int32)
+LABELS = np.array([0, 2, 1], np.int32)
+SIZES = {"vocab_size": 10, "num_classes": 3, "embedding_dim": 6}
+
+
+def score(model, ids, labels):
+    head = model.get_layer("label")
+    features = keras.Model(model.input, head.input).predict(ids, verbose=0)
+    logits = features @ head.kernel.numpy() + head.bias.numpy()
+    of_label = logits[np.arange(len(ids)), labels]
+    return of_label - (logits.sum(1) - of_label) / (logits.shape[1] - 1)
+
+
+@pytest.mark.parametrize("buckets", [0, 50])
+def test_of_a_linear_network_the_weights_add_up_to_the_score(buckets):
+    model = build_bag_of_ngrams(**SIZES, buckets=buckets)
+    weights = word_weights(model, IDS, LABELS)
+    np.testing.assert_allclose(weights.sum(1), score(model, IDS, LABELS), atol=1e-6)
+    assert (weights[IDS == 0] == 0).all()
+    assert (weights[IDS != 0] != 0).any()
+
+
+@pytest.mark.parametrize("vectors", ["random", "static", "multichannel"])
+def test_convolutions_tell_what_the_score_loses_without_a_word(vectors):
+    model = build_text_cnn(**SIZES, filters=4, widths=(2, 3), vectors=vectors)
+    weights = word_weights(model, IDS, LABELS)
+    # A ReLU and a maximum are linear near where they are: shorten the vector of word 5, which stands in text 0 alone.
+    before, shrink = score(model, IDS, LABELS), 1e-3
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Embedding):
+            table = layer.get_weights()[0]
+            table[5] *= 1 - shrink
+            layer.set_weights([table])
+    lost = (before - score(model, IDS, LABELS)) / shrink
+    assert abs(lost[0]) > 1e-4
+    np.testing.assert_allclose(weights[0, 2], lost[0], rtol=0.05, atol=2e-4)
+    np.testing.assert_allclose(lost[1:], 0, atol=1e-3)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "peephole_lstm"])
+def test_padding_has_no_weight_and_changes_none(cell):
+    model = build_recurrent_classifier(**SIZES, units=5, cell=cell, bidirectional=True, pooling="mean_max")
+    weights = word_weights(model, IDS, LABELS)
+    assert (weights[IDS == 0] == 0).all()
+    assert (weights[IDS != 0] != 0).all()
+    longer = np.pad(IDS, ((0, 0), (0, 3)))
+    np.testing.assert_allclose(word_weights(model, longer, LABELS)[:, :6], weights, atol=1e-6)
+
+
+def test_a_sure_network_has_weights_too():
+    model = build_bag_of_ngrams(**SIZES, buckets=0)
+    model.get_layer("label").set_weights([1e4 * one for one in model.get_layer("label").get_weights()])
+    assert np.abs(word_weights(model, IDS, LABELS)).max() > 1
+
+
+def test_attention_is_what_it_is():
+    model = build_attention_classifier(**SIZES)
+    weights = word_weights(model, IDS, LABELS)
+    expected = attention_of(model).predict(IDS, verbose=0)["word_weights"]
+    np.testing.assert_allclose(weights, expected, atol=1e-7)
+    np.testing.assert_allclose(weights.sum(1), 1, atol=1e-5)
