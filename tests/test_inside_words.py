@@ -71,3 +71,14 @@ def test_attention_is_what_it_is():
     expected = attention_of(model).predict(IDS, verbose=0)["word_weights"]
     np.testing.assert_allclose(weights, expected, atol=1e-7)
     np.testing.assert_allclose(weights.sum(1), 1, atol=1e-5)
+
+
+def test_hierarchical_attention_is_that_of_word_and_sentence():
+    model = build_attention_classifier(**SIZES, hierarchical=True)
+    ids = np.array([[[3, 4, 0], [5, 0, 0]], [[6, 7, 8], [0, 0, 0]]], np.int32)
+    weights = word_weights(model, ids, LABELS[:2])
+    assert weights.shape == ids.shape
+    assert (weights[ids == 0] == 0).all()
+    np.testing.assert_allclose(weights.sum((1, 2)), 1, atol=1e-5)
+    sentences = attention_of(model).predict(ids, verbose=0)["sentence_weights"]
+    np.testing.assert_allclose(weights.sum(2), sentences, atol=1e-5)

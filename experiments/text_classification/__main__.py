@@ -85,7 +85,9 @@ def train(
 
 def workload_of(arch: Arch) -> str:
     """Returns what a network mostly computes, for `start`."""
-    return {"text_cnn": "convolution", "attention": "matmul", "ngrams": "matmul"}.get(arch, "recurrent")
+    if arch == "text_cnn":
+        return "convolution"
+    return "matmul" if arch in ("attention", "hierarchical", "ngrams") else "recurrent"
 
 
 def search(
@@ -110,7 +112,7 @@ def search(
     run, trials = start_search(
         "Text classification search", settings, experiment=EXPERIMENT, workload=workload_of(arch)
     )
-    splits = load(source, options=options)  # before the trials, so that an error in the data is reported once
+    splits = load(source, arch, options=options)  # before the trials, so that an error in the data is reported once
 
     def test(model):
         metrics, probabilities = test_metrics(model, splits)
@@ -130,7 +132,7 @@ def evaluate(*, run: Path, data: or_none(Text) = None, limit: or_none(Count) = N
     saved = load_run(run, EXPERIMENT)
     source = from_settings(Source, saved.settings)
     source = source if data is None else replace(source, data=data)
-    splits = load(source, options=from_settings(Options, saved.settings))
+    splits = load(source, saved.settings["arch"], options=from_settings(Options, saved.settings))
     rows = slice(limit)
     # With the words and classes of the run: those of the data may have changed since.
     test = saved.codec.split(splits.texts["test"][rows], splits.labels["test"][rows])

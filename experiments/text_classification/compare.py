@@ -51,7 +51,7 @@ def compare(
         workload="recurrent",
         free=["workers"],
     )
-    load(source, options=options)  # before the trainings, so that an error in the data is reported once
+    load(source, archs[0], options=options)  # before the trainings, so that an error in the data is reported once
     params = read_params(params)
     results = train_variants(
         run,

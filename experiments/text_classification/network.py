@@ -22,7 +22,7 @@ from ..shared.params import build
 from ..shared.training import Trained, tell
 
 CODEC = TextClassCodec
-Arch = Literal["text_cnn", "lstm", "gru", "peephole_lstm", "attention", "ngrams"]
+Arch = Literal["text_cnn", "lstm", "gru", "peephole_lstm", "attention", "hierarchical", "ngrams"]
 BATCH_SIZE = 128
 
 
@@ -40,7 +40,9 @@ class Source:
         vocab_size: Token ids at most; the most frequent words get one.
         length: Tokens of a text at most.
         keep: What stays of a longer text: its beginning ("head"), its end ("tail"), or half of "both".
-        tokens: "words", "characters", or "auto": characters for scripts without spaces.
+        tokens: "words", "punctuation" (words, and punctuation marks as words), "characters", or "auto": characters
+            for scripts without spaces, words for others.
+        sentence_length: Tokens of a sentence at most, for --arch hierarchical; a longer one goes on as the next.
         vectors: A file of word vectors in the format of word2vec, GloVe or fastText, or "imdb": learned from the
             reviews. Words that have none start at random.
     """
@@ -54,6 +56,7 @@ class Source:
     length: Count = 400
     keep: Keep = "both"
     tokens: GivenTokens = "auto"
+    sentence_length: Count = 40
     vectors: or_none(Text) = None
 
 
@@ -76,11 +79,14 @@ GivenRecipe = optional(Recipe)
 RECIPES = {
     "text_cnn": Recipe(epochs=8, learning_rate=3e-3),
     "attention": Recipe(epochs=6, learning_rate=3e-3),
+    "hierarchical": Recipe(epochs=6, learning_rate=3e-3),
     "ngrams": Recipe(epochs=8, learning_rate=1e-2),
 }
 BUILDERS = {
     "text_cnn": (text_cnn, text_cnn.build_text_cnn),
-    "attention": (attention_classifier, attention_classifier.build_attention_classifier),
+    **dict.fromkeys(
+        ("attention", "hierarchical"), (attention_classifier, attention_classifier.build_attention_classifier)
+    ),
     "ngrams": (bag_of_ngrams, bag_of_ngrams.build_bag_of_ngrams),
     **dict.fromkeys(
         ("lstm", "gru", "peephole_lstm"), (recurrent_classifier, recurrent_classifier.build_recurrent_classifier)
@@ -98,9 +104,9 @@ def space_of(arch: Arch) -> Space:
     return BUILDERS[arch][0].search_space
 
 
-def load(source: Source, *, options: Options, **fold: int) -> TextSplits:
-    """Loads the data as the options say; `fold` and `folds` as `load_texts` takes them."""
-    settings = asdict(source)
+def load(source: Source, arch: Arch, *, options: Options, **fold: int) -> TextSplits:
+    """Loads the data for a network as the options say; `fold` and `folds` as `load_texts` takes them."""
+    settings = asdict(source) | ({} if arch == "hierarchical" else {"sentence_length": 0})
     del settings["vectors"]
     return load_texts(**settings, **fold, seed=options.seed, limit=options.rows)
 
@@ -117,13 +123,14 @@ def train_one(
     patience: int | None = None,
 ) -> Trained:
     """Trains one network in a run folder, on a fold of the data or as they are split."""
-    splits = load(source, options=run.options, fold=fold, folds=folds)
+    splits = load(source, arch, options=run.options, fold=fold, folds=folds)
     tell(splits.notes)
     vectors = None
     if source.vectors is not None:
         if arch == "ngrams":
             raise UserError("--vectors are vectors of words, and --arch ngrams has one for pairs of words as well.")
-        vectors, note = load_vectors(source.vectors, splits.codec.words.words, seed=run.options.seed)
+        words = splits.codec.words
+        vectors, note = load_vectors(source.vectors, words.words, seed=run.options.seed, tokens=words.tokens)
         tell([note])
     network = partial(make_model, arch=arch, sizes=splits.sizes, params=params, vectors=vectors)
     return training.train(run, splits, network, recipe, patience=patience, monitor="val_accuracy", maximize=True)
@@ -153,6 +160,8 @@ def make_model(
     given = dict(sizes)
     if BUILDERS[arch][0] is recurrent_classifier:
         given["cell"] = arch
+    if arch == "hierarchical":
+        given["hierarchical"] = True
     if vectors is not None:
         given["embedding_dim"] = vectors.shape[1]
     model = build(BUILDERS[arch][1], params, what=f"--arch {arch}", given=given)

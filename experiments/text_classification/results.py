@@ -88,10 +88,10 @@ def mistakes_block(model: keras.Model, splits: TextSplits, probabilities: np.nda
         return None
     weights = word_weights(model, test.inputs["text"][worst], predicted[worst])
     texts = []
-    for i, of_words in zip(worst, weights, strict=True):
+    for i, ids, of_words in zip(worst, test.inputs["text"][worst], weights, strict=True):
         read = words.cut(tokenize(splits.texts["test"][i], words.tokens))
         title = f"{names[predicted[i]]} ({format_share(sure[i])} sure), truly {names[truth[i]]}"
-        texts.append(Highlighted(read, of_words[: len(read)], title))
+        texts.append(Highlighted(read, of_words[ids != 0], title))
     caption = (
         "Each text as the network reads it. The more orange a word, the more it speaks for the predicted class to the "
         "network; blue ones speak against it."
@@ -131,7 +131,8 @@ def calibration_figure(probabilities: np.ndarray, truth: np.ndarray) -> Figure:
 
 def length_figure(probabilities: np.ndarray, split: Split) -> Figure:
     """Draws the accuracy by the length of the texts, in parts of equal size."""
-    lengths, right = split.lengths["text"], probabilities.argmax(1) == split.targets["label"]
+    lengths = (split.inputs["text"] != 0).reshape(len(split), -1).sum(1)
+    right = probabilities.argmax(1) == split.targets["label"]
     groups = np.array_split(np.argsort(lengths, kind="stable"), min(LENGTHS, len(lengths)))
     names = [f"{lengths[rows].min()} to {lengths[rows].max()}" for rows in groups]
     figure = new_figure()

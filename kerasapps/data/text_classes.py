@@ -8,7 +8,7 @@ import numpy as np
 
 from kerasapps.data.splits import Split, Splits, stratify
 from kerasapps.data.text_sets import TextSet, read_set
-from kerasapps.data.words import GivenTokens, Keep, WordIds, fit_words, settle_tokens, tokenize
+from kerasapps.data.words import PADDING, GivenTokens, Keep, WordIds, fit_words, settle_tokens, tokenize
 from kerasapps.errors import DataError
 
 HELD_OUT = 0.1  # share of the rows for validation, and for the test set where there is none
@@ -22,14 +22,22 @@ class TextClassCodec:
     Args:
         words: Words as token ids.
         class_names: The labels, in the order of the output.
+        sentence_length: Tokens of a sentence at most, for networks that read a text by sentences; 0 for others.
     """
 
     words: WordIds
     class_names: tuple[str, ...]
+    sentence_length: int = 0
 
     def encode(self, *texts: str) -> dict[str, np.ndarray]:
-        """Returns the input "text" int32 (n, T) of a model."""
-        return {"text": self.words.encode(texts)[0]}
+        """Returns the input "text" of a model, int32 (n, T), by sentences (n, S, T)."""
+        return {"text": self._ids(texts)[0]}
+
+    def _ids(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Returns token ids, and how many tokens, or sentences, each text has."""
+        if self.sentence_length:
+            return self.words.encode_sentences(texts, longest=self.sentence_length)
+        return self.words.encode(texts)
 
     def decode(self, outputs: Mapping[str, np.ndarray]) -> list[dict[str, float]]:
         """Returns for each row the classes by name with their probabilities, the most probable first."""
@@ -50,12 +58,13 @@ class TextClassCodec:
 
     def to_json(self) -> dict[str, Any]:
         """Returns what `from_json` needs."""
-        return {"class_names": self.class_names} | self.words.to_json()
+        return {"class_names": self.class_names, "sentence_length": self.sentence_length} | self.words.to_json()
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "TextClassCodec":
         """Returns the codec that `to_json` described."""
-        return cls(WordIds.from_json(content), tuple(content["class_names"]))
+        words, class_names = WordIds.from_json(content), tuple(content["class_names"])
+        return cls(words, class_names, int(content.get("sentence_length", 0)))
 
     def split(self, texts: Sequence[str], labels: Sequence[str]) -> Split:
         """Returns rows: input "text", target "label".
@@ -67,7 +76,7 @@ class TextClassCodec:
         unknown = next((label for label in labels if label not in numbers), None)
         if unknown is not None:
             raise DataError(f"The label {unknown!r} is none of those that the network was trained on.")
-        ids, lengths = self.words.encode(texts)
+        ids, lengths = self._ids(texts)
         return Split({"text": ids}, {"label": np.array([numbers[one] for one in labels], np.int32)}, {"text": lengths})
 
 
@@ -102,6 +111,7 @@ def load_texts(
     length: int = 400,
     keep: Keep = "head",
     tokens: GivenTokens = "auto",
+    sentence_length: int = 0,
     folds: int = 10,
     fold: int | None = None,
     seed: int = 0,
@@ -118,14 +128,16 @@ def load_texts(
         vocab_size: Token ids at most; the most frequent words of the training set get one.
         length: Tokens of a text at most.
         keep: What stays of longer texts: "head", "tail", or half of "both".
-        tokens: "words", "characters", or "auto": characters for scripts without spaces.
+        tokens: "words", "punctuation" (words, and punctuation marks as words), "characters", or "auto": characters
+            for scripts without spaces, words for others.
+        sentence_length: Tokens of a sentence at most, for networks that read a text by sentences; 0 for others.
         folds: Number of parts of a data set that is cross-validated.
         fold: Which of them is the test set; by default the data set's own, or a tenth of the rows.
         seed: Seed of the simulator, of the validation set, and of a test set that the data do not have; not of folds.
         limit: Rows of each set at most.
 
     Returns:
-        Splits with the input "text" int32 (n, T) and the target "label" int32 (n,).
+        Splits with the input "text" int32 (n, T), by sentences (n, S, T), and the target "label" int32 (n,).
 
     Raises:
         DataError: If the data cannot be read, or have too few labels or too many.
@@ -139,9 +151,10 @@ def load_texts(
     labels = {name: [found.labels[i] for i in rows] for name, rows in parts.items()}
     settled, notes = settle_tokens(tokens, texts["train"])
     words = fit_words(texts["train"], size=vocab_size, length=length, tokens=settled, keep=keep)
-    codec = TextClassCodec(words, class_names)
+    codec = TextClassCodec(words, class_names, sentence_length)
     sets = {name: codec.split(texts[name], labels[name]) for name in parts}
-    longest = (sets["train"].lengths["text"] == length).sum()
+    ids = sets["train"].inputs["text"]
+    longest = ((ids != PADDING).reshape(len(ids), -1).sum(1) == length).sum()
     if longest:
         notes += (f"{longest:,} of {len(texts['train']):,} training texts have {length} tokens or more: see --length.",)
     return TextSplits(

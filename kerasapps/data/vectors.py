@@ -22,7 +22,7 @@ SMOOTHING = 0.75  # exponent of the neighbors' frequencies: rare ones would seem
 LONGEST_WORD = 1_000  # bytes
 
 
-def load_vectors(source: str, words: Sequence[str], *, seed: int) -> tuple[np.ndarray, str]:
+def load_vectors(source: str, words: Sequence[str], *, seed: int, tokens: str = "words") -> tuple[np.ndarray, str]:
     """Returns a vector for every token id, and how many words have one of their own.
 
     Args:
@@ -30,6 +30,7 @@ def load_vectors(source: str, words: Sequence[str], *, seed: int) -> tuple[np.nd
             vectors that are learned from these reviews.
         words: Words by token id, from 2 on.
         seed: Seed of the vectors of other words.
+        tokens: How texts are cut that vectors are learned from, see `kerasapps.data.words.tokenize`.
 
     Returns:
         Vectors float32 (words + 2, D), and a sentence.
@@ -39,7 +40,7 @@ def load_vectors(source: str, words: Sequence[str], *, seed: int) -> tuple[np.nd
     """
     numbers = {word: i for i, word in enumerate(words, start=UNKNOWN + 1)}
     if source == "imdb":
-        found = learn_vectors(clean(read_imdb().texts), words)
+        found = learn_vectors(clean(read_imdb().texts), words, tokens=tokens)
     else:
         found = {word: vector for word, vector in read_vectors(user_path(source)) if word in numbers}
     if not found:
@@ -113,7 +114,9 @@ def _read_binary(file, path: Path, *, count: int, width: int) -> Iterator[tuple[
         yield word.strip().decode("utf-8", "replace"), np.frombuffer(content, "<f4")
 
 
-def learn_vectors(texts: Sequence[str], words: Sequence[str], *, size: int = LEARNED_SIZE) -> dict[str, np.ndarray]:
+def learn_vectors(
+    texts: Sequence[str], words: Sequence[str], *, size: int = LEARNED_SIZE, tokens: str = "words"
+) -> dict[str, np.ndarray]:
     """Learns word vectors from how often words are near each other.
 
     The positive pointwise mutual information of words and their neighbors, as a matrix, is reduced to its largest
@@ -123,6 +126,7 @@ def learn_vectors(texts: Sequence[str], words: Sequence[str], *, size: int = LEA
         texts: The texts.
         words: Words to learn vectors for; they are each other's neighbors.
         size: Length of a vector.
+        tokens: How the texts are cut, see `kerasapps.data.words.tokenize`.
 
     Returns:
         Word to vector float32 (size,), for those that occur.
@@ -135,7 +139,7 @@ def learn_vectors(texts: Sequence[str], words: Sequence[str], *, size: int = LEA
     gap = np.full(WINDOW, -1, np.int32)  # no word is near one of another text
     parts = []
     for text in texts:
-        parts += [np.fromiter((number.get(token, -1) for token in tokenize(text)), np.int32), gap]
+        parts += [np.fromiter((number.get(token, -1) for token in tokenize(text, tokens)), np.int32), gap]
     sequence = np.concatenate(parts)
     shape = (len(words), len(words))
     counts = scipy.sparse.csr_matrix(shape, dtype=np.float32)

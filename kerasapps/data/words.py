@@ -9,16 +9,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from itertools import islice
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 # How texts are cut; "auto" looks at the texts and settles on one of the others.
-Tokens = Literal["words", "characters"]
+Tokens = Literal["words", "punctuation", "characters"]
 # What stays of a text that is too long: its beginning, its end, or half of each.
 Keep = Literal["head", "tail", "both"]
-GivenTokens = Literal["auto", "words", "characters"]
+GivenTokens = Literal["auto", "words", "punctuation", "characters"]
 
 PADDING, UNKNOWN = 0, 1
 # Apostrophes and hyphens of all scripts, which belong to a word only inside it.
@@ -36,6 +37,8 @@ SPACELESS = re.compile("[\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3
 FEW_SPACES = 0.1  # Thai whose words stand apart has a space for about four letters
 SAMPLE = 1_000  # texts that are looked at to settle "auto"
 
+CLOSING = "\"'\u2019\u201d\xbb)\\]"  # may stand between the end of a sentence and the blank
+SENTENCE_END = re.compile(rf"(?<=[.!?\u2026\u061f\u0964\u0965])\s+|(?<=[.!?][{CLOSING}])\s+|(?<=[\u3002\uff01\uff1f])")
 ASCII_WORD = re.compile(r"\w+(?:['-]\w+)*", re.ASCII)
 ASCII_BLANKS = {i: " " for i in range(128) if not re.match(r"\w", chr(i))}
 # As Keras' TextVectorization cut texts for the codecs of older runs: ASCII alone in lower case, without these.
@@ -50,12 +53,15 @@ def tokenize(text: str, tokens: str = "words") -> tuple[str, ...]:
 
     Args:
         text: The text, in any script.
-        tokens: "words"; "characters", each with its marks, for texts without spaces; or "keras", the words of runs
-            from before this module, which were right for ASCII only.
+        tokens: "words"; "punctuation", the same with each punctuation mark as a token of its own; "characters", each
+            with its marks, for texts without spaces; or "keras", the words of runs from before this module, which were
+            right for ASCII only.
 
     Example:
         >>> tokenize("Don't go, «Mary-Ann»!")
         ("don't", 'go', 'mary-ann')
+        >>> tokenize("Don't go!", "punctuation")
+        ("don't", 'go', '!')
     """
     if tokens == "keras":
         cut = text.encode("utf-8", "replace").lower().translate(None, KERAS_DELETES).split()
@@ -96,7 +102,20 @@ def _pattern(unit: str, wide: bool) -> re.Pattern:
     character = rf"\w[{marks}]*"
     emoji = EMOJI if wide else EMOJI[:4] + "]"
     emoji = rf"{emoji}(?:[\ufe0f\U0001f3fb-\U0001f3ff]|\u200d{emoji})*"
-    return re.compile(f"{word if unit == 'words' else character}|{emoji}")
+    units = {"words": word, "punctuation": word, "characters": character}
+    return re.compile(f"{units[unit]}|{emoji}" + (r"|[^\w\s]" if unit == "punctuation" else ""))
+
+
+def split_sentences(text: str) -> list[str]:
+    """Cuts a text into sentences: after a full stop, an exclamation or question mark of any script, and blanks.
+
+    Abbreviations end a sentence as well; scripts that put no space after a sentence need none.
+
+    Example:
+        >>> split_sentences('It was dull. "Why?" No plot!')
+        ['It was dull.', '"Why?"', 'No plot!']
+    """
+    return [sentence for sentence in SENTENCE_END.split(text) if sentence.strip()]
 
 
 def settle_tokens(tokens: GivenTokens, texts: Sequence[str]) -> tuple[Tokens, tuple[str, ...]]:
@@ -107,7 +126,7 @@ def settle_tokens(tokens: GivenTokens, texts: Sequence[str]) -> tuple[Tokens, tu
         texts: The texts of the training set; the first of them decide.
 
     Returns:
-        "words" or "characters", and notes, a sentence each.
+        "words", "punctuation" or "characters", and notes, a sentence each.
     """
     if tokens not in get_args(GivenTokens):
         raise ValueError(f"`tokens` must be one of {', '.join(get_args(GivenTokens))}. Received: tokens={tokens}")
@@ -116,10 +135,11 @@ def settle_tokens(tokens: GivenTokens, texts: Sequence[str]) -> tuple[Tokens, tu
     if tokens == "auto":
         settled = "characters" if without_spaces(sample) else "words"
     per_text = sum(len(tokenize(text, settled)) for text in sample) / max(1, len(sample))
-    notes = [f"{per_text:.1f} {settled} in a text on average."]
+    unit = "words and punctuation marks" if settled == "punctuation" else settled
+    notes = [f"{per_text:.1f} {unit} in a text on average."]
     if settled != tokens and settled == "characters":
         notes.append("The texts have no spaces between words: each character is a token. `--tokens words` keeps words.")
-    elif settled == "words" and 0 < per_text < 1.5:
+    elif settled != "characters" and 0 < per_text < 1.5:
         notes.append("The texts have about one word each; if words are not set apart, try `--tokens characters`.")
     return settled, tuple(notes)
 
@@ -175,7 +195,29 @@ class WordIds:
             ids[i, : len(row)] = row
         return ids, lengths
 
-    def cut(self, tokens: Sequence[str]) -> Sequence[str]:
+    def encode_sentences(self, texts: Sequence[str], *, longest: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns token ids by sentences, int32 (n, S, T), padded at the end, and sentences in each text (n,).
+
+        Args:
+            texts: The texts.
+            longest: Tokens of a sentence at most; a longer one goes on as the next.
+        """
+        number = self._numbers.__getitem__
+        rows = []
+        for text in texts:
+            sentences = enumerate(split_sentences(text))
+            tokens = [(i, token) for i, sentence in sentences for token in tokenize(sentence, self.tokens)]
+            kept = [[number(token) for _, token in group] for _, group in groupby(self.cut(tokens), itemgetter(0))]
+            rows.append([ids[i : i + longest] for ids in kept for i in range(0, len(ids), longest)] or [[]])
+        lengths = np.array([len(row) for row in rows], np.int32)
+        widest = max((len(sentence) for row in rows for sentence in row), default=0)
+        ids = np.full((len(rows), int(lengths.max(initial=1)), max(1, widest)), PADDING, np.int32)
+        for i, row in enumerate(rows):
+            for j, sentence in enumerate(row):
+                ids[i, j, : len(sentence)] = sentence
+        return ids, lengths
+
+    def cut(self, tokens: Sequence[Any]) -> Sequence[Any]:
         """Returns what stays of the tokens of a text."""
         if len(tokens) <= self.length or self.keep == "head":
             return tokens[: self.length]
@@ -196,7 +238,7 @@ class WordIds:
 def checked_tokens(tokens: str) -> str:
     """Returns the tokens that a codec names; ValueError if there are none of that name."""
     if tokens not in (*get_args(Tokens), "keras"):
-        raise ValueError(f"`tokens` must be words, characters or keras. Received: tokens={tokens}")
+        raise ValueError(f"`tokens` must be words, punctuation, characters or keras. Received: tokens={tokens}")
     return tokens
 
 

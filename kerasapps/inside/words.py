@@ -18,19 +18,22 @@ def word_weights(model: keras.Model, ids: np.ndarray, labels: np.ndarray) -> np.
     others': what the score would lose, to first order, without the word. A word may speak against the class.
 
     Args:
-        model: A text classifier of this package, of texts that are not cut into sentences.
-        ids: Token ids int32 (n, T), 0 for padding.
+        model: A text classifier of this package.
+        ids: Token ids int32 (n, T), by sentences (n, S, T), 0 for padding.
         labels: A class for each text, int (n,).
 
     Returns:
-        float32 (n, T), 0 in padding.
+        float32, in the shape of `ids`, 0 in padding.
 
     Example:
         >>> model = build_text_cnn(vocab_size=1000, num_classes=4)
         >>> word_weights(model, texts, model.predict(texts)["label"].argmax(-1))  # texts int32 (n, t)
     """
     if "word_attention" in {layer.name for layer in model.layers}:
-        weights = attention_of(model).predict(ids, verbose=0)["word_weights"]
+        attention = attention_of(model).predict(ids, verbose=0)
+        weights = attention["word_weights"]
+        if ids.ndim == 3:
+            weights = weights * attention["sentence_weights"][..., None]
     else:
         weights = _by_word(_contributions(model, ids, labels), ids.shape[1])
     return np.where(ids != 0, weights, 0).astype(np.float32)

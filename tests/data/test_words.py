@@ -5,7 +5,7 @@ import unicodedata
 import numpy as np
 import pytest
 
-from kerasapps.data.words import WordIds, fit_words, settle_tokens, tokenize
+from kerasapps.data.words import WordIds, fit_words, settle_tokens, split_sentences, tokenize
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,40 @@ def test_ascii_takes_a_short_cut_to_the_same_words():
         assert tokenize(text) == tokenize(text + " é")[:-1], text
 
 
+def test_punctuation_marks_are_tokens_where_asked_for():
+    assert tokenize("Don't go, «Mary-Ann»! 🙂 …", "punctuation") == (
+        *("don't", "go", ",", "«", "mary-ann", "»", "!", "🙂", "…"),
+    )
+    assert tokenize("ना।", "punctuation") == ("ना", "।")
+    assert settle_tokens("punctuation", ["One, two."])[1] == ("4.0 words and punctuation marks in a text on average.",)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ('It was dull. "Why?" No plot!', ["It was dull.", '"Why?"', "No plot!"]),
+        ("3.5 stars… «Ja.» Ende", ["3.5 stars…", "«Ja.»", "Ende"]),
+        ("क्या? हाँ। नहीं", ["क्या?", "हाँ।", "नहीं"]),
+        ("这很好。真的！好", ["这很好。", "真的！", "好"]),
+        ("  ", []),
+    ],
+)
+def test_sentences_end_in_every_script(text, sentences):
+    assert split_sentences(text) == sentences
+
+
+def test_ids_by_sentences():
+    words = WordIds(("a", "b", "c"), length=5, keep="both")
+    ids, lengths = words.encode_sentences(["a b c. b!", "", "a. a b c a b c"], longest=2)
+    # Of the third text, of 7 tokens, the first 3 and the last 2 stay: a | a b .. b c.
+    assert ids.tolist() == [
+        [[2, 3], [4, 0], [3, 0]],
+        [[0, 0], [0, 0], [0, 0]],
+        [[2, 0], [2, 3], [3, 4]],
+    ]
+    assert lengths.tolist() == [3, 1, 3]
+
+
 def test_characters_keep_their_marks():
     assert tokenize("มีนา!", "characters") == ("มี", "น", "า")
     assert tokenize("我爱 C3", "characters") == ("我", "爱", "c", "3")
@@ -96,7 +130,7 @@ def test_texts_without_spaces_are_cut_into_characters(texts, settled):
 def test_texts_of_one_word_are_noted():
     assert "try `--tokens characters`" in settle_tokens("auto", ["one_long_word", "another"])[1][1]
     assert len(settle_tokens("auto", ["two words"])[1]) == 1
-    with pytest.raises(ValueError, match="`tokens` must be one of auto, words, characters"):
+    with pytest.raises(ValueError, match="`tokens` must be one of auto, words, punctuation, characters"):
         settle_tokens("syllables", ["a"])
 
 

@@ -64,6 +64,18 @@ def test_predict(trained, tmp_path, capsys):
     assert "No text was given" in refused(capsys, "predict", "--run", trained)
 
 
+def test_a_text_is_read_by_sentences(tmp_path, capsys):
+    """The whole way of a network whose input has another shape: codec, report, prediction."""
+    folder = tmp_path / "run"
+    params = '{"embedding_dim": 8}'
+    run("train", "--smoke", "--arch", "hierarchical", "--sentence-length", 5, "--params", params, "--out", folder)
+    assert read(folder, "codec.json")["sentence_length"] == 5
+    assert "<mark style=" in (folder / "report.html").read_text()
+    run("evaluate", "--run", folder)
+    assert f"accuracy        {read(folder)['accuracy']:.4f}" in capsys.readouterr().out
+    run("predict", "--run", folder, "--text", "The soup was superb. The bread is bright.")
+
+
 @pytest.mark.parametrize("arch", ["lstm", "gru", "peephole_lstm", "attention", "ngrams"])
 def test_every_architecture_trains(arch):
     sizes = {"vocab_size": 20, "num_classes": 2}
