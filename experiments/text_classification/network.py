@@ -12,7 +12,7 @@ from kerasapps.data.text_classes import TextClassCodec, TextSplits, load_texts
 from kerasapps.data.vectors import load_vectors
 from kerasapps.data.words import GivenTokens, Keep
 from kerasapps.errors import UserError
-from kerasapps.optimizers import Adam, LazyAdam, one_cycle
+from kerasapps.optimizers import LazyAdam, one_cycle
 from kerasapps.runs import Options, Run
 from kerasapps.search.loop import Space
 from kerasapps.settings import Count, Positive, Text, optional, or_none, ranged, settle
@@ -40,8 +40,8 @@ class Source:
         vocab_size: Token ids at most; the most frequent words get one.
         length: Tokens of a text at most.
         keep: What stays of a longer text: its beginning ("head"), its end ("tail"), or half of "both".
-        tokens: "words", "punctuation" (words, and punctuation marks as words), "characters", or "auto": characters
-            for scripts without spaces, words for others.
+        tokens: "words", "punctuation" (words, and punctuation marks as words), "cased" (as that, with case),
+            "characters", or "auto": characters for scripts without spaces, words for others.
         sentence_length: Tokens of a sentence at most, for --arch hierarchical; a longer one goes on as the next.
         vectors: A file of word vectors in the format of word2vec, GloVe or fastText, or "imdb": learned from the
             reviews. Words that have none start at random.
@@ -171,8 +171,7 @@ def make_model(
                 model.get_layer(name).set_weights([vectors])
     rate = one_cycle(recipe.learning_rate, steps=steps, warmup=0.1)
     model.compile(
-        # Most of a large table of n-grams is not in a batch.
-        optimizer=LazyAdam(rate) if arch == "ngrams" else Adam(rate),
+        optimizer=LazyAdam(rate),  # most of a vocabulary is not in a batch
         loss={"label": "sparse_categorical_crossentropy"},
         metrics={"label": ["accuracy"]},
         jit_compile=jit_compile,

@@ -16,7 +16,7 @@ from kerasapps.errors import DataError
 from kerasapps.files import regular_file, user_path
 
 SPREAD = 0.25  # of words without a vector, uniform in +-, about that of word2vec's vectors (Kim 2014)
-LEARNED_SIZE = 200
+LEARNED_SIZE = 300
 WINDOW = 5  # words to each side that count as neighbors
 SMOOTHING = 0.75  # exponent of the neighbors' frequencies: rare ones would seem to tell too much
 LONGEST_WORD = 1_000  # bytes
@@ -120,7 +120,8 @@ def learn_vectors(
     """Learns word vectors from how often words are near each other.
 
     The positive pointwise mutual information of words and their neighbors, as a matrix, is reduced to its largest
-    singular vectors.
+    singular vectors. What all words have in common is taken away, and all vectors are made equally long: as they come,
+    the frequent words have the longest.
 
     Args:
         texts: The texts.
@@ -157,6 +158,9 @@ def learn_vectors(
     matrix = scipy.sparse.csr_matrix((information[kept], (counts.row[kept], counts.col[kept])), shape)
     size = min(size, min(shape) - 1)
     u, s, _ = randomized_svd(matrix, size, n_iter=2, random_state=0)
-    vectors = (u * np.sqrt(s)).astype(np.float32)
-    vectors *= SPREAD / np.sqrt(3) / np.sqrt((vectors**2).mean())  # as large as those of other words
-    return {word: vectors[i] for i, word in enumerate(words) if of_word[i] > 0}
+    there = of_word > 0
+    vectors = (u * np.sqrt(s)).astype(np.float32)[there]
+    vectors -= vectors.mean(0)
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    vectors *= SPREAD * np.sqrt(size / 3)  # as long as those of other words
+    return dict(zip(np.array(words, object)[there].tolist(), vectors, strict=True))

@@ -16,10 +16,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 # How texts are cut; "auto" looks at the texts and settles on one of the others.
-Tokens = Literal["words", "punctuation", "characters"]
+Tokens = Literal["words", "punctuation", "cased", "characters"]
 # What stays of a text that is too long: its beginning, its end, or half of each.
 Keep = Literal["head", "tail", "both"]
-GivenTokens = Literal["auto", "words", "punctuation", "characters"]
+GivenTokens = Literal["auto", "words", "punctuation", "cased", "characters"]
 
 PADDING, UNKNOWN = 0, 1
 # Apostrophes and hyphens of all scripts, which belong to a word only inside it.
@@ -53,9 +53,9 @@ def tokenize(text: str, tokens: str = "words") -> tuple[str, ...]:
 
     Args:
         text: The text, in any script.
-        tokens: "words"; "punctuation", the same with each punctuation mark as a token of its own; "characters", each
-            with its marks, for texts without spaces; or "keras", the words of runs from before this module, which were
-            right for ASCII only.
+        tokens: "words"; "punctuation", the same with each punctuation mark as a token of its own; "cased", as that with
+            upper and lower case kept; "characters", each with its marks, for texts without spaces; or "keras", the
+            words of runs from before this module, which were right for ASCII only.
 
     Example:
         >>> tokenize("Don't go, «Mary-Ann»!")
@@ -70,7 +70,7 @@ def tokenize(text: str, tokens: str = "words") -> tuple[str, ...]:
         if "'" in text or "-" in text:
             return tuple(ASCII_WORD.findall(text.lower()))
         return tuple(text.lower().translate(ASCII_BLANKS).split())  # the same, three times as fast
-    text = fold(text)
+    text = fold(text, case=tokens != "cased")
     return tuple(_pattern(tokens, WIDE.search(text) is not None).findall(text))
 
 
@@ -79,12 +79,18 @@ def composed(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-def fold(text: str) -> str:
-    """Returns a text in lower case, composed, with one apostrophe and one hyphen and without what is not seen."""
+def fold(text: str, *, case: bool = True) -> str:
+    """Returns a text composed, with one apostrophe and one hyphen, without what is not seen, and in lower case.
+
+    Args:
+        text: The text.
+        case: Whether upper case becomes lower case.
+    """
     if text.isascii():
-        return text.lower()
-    # Composed before as well: case folding knows a composed letter, and may take it apart.
-    text = composed(composed(text).casefold())
+        return text.lower() if case else text
+    text = composed(text)
+    if case:
+        text = composed(text.casefold())  # which knows a composed letter, and may take it apart
     return text.translate(ONE_SPELLING) if OTHER_SPELLING.search(text) else text
 
 
@@ -102,8 +108,8 @@ def _pattern(unit: str, wide: bool) -> re.Pattern:
     character = rf"\w[{marks}]*"
     emoji = EMOJI if wide else EMOJI[:4] + "]"
     emoji = rf"{emoji}(?:[\ufe0f\U0001f3fb-\U0001f3ff]|\u200d{emoji})*"
-    units = {"words": word, "punctuation": word, "characters": character}
-    return re.compile(f"{units[unit]}|{emoji}" + (r"|[^\w\s]" if unit == "punctuation" else ""))
+    marked = r"|[^\w\s]" if unit in ("punctuation", "cased") else ""
+    return re.compile(f"{character if unit == 'characters' else word}|{emoji}{marked}")
 
 
 def split_sentences(text: str) -> list[str]:
@@ -126,7 +132,7 @@ def settle_tokens(tokens: GivenTokens, texts: Sequence[str]) -> tuple[Tokens, tu
         texts: The texts of the training set; the first of them decide.
 
     Returns:
-        "words", "punctuation" or "characters", and notes, a sentence each.
+        What "auto" settled on or what was asked for, and notes, a sentence each.
     """
     if tokens not in get_args(GivenTokens):
         raise ValueError(f"`tokens` must be one of {', '.join(get_args(GivenTokens))}. Received: tokens={tokens}")
@@ -135,7 +141,7 @@ def settle_tokens(tokens: GivenTokens, texts: Sequence[str]) -> tuple[Tokens, tu
     if tokens == "auto":
         settled = "characters" if without_spaces(sample) else "words"
     per_text = sum(len(tokenize(text, settled)) for text in sample) / max(1, len(sample))
-    unit = "words and punctuation marks" if settled == "punctuation" else settled
+    unit = "words and punctuation marks" if settled in ("punctuation", "cased") else settled
     notes = [f"{per_text:.1f} {unit} in a text on average."]
     if settled != tokens and settled == "characters":
         notes.append("The texts have no spaces between words: each character is a token. `--tokens words` keeps words.")
@@ -238,7 +244,7 @@ class WordIds:
 def checked_tokens(tokens: str) -> str:
     """Returns the tokens that a codec names; ValueError if there are none of that name."""
     if tokens not in (*get_args(Tokens), "keras"):
-        raise ValueError(f"`tokens` must be words, punctuation, characters or keras. Received: tokens={tokens}")
+        raise ValueError(f"`tokens` must be words, punctuation, cased, characters or keras. Received: tokens={tokens}")
     return tokens
 
 

@@ -70,6 +70,7 @@ def test_punctuation_marks_are_tokens_where_asked_for():
         *("don't", "go", ",", "«", "mary-ann", "»", "!", "🙂", "…"),
     )
     assert tokenize("ना।", "punctuation") == ("ना", "।")
+    assert tokenize("Don’t go to NASA!", "cased") == ("Don't", "go", "to", "NASA", "!")
     assert settle_tokens("punctuation", ["One, two."])[1] == ("4.0 words and punctuation marks in a text on average.",)
 
 
@@ -130,7 +131,7 @@ def test_texts_without_spaces_are_cut_into_characters(texts, settled):
 def test_texts_of_one_word_are_noted():
     assert "try `--tokens characters`" in settle_tokens("auto", ["one_long_word", "another"])[1][1]
     assert len(settle_tokens("auto", ["two words"])[1]) == 1
-    with pytest.raises(ValueError, match="`tokens` must be one of auto, words, punctuation, characters"):
+    with pytest.raises(ValueError, match="`tokens` must be one of auto, words, punctuation, cased, characters"):
         settle_tokens("syllables", ["a"])
 
 
