@@ -49,7 +49,8 @@ def compare(
 
     Returns:
         `records` and `ratios`. A ratio above 1 says that ours is faster; it is the median over the pairs. There is
-        one to each implementation, and as "vs_torch" one to PyTorch's variant with the best median.
+        one to each implementation, as "vs_torch" one to PyTorch's variant with the best median, and as "vs_keras, best"
+        one to that of plain Keras, where it has several.
     """
     records, ratios = [], {}
     for case, implementations in cases.items():
@@ -81,6 +82,9 @@ def compare(
         torch = [name for name in others if name.startswith("torch")]
         if torch:
             compared["torch"] = min(torch, key=lambda name: np.median(seconds[name]))
+        keras = [name for name in others if name.startswith("keras")]
+        if len(keras) > 1:
+            compared["keras, best"] = min(keras, key=lambda name: np.median(seconds[name]))
         ratios[case] = {}
         for label, name in compared.items():
             pairs = np.array(seconds[name]) / np.array(seconds[ours])
