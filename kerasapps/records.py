@@ -20,7 +20,7 @@ RECORDS = ("metrics.json", "search.json", "history.csv", "model.keras", "checkpo
 INSIDE = {"checkpoints", "figures", "jobs", "samples", "steps", "tensorboard", "wandb", "workers"}
 # Metrics that say how much was computed, not how well.
 EFFORT = re.compile(
-    r"(seconds|peak_memory|epochs|parameters|steps|flops|(failed_)?trials$|generator_updates"
+    r"(seconds|peak_memory|epochs|parameters|steps|flops|folds$|(failed_)?trials$|generator_updates"
     r"|(train|validation|test)_rows$)"
 )
 # Metrics that others are to be compared with.

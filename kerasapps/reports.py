@@ -308,7 +308,7 @@ def render_report(
     Args:
         config: What was run and on what, as in config.json.
         metrics: Name to number; `NAME_guess` is what a constant prediction reaches in the metric NAME on `test_rows`
-            rows, `NAME_lowest` and `NAME_highest` are its range over the seeds.
+            rows, `NAME_lowest` and `NAME_highest` are its range over the seeds or, with `folds` of them, over these.
         summary: One or two sentences for its head.
         headline: Names of the metrics to show large.
         blocks: What to show, in order.
@@ -340,7 +340,7 @@ def _tile(name: str, metrics: dict[str, float]) -> dict[str, str]:
             notes.append(f"{metrics['test_rows']:,.0f} test rows")
     if f"{name}_lowest" in metrics:
         low, high = (format_metric(name, metrics[f"{name}_{end}"]) for end in ("lowest", "highest"))
-        notes.append(f"{low} to {high} over the seeds")
+        notes.append(f"{low} to {high} over the {'folds' if 'folds' in metrics else 'seeds'}")
     return {"label": label_of(name), "value": format_metric(name, metrics[name]), "note": "; ".join(notes)}
 
 

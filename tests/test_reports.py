@@ -130,6 +130,13 @@ def test_a_number_has_its_unit_and_what_it_is_to_be_compared_with():
         assert part in html
 
 
+@pytest.mark.parametrize(("extra", "over"), [({}, "seeds"), ({"folds": 10}, "folds")])
+def test_a_range_tells_what_it_is_over(extra, over):
+    metrics = {"accuracy": 0.8, "accuracy_lowest": 0.75, "accuracy_highest": 0.9, **extra}
+    html = render_report(CONFIG, metrics, summary="", headline=["accuracy"], blocks=[])
+    assert f"75.0 % to 90.0 % over the {over}<" in html
+
+
 def test_dark_colors_are_given_back():
     figure = drawn().figure
     (line,) = figure.axes[0].lines
