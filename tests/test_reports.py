@@ -175,7 +175,7 @@ def test_every_color_is_legible_on_the_dark_ground(color):
         ("parameters", 25610.0, "25,610"),
         ("peak_memory_mib", 512.4, "512 MiB"),
         ("peak_memory_mib", 2048.0, "2.0 GiB"),
-        ("fid", 0.3912, "0.391"),
+        ("frechet_distance", 0.3912, "0.391"),
         ("loss", 0.25, "0.250"),
         ("loss", 999.6, "1,000"),
         ("loss", 99.96, "100"),
@@ -198,7 +198,9 @@ def test_only_all_is_a_hundred_percent():
 
 
 def test_our_distances_are_not_called_fid():
-    assert label_of("val_fid") == "validation Fréchet distance"
+    assert label_of("val_frechet_distance") == "validation Fréchet distance"
+    assert label_of("kernel_distance_floor") == "kernel distance (training images)"
+    assert label_of("fid") == "fid"  # somebody's own, perhaps of Inception
     assert label_of("inception_fid") == "Inception FID"
 
 
