@@ -204,12 +204,24 @@ def test_our_distances_are_not_called_fid():
     assert label_of("inception_fid") == "Inception FID"
 
 
-def test_a_share_has_percent_on_its_axis_and_a_wide_figure_scrolls_on_a_phone():
+def test_a_share_has_percent_on_its_axis_and_panels_wrap_on_a_phone():
     rows = [{name: 0.5 + i / 4 for name in ("accuracy", "val_accuracy", "loss", "val_loss")} for i in range(2)]
     figure = curves(rows, best_epoch=2)
     shares, losses = (axes.yaxis.get_major_formatter()(0.5) for axes in figure.figure.axes)
     assert (shares.endswith(" %"), losses.endswith(" %")) == (True, False)
     html = render_report(CONFIG, {}, summary="", headline=[], blocks=[figure, drawn()])
+    parsed = Page(html)
+    assert {"class": "panels", "style": "--columns: 2"} in parsed.every("div")
+    alts = [image["alt"] for image in parsed.every("img")]
+    assert alts == ["Learning curves: accuracy", "Learning curves: loss", 'Line: A "line".']
+    assert len({source["srcset"] for source in parsed.every("source")}) == 3
+    assert re.search(r"\.panels \{ display: grid; [^}]*var\(--columns\)", html)
+    assert list(figure.files()) == ["curves.png"]  # all in one file
+
+
+def test_a_wide_figure_of_one_panel_scrolls_on_a_phone():
+    rows = [{"loss": 0.5, "val_loss": 0.6}]
+    html = render_report(CONFIG, {}, summary="", headline=[], blocks=[curves(rows, best_epoch=1), drawn()])
     assert [box.get("class") for box in Page(html).every("div") if "tabindex" in box] == ["wide"]
     assert re.search(r"\.wide \{ overflow-x: auto; \}", html)
 

@@ -112,7 +112,7 @@ def curves_figure(rows: Sequence[dict[str, float]], rules: Rules, *, best_epoch:
         "there. A held-out curve that falls below the real one shows a discriminator that memorizes its training "
         f"images. Dotted: epoch {best_epoch}, whose weights are kept."
     )
-    return Figure("curves", caption, figure, "Learning curves")
+    return Figure("curves", caption, figure, "Learning curves", wraps=True)
 
 
 def show(figure: matplotlib.figure.Figure, image: np.ndarray) -> None:

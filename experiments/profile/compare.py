@@ -149,4 +149,4 @@ def points_figure(results: Results, heads: Mapping[str, Head], shares: Sequence[
             axes.scatter(*zip(*points, strict=True), label=kind, alpha=0.8)
         axes.set_xticks(shares)
         axes.legend(frameon=False)
-    return Figure("comparison", "Every point is one training.", figure)
+    return Figure("comparison", "Every point is one training.", figure, wraps=True)

@@ -162,7 +162,7 @@ def test_the_report_shows_everything(trained):
         "The textbook loop after",
     ):
         assert heading in html
-    assert html.count("data:image/png;base64,") == 10  # each in light and dark
+    assert html.count("data:image/png;base64,") == 14  # each in light and dark, the curves in three panels
     assert html.count("data:image/gif;base64,") == 1
 
 
