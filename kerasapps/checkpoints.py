@@ -20,6 +20,7 @@ from kerasapps import distribution, startup
 from kerasapps.errors import UserError
 from kerasapps.files import atomic_file, regular_file, write_atomically
 from kerasapps.optimizers import optimizers_of
+from kerasapps.records import current_metrics
 from kerasapps.runs import Run
 from kerasapps.workers import watchdog
 
@@ -171,7 +172,9 @@ class Checkpoints(keras.callbacks.Callback):
         if not isinstance(state, dict) or not {"rows", "seconds", "step", "sums"} <= state.keys():
             raise UserError(f"{last} is not the checkpoint of a training.")
         distribution.check_alike(self.run.strategy, checkpoints=distribution.digest(json.dumps(state).encode()))
-        self.rows, self.seconds_before, self.step = state["rows"], state["seconds"], state["step"]
+        experiment = self.run.config["experiment"]
+        self.rows = [current_metrics(row, experiment) for row in state["rows"]]
+        self.seconds_before, self.step = state["seconds"], state["step"]
         self.sums = [np.array(one, np.float32) for one in state["sums"]]
         if self.run.is_chief and self.rows:
             self._write_history()  # a kill may have come between the checkpoint and the history

@@ -6,11 +6,9 @@ import math
 SHARES = {"accuracy", "f1", "precision", "recall", "share"}
 # Words that say that it is neither a share nor a time, whatever else it is named after: a label may be called "share".
 DISTANCES = {"mae", "loss", "error"}
-# What a word of a metric's name is called. Our distances use features of a classifier trained on the same images, not
-# those of Inception, so they are not the published FID and KID; metrics.json has the short names for scripts.
+# What a word of a metric's name is called.
 WORDS = {
-    "fid": "Fréchet distance",
-    "kid": "kernel distance",
+    "frechet": "Fréchet",
     "mae": "mean absolute error",
     "f1": "F1",
     "top5": "top-5",
@@ -24,7 +22,7 @@ WORDS = {
 
 
 def label_of(name: str) -> str:
-    """Returns a metric's name for people: "val_fid" is "validation Fréchet distance"."""
+    """Returns a metric's name for people: "val_frechet_distance" is "validation Fréchet distance"."""
     if name.startswith("inception_"):
         return "Inception " + name.removeprefix("inception_").upper()
     return " ".join(WORDS.get(word, word) for word in name.split("_")).strip()

@@ -20,12 +20,14 @@ RECORDS = ("metrics.json", "search.json", "history.csv", "model.keras", "checkpo
 INSIDE = {"checkpoints", "figures", "jobs", "samples", "steps", "tensorboard", "wandb", "workers"}
 # Metrics that say how much was computed, not how well.
 EFFORT = re.compile(
-    r"(seconds|peak_memory|epochs|parameters|steps|flops|(failed_)?trials$|generator_updates"
+    r"(seconds|peak_memory|epochs|parameters|steps|flops|folds$|(failed_)?trials$|generator_updates"
     r"|(train|validation|test)_rows$)"
 )
 # Metrics that others are to be compared with.
 LEVEL = re.compile(r"_(guess|reference|lowest|highest)(_|$)")
 HEADLINE = 2
+# What earlier versions called metrics, by experiment, with what may come before or after it, as in val_fid, fid_floor.
+EARLIER_METRICS = {"gan": {"fid": "frechet_distance", "kid": "kernel_distance"}}
 # Settings that say where a run is or how it was started, not what it computes.
 PLACE = {"out", "resume", "track", "workers", "cluster", "trial_minutes", "trial_memory_gb", "max_memory"}
 
@@ -142,6 +144,18 @@ def experiment_of(config: Mapping[str, Any]) -> str | None:
     return config.get("experiment") or (named[1] if named else None)
 
 
+def current_metrics(values: Mapping[str, float], experiment: str | None) -> dict[str, float]:
+    """Returns metrics of a run of an experiment, written by any version, by the names that they have now."""
+    renamed = EARLIER_METRICS.get(experiment or "", {})
+    named = re.compile(rf"(val_)?({'|'.join(renamed)})(_\w+)?")
+
+    def current(name: str) -> str:
+        found = named.fullmatch(name) if renamed else None
+        return f"{found[1] or ''}{renamed[found[2]]}{found[3] or ''}" if found else name
+
+    return {current(name): value for name, value in values.items()}
+
+
 def text(value: Any) -> str:
     """Returns a value of a file as text that a terminal can show, without control characters."""
     characters = printable(str(value))
@@ -160,6 +174,7 @@ def _read_run(folder: Path, root: Path, above: Record | None) -> Record:
         history = _read_history(folder / "history.csv") if (folder / "history.csv").exists() else []
     except UserError as error:
         problem = text(error)
+    experiment = text(experiment_of(config) or "")
     # A second network of a run has no metrics of its own.
     finished = finished or (above is not None and above.state == "finished")
     state: State = (
@@ -171,12 +186,12 @@ def _read_run(folder: Path, root: Path, above: Record | None) -> Record:
         "" if above is None else above.name,
         state,
         problem,
-        text(experiment_of(config) or ""),
+        experiment,
         text(config.get("title", "")),
         text(config.get("started", "")),
         config.get("settings", {}),
-        metrics,
-        history,
+        current_metrics(metrics, experiment),
+        [current_metrics(row, experiment) for row in history],
     )
 
 

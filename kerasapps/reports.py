@@ -25,6 +25,7 @@ from PIL import Image
 
 from kerasapps.fonts import make_readable
 from kerasapps.formats import format_metric, format_number, is_share, label_of
+from kerasapps.panels import columns_of, cut_out
 
 INK = "#1c2430"
 STYLE = {
@@ -65,12 +66,21 @@ COUNTED = {"epoch", "step", "trial"}
 
 @dataclass(frozen=True)
 class Figure:
-    """An image: `name` is its file name, `figure` what matplotlib drew, `heading` the title if not the name."""
+    """An image.
+
+    Args:
+        name: Its file name.
+        caption: What stands below it.
+        figure: What matplotlib drew.
+        heading: The title, if not the name.
+        wraps: Whether its axes, in a grid, may stand one below the other where there is no room side by side.
+    """
 
     name: str
     caption: str
     figure: matplotlib.figure.Figure
     heading: str = ""
+    wraps: bool = False
 
     @property
     def title(self) -> str:
@@ -108,8 +118,14 @@ class Figure:
     def html(self) -> str:
         """Returns the image with its caption."""
         key = f" {self.key}: no font on the machine that drew this has the script." if self.key else ""
-        light, dark = (_data_uri("image/png", png) for png in (self.png, self.dark_png))
-        return render("image", uri=light, dark=dark, title=self.title, caption=self.caption + key, wide=self.wide)
+        caption, looks = self.caption + key, (self.png, self.dark_png)
+        if not self.wraps or len(self.figure.axes) < 2:
+            image = [_data_uri("image/png", png) for png in looks] + [f"{self.title}: {caption}"]
+            return render("image", images=[image], title=self.title, caption=caption, wide=self.wide, columns=1)
+        light, dark = ([_data_uri("image/png", panel) for panel in cut_out(self.figure, png)] for png in looks)
+        titles = [f"{self.title}: {axes.get_title()}" for axes in self.figure.axes]
+        images, columns = list(zip(light, dark, titles, strict=True)), columns_of(self.figure)
+        return render("image", images=images, title=self.title, caption=caption, wide=False, columns=columns)
 
 
 @dataclass(frozen=True)
@@ -149,9 +165,8 @@ class Animation:
 
     def html(self) -> str:
         """Returns the animation with its caption."""
-        return render(
-            "image", uri=_data_uri("image/gif", self.gif), dark="", title=self.title, caption=self.caption, wide=False
-        )
+        image = (_data_uri("image/gif", self.gif), "", f"{self.title}: {self.caption}")
+        return render("image", images=[image], title=self.title, caption=self.caption, wide=False, columns=1)
 
 
 @dataclass(frozen=True)
@@ -283,7 +298,7 @@ def curves(
             axes.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1, symbol=" %"))
     heading = "Learning curves" if network == "The network" else f"Learning curves: {network.replace('_', ' ')}"
     caption = f"{network} by epoch; the weights of epoch {best_epoch} are kept."
-    return Figure(name, caption, figure, heading)
+    return Figure(name, caption, figure, heading, wraps=True)
 
 
 class Command(NamedTuple):
@@ -308,7 +323,7 @@ def render_report(
     Args:
         config: What was run and on what, as in config.json.
         metrics: Name to number; `NAME_guess` is what a constant prediction reaches in the metric NAME on `test_rows`
-            rows, `NAME_lowest` and `NAME_highest` are its range over the seeds.
+            rows, `NAME_lowest` and `NAME_highest` are its range over the seeds or, with `folds` of them, over these.
         summary: One or two sentences for its head.
         headline: Names of the metrics to show large.
         blocks: What to show, in order.
@@ -340,7 +355,7 @@ def _tile(name: str, metrics: dict[str, float]) -> dict[str, str]:
             notes.append(f"{metrics['test_rows']:,.0f} test rows")
     if f"{name}_lowest" in metrics:
         low, high = (format_metric(name, metrics[f"{name}_{end}"]) for end in ("lowest", "highest"))
-        notes.append(f"{low} to {high} over the seeds")
+        notes.append(f"{low} to {high} over the {'folds' if 'folds' in metrics else 'seeds'}")
     return {"label": label_of(name), "value": format_metric(name, metrics[name]), "note": "; ".join(notes)}
 
 

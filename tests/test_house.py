@@ -33,8 +33,9 @@ ALLOWED = {
     "index": {"files", "formats", "records", "reports"},
     "fonts": set(),
     "formats": set(),
+    "panels": set(),
     "networks": {"reports"},
-    "reports": {"errors", "fonts", "formats"},
+    "reports": {"errors", "fonts", "formats", "panels"},
     "optimizers": set(),
     "styling": {"blocks", "errors"},
     "runs": {"distribution", "errors", "files", "reports", "runtime", "saving", "settings", "tracking"},
@@ -42,7 +43,7 @@ ALLOWED = {
     "session": {"distribution", "runs", "runtime", "settings", "startup", "tracking"},
     "settings": {"errors"},
     "tracking": {"errors", "files"},
-    "checkpoints": {"distribution", "errors", "files", "optimizers", "runs", "startup", "workers"},
+    "checkpoints": {"distribution", "errors", "files", "optimizers", "records", "runs", "startup", "workers"},
     "training": {
         *("checkpoints", "data", "distribution", "errors", "formats", "optimizers", "runs", "tracking", "workers")
     },
@@ -54,7 +55,7 @@ ALLOWED = {
 JOINS = {"build_gan": {"search_space_generator"}}
 ONLY_IN = {
     "keras_tuner": {"search"},
-    "matplotlib": {"fonts", "reports", "search"},
+    "matplotlib": {"fonts", "panels", "reports", "search"},
     "mlflow": set(),  # by name, where it is asked for
     "wandb": set(),
     "ray": {"workers"},

@@ -138,6 +138,17 @@ def test_names_and_texts_cannot_command_the_terminal(tmp_path):
         json.dumps(texts).encode()
 
 
+def test_metrics_of_an_older_gan_have_the_names_of_today(tmp_path):
+    score = {"fid": 4.0, "kid": 1.0, "fid_floor": 0.5, "fidelity": 2.0, "inception_fid": 9.0}
+    history = "epoch,loss,val_fid\n1,1.0,3.0\n"
+    make_run(tmp_path / "run", experiment="gan", metrics=score, history=history)
+    now = {"frechet_distance": 4.0, "kernel_distance": 1.0, "frechet_distance_floor": 0.5}
+    assert only(tmp_path).metrics == now | {"fidelity": 2.0, "inception_fid": 9.0}
+    assert only(tmp_path).history == [{"epoch": 1.0, "loss": 1.0, "val_frechet_distance": 3.0}]
+    make_run(tmp_path / "run" / "own", metrics=score)  # of another experiment, whose own names these are
+    assert next(one for one in read_runs(tmp_path) if one.parent).metrics == score
+
+
 def test_the_headline_leaves_out_what_only_counts(tmp_path):
     metrics = {"seconds": 3.0, "epochs": 2, "seconds_joint": 1.0, "fid": 4.0, "trials": 3, "kid": 1.0, "recall": 0.5}
     make_run(tmp_path / "run", metrics=metrics)

@@ -130,6 +130,13 @@ def test_a_number_has_its_unit_and_what_it_is_to_be_compared_with():
         assert part in html
 
 
+@pytest.mark.parametrize(("extra", "over"), [({}, "seeds"), ({"folds": 10}, "folds")])
+def test_a_range_tells_what_it_is_over(extra, over):
+    metrics = {"accuracy": 0.8, "accuracy_lowest": 0.75, "accuracy_highest": 0.9, **extra}
+    html = render_report(CONFIG, metrics, summary="", headline=["accuracy"], blocks=[])
+    assert f"75.0 % to 90.0 % over the {over}<" in html
+
+
 def test_dark_colors_are_given_back():
     figure = drawn().figure
     (line,) = figure.axes[0].lines
@@ -168,7 +175,7 @@ def test_every_color_is_legible_on_the_dark_ground(color):
         ("parameters", 25610.0, "25,610"),
         ("peak_memory_mib", 512.4, "512 MiB"),
         ("peak_memory_mib", 2048.0, "2.0 GiB"),
-        ("fid", 0.3912, "0.391"),
+        ("frechet_distance", 0.3912, "0.391"),
         ("loss", 0.25, "0.250"),
         ("loss", 999.6, "1,000"),
         ("loss", 99.96, "100"),
@@ -191,16 +198,30 @@ def test_only_all_is_a_hundred_percent():
 
 
 def test_our_distances_are_not_called_fid():
-    assert label_of("val_fid") == "validation Fréchet distance"
+    assert label_of("val_frechet_distance") == "validation Fréchet distance"
+    assert label_of("kernel_distance_floor") == "kernel distance (training images)"
+    assert label_of("fid") == "fid"  # somebody's own, perhaps of Inception
     assert label_of("inception_fid") == "Inception FID"
 
 
-def test_a_share_has_percent_on_its_axis_and_a_wide_figure_scrolls_on_a_phone():
+def test_a_share_has_percent_on_its_axis_and_panels_wrap_on_a_phone():
     rows = [{name: 0.5 + i / 4 for name in ("accuracy", "val_accuracy", "loss", "val_loss")} for i in range(2)]
     figure = curves(rows, best_epoch=2)
     shares, losses = (axes.yaxis.get_major_formatter()(0.5) for axes in figure.figure.axes)
     assert (shares.endswith(" %"), losses.endswith(" %")) == (True, False)
     html = render_report(CONFIG, {}, summary="", headline=[], blocks=[figure, drawn()])
+    parsed = Page(html)
+    assert {"class": "panels", "style": "--columns: 2"} in parsed.every("div")
+    alts = [image["alt"] for image in parsed.every("img")]
+    assert alts == ["Learning curves: accuracy", "Learning curves: loss", 'Line: A "line".']
+    assert len({source["srcset"] for source in parsed.every("source")}) == 3
+    assert re.search(r"\.panels \{ display: grid; [^}]*var\(--columns\)", html)
+    assert list(figure.files()) == ["curves.png"]  # all in one file
+
+
+def test_a_wide_figure_of_one_panel_scrolls_on_a_phone():
+    rows = [{"loss": 0.5, "val_loss": 0.6}]
+    html = render_report(CONFIG, {}, summary="", headline=[], blocks=[curves(rows, best_epoch=1), drawn()])
     assert [box.get("class") for box in Page(html).every("div") if "tabindex" in box] == ["wide"]
     assert re.search(r"\.wide \{ overflow-x: auto; \}", html)
 

@@ -142,7 +142,7 @@ def search(
         space,
         what=arch,
         test=test,
-        objective="fid",
+        objective="frechet_distance",
         maximize=False,
         notes=splits.notes,
         judge=str(run.folder),  # one judge for all: distances by different ones cannot be compared

@@ -106,13 +106,13 @@ def curves_figure(rows: Sequence[dict[str, float]], rules: Rules, *, best_epoch:
     names = {"real_verdict": "real", "fake_verdict": "generated", "val_real_verdict": "held out"}
     draw(2, what, names, optimum.verdict)
     # Logarithmic, because the first epochs are hundreds of times worse than the last ones.
-    draw(3, "score", {"val_fid": "Fréchet distance"}).set_yscale("log")
+    draw(3, "score", {"val_frechet_distance": "Fréchet distance"}).set_yscale("log")
     caption = (
         "Dashed: equilibrium values, for a generator that samples the data distribution; trained pairs rarely get "
         "there. A held-out curve that falls below the real one shows a discriminator that memorizes its training "
         f"images. Dotted: epoch {best_epoch}, whose weights are kept."
     )
-    return Figure("curves", caption, figure, "Learning curves")
+    return Figure("curves", caption, figure, "Learning curves", wraps=True)
 
 
 def show(figure: matplotlib.figure.Figure, image: np.ndarray) -> None:

@@ -176,8 +176,8 @@ def score(judge: Judge, real: Judged, fake: np.ndarray) -> dict[str, float]:
     fake_features, probabilities = judge(fake)
     precision, recall = measures.precision_recall(real.features, fake_features)
     return {
-        "fid": measures.frechet_distance(real.features, fake_features),
-        "kid": measures.kernel_distance(real.features, fake_features),
+        "frechet_distance": measures.frechet_distance(real.features, fake_features),
+        "kernel_distance": measures.kernel_distance(real.features, fake_features),
         "precision": precision,
         "recall": recall,
         "diversity": measures.diversity(real.features, fake_features),
@@ -228,18 +228,19 @@ class Watch(keras.callbacks.Callback):
         """Reads the epochs before a resume."""
         if (self.run.folder / "history.csv").exists():
             with (self.run.folder / "history.csv").open() as file:
-                self.seen = [(float(row["val_fid"]), float(row["val_diversity"])) for row in csv.DictReader(file)]
+                rows = list(csv.DictReader(file))
+            self.seen = [(float(row["val_frechet_distance"]), float(row["val_diversity"])) for row in rows]
 
     def on_epoch_end(self, epoch, logs=None):
-        """Adds the scores to the logs, of which `val_fid` decides which epoch is best."""
+        """Adds the scores to the logs, of which `val_frechet_distance` decides which epoch is best."""
         images = as_pixels(draw(self.model, self.run.options.shrink(EPOCH_IMAGES, SEEN), seed=self.seed))
         write_frame(self.run, epoch + 1, tile(images[:SEEN]))
         features, probabilities = self.judge(images)
-        logs["val_fid"] = measures.frechet_distance(self.features, features)
+        logs["val_frechet_distance"] = measures.frechet_distance(self.features, features)
         logs["val_diversity"] = measures.diversity(self.features, features)
         if self.judge.has_classes:
             logs["val_classes_covered"] = measures.class_coverage(probabilities)["classes_covered"]
-        self.seen.append((logs["val_fid"], logs["val_diversity"]))
+        self.seen.append((logs["val_frechet_distance"], logs["val_diversity"]))
         warning = alarm(self.seen)
         # Once, when it begins; not after the first epoch, when all images are alike.
         if warning and len(self.seen) > 1 and not alarm(self.seen[:-1]):

@@ -29,8 +29,14 @@ from .sampling import as_pixels, between, draw, generate, noise_of
 SHOWN = 96
 COMPARED = 20_000  # training images that samples are compared with, at most
 ROWS, STEPS = 6, 12  # of interpolations
-SCORES = {"fid": "Fréchet distance", "kid": "kernel distance", "precision": "precision", "recall": "recall"}
-SCORES |= {"classes_covered": "classes", "confident_share": "confident", "diversity": "spread"}
+SCORES = {"frechet_distance": "Fréchet distance", "kernel_distance": "kernel distance"}
+SCORES |= {
+    "precision": "precision",
+    "recall": "recall",
+    "classes_covered": "classes",
+    "confident_share": "confident",
+    "diversity": "spread",
+}
 OF_CLASSES = ("classes_covered", "confident_share")
 
 
@@ -107,17 +113,17 @@ def evaluate_model(
 ) -> tuple[dict[str, float], Table, Judged]:
     """Returns scores on the test set, their table, and the test images.
 
-    `fid_floor` is the distance between test and training images, as many of these as there are samples, or all: a
-    generator can hardly get below it.
+    `frechet_distance_floor` is the distance between test and training images, as many of these as there are samples, or
+    all: a generator can hardly get below it.
     """
     real = Judged.of(judge, splits.test)
     fake = as_pixels(draw(model, samples_scored(real, options), seed=options.seed + 1))
     metrics = score(judge, real, fake)
     train = Judged.of(judge, splits.train, len(fake))
-    metrics["fid_floor"] = frechet_distance(real.features, train.features)
+    metrics["frechet_distance_floor"] = frechet_distance(real.features, train.features)
     if judge.has_classes:
         metrics["judge_accuracy"] = float((real.probabilities.argmax(1) == real.labels).mean())
-    return metrics, score_table({"this run": metrics}, metrics["fid_floor"]), real
+    return metrics, score_table({"this run": metrics}, metrics["frechet_distance_floor"]), real
 
 
 def samples_scored(real: Judged, options: Options) -> int:
@@ -128,7 +134,7 @@ def samples_scored(real: Judged, options: Options) -> int:
 def outcome(metrics: Mapping[str, float], classes: int) -> str:
     """Returns what a pair reached, in a few words."""
     if not classes:
-        return f"Fréchet distance {metrics['fid']:.2f}, without classes"
+        return f"Fréchet distance {metrics['frechet_distance']:.2f}, without classes"
     return (
         f"{metrics['classes_covered']:.0f} of {classes} classes, the judge confident of "
         f"{format_share(metrics['confident_share'])} of the samples"
@@ -149,11 +155,12 @@ def report_images(run: Run, trained: Trained, judge: Judge, *, arch: str, data: 
             interrupted = True
             print("Interrupted: the report is without the baseline, which --resume starts again.")
         else:
-            table = score_table({arch: metrics, "textbook loop": rival}, metrics["fid_floor"])
+            table = score_table({arch: metrics, "textbook loop": rival}, metrics["frechet_distance_floor"])
             metrics |= {f"{name}_baseline": value for name, value in rival.items()}
             blocks.insert(1, figure)
     curves = curves_figure(history.rows, model.rules, best_epoch=history.best_epoch) if history.rows else None
-    warning = alarm([(row["val_fid"], row["val_diversity"]) for row in history.rows]) if history.rows else ""
+    scores = [(row["val_frechet_distance"], row["val_diversity"]) for row in history.rows]
+    warning = alarm(scores) if scores else ""
     finish(
         run,
         trained,
@@ -161,7 +168,7 @@ def report_images(run: Run, trained: Trained, judge: Judge, *, arch: str, data: 
         [curves, blocks[0], table, *blocks[1:]],
         summary=f"{arch} on {data}: {outcome(metrics, len(splits.class_names))}; weights of epoch "
         f"{history.best_epoch}.{' ' * bool(warning)}{warning}",
-        headline=("fid", "fid_baseline", "classes_covered", "confident_share"),
+        headline=("frechet_distance", "frechet_distance_baseline", "classes_covered", "confident_share"),
         table=table,
         conclusion=warning,
         interrupted=interrupted,

@@ -40,7 +40,7 @@ def train_pair(
         partial(make_model, arch=arch, params=params, seed=run.options.seed, **splits.sizes),
         recipe,
         batch_size=recipe.batch_size * recipe.discriminator_steps,
-        monitor="val_fid",
+        monitor="val_frechet_distance",
         patience=patience,
         callbacks=[Watch(run, judge, splits.validation, seed=run.options.seed)],
     )

@@ -12,7 +12,7 @@ from kerasapps.runs import Options
 from kerasapps.session import start
 from kerasapps.settings import Count, settings_of
 
-from ..shared.comparing import spread, train_variants
+from ..shared.comparing import spread, train_variants, with_range, without_ranges
 from ..shared.params import read_params
 from ..shared.training import Trained, report
 from .network import Recipe, Source, load, predict_log_price, train_one
@@ -56,14 +56,7 @@ def compare(
     )
     table, metrics = compare_errors(results, there)
     summary = f"One network with the branches {', '.join(there)} against the weighted average of one network for each."
-    report(
-        run,
-        metrics,
-        [table],
-        summary=summary,
-        headline=[name for name in metrics if not name.endswith(("_lowest", "_highest"))][:2],
-        table=table,
-    )
+    report(run, metrics, [table], summary=summary, headline=without_ranges(metrics)[:2], table=table)
 
 
 def measure(trained: Trained) -> dict[str, Any]:
@@ -87,11 +80,11 @@ def compare_errors(
             errors.setdefault(name, []).append(price_metrics(np.array(joint["test_truth"]), np.array(values)))
     metrics, rows = {}, []
     for name, reached in errors.items():
-        median, low, high = spread([one["log_price_mae"] for one in reached])
+        values = [one["log_price_mae"] for one in reached]
+        median, low, high = spread(values)
         percent = spread([one["percent_error"] for one in reached])[0]
         rows.append([name, median, f"{low:.4f} to {high:.4f}", percent])
-        metric = f"log_price_mae_{name.split(' ')[0]}"
-        metrics |= {metric: median, f"{metric}_lowest": low, f"{metric}_highest": high}
+        metrics |= with_range(f"log_price_mae_{name.split(' ')[0]}", median, values)
     caption = (
         f"Test set, medians over {len(results[JOINT])} seeds and their range. The weights of the average minimize the "
         "squared error on the validation set. Mean absolute error of the natural logarithm; median error of the price "

@@ -13,7 +13,7 @@ from kerasapps.runs import Options
 from kerasapps.session import start
 from kerasapps.settings import Count, Share, nonempty, settings_of
 
-from ..shared.comparing import spread, train_variants
+from ..shared.comparing import spread, train_variants, with_range, without_ranges
 from ..shared.training import Trained, report
 from .network import GivenRecipe, Source, load, params_of, recipe_of, train_one
 from .results import decide, metric_name, predict_heads, scores
@@ -68,7 +68,7 @@ def compare(
         metrics,
         [table, points_figure(results, heads, shares)],
         summary=f"One network for {', '.join(heads)} against one of the same size for each, on {source.data}.",
-        headline=[name for name in metrics if name.startswith("loss_of")][:6],
+        headline=[name for name in without_ranges(metrics) if name.startswith("loss_of")][:6],
         table=narrow(table),
     )
 
@@ -97,14 +97,18 @@ def summarize(results: Results, heads: Mapping[str, Head], shares: Sequence[floa
             losses: list = []
             reached = {}
             for kind, network in (("joint", JOINT), ("separate", name)):
-                reached[kind] = np.array([one[metric] for one in results[variant(network, share)]])
+                first, reached[kind] = (
+                    np.array([one[metric] for one in results[variant(network, removed)]])
+                    for removed in (shares[0], share)
+                )
                 median, low, high = spread(reached[kind])
-                metrics[f"{metric}_{kind}_{share:g}"] = median
+                metrics |= with_range(f"{metric}_{kind}_{share:g}", median, reached[kind])
                 cells += [unit * median, f"{unit * low:.2f} to {unit * high:.2f}"]
-                loss = better * (metrics[f"{metric}_{kind}_{shares[0]:g}"] - median)
+                loss = better * (spread(first)[0] - median)
                 losses.append(None if share == shares[0] else unit * loss)
                 if share != shares[0]:
-                    metrics[f"loss_of_{name}_{kind}_{share:g}"] = loss
+                    # The range is that of the losses seed by seed, which the difference of two medians never leaves.
+                    metrics |= with_range(f"loss_of_{name}_{kind}_{share:g}", loss, better * (first - reached[kind]))
             gain = better * (reached["joint"] - reached["separate"])  # (seeds,)
             rows.append([*cells, *losses, unit * float(np.median(gain)), f"{int((gain > 0).sum())}/{len(gain)}"])
     columns = [
@@ -145,4 +149,4 @@ def points_figure(results: Results, heads: Mapping[str, Head], shares: Sequence[
             axes.scatter(*zip(*points, strict=True), label=kind, alpha=0.8)
         axes.set_xticks(shares)
         axes.legend(frameon=False)
-    return Figure("comparison", "Every point is one training.", figure)
+    return Figure("comparison", "Every point is one training.", figure, wraps=True)

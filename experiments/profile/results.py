@@ -203,7 +203,7 @@ def calibration_figure(codec: TextCodec, outputs: Outputs, split: Split) -> Figu
         axes.plot(mean, share, marker="o")
         axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     caption = "Calibration on the test set, in ten bins of equally many rows; perfect on the dotted line."
-    return Figure("calibration", caption, figure)
+    return Figure("calibration", caption, figure, wraps=True)
 
 
 def examples_table(

@@ -11,7 +11,7 @@ from kerasapps.runs import Options
 from kerasapps.session import start
 from kerasapps.settings import Count, nonempty, settings_of
 
-from ..shared.comparing import spread, train_variants
+from ..shared.comparing import train_variants, with_range
 from ..shared.training import Trained, report
 from .network import ALL_TASKS, Arch, Tasks, recipe_of, train_one
 from .results import (
@@ -133,9 +133,9 @@ def summarize(
         else:
             chosen = errors[validation.argmax(0), np.arange(len(kinds))]
         suffix = "" if column == "memory_joint" else f"_{column}"
-        median, lowest, highest = spread(errors.mean(1))
-        means = {"": median, "_chosen": float(chosen.mean()), "_lowest": lowest, "_highest": highest}
-        metrics |= {f"mean_error{which}{suffix}": value for which, value in means.items()}
+        median = float(np.median(errors.mean(1)))
+        metrics |= with_range(f"mean_error{suffix}", median, errors.mean(1))
+        metrics[f"mean_error_chosen{suffix}"] = float(chosen.mean())
         for name in ("seconds", "peak_memory_mib"):
             metrics[f"{name}_{column}"] = float(np.median([one[name] for one in seeds]))
         medians = [float(value) for value in np.median(errors, 0)]

@@ -1,6 +1,6 @@
 """Variants of a network side by side: each is trained with several seeds, in separate processes, a few at a time."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -81,3 +81,22 @@ def measure_one(
 def spread(values: Sequence[float]) -> tuple[float, float, float]:
     """Returns median, lowest and highest value."""
     return float(np.median(values)), float(np.min(values)), float(np.max(values))
+
+
+def with_range(name: str, value: float, values: Sequence[float]) -> dict[str, float]:
+    """Returns a metric of a comparison with its range over seeds or folds, as `kerasapps.reports` shows it in a tile.
+
+    Args:
+        name: What the metric is called.
+        value: What stands for all seeds or folds, such as their median.
+        values: One for each seed or fold; a single one has no range.
+    """
+    if len(values) < 2:
+        return {name: float(value)}
+    _, lowest, highest = spread(values)
+    return {name: float(value), f"{name}_lowest": lowest, f"{name}_highest": highest}
+
+
+def without_ranges(names: Iterable[str]) -> list[str]:
+    """Returns the names of metrics that are no end of a range."""
+    return [name for name in names if not name.endswith(("_lowest", "_highest"))]

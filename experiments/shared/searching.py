@@ -105,7 +105,7 @@ def search_and_report(
         summary=" ".join(
             [
                 f"{len(result.trials)} configurations of {what} by {trials.tuner} search. The best was chosen by its "
-                f"{objective.replace('_', ' ')} on the validation set; the test set was used once, by the winner.",
+                f"{label_of(objective)} on the validation set; the test set was used once, by the winner.",
                 *notes,
             ]
         ),

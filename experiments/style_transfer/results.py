@@ -63,7 +63,7 @@ def loss_figure(rows: Sequence[Mapping[str, float]]) -> Figure:
             axes.axvline(step, color="#9aa1ab", linewidth=1, linestyle=":")
         axes.legend(frameon=False)
     caption = "Losses over evaluations; the terms are shown without their weights. A dotted line marks a larger size."
-    return Figure("losses", caption, figure)
+    return Figure("losses", caption, figure, wraps=True)
 
 
 def sheet_figure(

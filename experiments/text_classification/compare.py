@@ -12,7 +12,7 @@ from kerasapps.runs import Options
 from kerasapps.session import start
 from kerasapps.settings import Count, nonempty, ranged, settings_of
 
-from ..shared.comparing import train_variants
+from ..shared.comparing import train_variants, with_range
 from ..shared.params import read_params
 from ..shared.training import Trained, report
 from .network import Arch, GivenRecipe, Source, load, recipe_of, train_one
@@ -99,18 +99,22 @@ def summarize(
 ) -> tuple[Table, dict[str, float]]:
     """Returns the table and the metrics: means over folds, and their spread over folds or, without any, over seeds.
 
-    The plain names, `accuracy` and `accuracy_std`, are those of the first network.
+    The plain names, such as `accuracy` and `accuracy_std`, are those of the first network.
     """
     rows, metrics = [], {}
     for arch in archs:
         networks = [results[variant(arch, fold)] for fold in parts(folds)]
         accuracy = np.array([[one["accuracy"] for one in seeds] for seeds in networks])  # (folds, seeds)
-        spread = float(accuracy.mean(1).std() if folds else accuracy.std())
+        reached = accuracy.mean(1) if folds else accuracy[0]
+        mean, std = float(reached.mean()), float(reached.std())
         seconds = float(sum(np.mean([one["seconds"] for one in seeds]) for seeds in networks))
-        found = {"accuracy": float(accuracy.mean()), "accuracy_std": spread, "seconds": seconds}
-        metrics |= {f"{name}_{arch}": value for name, value in found.items()}
-        metrics = ({} if rows else {name: found[name] for name in ("accuracy", "accuracy_std")}) | metrics
-        rows.append([arch, 100 * found["accuracy"], 100 * spread, seconds])
+        if not rows:
+            metrics |= with_range("accuracy", mean, reached) | {"accuracy_std": std}
+        metrics |= with_range(f"accuracy_{arch}", mean, reached)
+        metrics |= {f"accuracy_std_{arch}": std, f"seconds_{arch}": seconds}
+        rows.append([arch, 100 * mean, 100 * std, seconds])
+    if folds:
+        metrics["folds"] = folds
     rows += [[name, figure, None, None] for name, figure in PUBLISHED.get(data, {}).items()]
     of = "folds" if folds else "seeds"
     return Table("Test accuracy in percent", ["", "mean", f"std over {of}", "seconds"], rows), metrics

@@ -34,6 +34,7 @@ from experiments.gan.sampling import as_pixels, between
 from experiments.shared.training import Trained
 from kerasapps import runs
 from kerasapps.applications.point_gan import build_point_discriminator, build_point_generator
+from kerasapps.checkpoints import load_arrays, save_arrays
 from kerasapps.data.gaussians import Mixture, ring
 from kerasapps.errors import UserError
 from kerasapps.gan.model import GAN
@@ -103,12 +104,32 @@ def test_train_writes_a_run_folder(trained):
         *("samples.png", "over_time.gif", "interpolation.png", "neighbors.png", "curves.png", "baseline.png"),
     }
     metrics = read(trained, "metrics.json")
-    assert metrics.keys() >= {"fid", "kid", "precision", "recall", "classes_covered", "confident_share", "fid_floor"}
-    assert metrics.keys() >= {"fid_baseline", "judge_accuracy", "generator_updates", "seconds", "neighbor_distance"}
+    assert metrics.keys() >= {
+        "frechet_distance",
+        "kernel_distance",
+        "precision",
+        "recall",
+        "classes_covered",
+        "confident_share",
+        "frechet_distance_floor",
+    }
+    assert metrics.keys() >= {
+        "frechet_distance_baseline",
+        "judge_accuracy",
+        "generator_updates",
+        "seconds",
+        "neighbor_distance",
+    }
     assert all(np.isfinite(list(metrics.values())))
     rows = list(csv.DictReader((trained / "history.csv").open()))
     assert len(rows) == 2
-    assert rows[0].keys() >= {"discriminator_loss", "real_verdict", "val_real_verdict", "val_fid", "val_diversity"}
+    assert rows[0].keys() >= {
+        "discriminator_loss",
+        "real_verdict",
+        "val_real_verdict",
+        "val_frechet_distance",
+        "val_diversity",
+    }
     config = read(trained, "config.json")
     assert config["experiment"] == "gan"
     settings = config["settings"]
@@ -141,7 +162,7 @@ def test_the_report_shows_everything(trained):
         "The textbook loop after",
     ):
         assert heading in html
-    assert html.count("data:image/png;base64,") == 10  # each in light and dark
+    assert html.count("data:image/png;base64,") == 14  # each in light and dark, the curves in three panels
     assert html.count("data:image/gif;base64,") == 1
 
 
@@ -156,16 +177,26 @@ def test_train_resumes(tmp_path, monkeypatch, capsys):
         patch.setattr(gan_results, "train_baseline", interrupt)
         run("train", *options, "--epochs", 1)
     assert "the report is without the baseline" in capsys.readouterr().out
-    assert "fid" in read(tmp_path / "run", "metrics.json")
+    assert "frechet_distance" in read(tmp_path / "run", "metrics.json")
     first = (tmp_path / "run" / "history.csv").read_text().splitlines()
+    as_written_before(tmp_path / "run")
     # With as many updates as the network itself has had, each time.
     for epochs, updates in ((1, 1), (2, 2)):
         run("train", *options, "--epochs", epochs, "--resume")
         assert (tmp_path / "run" / "baseline" / str(updates) / "model.keras").is_file()
-        assert "fid_baseline" in read(tmp_path / "run", "metrics.json")
+        assert "frechet_distance_baseline" in read(tmp_path / "run", "metrics.json")
     both = (tmp_path / "run" / "history.csv").read_text().splitlines()
     assert both[:2] == first
     assert len(both) == 3
+
+
+def as_written_before(folder: Path) -> None:
+    """Gives the scores of a run the names that they had in its history and its checkpoint."""
+    history, last = folder / "history.csv", folder / "checkpoints" / "last.npz"
+    history.write_text(history.read_text().replace("val_frechet_distance", "val_fid"))
+    arrays, state = load_arrays(last)
+    state = json.loads(json.dumps(state).replace("val_frechet_distance", "val_fid"))
+    save_arrays(last, arrays, state)
 
 
 def interrupt(*arguments, **keywords):
@@ -200,7 +231,7 @@ def test_evaluate_prints_what_train_reported(trained, tmp_path, capsys):
     capsys.readouterr()
     run("evaluate", "--run", trained)
     printed = capsys.readouterr().out
-    distance = read(trained, "metrics.json")["fid"]
+    distance = read(trained, "metrics.json")["frechet_distance"]
     assert ["Fréchet", "distance", f"{distance:.4f}"] in [line.split() for line in printed.splitlines()]
     assert "have changed" not in printed
     # A run whose images were others.
@@ -365,7 +396,7 @@ def test_what_goes_wrong_is_told():
 def test_a_collapse_is_told_when_it_begins(trained, tmp_path, capsys):
     splits = digits()
     begun = start("GAN", {"options": replace(SMOKE, out=tmp_path / "run")}, workload="convolution")
-    (begun.folder / "history.csv").write_text("epoch,val_fid,val_diversity\n1,9,0.01\n2,3,0.8\n")
+    (begun.folder / "history.csv").write_text("epoch,val_frechet_distance,val_diversity\n1,9,0.01\n2,3,0.8\n")
     watch = gan_judge.Watch(begun, load_judge(trained), splits.validation, seed=0)
     model = experiment.load_gan(trained).model
     for weight in model.averaged.weights:
@@ -510,7 +541,7 @@ def test_a_search_begins_with_a_judge_for_all_trials(tmp_path, monkeypatch):
     arguments = ("search", "--smoke", "--size", 8, "--out", tmp_path / "search")
     run(*arguments)
     assert asked["judge"] == str(tmp_path / "search")
-    assert (asked["objective"], asked["maximize"]) == ("fid", False)
+    assert (asked["objective"], asked["maximize"]) == ("frechet_distance", False)
     # What it is resumed by: options alone, the same each time.
     settings = read(tmp_path / "search", "config.json")["settings"]
     assert not {name for name, value in settings.items() if "<" in str(value)}
@@ -549,16 +580,23 @@ def without_classes(faces, tmp_path_factory) -> Path:
 
 def test_train_takes_a_flat_folder(without_classes, capsys):
     metrics = read(without_classes, "metrics.json")
-    assert metrics.keys() >= {"fid", "kid", "precision", "recall", "diversity", "fid_floor"}
+    assert metrics.keys() >= {
+        "frechet_distance",
+        "kernel_distance",
+        "precision",
+        "recall",
+        "diversity",
+        "frechet_distance_floor",
+    }
     assert not metrics.keys() & {"classes_covered", "confident_share", "judge_accuracy"}
-    assert metrics["fid"] > metrics["fid_floor"] > 0
+    assert metrics["frechet_distance"] > metrics["frechet_distance_floor"] > 0
     assert "as these images have no classes" in (without_classes / "report.html").read_text()
     assert read(without_classes, "codec.json")["class_names"] == []
 
 
 def test_evaluate_and_sample_do_without_classes(without_classes, tmp_path, capsys):
     run("evaluate", "--run", without_classes)
-    distance = read(without_classes, "metrics.json")["fid"]
+    distance = read(without_classes, "metrics.json")["frechet_distance"]
     assert ["Fréchet", "distance", f"{distance:.4f}"] in [line.split() for line in capsys.readouterr().out.splitlines()]
     run("sample", "--run", without_classes, "--n", 4, "--out", tmp_path / "a.png")
     assert "was trained without classes" in refused(capsys, "sample", "--run", without_classes, "--label", "x")
@@ -588,5 +626,5 @@ def test_the_plain_judge_prefers_real_images(tmp_path):
     real = Judged.of(judge, splits.test)
     noise = np.random.default_rng(0).integers(0, 256, images.shape, np.uint8)
     mixed = images[:, ::-1]  # upside down
-    near, middle, far = (gan_judge.score(judge, real, fake)["fid"] for fake in (images, mixed, noise))
+    near, middle, far = (gan_judge.score(judge, real, fake)["frechet_distance"] for fake in (images, mixed, noise))
     assert near < middle < far

@@ -117,7 +117,7 @@ def test_the_report_shows_everything(trained):
         "How it was run",
     ):
         assert heading in html
-    assert html.count("data:image/png;base64,") == 8  # each in light and dark
+    assert html.count("data:image/png;base64,") == 10  # each in light and dark, the curves in two panels
     assert "http://" not in html.replace("http://www.w3.org", "")
 
 

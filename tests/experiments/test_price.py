@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from experiments.price import __main__ as experiment
-from experiments.price.compare import weighted_average
+from experiments.price.compare import compare_errors, weighted_average
 from kerasapps.data.garments import draw_garment
 from kerasapps.formats import format_metric
 from kerasapps.runs import load_model
@@ -90,6 +90,18 @@ def test_evaluate_takes_the_words_of_the_run(trained, capsys):
     run("evaluate", "--run", trained, "--limit", 50)
     few = capsys.readouterr().out
     assert float(few.split("network")[1].split()[0]) < 0.6
+
+
+def test_the_range_of_a_comparison_is_over_its_seeds():
+    def network(*errors: float) -> list[dict]:
+        truth = [1.0, 2.0, 3.0]
+        shifted = [[value + error for value in truth] for error in errors]
+        return [{"validation": one, "test": one, "validation_truth": truth, "test_truth": truth} for one in shifted]
+
+    metrics = compare_errors({"joint": network(0.1, 0.4, 0.2), "text": network(0.5, 0.6, 0.7)}, ["text"])[1]
+    for name, values in (("joint", (0.2, 0.1, 0.4)), ("text", (0.6, 0.5, 0.7))):
+        found = [metrics[f"log_price_mae_{name}{end}"] for end in ("", "_lowest", "_highest")]
+        assert found == pytest.approx(values)
 
 
 def test_compare_joint_and_average(tmp_path):

@@ -7,6 +7,8 @@ import polars
 import pytest
 
 from experiments.profile import __main__ as experiment
+from experiments.profile.compare import JOINT, summarize, variant
+from kerasapps.heads import Head
 from tests.experiments.commands import commands, read
 
 SAVED = Path(__file__).parent.parent / "fixtures" / "saved" / "profile"
@@ -94,6 +96,23 @@ def test_compare_has_one_row_a_head_and_share(tmp_path, capsys):
     assert "age" not in printed
     run(*arguments, "--resume", "--workers", 1)
     assert read(tmp_path / "run", "metrics.json")["age_mae_joint_0"] == metrics["age_mae_joint_0"]
+
+
+def test_the_ranges_of_a_comparison_by_hand():
+    joint = {0.0: (0.9, 0.7, 0.8), 0.5: (0.6, 0.6, 0.8)}
+    results = {
+        variant(network, share): [{"income_accuracy": value} for value in values]
+        for network in (JOINT, "income")
+        for share, values in joint.items()
+    }
+    metrics = summarize(results, {"income": Head("binary")}, (0.0, 0.5))[1]
+    for name, values in (
+        ("income_accuracy_joint_0", (0.8, 0.7, 0.9)),
+        ("income_accuracy_separate_0.5", (0.6, 0.6, 0.8)),
+        ("loss_of_income_joint_0.5", (0.2, 0.0, 0.3)),  # of the medians; seed by seed 0.3, 0.1 and 0
+    ):
+        found = [metrics[f"{name}{end}"] for end in ("", "_lowest", "_highest")]
+        assert found == pytest.approx(values), name
 
 
 # The search of prices minimizes a loss too.

@@ -147,7 +147,7 @@ def test_the_table_by_hand():
     by_column = {column: in_column(results, column) for column in ("memory_joint", "lstm_single")}
     table, metrics = summarize(by_column, ["qa1", "qa2"])
     assert metrics["mean_error"] == 15
-    assert (metrics["mean_error_lowest_lstm_single"], metrics["mean_error_highest_lstm_single"]) == (55, 60)
+    assert (metrics["mean_error_lstm_single_lowest"], metrics["mean_error_lstm_single_highest"]) == (55, 60)
     assert metrics["mean_error_chosen"] == 15  # the second seed as a whole
     assert metrics["mean_error_chosen_lstm_single"] == 65  # for each task its own seed
     assert metrics["seconds_lstm_single"] == 5.5  # both tasks together, median of 4 and 7

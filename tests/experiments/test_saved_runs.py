@@ -19,6 +19,8 @@ from PIL import Image
 from experiments.shared.runs import OLDER_CODECS, load_run
 from kerasapps.applications.classic import build_perceptron
 from kerasapps.errors import UserError
+from kerasapps.index import render_index
+from kerasapps.records import read_runs
 from tests.experiments.commands import commands, read
 
 SAVED = Path(__file__).parent.parent / "fixtures" / "saved"
@@ -76,6 +78,13 @@ def test_an_older_gan_draws_the_same_images_every_time(tmp_path):
     for file in files:
         run("sample", "--run", SAVED / "gan", "--n", 8, "--out", file)
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_the_curve_of_an_older_gan_is_that_of_its_score():
+    (older,) = [one for one in read_runs(SAVED / "gan") if not one.parent]
+    assert older.history[1]["val_frechet_distance"] == pytest.approx(62.61, abs=0.01)
+    assert list(older.headline) == ["frechet_distance", "kernel_distance"]
+    assert 'aria-label="Fréchet distance by epoch"' in render_index(SAVED / "gan", [older])
 
 
 def test_an_older_classifier_is_resumed_and_predicts(tmp_path, monkeypatch, capsys):

@@ -123,9 +123,23 @@ def test_the_table_of_a_comparison_by_hand():
     }
     table, metrics = summarize(results, ["lstm"], folds=2, data="trec")
     assert metrics["accuracy"] == metrics["accuracy_lstm"] == pytest.approx(0.7)
-    assert metrics["accuracy_std"] == pytest.approx(0.1)  # of 0.6 and 0.8
+    assert metrics["accuracy_std"] == metrics["accuracy_std_lstm"] == pytest.approx(0.1)  # of 0.6 and 0.8
+    for name in ("accuracy", "accuracy_lstm"):
+        assert [metrics[f"{name}_{end}"] for end in ("lowest", "highest")] == pytest.approx([0.6, 0.8])
+    assert metrics["folds"] == 2
     assert metrics["seconds_lstm"] == 4
     assert table.rows[-1][1] == 91.2
+
+
+def test_the_spread_is_over_seeds_without_folds():
+    one = {"seconds": 2.0}
+    results = {"lstm": [one | {"accuracy": 0.5}, one | {"accuracy": 0.7}], "ngrams": [one | {"accuracy": 0.9}] * 2}
+    metrics = summarize(results, ["lstm", "ngrams"], folds=0, data="")[1]
+    assert [metrics[f"accuracy{end}"] for end in ("", "_lowest", "_highest")] == pytest.approx([0.6, 0.5, 0.7])
+    assert metrics["accuracy_ngrams_lowest"] == metrics["accuracy_ngrams_highest"] == 0.9
+    assert "folds" not in metrics
+    alone = summarize({"lstm": results["lstm"][:1]}, ["lstm"], folds=0, data="")[1]
+    assert not {name for name in alone if name.endswith(("lowest", "highest"))}
 
 
 def test_search_writes_params_that_train_takes(tmp_path):
