@@ -15,6 +15,7 @@ from kerasapps.settings import Count, nonempty, ranged, settings_of
 from ..shared.comparing import train_variants, with_range
 from ..shared.params import read_params
 from ..shared.training import Trained, report
+from .baseline import nb_svm_accuracy
 from .network import Arch, GivenRecipe, Source, load, recipe_of, train_one
 from .results import PUBLISHED, test_metrics
 
@@ -26,6 +27,7 @@ def compare(
     folds: ranged(int, least=0, most=100) = 0,
     seeds: Count = 1,
     params: str | None = None,
+    baseline: ranged(int, least=0, most=5) = 2,
     recipe: GivenRecipe = GivenRecipe(),
     workers: Count = 2,
     options: Options = Options(),
@@ -39,6 +41,7 @@ def compare(
             set's own test set.
         seeds: Trainings of each network, with the seeds from --seed on.
         params: Builder arguments, for every network.
+        baseline: Words of the longest n-grams of NB-SVM, which the networks are compared with; 0 leaves it out.
         recipe: How each is trained; by default as suits the architecture.
         workers: Trainings at a time, one thread each if more than one.
         options: Options that every experiment shares.
@@ -67,14 +70,20 @@ def compare(
         workers=workers,
         describe=lambda measured: f"{format_share(measured['accuracy'])} test accuracy in {measured['seconds']:.0f} s",
     )
-    table, metrics = summarize(results, archs, folds=folds, data="" if source.fine else source.data)
+    linear = []
+    for fold in parts(folds) if baseline else []:
+        splits = load(source, archs[0], options=options, fold=fold, folds=folds)
+        linear.append(nb_svm_accuracy(splits, longest=baseline))
+        print(f"{variant('NB-SVM', fold)}: {format_share(linear[-1])} test accuracy", flush=True)
+    data = "" if source.fine else source.data
+    table, metrics = summarize(results, archs, folds=folds, data=data, linear=linear)
     over = f"{folds} folds" if folds else "the test set"
     report(
         run,
         metrics,
         [table],
         summary=f"{', '.join(archs)} on {source.data}: {over}, {seeds} seeds.",
-        headline=("accuracy", "accuracy_std"),
+        headline=("accuracy", "accuracy_std", "accuracy_baseline", "accuracy_reference"),
         table=table,
     )
 
@@ -84,7 +93,7 @@ def parts(folds: int) -> Sequence[int | None]:
     return range(folds) if folds else [None]
 
 
-def variant(arch: Arch, fold: int | None) -> str:
+def variant(arch: str, fold: int | None) -> str:
     """Returns the name of a network that is trained on all folds but one."""
     return arch if fold is None else f"{arch}_fold{fold}"
 
@@ -95,11 +104,17 @@ def measure(trained: Trained) -> dict[str, float]:
 
 
 def summarize(
-    results: Mapping[str, Sequence[Mapping[str, Any]]], archs: Sequence[Arch], *, folds: int, data: str
+    results: Mapping[str, Sequence[Mapping[str, Any]]],
+    archs: Sequence[Arch],
+    *,
+    folds: int,
+    data: str,
+    linear: Sequence[float] = (),
 ) -> tuple[Table, dict[str, float]]:
     """Returns the table and the metrics: means over folds, and their spread over folds or, without any, over seeds.
 
-    The plain names, such as `accuracy` and `accuracy_std`, are those of the first network.
+    `linear` is the accuracy of NB-SVM on each fold. The plain names, such as `accuracy` and `accuracy_std`, are those
+    of the first network.
     """
     rows, metrics = [], {}
     for arch in archs:
@@ -113,6 +128,14 @@ def summarize(
         metrics |= with_range(f"accuracy_{arch}", mean, reached)
         metrics |= {f"accuracy_std_{arch}": std, f"seconds_{arch}": seconds}
         rows.append([arch, 100 * mean, 100 * std, seconds])
+    optimum = results[variant(archs[0], parts(folds)[0])][0].get("accuracy_reference")
+    if optimum is not None:
+        metrics["accuracy_reference"] = optimum
+        rows.append(["best possible (Bayes)", 100 * optimum, None, None])
+    if linear:
+        mean, std = float(np.mean(linear)), float(np.std(linear))
+        metrics |= {"accuracy_baseline": mean, "accuracy_std_baseline": std}
+        rows.append(["NB-SVM", 100 * mean, 100 * std if folds else None, None])
     if folds:
         metrics["folds"] = folds
     rows += [[name, figure, None, None] for name, figure in PUBLISHED.get(data, {}).items()]

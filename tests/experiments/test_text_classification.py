@@ -121,13 +121,15 @@ def test_the_table_of_a_comparison_by_hand():
         "lstm_fold0": [one | {"accuracy": 0.5}, one | {"accuracy": 0.7}],
         "lstm_fold1": [one | {"accuracy": 0.8}, one | {"accuracy": 0.8}],
     }
-    table, metrics = summarize(results, ["lstm"], folds=2, data="trec")
+    table, metrics = summarize(results, ["lstm"], folds=2, data="trec", linear=[0.5, 0.7])
     assert metrics["accuracy"] == metrics["accuracy_lstm"] == pytest.approx(0.7)
     assert metrics["accuracy_std"] == metrics["accuracy_std_lstm"] == pytest.approx(0.1)  # of 0.6 and 0.8
     for name in ("accuracy", "accuracy_lstm"):
         assert [metrics[f"{name}_{end}"] for end in ("lowest", "highest")] == pytest.approx([0.6, 0.8])
     assert metrics["folds"] == 2
     assert metrics["seconds_lstm"] == 4
+    assert metrics["accuracy_baseline"] == pytest.approx(0.6)
+    assert table.rows[1] == ["NB-SVM", pytest.approx(60), pytest.approx(10), None]
     assert table.rows[-1][1] == 91.2
 
 
