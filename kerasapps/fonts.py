@@ -17,6 +17,7 @@ SHAPES_TEXT = tuple(map(int, re.findall(r"\d+", matplotlib.__version__)[:2])) >=
 # Hebrew and Arabic are written from right to left; the letters of the others change with their neighbors.
 SHAPED = re.compile("[\u0590-\u08ff\u0900-\u0dff\u0f00-\u109f\u1780-\u17ff\ufb1d-\ufdff\ufe70-\ufeff]")
 SELECTORS = re.compile("[\ufe00-\ufe0f]")  # ask for a colored emoji, or one in black and white, and show nothing
+ESCAPED = r"\$"  # what keeps matplotlib from reading a formula
 JOINER = "Cf"  # Unicode's category of what is not drawn itself
 # Matplotlib's own for formulas, whose characters have other numbers, and one that has a box for every character.
 ODD = ("cm", "STIXNonUni", "STIXSiz", "Last Resort")
@@ -39,7 +40,7 @@ def make_readable(figure: matplotlib.figure.Figure) -> str:
                 axis.set_ticklabels([name.get_text() for name in names])  # or drawing would restore them
     for text in figure.findobj(matplotlib.text.Text):
         _make_readable(text, numbers)
-    return ", ".join(f"[{number}] {words}" for words, number in numbers.items())
+    return ", ".join(f"[{number}] {words.replace(ESCAPED, '$')}" for words, number in numbers.items())
 
 
 def _make_readable(text: matplotlib.text.Text, numbers: dict[str, int]) -> None:

@@ -2,6 +2,8 @@
 
 import ast
 import doctest
+import inspect
+import re
 from pathlib import Path
 
 import keras
@@ -74,6 +76,20 @@ def test_the_example_runs(name, tmp_path, monkeypatch):
     assert examples or not name.startswith("build_"), f"{name} has no example"
     for example in examples:
         exec(compile(example.source, f"example of {name}", "exec"), names)
+
+
+TEXT_BUILDERS = [
+    name
+    for name in kerasapps.__all__
+    if name.startswith("build_") and "vocab_size" in inspect.signature(getattr(kerasapps, name)).parameters
+]
+
+
+@pytest.mark.parametrize("name", TEXT_BUILDERS)
+def test_the_docstring_says_which_token_ids_there_are(name):
+    said = " ".join(inspect.getdoc(getattr(kerasapps, name)).split())
+    assert "0 is padding" in said
+    assert re.search("Ids in the input must be below it: TensorFlow refuses others on a CPU", said)
 
 
 def public_methods() -> list:

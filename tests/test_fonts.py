@@ -18,6 +18,10 @@ NAMES = {
     "emoji": ("🐈", "🐕\ufe0f"),
     "control": ("a\x01b", "c\x7fd"),
     "mixed": ("cat 猫", "größer"),
+    "korean": ("고양이", "개"),
+    "thai": ("แมว", "หมา"),
+    "dollars": ("US$", "$a_{b$"),
+    "rare": ("𰻞", "𓀀"),
 }
 
 
@@ -54,6 +58,7 @@ def axes_of(figure):
 
 def test_without_any_font_numbers_stand_for_names(afresh, monkeypatch):
     monkeypatch.setattr(fonts, "_others", lambda: ())
+    assert confusion(("猫$1", "$x$")).key == "[1] 猫$1"
     figure = confusion(("猫", "大 狗 7"))
     assert figure.key == "[1] 猫, [2] 大 狗"
     html = figure.html()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kerasapps.data.encodings import read_text
+from kerasapps.data.encodings import check_is_text, read_text
 from kerasapps.errors import DataError
 
 if TYPE_CHECKING:  # takes a while to import, and most experiments read no tables
@@ -25,6 +25,7 @@ NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 QUOTE, LINE_FEED, RETURN = b'"'[0], b"\n"[0], b"\r"[0]
 CHUNK = 1 << 22  # bytes that are looked at together
 SAMPLE = 1 << 16  # characters that show the separator
+WEB_PAGE = re.compile(rb"\s*<(!doctype )?html", re.IGNORECASE)
 LINE_END = re.compile(r"\r\n|\r|\n")
 
 
@@ -103,6 +104,9 @@ def _head(path: Path) -> _Head | None:
     """Returns separator and names of a file of the ordinary kind; None if already its first line is not of it."""
     with path.open("rb") as file:
         start = file.read(SAMPLE)
+    check_is_text(path, start)
+    if WEB_PAGE.match(start):
+        raise DataError(f"{path} is a web page: download the file itself, which is often called raw.")
     try:
         text = start.decode("utf-8-sig", "ignore" if len(start) == SAMPLE else "strict")
         line = text[: LINE_END.search(text).start()] if LINE_END.search(text) else text

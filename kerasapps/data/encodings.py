@@ -13,6 +13,18 @@ MARKS = {
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
+# What else people have under the name of a text, by how it begins, and what to do about it.
+OTHERS = {
+    b"PK\x03\x04": "is an Excel workbook or a ZIP archive: open it and save its table as UTF-8 CSV",
+    b"\xd0\xcf\x11\xe0": "is an old Excel workbook: open it and save its table as UTF-8 CSV",
+    b"\x1f\x8b": "is compressed with gzip: unpack it",
+    b"BZh91AY&SY": "is compressed with bzip2: unpack it",
+    b"\xfd7zXZ": "is compressed with xz: unpack it",
+    b"%PDF-": "is a PDF: save its text as UTF-8",
+    b"PAR1": "is a Parquet file: name it so",
+    b"SQLite format 3\0": "is an SQLite database: export its table as UTF-8 CSV",
+    b"version https://git-lfs": "only points to a file in Git LFS: get the file itself with `git lfs pull`",
+}
 SAMPLE = 4_000  # bytes that show an encoding without a mark
 PUNCTUATION = "…‘’“”•–—\xa0«»".encode("cp1252")
 MOST_PAIRS = 0.1  # share of the bytes above 127 that follow another such byte, in texts of Western Europe
@@ -25,9 +37,10 @@ def read_text(path: Path) -> tuple[str, tuple[str, ...]]:
         The text without byte order mark, line ends as they are, and a note where it is not UTF-8.
 
     Raises:
-        DataError: If it is in another encoding, or holds NUL characters.
+        DataError: If it is no text, in another encoding, or holds NUL characters.
     """
     content = path.read_bytes()
+    check_is_text(path, content[:SAMPLE])
     mark = next((mark for mark in MARKS if content.startswith(mark)), b"")
     encoding = MARKS[mark] if mark else _unmarked(content[:SAMPLE])
     try:
@@ -47,6 +60,13 @@ def read_text(path: Path) -> tuple[str, tuple[str, ...]]:
     return text, () if encoding == "utf-8" else (
         f"{path} is read as {encoding.upper().replace('WINDOWS', 'Windows')}.",
     )
+
+
+def check_is_text(path: Path, start: bytes) -> None:
+    """Raises DataError if a file begins as one of another kind does."""
+    for sign, what in OTHERS.items():
+        if start.startswith(sign):
+            raise DataError(f"{path} {what}.")
 
 
 def _unmarked(start: bytes) -> str:

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import io
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,13 +20,16 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 # A quarter of a GiB in RGB. A file of a few kilobytes can claim to hold more, and would fill the memory.
 MAX_PIXELS = 89_478_485
 PNG = b"\x89PNG\r\n\x1a\n"
-NOTES = {b"tEXt", b"zTXt", b"iTXt", b"iCCP"}  # chunks of a PNG file that are not needed for its pixels
-BITS, SAMPLES = 258, 277  # fields of a TIFF file
+NEEDED = {b"tRNS", b"eXIf"}  # chunks of a PNG file with a small letter first that its pixels depend on
+BITS, SAMPLES, KIND = 258, 277, 339  # fields of a TIFF file
+FLOATS = 3  # the kind of numbers in its bands
 
 
 @functools.cache
 def _formats() -> tuple[str, ...]:
     """Returns the formats that can be read here."""
+    # Pillow logs why it cannot read a TIFF file, for every file; we report what the file is.
+    logging.getLogger("PIL.TiffImagePlugin").addHandler(logging.NullHandler())
     found = FORMATS + (("AVIF",) if features.check("avif") else ())
     try:
         import pillow_heif
@@ -59,7 +63,7 @@ def opened(source: str | Path | bytes, name: str | None) -> Iterator[Image.Image
 
 
 def _open(source: Path | bytes, name: str) -> Image.Image:
-    """Opens an image that is not too large; of a PNG file whose texts or profile are refused the pixels alone."""
+    """Opens an image that is not too large; of a PNG file whose texts or the like are refused the pixels alone."""
 
     def checked(file: Path | io.BytesIO) -> Image.Image:
         image = Image.open(file, formats=_formats())
@@ -75,19 +79,20 @@ def _open(source: Path | bytes, name: str) -> Image.Image:
     except (DataError, MemoryError, Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise
     except Exception:
-        # Pillow refuses texts and profiles above a MiB, as they may be bombs. Left out, they are not decompressed.
+        # Pillow refuses texts and profiles above a MiB, as they may be bombs, and what it does not understand, be it
+        # only the size of a pixel in inches. Left out, it is not looked at.
         if not head(source).startswith(PNG):
             raise
         return checked(_without_notes(source))
 
 
 def _without_notes(source: Path | bytes) -> io.BytesIO:
-    """Returns a PNG file without texts and color profile, which are skipped unread."""
+    """Returns a PNG file without texts, color profile and the like, which are skipped unread."""
     with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
         kept = [file.read(len(PNG))]
         while len(start := file.read(8)) == 8:  # length and name of a chunk; its checksum follows the content
             length = int.from_bytes(start[:4]) + 4
-            if start[4:] in NOTES:
+            if start[4:5].islower() and start[4:] not in NEEDED:
                 file.seek(length, io.SEEK_CUR)
             else:
                 kept.append(start + file.read(length))
@@ -120,8 +125,11 @@ def _what_it_is(source: Path | bytes) -> str:
             file.seek(fields.next)
             fields.load(file)
             bands, bits = fields.get(SAMPLES, 1), fields.get(BITS, (1,))[0]
-            return (
-                f"is a TIFF image of {bands} {'band' if bands == 1 else 'bands'} of {bits} bits, which cannot be read: "
-                "save one band, or red, green and blue."
-            )
+            of = f"{bands} {'band' if bands == 1 else 'bands'} of {bits} bits"
+            if FLOATS in fields.get(KIND, ()):
+                of += " (floats)"
+            cure = "save one band, or red, green and blue"
+            if bands in (1, 3):
+                cure = "save it with 8 or 16 bits" + (", or as floats of 32 bits" if bands == 1 else "")
+            return f"is a TIFF image of {of}, which cannot be read: {cure}."
     return "is not a JPEG, PNG, WebP, BMP, GIF or TIFF image."

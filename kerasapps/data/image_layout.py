@@ -23,6 +23,7 @@ NEUTRAL = {"set", "data", "dataset", "images", "image", "imgs", "img", "photos",
 SYSTEM = {
     *("@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "$recycle.bin", "recycler"),
     *("system volume information", "lost+found", "__macosx", "network trash folder", "temporary items"),
+    *("~snapshot", "@tmp", "found.000", "lost.dir", "_vti_cnf"),
     *("thumbs.db", "ehthumbs.db", "desktop.ini", "picasa.ini", "__pycache__"),
 }
 NAMED = 10  # names in a message; of the others only the number
@@ -158,6 +159,10 @@ def _parts(path: Path, below: dict[str, set[Place]]) -> dict[str, str]:
                 "sets, name them train, val and test; if they are classes, put their images directly into them."
             )
         return roles
+    loose = {name: _role(name, loosely=True) for name in below}
+    labelled = {name for name in below if len(subs[name]) > 1 and name not in flat}
+    if None not in loose.values() and labelled and {loose[name] for name in labelled} == {"train"}:
+        return loose  # the images of the other sets have no classes
     odd = sorted(roles.keys() - flat)
     if odd:
         raise DataError(

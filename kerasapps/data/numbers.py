@@ -1,6 +1,7 @@
 """Numbers as people write them: with markers of missing values, thousands separators, decimal commas, any digits."""
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,13 +11,14 @@ if TYPE_CHECKING:  # takes a while to import, and most experiments read no table
 
 # What programs write where there is no value, spelled as they do: "Na" and "Null" are names of people.
 MARKERS = ("NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "-nan", "NULL", "null", "(null)", "\\N", "?")
+MARKERS += ("[null]", "[NULL]", "<null>", "<NULL>", "NaT", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!")
 MARKERS += ("unknown", "Unknown", "UNKNOWN", "missing", "Missing", "MISSING")
 # Among numbers these too, in upper or lower case. As classes "none" and "-" have a meaning.
 NO_NUMBERS = {marker.casefold() for marker in MARKERS} | {"none", "nil", "n.a.", "undefined", ".", "-", "--", "–", "—"}
 NO_NUMBERS |= {"inf", "+inf", "-inf", "infinity", "-infinity"}
 
 SPACES = " \xa0\u2009\u202f'\u2019"  # between groups of three digits
-OTHER_SIGNS = str.maketrans("−٫٬", "-.,")
+OTHER_SIGNS = str.maketrans("−٫٬，．－＋", "-.,,.-+")
 # Separator of thousands, decimal sign, and how a person calls that.
 STYLES = (
     (",", ".", "commas between thousands"),
@@ -82,10 +84,13 @@ def _read(values: Iterable[str], style: tuple[str, str, str]) -> dict[str, float
     thousands, decimal, _ = style
     thousands = thousands if len(thousands) > 1 else re.escape(thousands)
     grouped = rf"[1-9]\d{{0,2}}(?:{thousands}\d{{3}})+"
+    if thousands == ",":
+        grouped = rf"(?:{grouped}|[1-9]\d?(?:,\d\d)+,\d{{3}})"  # 12,34,567 in India
     pattern = re.compile(rf"([+-]?)({grouped}|\d+)?(?:{re.escape(decimal)}(\d*))?((?:[eE][+-]?\d{{1,3}})?)")
     read = {}
     for value in values:
-        match = pattern.fullmatch(value.translate(OTHER_SIGNS))
+        plain = "".join(str(unicodedata.decimal(sign, sign)) for sign in value.translate(OTHER_SIGNS))
+        match = pattern.fullmatch(plain)
         if match and (match[2] or match[3]):
             number = float(f"{match[1]}{re.sub(thousands, '', match[2] or '0')}.{match[3] or 0}{match[4]}")
             if abs(number) < float("inf"):

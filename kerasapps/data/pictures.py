@@ -33,6 +33,7 @@ DEEP = 65535.0
 # A field of a TIFF file, and which of its values mean transparency; 999 is Corel Draw's.
 EXTRA_SAMPLES = 338
 TRANSPARENCY = {1, 2, 999}
+NO_DATA = 42113  # a field of maps in TIFF files: the value, as text, that stands where nothing was measured
 BANDS = {"RGBA": 4, "CMYK": 4, "RGB": 3, "YCbCr": 3, "LAB": 3, "LA": 2}
 GRAY = (0.299, 0.587, 0.114)
 
@@ -256,13 +257,24 @@ def _upright(image: Image.Image, pixels: Image.Image) -> Image.Image:
 
 
 def _floats(image: Image.Image) -> Image.Image:
-    """Returns an image of integers or floats as floats, 0 where there is no number."""
-    if image.mode != "F":
-        return image.convert("F")
-    values = np.asarray(image)
-    if np.isfinite(values).all():
-        return image
-    return Image.fromarray(np.nan_to_num(values, nan=0, posinf=0, neginf=0))
+    """Returns an image of integers or floats as floats, 0 where there is no number or the file says so."""
+    floats = image if image.mode == "F" else image.convert("F")
+    none = _no_data(image)
+    if none is None and image.mode != "F":
+        return floats
+    values = np.asarray(floats)
+    there = np.isfinite(values) if none is None else np.isfinite(values) & ~np.isclose(values, none, rtol=1e-6, atol=0)
+    return floats if there.all() else Image.fromarray(np.where(there, values, np.float32(0)))
+
+
+def _no_data(image: Image.Image) -> float | None:
+    """Returns the value that stands where nothing was measured, if a file names one."""
+    if image.format != "TIFF" or NO_DATA not in image.tag_v2:
+        return None
+    try:
+        return float(str(image.tag_v2[NO_DATA]).strip(" \0"))
+    except ValueError:
+        return None
 
 
 def _flat(image: Image.Image, mode: str) -> Image.Image:

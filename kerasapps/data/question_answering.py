@@ -1,6 +1,7 @@
 """Questions about stories as arrays: vocabulary, padding, and a split that keeps stories whole."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
@@ -11,10 +12,10 @@ import numpy as np
 
 from kerasapps.data.babi import (
     FOLDERS,
-    NUMBERED,
     Question,
     find_babi,
     holds_question_mark,
+    lacks_tab,
     marked_sentences,
     read_babi,
     read_lines,
@@ -35,6 +36,8 @@ UNKNOWN_ANSWER = "<unknown>"
 # The longest stories have 200 sentences and 1,100 words before a question; the relevant ones are nearly always late.
 MAX_SENTENCES = 70
 MAX_WORDS = 400
+# As in the bAbI format, and as people number lists: "1. ", "1) ", with the digits of any script.
+NUMBERED = re.compile(r"\s*(\d{1,9})[.:)]?\s+(.*)", re.DOTALL)
 SAMPLE = 100  # questions whose stories show whether there are spaces between words
 # The simulator's training and test stories come from different seeds.
 TEST_SEED = 1_000_003
@@ -346,6 +349,12 @@ def read_story(path: Path) -> tuple[list[str], list[str]]:
         line = lines[[bool(match) for match in numbered].index(False)][0]
         raise DataError(f"{path}, line {line}: the line has no number, as others have. Number all lines or none.")
     texts = [strip_tabs(text) for _, text in lines]
+    lacking = [line for (line, _), text in zip(lines, texts, strict=True) if "\t" not in text and lacks_tab(text)]
+    if all(numbered) and lacking:
+        raise DataError(
+            f"{path}, line {lacking[0]}: a question must be followed by a tab and its answer, and a sentence ends with "
+            "a full stop."
+        )
     # Of a file without numbers a tab may be a mere blank.
     asked = ["\t" in text and (all(numbered) or holds_question_mark(text.partition("\t")[0])) for text in texts]
     if any(asked):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerasapps.data.csv_files import LINE_END, CsvFile
-from kerasapps.data.encodings import read_text
+from kerasapps.data.encodings import SAMPLE, check_is_text, read_text
 from kerasapps.data.numbers import MARKERS, Numbers, parse_numbers
 from kerasapps.errors import DataError
 from kerasapps.files import regular_file, user_path
@@ -105,8 +105,12 @@ def _open_parquet(path: Path) -> Table:
 
     try:
         names = polars.read_parquet_schema(path).names()
-    except polars.exceptions.PolarsError as error:
-        raise DataError(f"{path} cannot be read as a table: {str(error).splitlines()[0]}.") from None
+    except polars.exceptions.PolarsError:
+        with path.open("rb") as file:
+            check_is_text(path, file.read(SAMPLE))
+        raise DataError(
+            f"{path} cannot be read as a table: it is no Parquet file, or a damaged one. Write it again, or as CSV."
+        ) from None
     return Table(path, names, (), read, lambda row: f"row {row + 1}")
 
 

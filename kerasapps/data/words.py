@@ -23,17 +23,21 @@ GivenTokens = Literal["auto", "words", "punctuation", "cased", "characters"]
 
 PADDING, UNKNOWN = 0, 1
 # Apostrophes and hyphens of all scripts, which belong to a word only inside it.
-APOSTROPHES = "\u2018\u2019\u201b\u02bc\u055a\u05f3\uff07"
+APOSTROPHES = "\xb4\u2018\u2019\u201b\u02bc\u055a\u05f3\u2032\uff07"
 HYPHENS = "\u2010\u2011\u058a\u05be\ufe63\uff0d"
-# What is not seen and means nothing: soft hyphens, marks of direction, byte order marks.
-UNSEEN = "\xad\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
+# What means nothing: soft hyphens, the line that stretches Arabic words, marks of direction, byte order marks.
+UNSEEN = "\xad\u0640\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
 ONE_SPELLING = str.maketrans(APOSTROPHES + HYPHENS, "'" * len(APOSTROPHES) + "-" * len(HYPHENS), UNSEEN)
 OTHER_SPELLING = re.compile(f"[{''.join(map(chr, ONE_SPELLING))}]")
+GERSHAYIM = re.compile('(?<=[\u05d0-\u05ea])"(?=[\u05d0-\u05ea])')  # as keyboards have it, in Hebrew abbreviations
+WIDTHS = re.compile("[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\uff66-\uff9f]+")  # letters of full and half width
 JOINERS = "\u200c\u200d"  # inside words of Persian and of the scripts of India
 WIDE = re.compile("[\U00010000-\U0010ffff]")
 EMOJI = "[\u2600-\u27bf\U0001f000-\U0001faff]"
 # The scripts that put no spaces between words: Thai and Lao, Tibetan, Burmese, Khmer, kana, Han.
 SPACELESS = re.compile("[\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+LETTER = SPACELESS.pattern
+SPACES = re.compile(f"(?<={LETTER})[\\s\u200b\u0f0b]+(?={LETTER})")  # Khmer has unseen ones, Tibetan a point
 FEW_SPACES = 0.1  # Thai whose words stand apart has a space for about four letters
 SAMPLE = 1_000  # texts that are looked at to settle "auto"
 
@@ -88,9 +92,12 @@ def fold(text: str, *, case: bool = True) -> str:
     """
     if text.isascii():
         return text.lower() if case else text
-    text = composed(text)
+    text = composed(WIDTHS.sub(lambda found: unicodedata.normalize("NFKC", found[0]), text))
     if case:
-        text = composed(text.casefold())  # which knows a composed letter, and may take it apart
+        # Case folding knows a composed letter, and may take it apart; the dot of a Turkish capital stays behind.
+        text = composed(text.casefold()).replace("i\u0307", "i")
+    if '"' in text:
+        text = GERSHAYIM.sub("\u05f4", text)
     return text.translate(ONE_SPELLING) if OTHER_SPELLING.search(text) else text
 
 
@@ -155,8 +162,9 @@ def without_spaces(texts: Iterable[str]) -> bool:
     texts = [text.strip() for text in texts]
     letters = sum(sum(map(str.isalnum, text)) for text in texts)
     spaceless = sum(len(SPACELESS.findall(text)) for text in texts if not text.isascii())
-    spaces = sum(len(text.split()) - 1 for text in texts)
-    return 2 * spaceless > letters and spaces < FEW_SPACES * letters
+    # Those around words of other scripts tell nothing.
+    spaces = sum(len(SPACES.findall(text)) for text in texts if not text.isascii())
+    return 2 * spaceless > letters and spaces < FEW_SPACES * spaceless
 
 
 class _Numbers(dict):

@@ -64,10 +64,15 @@ def _find(addresses: Sequence[str], silent: list[int], done: threading.Event) ->
 @contextlib.contextmanager
 def _answering(address: str) -> Iterator[None]:
     """Accepts connections at an address, unless the port is taken, which TensorFlow reports."""
-    try:
-        server = socket.create_server(("", int(address.rsplit(":", 1)[1])))
-    except OSError:
+    server = _server(int(address.rsplit(":", 1)[1]))
+    with server or contextlib.nullcontext():
         yield
-        return
-    with server:
-        yield
+
+
+def _server(port: int) -> socket.socket | None:
+    """Returns a server at a port, for IPv6 too where there is that; None if the port is taken."""
+    both = [{"family": socket.AF_INET6, "dualstack_ipv6": True}] if socket.has_dualstack_ipv6() else []
+    for options in (*both, {}):
+        with contextlib.suppress(OSError):
+            return socket.create_server(("", port), **options)
+    return None

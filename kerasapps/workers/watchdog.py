@@ -93,8 +93,8 @@ def answers(address: str) -> bool:
     """Returns whether something accepts connections at "host:port"."""
     host, port = address.rsplit(":", 1)
     try:
-        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
-    except OSError:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
+    except (OSError, UnicodeError):  # the latter for what cannot be the name of a host
         return False
     return True
 

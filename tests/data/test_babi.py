@@ -111,7 +111,8 @@ def test_rare_line_separators_stay_inside_their_sentence(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "sentence", ["Pallavi bhedia hai ?.", "Did he go? Yes, he did.", "Who knows?", "Ποιος ξέρει;", "他走了？"]
+    "sentence",
+    ["Pallavi bhedia hai ?.", "Did he go? Yes, he did.", "Who knows?", "Ποιος ξέρει;", "他走了？", "من يعرف؟ لا أحد."],
 )
 def test_a_sentence_may_hold_a_question_mark(sentence):
     (question,) = parse(f"1 Mary left.\n2 {sentence}\n3 Who left?\tmary\t1")
@@ -174,6 +175,11 @@ def test_the_hindi_folders_are_read_in_all_tasks(tmp_path, folder):
         ("1 Մարիամը գնաց։\n2 Ո՞ւր է Մարիամը  խոհանոց", 2, "followed by a tab"),
         ("1 ማርያም ሄደች።\n2 ማርያም የት ናት፧ ቤት", 2, "followed by a tab"),
         ("1 มาลีไปสวน\n2 มาลีอยู่ที่ไหน    สวน    1", 2, "followed by a tab"),
+        ("1 มาลีไปสวน\n2 มาลีอยู่ที่ไหน\u00a0\u00a0\u00a0\u00a0สวน", 2, "followed by a tab"),
+        ("1 メアリーはにわへいった。\n2 メアリーはどこですか。　にわ", 2, "followed by a tab"),
+        ("1 Mary left.\n2 Who left?\\tmary\\t1", 2, "followed by a tab"),
+        ("1 Mary left.\n2 Who left\u203d  mary", 2, "followed by a tab"),
+        ("1 ꚠꚡ ꚢ.\n2 ꚠꚡ꛷ ꚢ", 2, "followed by a tab"),
         ("1 Who?\tmary", 1, "needs a sentence of its story before it"),
         ("1 Mary left.\n2 Who?\tmary\n1 Who?\tmary", 3, "needs a sentence of its story before it"),
         ("1 Mary left.\n2 Who?\tmary\t1\tx", 2, "at most two tabs"),

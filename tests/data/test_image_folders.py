@@ -39,6 +39,9 @@ def note(splits, start):
         ("train", "test1", "test1 (test), train (train)"),
         ("trainset", "testset2", "testset2 (test), trainset (train)"),
         ("x/x/Train_Images", "x/x/Test_Images", "Test_Images (test), Train_Images (train)"),
+        ("Trainingsdaten", "Testdaten", "Testdaten (test), Trainingsdaten (train)"),
+        ("trainval", "test", "test (test), trainval (train)"),
+        ("split_1_train", "split_1_test", "split_1_test (test), split_1_train (train)"),
     ],
 )
 def test_top_folders_with_the_same_sub_folders_are_sets(tmp_path, train, test, said):
@@ -57,6 +60,42 @@ def test_a_set_without_classes_beside_others_is_left_out(tmp_path):
     splits = load(tmp_path)
     assert splits.class_names == ("blue", "red")
     assert "Images outside the class folders (ignored): 4." in splits.notes
+
+
+@pytest.mark.parametrize(
+    ("train", "others"),
+    [
+        ("asl_train/asl_train", ["asl_test/asl_test"]),
+        ("train", ["test1"]),
+        ("Train", ["Test", "Meta"]),
+        ("x/training_set", ["x/test_set", "x/single_prediction"]),
+    ],
+)
+def test_a_test_set_without_classes_is_left_out(tmp_path, train, others):
+    fill(tmp_path / train, ["blue", "red"])
+    for number, folder in enumerate(others):
+        for i in range(3):
+            paint(tmp_path / folder / f"{i}.png", (9, 9, 9), 10 * number + i)
+    splits = load(tmp_path)
+    assert splits.class_names == ("blue", "red")
+    assert sum(map(len, parts(splits).values())) == 20
+    assert f"Images outside the class folders (ignored): {3 * len(others)}." in splits.notes
+
+
+def test_a_data_set_that_holds_itself_again_is_read_once(tmp_path):
+    for top in ("chest", "chest/chest"):
+        fill(tmp_path / top / "train", ["blue", "red"])
+        fill(tmp_path / top / "test", ["blue", "red"], count=3, first=20)
+    splits = load(tmp_path)
+    assert splits.class_names == ("blue", "red")
+    assert [len(split) for split in parts(splits).values()] == [18, 2, 6]
+    assert "Images outside the class folders (ignored): 26." in splits.notes
+
+
+def test_folds_are_neither_sets_nor_classes(tmp_path):
+    for number in range(3):
+        fill(tmp_path / f"fold{number}", ["blue", "red"], count=3, first=3 * number)
+    assert "fold0, fold1, fold2 have the same sub-folders (blue, red)" in refused(tmp_path)
 
 
 @pytest.mark.parametrize("folders", [("train", "test1"), ("train/train", "test1/test1"), ("trainA", "valA", "testA")])
@@ -93,7 +132,8 @@ def test_folders_that_may_be_sets_or_classes_are_refused(tmp_path):
     [
         *("red/@eaDir/000.png/SYNOPHOTO_THUMB_M.jpg", "__MACOSX/red/._000.png", "$RECYCLE.BIN/a.png"),
         *("lost+found/a.png", "red/.thumbnails/000.png", "red/._000.png", ".ipynb_checkpoints/000.png"),
-        *("System Volume Information/a.png", "#recycle/red/a.png", "red/Thumbs.db"),
+        *("System Volume Information/a.png", "#recycle/red/a.png", "red/Thumbs.db", ".@__thumb/a.png"),
+        *("FOUND.000/a.png", "LOST.DIR/a.png", "~snapshot/red/a.png", "@tmp/a.png", "red/_vti_cnf/000.png"),
     ],
 )
 def test_files_of_systems_are_left_out_and_counted(tmp_path, place):
@@ -125,6 +165,13 @@ def test_no_image_is_in_two_sets(tmp_path):
     assert note(splits, "Images that are copies").startswith(
         "Images that are copies of others: 10, such as red/copy0.png"
     )
+
+
+def test_links_are_copies_too(tmp_path):
+    fill(tmp_path)
+    (tmp_path / "red" / "again.png").symlink_to(tmp_path / "red" / "000.png")
+    (tmp_path / "blue" / "again.png").hardlink_to(tmp_path / "blue" / "001.png")
+    assert note(load(tmp_path), "Images that are copies").startswith("Images that are copies of others: 2, such as")
 
 
 def test_the_test_set_of_a_source_stays_whole(tmp_path):
@@ -209,6 +256,70 @@ def test_the_range_is_that_of_the_images_outside_the_test_set(tmp_path):
     assert (splits.test.inputs["image"] == 255).all()
 
 
+def tiff_of(values, fields=(), big=False):
+    """Returns an uncompressed TIFF file of (H, W) or (H, W, bands), with more fields: number -> text."""
+    end, (height, width), bands = "<>"[big], values.shape[:2], values.shape[2] if values.ndim == 3 else 1
+    data, kind = values.astype(values.dtype.newbyteorder(end)).tobytes(), {"u": 1, "i": 2, "f": 3}[values.dtype.kind]
+    short = {256: [width], 257: [height], 258: [8 * values.itemsize] * bands, 259: [1], 262: [2 if bands > 2 else 1]}
+    short |= {273: [8], 277: [bands], 278: [height], 279: [len(data)], 339: [kind] * bands}
+    entries = {tag: (3, len(of), struct.pack(f"{end}{len(of)}H", *of)) for tag, of in short.items()}
+    entries |= {tag: (2, len(text) + 1, text.encode() + b"\0") for tag, text in dict(fields).items()}
+    contents, table = bytearray((b"MM\0*" if big else b"II*\0") + bytes(4) + data), b""
+    for tag, (type_, count, value) in sorted(entries.items()):
+        if len(value) > 4:
+            contents, value = contents + value, struct.pack(end + "I", len(contents))
+        table += struct.pack(end + "HHI", tag, type_, count) + value.ljust(4, b"\0")
+    contents[4:8] = struct.pack(end + "I", len(contents))
+    return bytes(contents) + struct.pack(end + "H", len(entries)) + table + bytes(4)
+
+
+RAMP = np.linspace(0, 4095, 64).reshape(8, 8)
+
+
+@pytest.mark.parametrize(
+    ("values", "fields", "big"),
+    [
+        (RAMP.astype(np.uint16), {}, True),
+        (RAMP.astype(np.uint32), {}, False),
+        (RAMP.astype(np.float32), {}, True),
+        (np.where(RAMP < 100, -9999, RAMP).astype(np.float32), {42113: "-9999"}, False),
+        (
+            np.where(RAMP < 100, np.finfo(np.float32).min, RAMP).astype(np.float32),
+            {42113: "-3.40282346638529e+38"},
+            False,
+        ),
+        (np.where(RAMP < 100, 65_535, RAMP).astype(np.uint16), {42113: "65535"}, False),
+        (np.where(RAMP < 100, np.inf, RAMP).astype(np.float32), {42113: "nothing"}, False),
+    ],
+    ids=["uint16 big", "uint32", "float32 big", "-9999", "least", "65535", "infinite"],
+)
+def test_depths_of_instruments_and_maps(tmp_path, values, fields, big):
+    for name, share in {"dark": 0, "light": 1}.items():
+        (tmp_path / name).mkdir()
+        for number in range(8):
+            (tmp_path / name / f"{number}.tif").write_bytes(
+                tiff_of(values, fields, big) + bytes([number, share])  # different behind the end
+            )
+    splits = load(tmp_path, channels=1)
+    assert splits.values == (0, 4095)
+    image = splits.train.inputs["image"][0, ..., 0].astype(float)
+    there = RAMP >= 100
+    np.testing.assert_allclose(image[there], RAMP[there] * 255 / 4095, atol=1)
+    assert image[~there].max() <= 7
+
+
+@pytest.mark.parametrize(
+    ("values", "what"),
+    [
+        (RAMP, "1 band of 64 bits (floats), which cannot be read: save it with 8 or 16 bits, or as floats of 32 bits"),
+        (RAMP.astype(np.float16), "1 band of 16 bits (floats), which cannot be read: save it with 8 or 16 bits, or as"),
+        (np.zeros((4, 4, 3), np.float32), "3 bands of 32 bits (floats), which cannot be read: save it with 8 or 16"),
+    ],
+)
+def test_depths_that_cannot_be_read_are_named_with_the_cure(tmp_path, values, what):
+    assert f"is a TIFF image of {what}" in refused(fill_with(tmp_path, tiff_of(values)))
+
+
 def test_ranges():
     assert range_of(-1000, 3000) == (-1000, 3000)
     assert range_of(0, 0) == (0, 1)
@@ -259,8 +370,16 @@ BOMB = zlib.compress(b"\0" * 2**28)
         chunk(b"iCCP", b"profile\0\0" + LONG),
         chunk(b"tEXt", b"Comment\0" + b"x" * 66 * 2**20),
         chunk(b"tEXt", b"Comment\0short", checksum=1),
+        chunk(b"pHYs", b"abc"),
+        chunk(b"gAMA", b"a"),
+        chunk(b"sRGB", b""),
+        chunk(b"tIME", b"abcdefg", checksum=1),
+        chunk(b"prVt", b"x" * 4 * 2**20),
     ],
-    ids=["zTXt", "iTXt", "bomb", "profile", "66 MiB", "checksum"],
+    ids=[
+        *("zTXt", "iTXt", "bomb", "profile", "66 MiB", "checksum"),
+        *("short size", "short gamma", "no intent", "time's checksum", "private"),
+    ],
 )
 def test_pixels_are_read_whatever_accompanies_them(extra, behind):
     whole = png()
@@ -268,6 +387,44 @@ def test_pixels_are_read_whatever_accompanies_them(extra, behind):
     image = read_picture(whole[:at] + extra + whole[at:], size=None, channels=3)
     assert image.shape == (4, 6, 3)
     assert (image == (200, 0, 0)).all()
+
+
+def test_transparency_and_rotation_stay_where_a_png_file_is_read_without_its_texts():
+    buffer, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 6
+    image = Image.new("P", (6, 4), 1)
+    image.putpalette([255, 0, 0, 0, 0, 255])
+    image.save(buffer, "PNG", transparency=1, exif=exif)
+    whole = buffer.getvalue()
+    found = read_picture(whole[:33] + chunk(b"zTXt", b"Comment\0\0" + LONG) + whole[33:], size=None, channels=3)
+    assert found.shape == (6, 4, 3)
+    assert (found == 255).all()
+
+
+@pytest.mark.parametrize("format", ["JPEG", "WEBP", "GIF", "TIFF", "BMP"])
+def test_what_follows_an_image_is_ignored(format):
+    buffer = io.BytesIO()
+    Image.new("RGB", (16, 16), (200, 0, 0)).save(buffer, format)
+    image = read_picture(buffer.getvalue() + b"MotionPhoto_Data" * 1000, size=None, channels=3)
+    assert np.abs(image.astype(int) - (200, 0, 0)).max() <= 3
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(
+    "segment",
+    [
+        b"\xff\xe1\xff\xffhttp://ns.adobe.com/xmp/extension/\0".ljust(2 + 65_535, b"x") * 60,
+        b"\xff\xe2\x00\x16ICC_PROFILE\0\x02\x05broken".ljust(24, b"x"),
+        b"\xff\xed\x00\x20Photoshop 3.0\x008BIM\x04\x04\0\0\xff\xff\xff\xff".ljust(34, b"x"),
+        b"\xff\xe2\x00\x14MPF\0II*\0\x08\0\0\0\xff\xffju",
+    ],
+    ids=["long notes", "profile", "Photoshop", "more images"],
+)
+def test_jpeg_files_are_read_whatever_accompanies_them(segment):
+    buffer = io.BytesIO()
+    Image.new("RGB", (16, 16), (200, 0, 0)).save(buffer, "JPEG")
+    whole = buffer.getvalue()
+    assert read_picture(whole[:2] + segment + whole[2:], size=None, channels=3).shape == (16, 16, 3)
 
 
 def test_a_damaged_png_file_stays_damaged():
@@ -315,11 +472,16 @@ def test_transparency_that_the_file_declares_is_transparency(tmp_path):
     assert (read_picture(tiff(4, extra=(2,)), size=None, channels=3) > 200).all()
 
 
-def test_more_bands_are_said(tmp_path):
+def test_more_bands_are_said(tmp_path, capfd):
     splits = load(fill_with(tmp_path / "six", tiff(6, extra=(0, 0, 0))))
     assert "Not read: bands 4 to 6 in 16 images." in splits.notes
     assert "is a TIFF image of 13 bands of 8 bits" in refused(fill_with(tmp_path / "many", tiff(13)))
     assert "is a TIFF image of 5 bands of 16 bits" in refused(fill_with(tmp_path / "deep", tiff(5, bits=16)))
+    assert "is a TIFF image of 13 bands of 16 bits" in refused(fill_with(tmp_path / "both", tiff(13, bits=16)))
+    assert "is a TIFF image of 2 bands of 8 bits" in refused(fill_with(tmp_path / "two", tiff(2)))
+    splits = load(fill_with(tmp_path / "infrared", tiff(4, bits=16)))
+    assert "Not read: band 4 in 16, the lower 8 of 16 bits in 16 images." in splits.notes
+    assert "samples per pixel" not in capfd.readouterr().err  # as Pillow logs it, once for each file
 
 
 def test_other_frames_are_said(tmp_path):

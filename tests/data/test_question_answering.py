@@ -176,6 +176,12 @@ def test_a_story_that_cannot_be_read(tmp_path, content, said):
         ("1\tMary left.\n2\tJohn left.", ["Mary left.", "John left."], None),
         ("Mary left.\t\n\tJohn left.", ["Mary left.", "John left."], None),
         ("1 A b.\r2 C d.", ["A b.", "C d."], None),
+        ("1. A b.\n2. C d.", ["A b.", "C d."], None),
+        ("1) A b.\n2) C d.", ["A b.", "C d."], None),
+        ("1\u00a0A b.\n2\u00a0C d.", ["A b.", "C d."], None),
+        ("１　玛丽去了。\n２　约翰走了。", ["玛丽去了。", "约翰走了。"], None),
+        ("١ ذهبت مريم.\n٢ وصل يوحنا.", ["ذهبت مريم.", "وصل يوحنا."], None),
+        ("3.5 liters leaked.\nMary left.", ["3.5 liters leaked.", "Mary left."], None),
         ("Mary\tleft.", ["Mary left."], None),
         ("1 A b.\n2 Who?\ta\n3 C d.", ["A b.", "C d."], "1 question is left out of the story, first on line 2."),
         ("A b.\nWho?\ta\nWho?\tb", ["A b."], "2 questions are left out of the story, first on line 2."),
@@ -197,6 +203,13 @@ def test_numbers_on_some_lines_only_are_refused(tmp_path):
         read_story(tmp_path / "story.txt")
 
 
+@pytest.mark.parametrize("question", ["2 Who left?    mary    1", "2 مَن غادر؟  مريم", "2 他在哪里？花园"])
+def test_a_question_of_a_story_that_lost_its_tab_is_refused(tmp_path, question):
+    (tmp_path / "story.txt").write_text(f"1 Mary left.\n{question}\n3 John left.", encoding="utf-8")
+    with pytest.raises(DataError, match=r"story\.txt, line 2: a question must be followed by a tab"):
+        read_story(tmp_path / "story.txt")
+
+
 def test_what_a_network_does_not_see_is_reported():
     codec = StoryCodec(("a",), ("<unknown>", "a"), "story", 4)
     assert codec.left_out(ask(["a b c d."], "who?")) == []
@@ -206,6 +219,8 @@ def test_what_a_network_does_not_see_is_reported():
     )
     assert "has 71 sentences; the network reads the last 70" in codec.left_out(ask(["a."] * 71, "who?"))[0]
     text = StoryCodec(("a",), ("<unknown>", "a"), "text", 4)
+    whole = "1 Mary left. 2 John came. 3 Mary slept."  # the whole story on one line
+    assert "Sentence 1 has 9 words; the network reads the first 4" in codec.left_out(ask([whole], "who?"))[0]
     assert "reads the last 400 words" in text.left_out(ask(["a b"] * 201, "who?"))[0]
     assert "first 4 words of the question" in text.left_out(ask(["a b"], "a b c d e?"))[0]
 
@@ -229,8 +244,16 @@ def test_stories_without_spaces_are_cut_into_characters():
     assert split_stories(questions, [], form="story", tokens="words").codec.tokens == "words"
 
 
-def test_names_that_differ_in_vowel_signs_are_different_words():
-    names = ["मीरा", "मारी", "मोरा", "मूरा", "मेरी", "मैरी"]
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["मीरा", "मारी", "मोरा", "मूरा", "मेरी", "मैरी"],
+        ["মীরা", "মারি", "মোরা", "মূরা", "মেরি", "মৈরি"],
+        ["మీరా", "మారి", "మోరా", "మూరా", "మేరీ", "మైరి"],
+        ["כַּלָּה", "כָּלָה", "כֹּלָה", "כֻּלָּה", "כִּלָּה", "כֶּלָה"],
+    ],
+)
+def test_names_that_differ_in_vowel_signs_are_different_words(names):
     splits = split_stories(stories_of(names, "{} बाग में गई।", "{} कहाँ है?"), [], form="text")
     assert set(names) <= set(splits.codec.words)
     assert splits.notes == ()

@@ -1,6 +1,7 @@
 """Tables as people have them: every cell as it was written, or a refusal with file, line, rule and cure."""
 
 import csv
+import gzip
 import io
 import json
 import random
@@ -153,6 +154,68 @@ def test_kinds_of_csv(tmp_path, content, rows):
     assert cells(tmp_path / "t.csv") == rows
 
 
+@pytest.mark.parametrize("every", [10, 50])
+@pytest.mark.parametrize(
+    ("odd", "text"),
+    [
+        ('"exam 12\\" pizza"', 'exam 12" pizza'),
+        ('"12\\""', '12"'),
+        ('"{\\"a\\": 1, \\"b\\": \\"c\\"}"', '{"a": 1, "b": "c"}'),
+        ('"a\nb \\"c\\"\nd"', 'a\nb "c"\nd'),
+        ('12" pizza', '12" pizza'),
+        ("5'10\"", "5'10\""),
+        ('a ""x"" b', 'a ""x"" b'),
+    ],
+)
+def test_no_row_of_a_table_with_odd_quotes_is_lost(tmp_path, odd, text, every):
+    lines = [f"{i},{odd if i % every == 1 else f'text {i}'},male" for i in range(400)]
+    (tmp_path / "t.csv").write_text("\n".join(["age,text,sex", *lines]))
+    expected = [(str(i), text if i % every == 1 else f"text {i}", "male") for i in range(400)]
+    assert cells(tmp_path / "t.csv") == expected
+
+
+@pytest.mark.parametrize("odd", ['"Great" movie', '""x""', '"never closed'])
+def test_quotes_that_fit_no_grammar_are_refused_with_their_line(tmp_path, odd):
+    lines = [f"{i},{odd if i == 21 else f'text {i}'},male" for i in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join(["age,text,sex", *lines]))
+    with pytest.raises(DataError, match=r"t\.csv, line 23: the quote of the cell"):
+        cells(tmp_path / "t.csv")
+
+
+def test_decimal_commas_among_semicolons(tmp_path):
+    lines = [f"thing {i}, used;{i},5;1.{i:03},25" for i in range(40)]
+    (tmp_path / "t.csv").write_text("\n".join(["text;x;y", *lines]))
+    table = read_table(str(tmp_path / "t.csv"), text="text", labels=("x", "y"), author=None)
+    assert table.texts[3] == "thing 3, used"
+    assert (table.labels["x"][3], table.labels["y"][3]) == (3.5, 1003.25)
+    assert table.notes == ("40 rows; x: numbers (decimal commas), y: numbers (decimal commas).",)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"PK\x03\x04\x14\0\x06\0\x08\0" + bytes(range(256)), "is an Excel workbook or a ZIP archive: open it and"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(99), "is an old Excel workbook: open it and save its table"),
+        (gzip.compress(b"age,text,sex\n30,a,m\n"), "is compressed with gzip: unpack it."),
+        (b"%PDF-1.4\n%\xe2\xe3\xcf\xd3", "is a PDF: save its text as UTF-8."),
+        (b"PAR1\x15\x04\x15" + bytes(range(256)), "is a Parquet file: name it so."),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n", "with `git lfs pull`."),
+        (b"\n<!DOCTYPE html>\n<html>\n<p>a, b</p>\n", "is a web page: download the file itself"),
+        (b"<HTML><head>a, b, c</head>", "is a web page: download the file itself"),
+    ],
+)
+def test_files_of_another_kind_are_named_with_the_cure(tmp_path, content, said):
+    (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(DataError) as refused:
+        cells(tmp_path / "t.csv")
+    assert said in str(refused.value)
+    assert str(refused.value).isprintable()
+    if b"git-lfs" in content:
+        (tmp_path / "t.parquet").write_bytes(content)
+        with pytest.raises(DataError, match="git lfs pull"):
+            cells(tmp_path / "t.parquet")
+
+
 def test_the_line_of_spreadsheets_that_names_the_separator(tmp_path):
     (tmp_path / "t.csv").write_text("sep=;\nage;text;sex\n30;a,b;m\n")
     assert cells(tmp_path / "t.csv") == [("30", "a,b", "m")]
@@ -233,6 +296,9 @@ def test_kinds_of_json(tmp_path, write_json, ending):
         ('[{"text": "a"},\n 3]', "entry 2: not an object"),
         ('[{"text": "a"},\n', "line 1: not JSON"),
         ("{", "line 1: not JSON"),
+        ("{'text': 'a'}", "line 1: not JSON"),
+        ('{"text": "a"},\n{"text": "b"}', "line 1: not JSON"),
+        ('{"text": "a"}\n"text"', "line 2: not an object"),
     ],
 )
 def test_what_is_no_json_is_refused_with_its_line(tmp_path, content, place):
@@ -256,6 +322,11 @@ def test_what_is_no_json_is_refused_with_its_line(tmp_path, content, place):
         (["1'234.5", "7"], [1234.5, 7], "spaces between thousands"),
         (["٢٢", "−5", "1e3"], [22, -5, 1000], ""),
         (["0,123", "1,5"], [0.123, 1.5], "decimal commas"),
+        (["12,34,567", "1,23,456.5", "950"], [1234567, 123456.5, 950], "commas between thousands"),
+        (["1’234", "2’000’000"], [1234, 2_000_000], "spaces between thousands"),
+        (["١٬٢٣٤٫٥", "۱۲"], [1234.5, 12], ""),
+        (["２，２００", "３．５", "－１"], [2200, 3.5, -1], ""),
+        (["5", "#DIV/0!", "#VALUE!", "[null]", "<null>", "NaT"], [5, *[None] * 5], ""),
     ],
 )
 def test_numbers_as_people_write_them(written, numbers, style):
@@ -267,7 +338,7 @@ def test_numbers_as_people_write_them(written, numbers, style):
     assert found.missing == numbers.count(None)
 
 
-@pytest.mark.parametrize("wrong", ["$5", "12,34,567", "1e999", "abc", "5 years", "1-2"])
+@pytest.mark.parametrize("wrong", ["$5", "12,34,56", "1e999", "abc", "5 years", "1-2"])
 def test_what_is_no_number(wrong):
     assert parse_numbers(polars.Series("x", ["1", wrong])).wrong.to_list() == [False, True]
 
@@ -277,7 +348,7 @@ def profile(path, labels, lines, header="text,x"):
     return read_table(str(path), text="text", labels=labels, author=None)
 
 
-@pytest.mark.parametrize("marker", ["NA", "?", "null", "\\N", "unknown", "NaN", "-"])
+@pytest.mark.parametrize("marker", ["NA", "?", "null", "\\N", "unknown", "NaN", "-", "#DIV/0!", "[null]"])
 def test_a_column_of_numbers_with_markers_of_missing_values(tmp_path, marker):
     lines = [f"word {i},{marker if i % 10 == 0 else 20 + i % 50}" for i in range(400)]
     table = profile(tmp_path / "t.csv", ("x",), lines)
@@ -287,7 +358,13 @@ def test_a_column_of_numbers_with_markers_of_missing_values(tmp_path, marker):
 
 
 def test_what_is_a_name_stays_as_it_is_written(tmp_path):
-    for names in (["3.1", "3.10", "3.9"], ["02134", "2134", "10001"], ["TRUE", "true", "False"], ["1e3", "1000", "+1"]):
+    for names in (
+        ["3.1", "3.10", "3.9"],
+        ["02134", "2134", "10001"],
+        ["TRUE", "true", "False"],
+        ["1e3", "1000", "+1"],
+        ["007", "7", "7.0"],
+    ):
         lines = [f"word {i},{names[i % 3]}" for i in range(60)]
         table = profile(tmp_path / "t.csv", ("x=classes",), lines)
         assert set(table.labels["x"]) == set(names)
@@ -328,6 +405,23 @@ def test_the_line_of_a_wrong_number_counts_lines_not_rows(tmp_path):
     lines = ['"two\nlines",3', "", ",5", "word,abc"]
     with pytest.raises(DataError, match=r"t\.csv, line 6: x is not a number in every row\. Received: 'abc'"):
         profile(tmp_path / "t.csv", ("x=regression",), lines)
+
+
+@pytest.mark.parametrize(
+    ("trained", "asked"),
+    [
+        ("пенсия внуки огород", "«ПЕНСИЯ», „ВНУКИ“ — огород"),
+        ("cafe\u0301 zoë", "CAFÉ Zoe\u0308"),
+        ("istanbul'da izmir", "İSTANBUL’DA İZMİR"),
+        ("ａｂｃ ガス", "ABC ｶﾞｽ"),
+        ("كتاب جميل", "كـتـاب، جميل؟"),
+    ],
+)
+def test_descriptions_of_other_spellings_are_known_again(tmp_path, trained, asked):
+    rows = [f"{10 + i},{trained if i % 2 else 'thing'}" for i in range(60)]
+    (tmp_path / "p.csv").write_text("\n".join(["price,what", *rows]), encoding="utf-8")
+    codec = load_prices(str(tmp_path / "p.csv"), text="what").codec
+    assert (codec.encode(text=asked)["text"] > 1).all()
 
 
 def test_texts_of_other_scripts_are_known_again(tmp_path):

@@ -24,6 +24,14 @@ from kerasapps.data.words import WordIds, fit_words, settle_tokens, split_senten
         "မြန်မာ စာ",  # Burmese
         "𑄃𑄧 𑄇𑄨",  # Chakma, above U+FFFF
         "tiếng việt",  # Vietnamese
+        "ਮੀਰਾ ਕੁੱਤਾ",  # Punjabi
+        "മീര അവന്\u200dറെ",  # Malayalam with a joiner
+        "र्\u200dयाला कुठे",  # Marathi with a joiner
+        "ມີນາ ຢູ່ໃສ",  # Lao
+        "ދިވެހި ރާއްޖެ",  # Dhivehi, whose vowels are all marks
+        "ܥܲܠܡܵܐ",  # Syriac
+        "ߒߞߏ ߛߓߍ",  # N'Ko, whose tones are marks
+        "ọ̀rẹ́ ẹ̀kọ́",  # Yoruba, which has no composed letters for its tones
     ],
 )
 def test_marks_and_joiners_belong_to_the_word(words):
@@ -47,6 +55,13 @@ def test_marks_and_joiners_belong_to_the_word(words):
         ("¿Qué? ¡No!", "qué no"),
         ("क्या, हाँ। नहीं॥", "क्या हाँ नहीं"),
         ("'quoted' -dash- \u0301stray", "quoted dash stray"),
+        ("İSTANBUL İzmir", "istanbul izmir"),
+        ("ＡＢＣ　１２３ ｶﾞｽ", "abc 123 ガス"),
+        ("كـتـاب كتــــاب", "كتاب كتاب"),
+        ("ŒUVRE ﬁne", "œuvre fine"),
+        ("it´s o′clock", "it's o'clock"),
+        ('צה"ל דו"ח', "צה״ל דו״ח"),
+        ('"שלום"', "שלום"),
     ],
 )
 def test_spellings_of_the_same_words(one, other):
@@ -115,6 +130,10 @@ def test_characters_keep_their_marks():
         (["วันนี้ อากาศ ดี มาก", "เรา ไป สวน"], "words"),
         (["ថ្ងៃនេះអាកាសធាតុល្អ"], "characters"),
         (["오늘 날씨가 좋다"], "words"),
+        (["我用 iPhone 拍照很开心", "这个 app 不错"], "characters"),
+        (["ខ្ញុំ\u200bស្រឡាញ់\u200bភាសា\u200bខ្មែរ"], "words"),
+        (["བོད་སྐད་ཡིན་པས།"], "words"),
+        (["我爱 Python because it is a nice language"], "words"),
         (["привет мир", "a fine day"], "words"),
         (["", "  "], "words"),
         ([], "words"),

@@ -59,6 +59,28 @@ def test_the_sentence_names_ten(monkeypatch):
     assert said.endswith("10 (node10:2222) and 2 more, at most 30 s.")
 
 
+@pytest.mark.parametrize("host", ["node..1", "x" * 70, "-"])
+def test_what_cannot_be_a_host_does_not_answer(host):
+    assert not gathering.answers(f"{host}:2222")
+
+
+def test_workers_may_have_addresses_of_ipv6():
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    cluster = [address.replace("127.0.0.1", "[::1]") for address in addresses(2)]
+    threads = [threading.Thread(target=gathering.wait_for_others, args=(cluster, i), daemon=True) for i in range(2)]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.2)
+    threads[1].join(20)
+    assert not threads[1].is_alive()
+    with gathering._answering(cluster[1]):  # as TensorFlow does
+        threads[0].join(20)
+    assert not threads[0].is_alive()
+
+
 def test_a_taken_port_is_left_to_tensorflow():
     (own,) = addresses(1)
     with socket.create_server(("", int(own.rsplit(":")[1]))), gathering._answering(own):
