@@ -204,6 +204,17 @@ CLASSIFIERS = [
         parameters=WORDS,
         dropout=0.5,
     ),
+    classifier(
+        module=bag_of_ngrams,
+        builder=kerasapps.build_bag_of_ngrams,
+        variant="weighted-triples",
+        buckets=20,
+        longest=3,
+        weighted=True,
+        features=4,
+        parameters=(12 + 20) * 5,
+        dropout=0.5,
+    ),
 ]
 CONTRACTS = [
     *CLASSIFIERS,

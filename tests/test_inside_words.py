@@ -23,9 +23,13 @@ def score(model, ids, labels):
     return of_label - (logits.sum(1) - of_label) / (logits.shape[1] - 1)
 
 
-@pytest.mark.parametrize("buckets", [0, 50])
-def test_of_a_linear_network_the_weights_add_up_to_the_score(buckets):
-    model = build_bag_of_ngrams(**SIZES, buckets=buckets)
+@pytest.mark.parametrize(
+    "settings", [{"buckets": 0}, {"buckets": 50}, {"buckets": 50, "longest": 4}, {"buckets": 50, "weighted": True}]
+)
+def test_of_a_linear_network_the_weights_add_up_to_the_score(settings):
+    model = build_bag_of_ngrams(**SIZES, **settings)
+    if "weighted" in settings:
+        model.get_layer("weights").set_weights([np.linspace(0, 2, 60, dtype=np.float32)[:, None]])
     weights = word_weights(model, IDS, LABELS)
     np.testing.assert_allclose(weights.sum(1), score(model, IDS, LABELS), atol=1e-6)
     assert (weights[IDS == 0] == 0).all()

@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from kerasapps.data.text_classes import TextSplits
 from kerasapps.data.words import tokenize
 
+MANY = 20_000  # texts
 STRENGTHS = (0.1, 1.0, 10.0)  # inverse of the regularization; validation accuracy chooses
 
 
@@ -25,7 +26,7 @@ def nb_svm_accuracy(splits: TextSplits, *, longest: int) -> float:
     count = CountVectorizer(
         analyzer=partial(ngrams, tokens=splits.codec.words.tokens, longest=longest),
         binary=True,
-        min_df=2 if len(splits.train) > 20_000 else 1,  # of many texts, millions of n-grams occur once
+        min_df=least_count(len(splits.train)),
         dtype=np.float32,
     )
     rows = {"train": count.fit_transform(splits.texts["train"])}
@@ -48,6 +49,11 @@ def nb_svm_accuracy(splits: TextSplits, *, longest: int) -> float:
         for strength, found in scores.items()
     }
     return max(accuracy.values(), key=lambda one: one["validation"])["test"]
+
+
+def least_count(texts: int) -> int:
+    """Returns in how many texts an n-gram must occur: of many texts, millions occur once."""
+    return 2 if texts > MANY else 1
 
 
 def ngrams(text: str, *, tokens: str, longest: int) -> list[str]:

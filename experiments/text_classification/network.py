@@ -6,8 +6,10 @@ from typing import Any, Literal
 
 import keras
 import numpy as np
+import scipy.sparse
 
 from kerasapps.applications import attention_classifier, bag_of_ngrams, recurrent_classifier, text_cnn
+from kerasapps.data.splits import Split
 from kerasapps.data.text_classes import TextClassCodec, TextSplits, load_texts
 from kerasapps.data.vectors import load_vectors
 from kerasapps.data.words import GivenTokens, Keep
@@ -20,6 +22,7 @@ from kerasapps.settings import Count, Positive, Text, optional, or_none, ranged,
 from ..shared import training
 from ..shared.params import build
 from ..shared.training import Trained, tell
+from .baseline import least_count, log_count_ratio
 
 CODEC = TextClassCodec
 Arch = Literal["text_cnn", "lstm", "gru", "peephole_lstm", "attention", "hierarchical", "ngrams"]
@@ -132,7 +135,7 @@ def train_one(
         words = splits.codec.words
         vectors, note = load_vectors(source.vectors, words.words, seed=run.options.seed, tokens=words.tokens)
         tell([note])
-    network = partial(make_model, arch=arch, sizes=splits.sizes, params=params, vectors=vectors)
+    network = partial(make_model, arch=arch, sizes=splits.sizes, params=params, vectors=vectors, train=splits.train)
     return training.train(run, splits, network, recipe, patience=patience, monitor="val_accuracy", maximize=True)
 
 
@@ -144,6 +147,7 @@ def make_model(
     recipe: Recipe,
     steps: int,
     vectors: np.ndarray | None = None,
+    train: Split | None = None,
     jit_compile: bool = False,
 ) -> keras.Model:
     """Builds and compiles.
@@ -155,6 +159,7 @@ def make_model(
         recipe: How it is trained.
         steps: Steps of the whole training, over which the learning rate rises and falls.
         vectors: Word vectors (vocab_size, D) to start from.
+        train: The training set, which gives the weights of n-grams where the network has them.
         jit_compile: Whether XLA compiles the step.
     """
     given = dict(sizes)
@@ -169,6 +174,8 @@ def make_model(
         for name in text_cnn.TRAINED, text_cnn.FROZEN:
             if name in {layer.name for layer in model.layers}:
                 model.get_layer(name).set_weights([vectors])
+    if train is not None and "weights" in {layer.name for layer in model.layers}:
+        model.get_layer("weights").set_weights([ngram_weights(model, train)])
     rate = one_cycle(recipe.learning_rate, steps=steps, warmup=0.1)
     model.compile(
         optimizer=LazyAdam(rate),  # most of a vocabulary is not in a batch
@@ -177,6 +184,25 @@ def make_model(
         jit_compile=jit_compile,
     )
     return model
+
+
+def ngram_weights(model: keras.Model, train: Split) -> np.ndarray:
+    """Returns a weight for every id of a bag of n-grams, float32 (ids, 1): what naive Bayes makes of it.
+
+    That is the largest absolute log-count ratio of a class against the others; 0 for what the training set does not
+    hold, and in large sets for what it holds once.
+    """
+    layer = {layer.name: layer for layer in model.layers}.get("ngrams", lambda ids: ids)
+    size = model.get_layer("weights").input_dim
+    labels, rows = train.targets["label"], []
+    for start in range(0, len(train), BATCH_SIZE):
+        ids = np.asarray(layer(train.inputs["text"][start : start + BATCH_SIZE]))
+        rows += [np.unique(row[row != 0]) for row in ids]
+    ends = np.cumsum([0, *map(len, rows)])
+    counts = scipy.sparse.csr_matrix((np.ones(ends[-1], np.float32), np.concatenate(rows), ends), (len(rows), size))
+    weights = np.max([np.abs(log_count_ratio(counts, labels == one)) for one in np.unique(labels)], 0)
+    often = np.asarray(counts.sum(0)).ravel() >= least_count(len(rows))
+    return np.where(often, weights, 0).astype(np.float32)[:, None]
 
 
 def predict_labels(model: keras.Model, split) -> np.ndarray:

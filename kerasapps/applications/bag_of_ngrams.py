@@ -1,6 +1,7 @@
 """Bag of n-grams: the average of the vectors of a text's words and word pairs, and one layer on top.
 
-Reference: Joulin et al., "Bag of Tricks for Efficient Text Classification", EACL 2017 (fastText).
+References: Joulin et al., "Bag of Tricks for Efficient Text Classification", EACL 2017 (fastText); Li et al., "Weighted
+Neural Bag-of-n-grams Model", COLING 2016 (weights).
 """
 
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ def build_bag_of_ngrams(
     num_classes: int,
     embedding_dim: int = 50,
     buckets: int = 200_000,
+    longest: int = 2,
+    weighted: bool = False,
     dropout: float = 0.0,
     name: str = "bag_of_ngrams",
 ) -> keras.Model:
@@ -33,7 +36,11 @@ def build_bag_of_ngrams(
             CPU, and reads them as zeros on a GPU.
         num_classes: Number of classes, at least 2.
         embedding_dim: Length of a vector.
-        buckets: Vectors that the word pairs share: a pair has the vector of its hash; 0 leaves the pairs out.
+        buckets: Vectors that the n-grams of several words share: each has the vector of its hash; 0 leaves them out.
+        longest: Words of the longest n-grams, 2 for pairs.
+        weighted: Whether the average is weighted by numbers that are not trained. They are 1 until they are set with
+            `model.get_layer("weights").set_weights([weights])`, float32 (vocab_size + buckets, 1), such as how much
+            more frequent an n-gram is in one class. A text whose weights add up to less than 1 has a shorter average.
         dropout: Share of the averaged features dropped in training, in [0, 1).
         name: Name of the model.
 
@@ -45,8 +52,8 @@ def build_bag_of_ngrams(
     vectors in the batch.
 
     Raises:
-        ValueError: If `num_classes` or `vocab_size` is under 2, `embedding_dim` under 1, `buckets` under 0, or
-            `dropout` outside [0, 1).
+        ValueError: If `num_classes` or `vocab_size` is under 2, `embedding_dim` or `longest` under 1, `buckets` under
+            0, or `dropout` outside [0, 1).
 
     Example:
         >>> model = build_bag_of_ngrams(vocab_size=1000, num_classes=4, buckets=5000)
@@ -55,7 +62,7 @@ def build_bag_of_ngrams(
         >>> model.predict(texts)["label"].argmax(-1)
     """
     check_at_least(2, vocab_size=vocab_size, num_classes=num_classes)
-    check_at_least(1, embedding_dim=embedding_dim)
+    check_at_least(1, embedding_dim=embedding_dim, longest=longest)
     check_at_least(0, buckets=buckets)
     check_share(dropout=dropout)
 
@@ -63,10 +70,19 @@ def build_bag_of_ngrams(
     text = keras.Input((None,), dtype="int32", name="text")  # (B, T)
 
     # --- trunk
-    ngrams = Ngrams(vocab_size=vocab_size, buckets=buckets, name="ngrams")(text) if buckets else text  # (B, 2 T - 1)
+    ngrams = text
+    if buckets and longest > 1:
+        ngrams = Ngrams(vocab_size=vocab_size, buckets=buckets, longest=longest, name="ngrams")(text)  # (B, N)
     x = layers.Embedding(vocab_size + buckets, embedding_dim, name="vectors")(ngrams)
-    x = ZeroPadded(name="masked")(x, ngrams)
-    x = MaskedAverage(name="features")(x, NotPadding(name="mask")(ngrams))  # (B, D)
+    x = ZeroPadded(name="masked")(x, ngrams)  # (B, N, D)
+    mask = NotPadding(name="mask")(ngrams)  # (B, N, 1)
+    if weighted:
+        weights = layers.Embedding(
+            vocab_size + buckets, 1, embeddings_initializer="ones", trainable=False, name="weights"
+        )(ngrams)
+        mask = layers.Multiply(name="masked_weights")([weights, mask])
+        x = layers.Multiply(name="weighted")([x, mask])
+    x = MaskedAverage(name="features")(x, mask)  # (B, D)
     x = Dropout(dropout, name="features_dropout")(x)
 
     # --- heads

@@ -119,33 +119,41 @@ def text_encoder_block(ids, *, vocab_size: int, embedding_dim: int, encoder: Enc
 
 @keras.saving.register_keras_serializable(package="kerasapps")
 class Ngrams(layers.Layer):
-    """Adds ids of word pairs to those of words: ids (B, T) -> (B, 2 T - 1), 0 for padding.
+    """Adds ids of word pairs, triples and so on to those of words: ids (B, T) -> (B, T + (T - 1) + ...), 0 for padding.
 
-    A pair gets the id that its hash gives it, from `vocab_size` on; pairs may share one.
+    Several words get the id that their hash gives them, from `vocab_size` on; others may share it.
 
     Args:
         vocab_size: Number of token ids.
-        buckets: Number of ids of pairs.
+        buckets: Number of ids of several words.
+        longest: Words of the longest n-grams, at least 2.
     """
 
-    def __init__(self, *, vocab_size: int, buckets: int, **kwargs):
+    def __init__(self, *, vocab_size: int, buckets: int, longest: int = 2, **kwargs):
         super().__init__(**kwargs)
         self.vocab_size = vocab_size
         self.buckets = buckets
+        self.longest = longest
 
     def plain(self):
         """Returns `call`, which consists of Keras' operations."""
         return self.call
 
     def call(self, ids):
-        first, second = ids[:, :-1], ids[:, 1:]
-        # The product overflows for large ids, on every backend in the same way.
-        pairs = self.vocab_size + keras.ops.mod(first * 1_000_003 + second, self.buckets)  # (B, T - 1)
-        return keras.ops.concatenate([ids, keras.ops.where(second != 0, pairs, 0)], axis=1)
+        ngrams, hashes = [ids], ids
+        for n in range(2, self.longest + 1):
+            last = ids[:, n - 1 :]  # (B, T - n + 1)
+            # The product overflows, on every backend in the same way.
+            hashes = hashes[:, :-1] * 1_000_003 + last
+            ngrams.append(keras.ops.where(last != 0, self.vocab_size + keras.ops.mod(hashes, self.buckets), 0))
+        return keras.ops.concatenate(ngrams, axis=1)
 
     def compute_output_spec(self, ids):
-        length = None if ids.shape[1] is None else 2 * ids.shape[1] - 1
+        length = ids.shape[1]
+        if length is not None:
+            length = sum(max(0, length - n) for n in range(self.longest))
         return keras.KerasTensor((ids.shape[0], length), ids.dtype)
 
     def get_config(self):
-        return super().get_config() | {"vocab_size": self.vocab_size, "buckets": self.buckets}
+        settings = {"vocab_size": self.vocab_size, "buckets": self.buckets, "longest": self.longest}
+        return super().get_config() | settings

@@ -43,7 +43,8 @@ def _contributions(model: keras.Model, ids: np.ndarray, labels: np.ndarray) -> n
     """Returns vector times gradient of everything that is looked up, float32 (n, looked up)."""
     import tensorflow as tf
 
-    embeddings = [layer for layer in model.layers if isinstance(layer, keras.layers.Embedding)]
+    # The weight of an n-gram, a single number, is looked up as well, but is no vector.
+    embeddings = [layer for layer in model.layers if isinstance(layer, keras.layers.Embedding) and layer.output_dim > 1]
     head = model.get_layer("label")
     taps = keras.Model(model.input, [head.input, *(layer.output for layer in embeddings)])
 
@@ -70,9 +71,14 @@ def _contributions(model: keras.Model, ids: np.ndarray, labels: np.ndarray) -> n
 
 
 def _by_word(contributions: np.ndarray, length: int) -> np.ndarray:
-    """Gives each word half of its pairs: contributions (n, T), or with pairs (n, 2 T - 1), -> (n, T)."""
-    words, pairs = contributions[:, :length].copy(), contributions[:, length:] / 2
-    if pairs.shape[1]:
-        words[:, :-1] += pairs
-        words[:, 1:] += pairs
+    """Gives each word its share of its n-grams: contributions (n, T), with pairs (n, 2 T - 1) and so on, -> (n, T)."""
+    words = np.zeros((len(contributions), length), np.float32)
+    start = 0
+    for n in range(1, length + 1):
+        of_ngrams = contributions[:, start : start + length - n + 1]
+        if not of_ngrams.shape[1]:
+            break
+        for k in range(n):
+            words[:, k : k + of_ngrams.shape[1]] += of_ngrams / n
+        start += of_ngrams.shape[1]
     return words

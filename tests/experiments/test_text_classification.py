@@ -12,6 +12,7 @@ from experiments.text_classification.baseline import log_count_ratio, ngrams
 from experiments.text_classification.compare import summarize
 from experiments.text_classification.network import make_model
 from experiments.text_classification.results import calibration, calibration_error
+from kerasapps.data.splits import Split
 from tests.experiments.commands import commands, read
 
 run, refused = commands(
@@ -106,6 +107,22 @@ def test_given_vectors_are_where_training_starts():
         assert [name for name, layer in embeddings.items() if layer.trainable_weights] == trainable
         for layer in embeddings.values():
             np.testing.assert_array_equal(layer.get_weights()[0], vectors)
+
+
+def test_the_weights_of_ngrams_are_those_of_naive_bayes():
+    texts = np.array([[2, 3, 0], [2, 4, 2], [4, 3, 0]], np.int32)
+    labels = np.array([0, 0, 1], np.int32)
+    model = make_model(
+        arch="ngrams",
+        sizes={"vocab_size": 6, "num_classes": 2},
+        params={"buckets": 0, "weighted": True},
+        recipe=experiment.recipe_of("ngrams", options=experiment.Options()),
+        steps=1,
+        train=Split({"text": texts}, {"label": labels}),
+    )
+    # Texts with each word, by class, and 1: p = (1, 1, 3, 2, 2, 1) / 10, q = (1, 1, 1, 2, 2, 1) / 8.
+    expected = [0, 0, np.log(3 / 10 / (1 / 8)), -np.log(2 / 10 / (2 / 8)), -np.log(2 / 10 / (2 / 8)), 0]
+    np.testing.assert_allclose(model.get_layer("weights").get_weights()[0][:, 0], expected, rtol=1e-5)
 
 
 @pytest.mark.slow
