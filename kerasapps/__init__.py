@@ -39,6 +39,7 @@ if TYPE_CHECKING:  # the names below once more, for editors and type checkers
     from kerasapps.applications.style_transfer import build_style_taps as build_style_taps
     from kerasapps.applications.text_cnn import build_text_cnn as build_text_cnn
     from kerasapps.applications.vgg import build_vgg as build_vgg
+    from kerasapps.applications.wide_text_cnn import build_wide_text_cnn as build_wide_text_cnn
     from kerasapps.applications.xception import build_xception as build_xception
     from kerasapps.data.splits import Split as Split
     from kerasapps.data.splits import Splits as Splits
@@ -99,6 +100,7 @@ _MODULES = {
     "build_separable_classifier": "applications.separable_classifier",
     "build_style_taps": "applications.style_transfer",
     "build_text_cnn": "applications.text_cnn",
+    "build_wide_text_cnn": "applications.wide_text_cnn",
     "build_vgg": "applications.vgg",
     "build_xception": "applications.xception",
     "compile_heads": "losses",

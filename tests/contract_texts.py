@@ -3,7 +3,7 @@
 import numpy as np
 
 import kerasapps
-from kerasapps.applications import attention_classifier, bag_of_ngrams, recurrent_classifier, text_cnn
+from kerasapps.applications import attention_classifier, bag_of_ngrams, recurrent_classifier, text_cnn, wide_text_cnn
 from kerasapps.applications import multi_head_text as application
 from kerasapps.applications import multimodal_price as price
 from kerasapps.heads import Head
@@ -214,6 +214,22 @@ CLASSIFIERS = [
         features=4,
         parameters=(12 + 20) * 5,
         dropout=0.5,
+    ),
+    classifier(
+        module=wide_text_cnn,
+        builder=kerasapps.build_wide_text_cnn,
+        filters=3,
+        widths=(2, 5),
+        ngram_dim=5,
+        buckets=20,
+        parameters=WORDS + WINDOWS + (12 + 20) * 6,
+        features=6 + 5,
+        dropout=0.5,
+        refused=[
+            ({"widths": (3, 3)}, "`widths` must hold at least one width, none twice"),
+            ({"ngram_dim": 0}, "`ngram_dim` must be at least 1"),
+            ({"buckets": -1}, "`buckets` must be at least 0"),
+        ],
     ),
 ]
 CONTRACTS = [

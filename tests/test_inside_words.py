@@ -1,5 +1,7 @@
 """The weights of words: exact where the network is linear, the attention where there is one, nothing in padding."""
 
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from kerasapps.applications.attention_classifier import attention_of, build_atte
 from kerasapps.applications.bag_of_ngrams import build_bag_of_ngrams
 from kerasapps.applications.recurrent_classifier import build_recurrent_classifier
 from kerasapps.applications.text_cnn import build_text_cnn
+from kerasapps.applications.wide_text_cnn import build_wide_text_cnn
 from kerasapps.inside.words import word_weights
 
 IDS = np.array([[3, 4, 5, 4, 0, 0], [6, 3, 0, 0, 0, 0], [2, 2, 7, 8, 9, 3]], np.int32)
@@ -37,13 +40,14 @@ def test_of_a_linear_network_the_weights_add_up_to_the_score(settings):
 
 
 @pytest.mark.parametrize("vectors", ["random", "static", "multichannel"])
-def test_convolutions_tell_what_the_score_loses_without_a_word(vectors):
-    model = build_text_cnn(**SIZES, filters=4, widths=(2, 3), vectors=vectors)
+@pytest.mark.parametrize("builder", [build_text_cnn, partial(build_wide_text_cnn, buckets=0, weighted=False)])
+def test_convolutions_tell_what_the_score_loses_without_a_word(builder, vectors):
+    model = builder(**SIZES, filters=4, widths=(2, 3), vectors=vectors)
     weights = word_weights(model, IDS, LABELS)
     # A ReLU and a maximum are linear near where they are: shorten the vector of word 5, which stands in text 0 alone.
     before, shrink = score(model, IDS, LABELS), 1e-3
     for layer in model.layers:
-        if isinstance(layer, keras.layers.Embedding):
+        if layer.name in ("words", "frozen_words", "vectors"):
             table = layer.get_weights()[0]
             table[5] *= 1 - shrink
             layer.set_weights([table])

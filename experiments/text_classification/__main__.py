@@ -85,7 +85,7 @@ def train(
 
 def workload_of(arch: Arch) -> str:
     """Returns what a network mostly computes, for `start`."""
-    if arch == "text_cnn":
+    if arch in ("text_cnn", "wide_text_cnn"):
         return "convolution"
     return "matmul" if arch in ("attention", "hierarchical", "ngrams") else "recurrent"
 

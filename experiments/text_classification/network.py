@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import scipy.sparse
 
-from kerasapps.applications import attention_classifier, bag_of_ngrams, recurrent_classifier, text_cnn
+from kerasapps.applications import attention_classifier, bag_of_ngrams, recurrent_classifier, text_cnn, wide_text_cnn
 from kerasapps.data.splits import Split
 from kerasapps.data.text_classes import TextClassCodec, TextSplits, load_texts
 from kerasapps.data.vectors import load_vectors
@@ -25,7 +25,7 @@ from ..shared.training import Trained, tell
 from .baseline import least_count, log_count_ratio
 
 CODEC = TextClassCodec
-Arch = Literal["text_cnn", "lstm", "gru", "peephole_lstm", "attention", "hierarchical", "ngrams"]
+Arch = Literal["text_cnn", "wide_text_cnn", "lstm", "gru", "peephole_lstm", "attention", "hierarchical", "ngrams"]
 BATCH_SIZE = 128
 
 
@@ -81,12 +81,14 @@ class Recipe:
 GivenRecipe = optional(Recipe)
 RECIPES = {
     "text_cnn": Recipe(epochs=8, learning_rate=3e-3),
+    "wide_text_cnn": Recipe(epochs=2, learning_rate=2e-3),
     "attention": Recipe(epochs=6, learning_rate=3e-3),
     "hierarchical": Recipe(epochs=6, learning_rate=3e-3),
     "ngrams": Recipe(epochs=8, learning_rate=1e-2),
 }
 BUILDERS = {
     "text_cnn": (text_cnn, text_cnn.build_text_cnn),
+    "wide_text_cnn": (wide_text_cnn, wide_text_cnn.build_wide_text_cnn),
     **dict.fromkeys(
         ("attention", "hierarchical"), (attention_classifier, attention_classifier.build_attention_classifier)
     ),

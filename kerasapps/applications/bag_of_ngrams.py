@@ -70,11 +70,34 @@ def build_bag_of_ngrams(
     text = keras.Input((None,), dtype="int32", name="text")  # (B, T)
 
     # --- trunk
+    x = ngrams_block(
+        text, vocab_size=vocab_size, embedding_dim=embedding_dim, buckets=buckets, longest=longest, weighted=weighted
+    )  # (B, D)
+    x = Dropout(dropout, name="features_dropout")(x)
+
+    # --- heads
+    label = layers.Dense(num_classes, activation="softmax", dtype="float32", name="label")(x)
+    return keras.Model([text], {"label": label}, name=name)
+
+
+def ngrams_block(
+    text, *, vocab_size: int, embedding_dim: int, buckets: int, longest: int, weighted: bool, name: str = ""
+):
+    """Averages the vectors of words and n-grams.
+
+    Args:
+        text: Token ids, 0 for padding, (B, T).
+        vocab_size: As for `build_bag_of_ngrams`, and so are the other arguments.
+        name: Prefix of the layers' names.
+
+    Returns:
+        Averages (B, embedding_dim).
+    """
     ngrams = text
     if buckets and longest > 1:
         ngrams = Ngrams(vocab_size=vocab_size, buckets=buckets, longest=longest, name="ngrams")(text)  # (B, N)
     x = layers.Embedding(vocab_size + buckets, embedding_dim, name="vectors")(ngrams)
-    x = ZeroPadded(name="masked")(x, ngrams)  # (B, N, D)
+    x = ZeroPadded(name=f"{name}masked")(x, ngrams)  # (B, N, D)
     mask = NotPadding(name="mask")(ngrams)  # (B, N, 1)
     if weighted:
         weights = layers.Embedding(
@@ -82,12 +105,7 @@ def build_bag_of_ngrams(
         )(ngrams)
         mask = layers.Multiply(name="masked_weights")([weights, mask])
         x = layers.Multiply(name="weighted")([x, mask])
-    x = MaskedAverage(name="features")(x, mask)  # (B, D)
-    x = Dropout(dropout, name="features_dropout")(x)
-
-    # --- heads
-    label = layers.Dense(num_classes, activation="softmax", dtype="float32", name="label")(x)
-    return keras.Model([text], {"label": label}, name=name)
+    return MaskedAverage(name=f"{name}features")(x, mask)
 
 
 def search_space(hp: "HyperParameters") -> dict[str, Any]:

@@ -70,8 +70,7 @@ def build_text_cnn(
     """
     check_at_least(2, vocab_size=vocab_size, num_classes=num_classes)
     check_at_least(1, embedding_dim=embedding_dim, filters=filters, widths=widths)
-    if not widths or len(set(widths)) != len(widths):
-        raise refusal("hold at least one width, none twice", widths=widths)
+    check_windows(widths)
     check_share(dropout=dropout)
     check_positive(max_norm=max_norm)
 
@@ -79,6 +78,38 @@ def build_text_cnn(
     text = keras.Input((None,), dtype="int32", name="text")  # (B, T)
 
     # --- trunk
+    x = windows_block(
+        text, vocab_size=vocab_size, embedding_dim=embedding_dim, filters=filters, widths=widths, vectors=vectors
+    )  # (B, widths * F)
+    x = Dropout(dropout, name="features_dropout")(x)
+
+    # --- heads
+    label = layers.Dense(
+        num_classes,
+        activation="softmax",
+        kernel_constraint=keras.constraints.MaxNorm(max_norm, axis=0),
+        dtype="float32",
+        name="label",
+    )(x)
+    return keras.Model([text], {"label": label}, name=name)
+
+
+def check_windows(widths: Sequence[int]) -> None:
+    """Raises ValueError for widths of windows that are none or not different."""
+    if not widths or len(set(widths)) != len(widths):
+        raise refusal("hold at least one width, none twice", widths=widths)
+
+
+def windows_block(text, *, vocab_size: int, embedding_dim: int, filters: int, widths: Sequence[int], vectors: Vectors):
+    """Finds the strongest matches of filters of several widths.
+
+    Args:
+        text: Token ids, 0 for padding, (B, T).
+        vocab_size: As for `build_text_cnn`, and so are the other arguments.
+
+    Returns:
+        Matches (B, widths * filters).
+    """
     # Each window of a filter is a sum of products with its words, computed once for each distinct word of the batch.
     distinct, places = DistinctWords(name="distinct_words")(text)  # (U,), (B, T)
     channels = {TRAINED: vectors != "static", FROZEN: vectors in ("static", "multichannel")}
@@ -91,18 +122,7 @@ def build_text_cnn(
     x = layers.Add(name="channels")(words) if len(words) > 1 else words[0]  # (U, D)
     x = ZeroPadded(name="masked")(x, distinct)
     features = [window_block(x, places, text, filters=filters, width=width, name=f"width{width}") for width in widths]
-    x = layers.Concatenate(name="features")(features) if len(features) > 1 else features[0]  # (B, widths * F)
-    x = Dropout(dropout, name="features_dropout")(x)
-
-    # --- heads
-    label = layers.Dense(
-        num_classes,
-        activation="softmax",
-        kernel_constraint=keras.constraints.MaxNorm(max_norm, axis=0),
-        dtype="float32",
-        name="label",
-    )(x)
-    return keras.Model([text], {"label": label}, name=name)
+    return layers.Concatenate(name="features")(features) if len(features) > 1 else features[0]
 
 
 def window_block(words, places, text, *, filters: int, width: int, name: str):

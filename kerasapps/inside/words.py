@@ -35,12 +35,12 @@ def word_weights(model: keras.Model, ids: np.ndarray, labels: np.ndarray) -> np.
         if ids.ndim == 3:
             weights = weights * attention["sentence_weights"][..., None]
     else:
-        weights = _by_word(_contributions(model, ids, labels), ids.shape[1])
+        weights = np.sum([_by_word(one, ids.shape[1]) for one in _contributions(model, ids, labels)], 0)
     return np.where(ids != 0, weights, 0).astype(np.float32)
 
 
-def _contributions(model: keras.Model, ids: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Returns vector times gradient of everything that is looked up, float32 (n, looked up)."""
+def _contributions(model: keras.Model, ids: np.ndarray, labels: np.ndarray) -> list[np.ndarray]:
+    """Returns vector times gradient of everything that is looked up, float32 (n, looked up) for each embedding."""
     import tensorflow as tf
 
     # The weight of an n-gram, a single number, is looked up as well, but is no vector.
@@ -61,13 +61,14 @@ def _contributions(model: keras.Model, ids: np.ndarray, labels: np.ndarray) -> n
             others = (tf.reduce_sum(logits, 1) - of_label) / (logits.shape[1] - 1)
             score = tf.reduce_sum(of_label - others)
         gradients = tape.gradient(score, vectors)
-        products = [
-            tf.reduce_sum(tf.cast(gradient, tf.float32) * tf.cast(vector, tf.float32), -1)
+        return [
+            tf.reshape(
+                tf.reduce_sum(tf.cast(gradient, tf.float32) * tf.cast(vector, tf.float32), -1), (tf.shape(ids)[0], -1)
+            )
             for gradient, vector in zip(gradients, vectors, strict=True)
         ]
-        return tf.reshape(tf.add_n(products), (tf.shape(ids)[0], -1))
 
-    return contributions(tf.constant(ids), tf.constant(labels)).numpy()
+    return [one.numpy() for one in contributions(tf.constant(ids), tf.constant(labels))]
 
 
 def _by_word(contributions: np.ndarray, length: int) -> np.ndarray:
