@@ -9,7 +9,7 @@ import html
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from kerasapps.data.archives import members, open_tar, read_member
 from kerasapps.data.download import cache_folder, data_folders, downloading, fetch
 from kerasapps.data.encodings import read_text
 from kerasapps.data.tables import open_table, read_names, some, summary
+from kerasapps.data.words import fold
 from kerasapps.errors import DataError
 from kerasapps.files import printable, user_path
 
@@ -299,4 +300,14 @@ def read_set(data: str, *, text: str, label: str, fine: bool, keep_html: bool, s
     num_test = sum(i >= len(texts) - found.num_test for i in kept)
     if len(set(labels)) < 2:
         raise DataError(f"{data} has one label alone, {some(set(labels)) or 'none'}: there is nothing to tell apart.")
+    notes += alike(set(labels))
     return replace(found, texts=[texts[i] for i in kept], labels=labels, num_test=num_test, notes=notes)
+
+
+def alike(labels: Iterable[str]) -> tuple[str, ...]:
+    """Returns a note where labels differ by case, accents' encoding or blanks alone: they remain different classes."""
+    spellings: dict[str, list[str]] = {}
+    for label in sorted(labels):
+        spellings.setdefault(" ".join(fold(label).split()), []).append(label)
+    twice = [repr(label) for group in spellings.values() if len(group) > 1 for label in group]
+    return (f"Labels that differ in case or blanks alone are different classes: {some(twice)}.",) if twice else ()

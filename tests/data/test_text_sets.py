@@ -169,6 +169,34 @@ def test_too_few_rows(tmp_path):
         load_texts(str(tmp_path / "few.csv"))
 
 
+def test_labels_with_blanks_and_of_different_case_stay_as_they_are(tmp_path):
+    rows = ["a b,very good", "a c,Very Good", "d e,bad"] * 10
+    (tmp_path / "case.csv").write_text("text,label\n" + "\n".join(rows))
+    splits = load_texts(str(tmp_path / "case.csv"))
+    assert splits.class_names == ("Very Good", "bad", "very good")
+    assert "Labels that differ in case or blanks alone are different classes: 'Very Good', 'very good'." in splits.notes
+    assert not any("differ in case" in note for note in load_texts("snippets", limit=20).notes)
+
+
+def test_a_text_of_a_megabyte_is_cut(tmp_path):
+    rows = ["good film,x", "bad film,y"] * 20 + [f"{'word other ' * 100_000},x"]
+    (tmp_path / "large.csv").write_text("text,label\n" + "\n".join(rows))
+    splits = load_texts(str(tmp_path / "large.csv"), length=50, keep="both")
+    assert max(getattr(splits, name).inputs["text"].shape[1] for name in ("train", "validation", "test")) == 50
+
+
+def test_a_text_of_unknown_words_alone_is_a_text(table):
+    codec = load_texts(str(table)).codec
+    assert codec.encode("zebra gnu")["text"].tolist() == [[1, 1]]
+    assert codec.unknown(["zebra gnu"]) == ["zebra", "gnu"]
+
+
+def test_an_empty_file_is_named(tmp_path):
+    (tmp_path / "empty.csv").write_text("")
+    with pytest.raises(DataError, match=r"empty\.csv is empty"):
+        load_texts(str(tmp_path / "empty.csv"))
+
+
 def test_a_class_with_one_example_is_trained_on(tmp_path):
     (tmp_path / "rare.csv").write_text("text,label\n" + "\n".join(["a,x", "b,y"] * 20 + ["c,rare"]))
     splits = load_texts(str(tmp_path / "rare.csv"))
