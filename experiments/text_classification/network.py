@@ -202,9 +202,11 @@ def ngram_weights(model: keras.Model, train: Split) -> np.ndarray:
         rows += [np.unique(row[row != 0]) for row in ids]
     ends = np.cumsum([0, *map(len, rows)])
     counts = scipy.sparse.csr_matrix((np.ones(ends[-1], np.float32), np.concatenate(rows), ends), (len(rows), size))
-    weights = np.max([np.abs(log_count_ratio(counts, labels == one)) for one in np.unique(labels)], 0)
-    often = np.asarray(counts.sum(0)).ravel() >= least_count(len(rows))
-    return np.where(often, weights, 0).astype(np.float32)[:, None]
+    often = np.flatnonzero(np.asarray(counts.sum(0)).ravel() >= least_count(len(rows)))
+    counts = counts.tocsc()[:, often].tocsr()
+    weights = np.zeros((size, 1), np.float32)
+    weights[often, 0] = np.max([np.abs(log_count_ratio(counts, labels == one)) for one in np.unique(labels)], 0)
+    return weights
 
 
 def predict_labels(model: keras.Model, split) -> np.ndarray:

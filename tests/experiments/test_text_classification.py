@@ -109,20 +109,25 @@ def test_given_vectors_are_where_training_starts():
             np.testing.assert_array_equal(layer.get_weights()[0], vectors)
 
 
-def test_the_weights_of_ngrams_are_those_of_naive_bayes():
+@pytest.mark.parametrize("buckets", [0, 1000])
+def test_the_weights_of_ngrams_are_those_of_naive_bayes(buckets):
     texts = np.array([[2, 3, 0], [2, 4, 2], [4, 3, 0]], np.int32)
     labels = np.array([0, 0, 1], np.int32)
     model = make_model(
         arch="ngrams",
         sizes={"vocab_size": 6, "num_classes": 2},
-        params={"buckets": 0, "weighted": True},
+        params={"buckets": buckets, "weighted": True},
         recipe=experiment.recipe_of("ngrams", options=experiment.Options()),
         steps=1,
         train=Split({"text": texts}, {"label": labels}),
     )
-    # Texts with each word, by class, and 1: p = (1, 1, 3, 2, 2, 1) / 10, q = (1, 1, 1, 2, 2, 1) / 8.
-    expected = [0, 0, np.log(3 / 10 / (1 / 8)), -np.log(2 / 10 / (2 / 8)), -np.log(2 / 10 / (2 / 8)), 0]
-    np.testing.assert_allclose(model.get_layer("weights").get_weights()[0][:, 0], expected, rtol=1e-5)
+    weights = model.get_layer("weights").get_weights()[0][:, 0]
+    # The words 2, 3, 4 and, with buckets, the pairs (2, 3), (2, 4), (4, 2), (4, 3), by class and 1 more.
+    p, q = [3, 2, 2, *[2, 2, 2, 1] * (buckets > 0)], [1, 2, 2, *[1, 1, 1, 2] * (buckets > 0)]
+    expected = np.abs(np.log(np.array(p) / sum(p)) - np.log(np.array(q) / sum(q)))
+    np.testing.assert_allclose(weights[2:5], expected[:3], rtol=1e-5)
+    np.testing.assert_allclose(np.sort(weights[6:][weights[6:] > 0]), np.sort(expected[3:]), rtol=1e-5)
+    assert (weights[[0, 1, 5]] == 0).all()
 
 
 @pytest.mark.slow
