@@ -2,12 +2,13 @@
 
     python -m benchmarks.text_classification --out runs/bench-text.json --torch-python OTHER/VENV/bin/python
 
-Texts of 200 and 400 words without padding, vocabulary 20,000, two classes, batch size 64, Adam. Words are drawn by
-Zipf's law, as in language. Ours is compiled as the experiment does it, in the precision that `--precision auto`
-chooses. Plain Keras has its defaults (float32; XLA for the text CNN, which Keras itself leaves off for an LSTM), and
-also no XLA, in float32 and bfloat16. PyTorch is timed in float32 and under bfloat16 autocast, the text CNN with its
-texts as one-dimensional signals or as channels-last images, the LSTM batch-major and time-major with one thread and
-two. The best time of each counts. Without torch the rest is measured.
+Texts of 200 and 400 words without padding, vocabulary 20,000, two classes, batch size 64. Words are drawn by Zipf's
+law, as in language. Ours is compiled as the experiment does it, with `LazyAdam`, which updates the vectors in the batch
+alone, in the precision that `--precision auto` chooses. Plain Keras has Adam and its defaults (float32; XLA for the
+text CNN, which Keras itself leaves off for an LSTM), and also no XLA, in float32 and bfloat16. PyTorch is timed in
+float32 and under bfloat16 autocast, with Adam, or `SparseAdam` for the word vectors; the text CNN with its texts as
+one-dimensional signals or as channels-last images, the LSTM batch-major and time-major with one thread and two. The
+best time of each counts. Without torch the rest is measured.
 """
 
 import platform
@@ -40,8 +41,11 @@ KERAS = {
     "lstm": ("keras", "keras, bfloat16"),
 }
 TORCH = {
-    "text_cnn": [("2", layout) for layout in ("conv1d", "channels-last")],
-    "lstm": [(threads, layout) for threads in ("1", "2") for layout in ("batch-major", "time-major")],
+    "text_cnn": [("2", "conv1d", "dense"), ("2", "conv1d", "sparse"), ("2", "channels-last", "dense")],
+    "lstm": [
+        *((threads, layout, "dense") for threads in ("1", "2") for layout in ("batch-major", "time-major")),
+        *((threads, "time-major", "sparse") for threads in ("1", "2")),
+    ],
 }
 
 
@@ -78,21 +82,20 @@ def main(
 
 def torch_settings(case: str, steps: int, python: str) -> Iterator[Implementation]:
     """Yields PyTorch in each of its settings."""
-    for threads, layout in TORCH[CASES[case][0]]:
+    for setting in TORCH[CASES[case][0]]:
         for precision in ("float32", "bfloat16"):
-            command = ["-m", "benchmarks.text_classification_torch", case, threads, layout, precision, str(steps)]
-            yield Implementation(f"torch, {threads} threads, {layout}, {precision}", command, python)
+            command = ["-m", "benchmarks.text_classification_torch", case, *setting, precision, str(steps)]
+            yield Implementation(f"torch, {setting[0]} threads, {', '.join(setting[1:])}, {precision}", command, python)
 
 
 def compile_ours(arch: str, steps: int):
     """Returns our network, compiled as the experiment does it, and its precision."""
     from dataclasses import replace
 
-    from experiments.text_classification.__main__ import workload_of
-    from experiments.text_classification.network import RECIPES, Recipe, make_model
+    from experiments.text_classification.network import BUILDERS, RECIPES, Recipe, make_model
     from kerasapps import runtime
 
-    workload = workload_of(arch)
+    workload = BUILDERS[arch].workload
     runtime.set_devices(workload)
     precision = runtime.set_precision("auto", workload=workload)
     model = make_model(

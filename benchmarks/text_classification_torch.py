@@ -1,6 +1,8 @@
 """The PyTorch side of benchmarks/text_classification.py, for an interpreter that has torch and need not have Keras.
 
-python -m benchmarks.text_classification_torch CASE THREADS LAYOUT PRECISION STEPS
+python -m benchmarks.text_classification_torch CASE THREADS LAYOUT ADAM PRECISION STEPS
+
+ADAM is "dense", or "sparse": `SparseAdam` for the word vectors, which like `LazyAdam` updates those of the batch alone.
 """
 
 import sys
@@ -29,10 +31,10 @@ from benchmarks.text_classification_data import (
 class TextCNN(nn.Module):
     """The same text CNN; "channels-last" takes a text for an image of height 1, whose layout is that of the vectors."""
 
-    def __init__(self, layout: str):
+    def __init__(self, layout: str, *, sparse: bool):
         super().__init__()
         self.image = layout == "channels-last"
-        self.words = nn.Embedding(VOCABULARY, VECTOR)
+        self.words = nn.Embedding(VOCABULARY, VECTOR, sparse=sparse)
         # Not padding="same", for which PyTorch copies the input where a width is even; it sees a window more.
         convs = [
             nn.Conv2d(VECTOR, FILTERS, (1, width), padding=(0, width // 2))
@@ -61,10 +63,10 @@ class TextCNN(nn.Module):
 class LSTM(nn.Module):
     """The same LSTM classifier; the output after each row's last word is what the head sees, as under a mask."""
 
-    def __init__(self, layout: str):
+    def __init__(self, layout: str, *, sparse: bool):
         super().__init__()
         self.time_major = layout == "time-major"
-        self.words = nn.Embedding(VOCABULARY, EMBEDDING)
+        self.words = nn.Embedding(VOCABULARY, EMBEDDING, sparse=sparse)
         self.lstm = nn.LSTM(EMBEDDING, UNITS, batch_first=not self.time_major)
         self.dropout, self.label = nn.Dropout(DROPOUT), nn.Linear(UNITS, CLASSES)
 
@@ -79,22 +81,27 @@ class LSTM(nn.Module):
         """Does nothing: this network's weights have no bound."""
 
 
-def main(case: str, threads: int, layout: str, precision: str, steps: int) -> None:
+def main(case: str, threads: int, layout: str, adam: str, precision: str, steps: int) -> None:
     """Trains and reports the moments at which steps ended."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     arch, length = CASES[case]
     ids, labels = (torch.from_numpy(values) for values in batches(steps, length=length))
-    network = TextCNN(layout) if arch == "text_cnn" else LSTM(layout)
-    optimizer = torch.optim.Adam(network.parameters(), fused=True)
+    network = (TextCNN if arch == "text_cnn" else LSTM)(layout, sparse=adam == "sparse")
+    words = list(network.words.parameters())
+    rest = [one for one in network.parameters() if one is not words[0]]
+    dense = torch.optim.Adam(rest if adam == "sparse" else network.parameters(), fused=True)
+    optimizers = [dense, torch.optim.SparseAdam(words)] if adam == "sparse" else [dense]
     times = []
     for step in range(steps):
-        optimizer.zero_grad(set_to_none=True)
+        for optimizer in optimizers:
+            optimizer.zero_grad(set_to_none=True)
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
             scores = network(ids[step])
         loss = functional.cross_entropy(scores.float(), labels[step])
         loss.backward()
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
         network.constrain()
         loss.item()
         times.append(time.perf_counter())
@@ -102,4 +109,4 @@ def main(case: str, threads: int, layout: str, precision: str, steps: int) -> No
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:5], int(sys.argv[5]))
+    main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:6], int(sys.argv[6]))

@@ -226,11 +226,13 @@ class Highlighted:
         words: The words.
         weights: How much each speaks for something, or below 0 against it, (words,); in any unit.
         title: What is to be known of the text.
+        between: What stands between words.
     """
 
     words: Sequence[str]
     weights: np.ndarray
     title: str
+    between: str = " "
 
     def pieces(self) -> list[tuple[str, float]]:
         """Returns the text in pieces with their weights, at most 1 or -1; faint words are joined, with weight 0."""
@@ -239,7 +241,7 @@ class Highlighted:
         for word, weight in zip(self.words, self.weights / strongest, strict=True):
             weight = float(weight) if abs(weight) >= FAINT else 0.0
             if pieces and not weight and not pieces[-1][1]:
-                pieces[-1] = (f"{pieces[-1][0]} {word}", 0.0)
+                pieces[-1] = (f"{pieces[-1][0]}{self.between}{word}", 0.0)
             else:
                 pieces.append((word, weight))
         return pieces

@@ -385,9 +385,9 @@ def _taken_up(folder: Path, settings: dict[str, Any], *, resume: bool, free: set
 
 
 def _check_same_settings(folder: Path, before: dict[str, Any], settings: dict[str, Any], *, free: set[str]) -> None:
-    """Refuses to resume a run with other options."""
+    """Refuses to resume a run with other options; those that the version that began it did not have are new."""
     now = json.loads(json.dumps(settings, default=str))
-    for name in sorted((now.keys() | before.keys()) - free):
-        if before.get(name) != now.get(name):
+    for name in sorted(before.keys() - free):
+        if before[name] != now.get(name):
             changed = f"--{name.replace('_', '-')} {before.get(name)}, not {now.get(name)}"
             raise UserError(f"{folder} was run with {changed}: a resumed run keeps its options.")

@@ -247,7 +247,7 @@ def test_highlights_color_words_by_what_they_speak_for():
     assert text.pieces() == [("not", -0.5), ("a very", 0.0), ("<good>", 1.0), ("film", 0.0)]
     html = Highlights("Mistakes", "", [text]).html()
     colors = [attributes["style"] for attributes in Page(html).every("mark")]
-    assert colors == ["background: rgba(37, 99, 168, 0.38)", "background: rgba(217, 130, 43, 0.75)"]
+    assert colors == ["background: rgba(37, 99, 168, 0.30)", "background: rgba(217, 130, 43, 0.60)"]
     assert "&lt;good&gt;" in html
     assert Highlighted([], np.zeros(0), "empty").pieces() == []
     assert Highlighted(["one"], np.zeros(1), "no weight").pieces() == [("one", 0.0)]

@@ -41,8 +41,8 @@ class Source:
         image: Column that holds the path of an image, relative to the folder of the file.
         size: Side of the images in pixels; simulated ones have 48.
         vocab_size: Token ids at most; the most frequent words get one.
-        tokens: Whether texts are cut into words, words and punctuation, or characters; auto takes characters where
-            there are no spaces.
+        tokens: Whether texts are cut into words, words and punctuation (also with case), or characters; auto
+            takes characters where there are no spaces.
         missing: Share of the simulated descriptions and images that are left out.
     """
 

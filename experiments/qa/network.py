@@ -34,8 +34,8 @@ class Source:
     Args:
         data: "stories" (simulated), "babi", "babi-10k", or a file or folder in the bAbI format.
         tasks: bAbI tasks, all for one network.
-        tokens: Whether sentences are cut into words, words and punctuation, or characters; auto takes characters
-            where there are no spaces.
+        tokens: Whether sentences are cut into words, words and punctuation (also with case), or characters; auto
+            takes characters where there are no spaces.
     """
 
     data: Text = "stories"

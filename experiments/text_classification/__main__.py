@@ -30,7 +30,7 @@ from ..shared.searching import search_and_report, start_search
 from ..shared.training import finish
 from .baseline import nb_svm_accuracy
 from .compare import compare
-from .network import Arch, GivenRecipe, Source, load, predict_labels, recipe_of, space_of, train_one
+from .network import BUILDERS, Arch, GivenRecipe, Source, load, predict_labels, recipe_of, space_of, train_one
 from .results import accuracy_table, predictions_table, result_blocks, test_metrics
 
 EXPERIMENT = "text_classification"
@@ -58,7 +58,7 @@ def train(
         options: Options that every experiment shares.
     """
     recipe = recipe_of(arch, recipe, options=options)
-    run = start("Text classification", settings_of(locals()), experiment=EXPERIMENT, workload=workload_of(arch))
+    run = start("Text classification", settings_of(locals()), experiment=EXPERIMENT, workload=BUILDERS[arch].workload)
     params = read_params(params)
     trained = train_one(run, source=source, arch=arch, params=params, recipe=recipe, patience=patience)
     splits = trained.splits
@@ -83,13 +83,6 @@ def train(
     )
 
 
-def workload_of(arch: Arch) -> str:
-    """Returns what a network mostly computes, for `start`."""
-    if arch in ("text_cnn", "wide_text_cnn"):
-        return "convolution"
-    return "matmul" if arch in ("attention", "hierarchical", "ngrams") else "recurrent"
-
-
 def search(
     *,
     source: Source = Source(),
@@ -110,7 +103,7 @@ def search(
     recipe = recipe_of(arch, recipe, options=options)
     settings = settings_of(locals())
     run, trials = start_search(
-        "Text classification search", settings, experiment=EXPERIMENT, workload=workload_of(arch)
+        "Text classification search", settings, experiment=EXPERIMENT, workload=BUILDERS[arch].workload
     )
     splits = load(source, arch, options=options)  # before the trials, so that an error in the data is reported once
 
@@ -118,7 +111,8 @@ def search(
         metrics, probabilities = test_metrics(model, splits)
         return metrics, result_blocks(model, splits, probabilities)
 
-    search_and_report(run, trials, train_one, space_of(arch), what=arch, test=test, notes=splits.notes)
+    space = space_of(arch, vectors=source.vectors is not None)
+    search_and_report(run, trials, train_one, space, what=arch, test=test, notes=splits.notes)
 
 
 def evaluate(*, run: Path, data: or_none(Text) = None, limit: or_none(Count) = None) -> None:

@@ -1,7 +1,8 @@
 """`compare`: architectures side by side, over seeds or the folds of a cross-validation."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -71,10 +72,12 @@ def compare(
         describe=lambda measured: f"{format_share(measured['accuracy'])} test accuracy in {measured['seconds']:.0f} s",
     )
     linear = []
-    for fold in parts(folds) if baseline else []:
-        splits = load(source, archs[0], options=options, fold=fold, folds=folds)
+    first = run.options.seed
+    # On the test sets of the networks: folds are the same for every seed, other test sets may not be.
+    for fold, seed in product(parts(folds), range(first, first + (1 if folds else seeds))) if baseline else []:
+        splits = load(source, archs[0], options=replace(options, seed=seed), fold=fold, folds=folds)
         linear.append(nb_svm_accuracy(splits, longest=baseline))
-        print(f"{variant('NB-SVM', fold)}: {format_share(linear[-1])} test accuracy", flush=True)
+        print(f"{variant('NB-SVM', fold)}_{seed}: {format_share(linear[-1])} test accuracy", flush=True)
     data = "" if source.fine else source.data
     table, metrics = summarize(results, archs, folds=folds, data=data, linear=linear)
     over = f"{folds} folds" if folds else "the test set"
@@ -113,8 +116,8 @@ def summarize(
 ) -> tuple[Table, dict[str, float]]:
     """Returns the table and the metrics: means over folds, and their spread over folds or, without any, over seeds.
 
-    `linear` is the accuracy of NB-SVM on each fold. The plain names, such as `accuracy` and `accuracy_std`, are those
-    of the first network.
+    `linear` is the accuracy of NB-SVM on each fold or seed. The plain names, such as `accuracy` and `accuracy_std`, are
+    those of the first network.
     """
     rows, metrics = [], {}
     for arch in archs:
@@ -135,7 +138,7 @@ def summarize(
     if linear:
         mean, std = float(np.mean(linear)), float(np.std(linear))
         metrics |= {"accuracy_baseline": mean, "accuracy_std_baseline": std}
-        rows.append(["NB-SVM", 100 * mean, 100 * std if folds else None, None])
+        rows.append(["NB-SVM", 100 * mean, 100 * std, None])
     if folds:
         metrics["folds"] = folds
     rows += [[name, figure, None, None] for name, figure in PUBLISHED.get(data, {}).items()]

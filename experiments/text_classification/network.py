@@ -1,7 +1,9 @@
 """The text classifiers: which data, how each is built and trained."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from types import ModuleType
 from typing import Any, Literal
 
 import keras
@@ -16,6 +18,7 @@ from kerasapps.data.words import GivenTokens, Keep
 from kerasapps.errors import UserError
 from kerasapps.optimizers import LazyAdam, one_cycle
 from kerasapps.runs import Options, Run
+from kerasapps.runtime import Workload
 from kerasapps.search.loop import Space
 from kerasapps.settings import Count, Positive, Text, optional, or_none, ranged, settle
 
@@ -70,7 +73,7 @@ class Recipe:
     Args:
         epochs: Epochs over the training set.
         batch_size: Texts in a step, over all devices.
-        learning_rate: Peak learning rate of Adam, reached after a tenth of the steps; then it falls to nearly 0.
+        learning_rate: Peak learning rate of lazy Adam, reached after a tenth of the steps; then it falls to nearly 0.
     """
 
     epochs: Count = 6
@@ -86,16 +89,31 @@ RECIPES = {
     "hierarchical": Recipe(epochs=6, learning_rate=3e-3),
     "ngrams": Recipe(epochs=8, learning_rate=1e-2),
 }
-BUILDERS = {
-    "text_cnn": (text_cnn, text_cnn.build_text_cnn),
-    "wide_text_cnn": (wide_text_cnn, wide_text_cnn.build_wide_text_cnn),
-    **dict.fromkeys(
-        ("attention", "hierarchical"), (attention_classifier, attention_classifier.build_attention_classifier)
-    ),
-    "ngrams": (bag_of_ngrams, bag_of_ngrams.build_bag_of_ngrams),
-    **dict.fromkeys(
-        ("lstm", "gru", "peephole_lstm"), (recurrent_classifier, recurrent_classifier.build_recurrent_classifier)
-    ),
+
+
+@dataclass(frozen=True)
+class Builder:
+    """How a network is built, the module of its builder and search space, and what it mostly computes."""
+
+    build: Callable[..., keras.Model]
+    module: ModuleType
+    workload: Workload
+
+
+CNN = Builder(text_cnn.build_text_cnn, text_cnn, "convolution")
+WIDE = Builder(wide_text_cnn.build_wide_text_cnn, wide_text_cnn, "convolution")
+ATTENTION = Builder(attention_classifier.build_attention_classifier, attention_classifier, "matmul")
+BAG = Builder(bag_of_ngrams.build_bag_of_ngrams, bag_of_ngrams, "matmul")
+RECURRENT = Builder(recurrent_classifier.build_recurrent_classifier, recurrent_classifier, "recurrent")
+BUILDERS: dict[Arch, Builder] = {
+    "text_cnn": CNN,
+    "wide_text_cnn": WIDE,
+    "lstm": RECURRENT,
+    "gru": RECURRENT,
+    "peephole_lstm": RECURRENT,
+    "attention": ATTENTION,
+    "hierarchical": ATTENTION,
+    "ngrams": BAG,
 }
 
 
@@ -104,9 +122,15 @@ def recipe_of(arch: Arch, given: GivenRecipe = GivenRecipe(), *, options: Option
     return options.shrunk(settle(RECIPES.get(arch, Recipe()), given), epochs=2, batch_size=16)
 
 
-def space_of(arch: Arch) -> Space:
-    """Returns the search space of an architecture."""
-    return BUILDERS[arch][0].search_space
+def space_of(arch: Arch, *, vectors: bool = False) -> Space:
+    """Returns the search space of an architecture; given vectors fix their length."""
+    return partial(_space, arch=arch, without=("embedding_dim",) if vectors else ())
+
+
+def _space(hp, *, arch: Arch, without: Sequence[str]) -> dict[str, Any]:
+    """Returns arguments that a search proposes, without some of them."""
+    proposed = BUILDERS[arch].module.search_space(hp)
+    return {name: value for name, value in proposed.items() if name not in without}
 
 
 def load(source: Source, arch: Arch, *, options: Options, **fold: int) -> TextSplits:
@@ -165,13 +189,13 @@ def make_model(
         jit_compile: Whether XLA compiles the step.
     """
     given = dict(sizes)
-    if BUILDERS[arch][0] is recurrent_classifier:
+    if BUILDERS[arch].module is recurrent_classifier:
         given["cell"] = arch
-    if arch == "hierarchical":
-        given["hierarchical"] = True
+    if BUILDERS[arch].module is attention_classifier:
+        given["hierarchical"] = arch == "hierarchical"
     if vectors is not None:
         given["embedding_dim"] = vectors.shape[1]
-    model = build(BUILDERS[arch][1], params, what=f"--arch {arch}", given=given)
+    model = build(BUILDERS[arch].build, params, what=f"--arch {arch}", given=given)
     if vectors is not None:
         for name in text_cnn.TRAINED, text_cnn.FROZEN:
             if name in {layer.name for layer in model.layers}:

@@ -91,11 +91,10 @@ def mistakes_block(model: keras.Model, splits: TextSplits, probabilities: np.nda
     for i, ids, of_words in zip(worst, test.inputs["text"][worst], weights, strict=True):
         read = words.cut(tokenize(splits.texts["test"][i], words.tokens))
         title = f"{names[predicted[i]]} ({format_share(sure[i])} sure), truly {names[truth[i]]}"
-        texts.append(Highlighted(read, of_words[ids != 0], title))
-    caption = (
-        "Each text as the network reads it. The more orange a word, the more it speaks for the predicted class to the "
-        "network; blue ones speak against it."
-    )
+        texts.append(Highlighted(read, of_words[ids != 0], title, "" if words.tokens == "characters" else " "))
+    attends = "word_attention" in {layer.name for layer in model.layers}
+    what = "the network attends to it" if attends else "it speaks for the predicted class; blue ones speak against it"
+    caption = f"Each text as the network reads it. The more orange a word, the more {what}."
     return Highlights("The most confident mistakes on the test set", caption, texts)
 
 

@@ -88,7 +88,8 @@ def ngrams_block(
     Args:
         text: Token ids, 0 for padding, (B, T).
         vocab_size: As for `build_bag_of_ngrams`, and so are the other arguments.
-        name: Prefix of the layers' names.
+        name: Prefix of those layers' names that the block has in common with others; "vectors" and "weights" are found
+            by theirs.
 
     Returns:
         Averages (B, embedding_dim).

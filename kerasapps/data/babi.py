@@ -15,7 +15,7 @@ from pathlib import Path
 
 from kerasapps.data.archives import unpack_tar
 from kerasapps.data.download import cache_folder, data_folders, downloading, fetch
-from kerasapps.data.words import composed, tokenize
+from kerasapps.data.words import CLOSING, FULL_STOPS, QUESTION_MARKS, composed, tokenize
 from kerasapps.errors import DataError
 from kerasapps.files import regular_file, user_path
 
@@ -51,12 +51,9 @@ NUMBER = re.compile(r"[0-9]{1,9}")  # bounded, as `int` refuses thousands of dig
 NUMBERED = re.compile(rf"[ \t]*({NUMBER.pattern})[ \t]+(.*)", re.DOTALL)
 LINE_END = re.compile(r"\r\n|\r|\n")
 # Of Latin, Arabic, Armenian, Ethiopic and other scripts, of full width; Greeks type a semicolon.
-QUESTION_MARKS = "?\u037e\u055e\u061f\u1367\u1945\u203d\u2047\u2048\u2049\u2e2e\ua60f\ua6f7\ufe56\uff1f"
 GREEK_MARK = re.compile("(?<=[\u0370-\u03ff\u1f00-\u1fff]);")
 JAPANESE_QUESTION = re.compile("\u304b[\u3002\uff0e\uff61]")  # ends with a full stop as often as with a mark
 GAP = re.compile(r"[^\S\t\r\n]{3,}(?=\S)(.*)")  # web pages turn a tab into blanks that do not break
-ENDS = ".!\u2026\u0589\u06d4\u0964\u0965\u1362\u17d4\u3002\uff01\uff0e\uff61"  # full stops of other scripts
-CLOSING = " \"'\u2019\u201d\u00bb)]\u300d\u300f\uff09"
 
 
 @dataclass(frozen=True)
@@ -164,7 +161,7 @@ def lacks_tab(text: str) -> bool:
     marks += [found.end() - 1 for found in JAPANESE_QUESTION.finditer(text)]
     last = max(marks)
     answer = text[last + 1 :] if last >= 0 else "".join(GAP.findall(text)[:1])
-    return bool(tokenize(answer)) and not text.rstrip(CLOSING).endswith(tuple(ENDS))
+    return bool(tokenize(answer)) and not text.rstrip(f" {CLOSING}").endswith(tuple(FULL_STOPS))
 
 
 def split_sentence(text: str) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ OTHERS = {
     b"BZh91AY&SY": "is compressed with bzip2: unpack it",
     b"\xfd7zXZ": "is compressed with xz: unpack it",
     b"%PDF-": "is a PDF: save its text as UTF-8",
-    b"PAR1": "is a Parquet file: name it so",
+    b"PAR1\x15": "is a Parquet file: name it so",
     b"SQLite format 3\0": "is an SQLite database: export its table as UTF-8 CSV",
     b"version https://git-lfs": "only points to a file in Git LFS: get the file itself with `git lfs pull`",
 }

@@ -156,7 +156,9 @@ def learn_vectors(
     information = np.log(counts.data / (of_word[counts.row] * of_neighbor[counts.col]))
     kept = information > 0
     matrix = scipy.sparse.csr_matrix((information[kept], (counts.row[kept], counts.col[kept])), shape)
-    size = min(size, min(shape) - 1)
+    size = min(size, len(words) - 1)
+    if size < 1 or not kept.any():
+        return {}
     u, s, _ = randomized_svd(matrix, size, n_iter=2, random_state=0)
     there = of_word > 0
     vectors = (u * np.sqrt(s)).astype(np.float32)[there]

@@ -41,8 +41,17 @@ SPACES = re.compile(f"(?<={LETTER})[\\s\u200b\u0f0b]+(?={LETTER})")  # Khmer has
 FEW_SPACES = 0.1  # Thai whose words stand apart has a space for about four letters
 SAMPLE = 1_000  # texts that are looked at to settle "auto"
 
-CLOSING = "\"'\u2019\u201d\xbb)\\]"  # may stand between the end of a sentence and the blank
-SENTENCE_END = re.compile(rf"(?<=[.!?\u2026\u061f\u0964\u0965])\s+|(?<=[.!?][{CLOSING}])\s+|(?<=[\u3002\uff01\uff1f])")
+# Full stops, exclamation and question marks of all scripts, and what may stand behind them.
+FULL_STOPS = ".!\u2026\u0589\u06d4\u0964\u0965\u1362\u17d4\u3002\uff01\uff0e\uff61"
+QUESTION_MARKS = "?\u037e\u055e\u061f\u1367\u1945\u203d\u2047\u2048\u2049\u2e2e\ua60f\ua6f7\ufe56\uff1f"
+CLOSING = "\"'\u2019\u201d\u00bb)]\u300d\u300f\uff09"
+WIDE_ENDS = "\u3002\uff01\uff1f\uff0e\uff61"  # no blank follows
+SENTENCE = re.compile(
+    rf"[^{WIDE_ENDS}]*?(?:[{re.escape(FULL_STOPS + QUESTION_MARKS)}]+[{re.escape(CLOSING)}]*(?=\s|$)"
+    rf"|[{WIDE_ENDS}]+[{re.escape(CLOSING)}]*|$)",
+    re.DOTALL,
+)
+SHORTEST = 5  # tokens of a sentence of its own
 ASCII_WORD = re.compile(r"\w+(?:['-]\w+)*", re.ASCII)
 ASCII_BLANKS = {i: " " for i in range(128) if not re.match(r"\w", chr(i))}
 # As Keras' TextVectorization cut texts for the codecs of older runs: ASCII alone in lower case, without these.
@@ -115,20 +124,21 @@ def _pattern(unit: str, wide: bool) -> re.Pattern:
     character = rf"\w[{marks}]*"
     emoji = EMOJI if wide else EMOJI[:4] + "]"
     emoji = rf"{emoji}(?:[\ufe0f\U0001f3fb-\U0001f3ff]|\u200d{emoji})*"
-    marked = r"|[^\w\s]" if unit in ("punctuation", "cased") else ""
+    # Of punctuation alone: what is not seen is none, nor is a mark without its letter.
+    marked = rf"|[^\w\s\x00-\x1f\x7f-\x9f\u200b\ufe0f{JOINERS}{marks}]" if unit in ("punctuation", "cased") else ""
     return re.compile(f"{character if unit == 'characters' else word}|{emoji}{marked}")
 
 
 def split_sentences(text: str) -> list[str]:
-    """Cuts a text into sentences: after a full stop, an exclamation or question mark of any script, and blanks.
+    """Cuts a text into sentences, after a full stop, an exclamation or question mark of any script.
 
-    Abbreviations end a sentence as well; scripts that put no space after a sentence need none.
+    A blank must follow, but not after the wide marks of Chinese and Japanese. Abbreviations end a sentence as well.
 
     Example:
         >>> split_sentences('It was dull. "Why?" No plot!')
         ['It was dull.', '"Why?"', 'No plot!']
     """
-    return [sentence for sentence in SENTENCE_END.split(text) if sentence.strip()]
+    return [sentence.strip() for sentence in SENTENCE.findall(text) if sentence.strip()]
 
 
 def settle_tokens(tokens: GivenTokens, texts: Sequence[str]) -> tuple[Tokens, tuple[str, ...]]:
@@ -214,14 +224,21 @@ class WordIds:
 
         Args:
             texts: The texts.
-            longest: Tokens of a sentence at most; a longer one goes on as the next.
+            longest: Tokens of a sentence at most; a longer one goes on as the next. One of a few words joins the next,
+                or a text of exclamations would make every text as many rows.
         """
         number = self._numbers.__getitem__
         rows = []
         for text in texts:
             sentences = enumerate(split_sentences(text))
             tokens = [(i, token) for i, sentence in sentences for token in tokenize(sentence, self.tokens)]
-            kept = [[number(token) for _, token in group] for _, group in groupby(self.cut(tokens), itemgetter(0))]
+            kept: list[list[int]] = []
+            for _, group in groupby(self.cut(tokens), itemgetter(0)):
+                ids = [number(token) for _, token in group]
+                if kept and len(kept[-1]) < min(SHORTEST, longest):
+                    kept[-1] += ids
+                else:
+                    kept.append(ids)
             rows.append([ids[i : i + longest] for ids in kept for i in range(0, len(ids), longest)] or [[]])
         lengths = np.array([len(row) for row in rows], np.int32)
         widest = max((len(sentence) for row in rows for sentence in row), default=0)

@@ -43,8 +43,10 @@ def _contributions(model: keras.Model, ids: np.ndarray, labels: np.ndarray) -> l
     """Returns vector times gradient of everything that is looked up, float32 (n, looked up) for each embedding."""
     import tensorflow as tf
 
-    # The weight of an n-gram, a single number, is looked up as well, but is no vector.
-    embeddings = [layer for layer in model.layers if isinstance(layer, keras.layers.Embedding) and layer.output_dim > 1]
+    # The weights of n-grams are looked up as well, but are no vectors.
+    embeddings = [
+        layer for layer in model.layers if isinstance(layer, keras.layers.Embedding) and layer.name != "weights"
+    ]
     head = model.get_layer("label")
     taps = keras.Model(model.input, [head.input, *(layer.output for layer in embeddings)])
 

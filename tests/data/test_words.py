@@ -85,6 +85,7 @@ def test_punctuation_marks_are_tokens_where_asked_for():
         *("don't", "go", ",", "«", "mary-ann", "»", "!", "🙂", "…"),
     )
     assert tokenize("ना।", "punctuation") == ("ना", "।")
+    assert tokenize("a\u200bb\u200d é \ufe0f\x00!\u0301", "punctuation") == ("a", "b", "é", "!")
     assert tokenize("Don’t go to NASA!", "cased") == ("Don't", "go", "to", "NASA", "!")
     assert settle_tokens("punctuation", ["One, two."])[1] == ("4.0 words and punctuation marks in a text on average.",)
 
@@ -95,7 +96,9 @@ def test_punctuation_marks_are_tokens_where_asked_for():
         ('It was dull. "Why?" No plot!', ["It was dull.", '"Why?"', "No plot!"]),
         ("3.5 stars… «Ja.» Ende", ["3.5 stars…", "«Ja.»", "Ende"]),
         ("क्या? हाँ। नहीं", ["क्या?", "हाँ।", "नहीं"]),
-        ("这很好。真的！好", ["这很好。", "真的！", "好"]),
+        ("这很好。「真的！」他说。好", ["这很好。", "「真的！」", "他说。", "好"]),
+        ("یہ اچھا ہے۔ ہاں", ["یہ اچھا ہے۔", "ہاں"]),
+        ('He asked (why?!"). So.', ['He asked (why?!").', "So."]),
         ("  ", []),
     ],
 )
@@ -106,11 +109,11 @@ def test_sentences_end_in_every_script(text, sentences):
 def test_ids_by_sentences():
     words = WordIds(("a", "b", "c"), length=5, keep="both")
     ids, lengths = words.encode_sentences(["a b c. b!", "", "a. a b c a b c"], longest=2)
-    # Of the third text, of 7 tokens, the first 3 and the last 2 stay: a | a b .. b c.
+    # Of the third text, of 7 tokens, the first 3 and the last 2 stay: a | a b .. b c. The short one joins the next.
     assert ids.tolist() == [
         [[2, 3], [4, 0], [3, 0]],
         [[0, 0], [0, 0], [0, 0]],
-        [[2, 0], [2, 3], [3, 4]],
+        [[2, 2], [3, 3], [4, 0]],
     ]
     assert lengths.tolist() == [3, 1, 3]
 

@@ -2,15 +2,17 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 import scipy.sparse
+from keras_tuner import HyperParameters
 
 from experiments.text_classification import __main__ as experiment
 from experiments.text_classification.baseline import log_count_ratio, ngrams
 from experiments.text_classification.compare import summarize
-from experiments.text_classification.network import make_model
+from experiments.text_classification.network import Arch, make_model, space_of
 from experiments.text_classification.results import calibration, calibration_error
 from kerasapps.data.splits import Split
 from tests.experiments.commands import commands, read
@@ -77,16 +79,19 @@ def test_a_text_is_read_by_sentences(tmp_path, capsys):
     run("predict", "--run", folder, "--text", "The soup was superb. The bread is bright.")
 
 
-@pytest.mark.parametrize("arch", ["lstm", "gru", "peephole_lstm", "attention", "ngrams"])
+@pytest.mark.parametrize("arch", get_args(Arch))
 def test_every_architecture_trains(arch):
     sizes = {"vocab_size": 20, "num_classes": 2}
-    params = {"embedding_dim": 8} | ({"buckets": 50} if arch == "ngrams" else {"units": 8})
+    own = {"ngrams": {"buckets": 50}, "text_cnn": {"filters": 8}, "wide_text_cnn": {"filters": 8, "buckets": 50}}
+    params = {"embedding_dim": 8} | own.get(arch, {"units": 8})
     recipe = replace(experiment.recipe_of(arch, options=experiment.Options()), learning_rate=0.05)
     model = make_model(arch=arch, sizes=sizes, params=params, recipe=recipe, steps=80)
     rng = np.random.default_rng(0)
     texts = rng.integers(2, 20, (200, 6)).astype(np.int32)
     labels = (texts[:, 0] < 11).astype(np.int32)
     texts[:, 1:] = 2
+    if arch == "hierarchical":
+        texts = texts.reshape(-1, 2, 3)
     model.fit(texts, labels, epochs=8, batch_size=20, verbose=0)
     assert (model.predict(texts, verbose=0)["label"].argmax(1) == labels).mean() > 0.8
 
@@ -107,6 +112,11 @@ def test_given_vectors_are_where_training_starts():
         assert [name for name, layer in embeddings.items() if layer.trainable_weights] == trainable
         for layer in embeddings.values():
             np.testing.assert_array_equal(layer.get_weights()[0], vectors)
+
+
+def test_a_search_does_not_propose_the_length_of_given_vectors():
+    proposed = space_of("lstm", vectors=True)(HyperParameters())
+    assert proposed.keys() == space_of("lstm")(HyperParameters()).keys() - {"embedding_dim"}
 
 
 @pytest.mark.parametrize("buckets", [0, 1000])
@@ -180,6 +190,7 @@ def test_search_writes_params_that_train_takes(tmp_path):
         (("--params", '{"heads": 3}'), "--params: --arch text_cnn does not take heads; it takes"),
         (("--params", '{"widths": [3, 3]}'), "`widths` must hold at least one width, none twice"),
         (("--arch", "ngrams", "--vectors", "imdb"), "--arch ngrams has one for pairs of words as well"),
+        (("--arch", "attention", "--params", '{"hierarchical": true}'), "--arch attention does not take hierarchical"),
         (("--length", 0), "--length must be at least 1"),
     ],
 )
