@@ -16,7 +16,7 @@ from kerasapps.settings import convert
 Model = TypeVar("Model")
 
 # No width, depth or count of a network that fits into a machine is larger, and a builder would try for hours.
-LARGEST = 1_000_000
+LARGEST = 10_000_000  # as many buckets as n-grams may want
 
 
 def read_params(params: str | None) -> dict[str, Any]:

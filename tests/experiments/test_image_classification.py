@@ -596,7 +596,7 @@ def test_an_unknown_network(capsys):
         (
             "separable",
             '{"width": Infinity}',
-            "`width` must be in [-1,000,000, 1,000,000]",
+            "`width` must be in [-10,000,000, 10,000,000]",
         ),
         ("separable", '{"filters": []}', "`filters` must hold a pair of widths for each stage. Received: filters=()"),
         ("perceptron", '{"dense_units": 64}', "dense_units"),
