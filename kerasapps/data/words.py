@@ -46,8 +46,10 @@ FULL_STOPS = ".!\u2026\u0589\u06d4\u0964\u0965\u1362\u17d4\u3002\uff01\uff0e\uff
 QUESTION_MARKS = "?\u037e\u055e\u061f\u1367\u1945\u203d\u2047\u2048\u2049\u2e2e\ua60f\ua6f7\ufe56\uff1f"
 CLOSING = "\"'\u2019\u201d\u00bb)]\u300d\u300f\uff09"
 WIDE_ENDS = "\u3002\uff01\uff1f\uff0e\uff61"  # no blank follows
+ENDS = re.escape(FULL_STOPS + QUESTION_MARKS)
 SENTENCE = re.compile(
-    rf"[^{WIDE_ENDS}]*?(?:[{re.escape(FULL_STOPS + QUESTION_MARKS)}]+[{re.escape(CLOSING)}]*(?=\s|$)"
+    # A run of marks is tried once, from its beginning, or a million of them would take hours.
+    rf"[^{WIDE_ENDS}]*?(?:(?<![{ENDS}])[{ENDS}]++[{re.escape(CLOSING)}]*+(?=\s|$)"
     rf"|[{WIDE_ENDS}]+[{re.escape(CLOSING)}]*|$)",
     re.DOTALL,
 )

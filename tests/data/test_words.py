@@ -106,6 +106,13 @@ def test_sentences_end_in_every_script(text, sentences):
     assert split_sentences(text) == sentences
 
 
+@pytest.mark.parametrize("mark", ["!", "。"])
+def test_a_megabyte_of_marks_is_read_once(mark):
+    marks = mark * 1_000_000
+    assert len(split_sentences(f"{marks}a b.")) == (1 if mark == "!" else 2)
+    assert split_sentences(f"a{marks} b") == [f"a{marks}", "b"]
+
+
 def test_ids_by_sentences():
     words = WordIds(("a", "b", "c"), length=5, keep="both")
     ids, lengths = words.encode_sentences(["a b c. b!", "", "a. a b c a b c"], longest=2)
