@@ -15,8 +15,9 @@ from kerasapps.settings import convert
 
 Model = TypeVar("Model")
 
-# No width, depth or count of a network that fits into a machine is larger, and a builder would try for hours.
-LARGEST = 10_000_000  # as many buckets as n-grams may want
+# No width, depth or count of a network that fits into a machine is larger, buckets of n-grams included, and a builder
+# would try for hours.
+LARGEST = 10_000_000
 
 
 def read_params(params: str | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from kerasapps.data.splits import Split
 from kerasapps.data.text_classes import TextSplits
 from kerasapps.data.words import tokenize
 from kerasapps.formats import format_share
-from kerasapps.inside.words import word_weights
+from kerasapps.inside.words import attends_to_words, word_weights
 from kerasapps.reports import Block, Figure, Highlighted, Highlights, Table, add_axes, new_figure
 
 from ..shared.classification import (
@@ -92,8 +92,11 @@ def mistakes_block(model: keras.Model, splits: TextSplits, probabilities: np.nda
         read = words.cut(tokenize(splits.texts["test"][i], words.tokens))
         title = f"{names[predicted[i]]} ({format_share(sure[i])} sure), truly {names[truth[i]]}"
         texts.append(Highlighted(read, of_words[ids != 0], title, "" if words.tokens == "characters" else " "))
-    attends = "word_attention" in {layer.name for layer in model.layers}
-    what = "the network attends to it" if attends else "it speaks for the predicted class; blue ones speak against it"
+    what = (
+        "the network attends to it"
+        if attends_to_words(model)
+        else "it speaks for the predicted class; blue ones speak against it"
+    )
     caption = f"Each text as the network reads it. The more orange a word, the more {what}."
     return Highlights("The most confident mistakes on the test set", caption, texts)
 

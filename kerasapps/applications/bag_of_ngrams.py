@@ -1,4 +1,4 @@
-"""Bag of n-grams: the average of the vectors of a text's words and word pairs, and one layer on top.
+"""Bag of n-grams: the average of the vectors of a text's words and n-grams, and one layer on top.
 
 References: Joulin et al., "Bag of Tricks for Efficient Text Classification", EACL 2017 (fastText); Li et al., "Weighted
 Neural Bag-of-n-grams Model", COLING 2016 (weights).
@@ -29,7 +29,7 @@ def build_bag_of_ngrams(
     dropout: float = 0.0,
     name: str = "bag_of_ngrams",
 ) -> keras.Model:
-    """Builds a linear text classifier over averaged vectors of words and word pairs: quick, and hard to beat.
+    """Builds a linear text classifier over averaged vectors of words and n-grams: quick, and hard to beat.
 
     Args:
         vocab_size: Number of token ids; 0 is padding. Ids in the input must be below it: TensorFlow refuses others on a

@@ -84,13 +84,7 @@ def build_text_cnn(
     x = Dropout(dropout, name="features_dropout")(x)
 
     # --- heads
-    label = layers.Dense(
-        num_classes,
-        activation="softmax",
-        kernel_constraint=keras.constraints.MaxNorm(max_norm, axis=0),
-        dtype="float32",
-        name="label",
-    )(x)
+    label = bounded_label(x, num_classes=num_classes, max_norm=max_norm)
     return keras.Model([text], {"label": label}, name=name)
 
 
@@ -98,6 +92,13 @@ def check_windows(widths: Sequence[int]) -> None:
     """Raises ValueError for widths of windows that are none or not different."""
     if not widths or len(set(widths)) != len(widths):
         raise refusal("hold at least one width, none twice", widths=widths)
+
+
+def bounded_label(x, *, num_classes: int, max_norm: float):
+    """Returns probabilities (B, num_classes) from features (B, F); a class's weights are no longer than `max_norm`."""
+    constraint = keras.constraints.MaxNorm(max_norm, axis=0)
+    label = layers.Dense(num_classes, activation="softmax", kernel_constraint=constraint, dtype="float32", name="label")
+    return label(x)
 
 
 def windows_block(text, *, vocab_size: int, embedding_dim: int, filters: int, widths: Sequence[int], vectors: Vectors):

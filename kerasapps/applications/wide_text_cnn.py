@@ -13,7 +13,7 @@ import keras
 from keras import layers
 
 from kerasapps.applications.bag_of_ngrams import ngrams_block
-from kerasapps.applications.text_cnn import Vectors, check_windows, windows_block
+from kerasapps.applications.text_cnn import Vectors, bounded_label, check_windows, windows_block
 from kerasapps.blocks.arguments import check_at_least, check_positive, check_share, checked
 from kerasapps.blocks.noise import Dropout
 
@@ -105,13 +105,7 @@ def build_wide_text_cnn(
     x = layers.Concatenate(name="deep_and_wide")([deep, wide])
 
     # --- heads
-    label = layers.Dense(
-        num_classes,
-        activation="softmax",
-        kernel_constraint=keras.constraints.MaxNorm(max_norm, axis=0),
-        dtype="float32",
-        name="label",
-    )(x)
+    label = bounded_label(x, num_classes=num_classes, max_norm=max_norm)
     return keras.Model([text], {"label": label}, name=name)
 
 

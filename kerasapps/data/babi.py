@@ -50,7 +50,7 @@ QUESTIONS = {("en", "train"): 1_000, ("en", "test"): 1_000, ("en-10k", "train"):
 NUMBER = re.compile(r"[0-9]{1,9}")  # bounded, as `int` refuses thousands of digits
 NUMBERED = re.compile(rf"[ \t]*({NUMBER.pattern})[ \t]+(.*)", re.DOTALL)
 LINE_END = re.compile(r"\r\n|\r|\n")
-# Of Latin, Arabic, Armenian, Ethiopic and other scripts, of full width; Greeks type a semicolon.
+# Greeks type a semicolon.
 GREEK_MARK = re.compile("(?<=[\u0370-\u03ff\u1f00-\u1fff]);")
 JAPANESE_QUESTION = re.compile("\u304b[\u3002\uff0e\uff61]")  # ends with a full stop as often as with a mark
 GAP = re.compile(r"[^\S\t\r\n]{3,}(?=\S)(.*)")  # web pages turn a tab into blanks that do not break

@@ -160,8 +160,8 @@ def _parts(path: Path, below: dict[str, set[Place]]) -> dict[str, str]:
             )
         return roles
     loose = {name: _role(name, loosely=True) for name in below}
-    labelled = {name for name in below if len(subs[name]) > 1 and name not in flat}
-    if None not in loose.values() and labelled and {loose[name] for name in labelled} == {"train"}:
+    labeled = {name for name in below if len(subs[name]) > 1 and name not in flat}
+    if None not in loose.values() and labeled and {loose[name] for name in labeled} == {"train"}:
         return loose  # the images of the other sets have no classes
     odd = sorted(roles.keys() - flat)
     if odd:

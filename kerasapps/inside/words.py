@@ -29,7 +29,7 @@ def word_weights(model: keras.Model, ids: np.ndarray, labels: np.ndarray) -> np.
         >>> model = build_text_cnn(vocab_size=1000, num_classes=4)
         >>> word_weights(model, texts, model.predict(texts)["label"].argmax(-1))  # texts int32 (n, t)
     """
-    if "word_attention" in {layer.name for layer in model.layers}:
+    if attends_to_words(model):
         attention = attention_of(model).predict(ids, verbose=0)
         weights = attention["word_weights"]
         if ids.ndim == 3:
@@ -37,6 +37,11 @@ def word_weights(model: keras.Model, ids: np.ndarray, labels: np.ndarray) -> np.
     else:
         weights = np.sum([_by_word(one, ids.shape[1]) for one in _contributions(model, ids, labels)], 0)
     return np.where(ids != 0, weights, 0).astype(np.float32)
+
+
+def attends_to_words(model: keras.Model) -> bool:
+    """Returns whether a text classifier has an attention, which `word_weights` then gives."""
+    return any(layer.name == "word_attention" for layer in model.layers)
 
 
 def _contributions(model: keras.Model, ids: np.ndarray, labels: np.ndarray) -> list[np.ndarray]:
