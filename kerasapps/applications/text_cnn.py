@@ -10,7 +10,7 @@ import keras
 from keras import layers
 
 from kerasapps.blocks.arguments import check_at_least, check_positive, check_share, checked, refusal
-from kerasapps.blocks.distinct_words import DistinctWords, WordConv1D
+from kerasapps.blocks.distinct_words import DistinctWords, StrongestWindow
 from kerasapps.blocks.noise import Dropout
 from kerasapps.blocks.text import ZeroPadded
 
@@ -141,10 +141,8 @@ def window_block(words, places, text, *, filters: int, width: int, name: str):
         Matches (B, filters).
     """
     # Deviation: a window lies around each word; in the paper's code windows also begin up to four words before a text.
-    matches = WordConv1D(filters, width, padding="same", activation="relu", name=f"{name}_conv")(words, places)
-    # Zero is the minimum of a ReLU, so padding cannot be the maximum.
-    matches = ZeroPadded(name=f"{name}_matches")(matches, text)  # (B, T, F)
-    return layers.GlobalMaxPooling1D(name=f"{name}_max")(matches)
+    settings = {"padding": "same", "activation": "relu"}
+    return StrongestWindow(filters, width, **settings, name=f"{name}_conv")(words, places, text)
 
 
 def search_space(hp: "HyperParameters") -> dict[str, Any]:

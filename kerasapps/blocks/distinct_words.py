@@ -3,7 +3,8 @@
 A convolution is a sum of products, one for each position in its window, and the product of a word at a position does
 not depend on the words around it. By Zipf's law most words of a batch repeat (64,000 words are 15,000 distinct ones),
 so multiplying only the distinct ones and summing the products for each window saves most of the work. The gradients
-of a word are summed before they are multiplied, and reach the embedding as one row a word.
+of a word are summed before they are multiplied, and reach the embedding as one row a word. Where only the maximum over
+time is wanted, most of the gradient is zero: `StrongestWindow` computes the rest alone.
 """
 
 import keras
@@ -11,11 +12,17 @@ from keras import layers, ops
 
 from kerasapps.blocks.backend import kernels_run
 from kerasapps.blocks.plain import keras_layer
+from kerasapps.blocks.text import ZeroPadded
+
+# oneDNN prepares a product anew for each shape, which takes about as long as the product of some thousand words.
+MULTIPLE = 128
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")
 class DistinctWords(layers.Layer):
     """Lists the distinct ids of a batch: ids int32 (B, T) -> distinct ids (U,) and the index of each id in them (B, T).
+
+    Zeros that no index points to fill the list up to a multiple of 128, so that most batches share a shape.
 
     On GPUs, where a convolution costs little, and on other backends than TensorFlow and under XLA, where shapes must be
     known, every id counts as distinct: U is B T.
@@ -32,7 +39,7 @@ class DistinctWords(layers.Layer):
         import tensorflow as tf
 
         words, places = tf.unique(flat)
-        return words, tf.reshape(places, tf.shape(ids))
+        return tf.pad(words, [[0, -tf.size(words) % MULTIPLE]]), tf.reshape(places, tf.shape(ids))
 
     def compute_output_spec(self, ids, training=False):
         return keras.KerasTensor((None,), "int32"), keras.KerasTensor(ids.shape, "int32")
@@ -62,11 +69,18 @@ class WordConv1D(layers.Conv1D):
         return lambda vectors, places: conv(vectors)
 
     def call(self, vectors, places, training=False):
-        usual = self.strides == self.dilation_rate == (1,) and self.groups == 1
-        usual = usual and self.padding in ("valid", "same") and self.data_format == "channels_last"
-        if not (usual and kernels_run(training=bool(training))):
+        if not (self._multiplies_words() and kernels_run(training=bool(training))):
             return super().call(ops.take(vectors, places, axis=0))
-        kernel = ops.cast(self.kernel, self.compute_dtype)  # (K, D, F)
+        return self.activation(convolve(*self._operands(vectors, places)))
+
+    def _multiplies_words(self) -> bool:
+        """Whether the products of single words can be summed for these arguments."""
+        usual = self.strides == self.dilation_rate == (1,) and self.groups == 1
+        return usual and self.padding in ("valid", "same") and self.data_format == "channels_last"
+
+    def _operands(self, vectors, places):
+        """Returns vectors (U, D), kernel (K, D, F), bias (F,) and places (B, T' + K - 1) of a convolution."""
+        kernel = ops.cast(self.kernel, self.compute_dtype)
         if self.padding == "same":
             # A vector of zeros stands for what is beyond the ends of a text.
             width = kernel.shape[0]
@@ -74,7 +88,7 @@ class WordConv1D(layers.Conv1D):
             places = ops.pad(places, ((0, 0), beyond), constant_values=ops.shape(vectors)[0])
             vectors = ops.pad(vectors, ((0, 1), (0, 0)))
         bias = ops.cast(self.bias, kernel.dtype) if self.use_bias else ops.zeros(kernel.shape[-1], kernel.dtype)
-        return self.activation(convolve(vectors, kernel, bias, places))
+        return vectors, kernel, bias, places
 
     def compute_output_shape(self, vectors_shape, places_shape=None):
         # Keras' own `build` asks with the one shape (B, T, D).
@@ -82,33 +96,136 @@ class WordConv1D(layers.Conv1D):
         return super().compute_output_shape(shape)
 
 
+@keras.saving.register_keras_serializable(package="kerasapps")
+class StrongestWindow(WordConv1D):
+    """A convolution over distinct words, ReLU, and the maximum over time of the windows around a word.
+
+    In: vectors (U, D), places (B, T), ids (B, T), 0 for padding. Out: (B, F), 0 where no window gives more. Arguments
+    and weights are those of `WordConv1D` with padding "same". Of several windows with the maximum each gets an equal
+    share of the gradient, as in `keras.ops.max`.
+
+    Example:
+        >>> words, places = DistinctWords()(ids)
+        >>> StrongestWindow(100, 3, padding="same", activation="relu")(layers.Embedding(1000, 50)(words), places, ids)
+    """
+
+    def plain(self):
+        """Returns a convolution, its activation, and the maximum, of vectors (B, T, D)."""
+        conv = super().plain()
+        return lambda vectors, places, ids: _maximum(conv(vectors, places), ids)
+
+    def call(self, vectors, places, ids, training=False):
+        usual = self._multiplies_words() and self.padding == "same" and self.activation is keras.activations.relu
+        if not (usual and kernels_run(training=bool(training))):
+            return _maximum(super().call(vectors, places, training=training), ids)
+        return strongest(*self._operands(vectors, places), ids)
+
+    def compute_output_shape(self, vectors_shape, places_shape=None, ids_shape=None):
+        shape = super().compute_output_shape(vectors_shape, places_shape)
+        return shape if ids_shape is None else (shape[0], shape[-1])
+
+
+def _maximum(windows, ids):
+    """Takes the maximum over time: outputs of a ReLU (B, T, F), ids (B, T) -> (B, F)."""
+    # Zero is the minimum of a ReLU, so padding cannot be the maximum.
+    return ops.max(ZeroPadded().call(windows, ids), axis=1)
+
+
 def convolve(vectors, kernel, bias, places):
     """Convolves vectors (U, D) at places int32 (B, T) with a kernel (K, D, F) and a bias (F,) -> (B, T - K + 1, F)."""
     import tensorflow as tf
 
-    width, depth, filters = kernel.shape
-    steps = tf.shape(places)[1] - width + 1
-    wanted = [places[:, k : k + steps] for k in range(width)]  # (B, T') for each position in the window
+    wanted = _windows(places, kernel.shape[0])
 
     @tf.custom_gradient
     def sum_of_products(vectors, kernel, bias):
-        factors = tf.reshape(tf.transpose(kernel, (1, 0, 2)), (depth, width * filters))
-        products = tf.reshape(vectors @ factors, (-1, filters))  # (U K, F)
+        windows, factors = _sums_of_products(vectors, kernel, wanted)
 
         def back(gradient):
             # In float32 at least: a frequent word comes thousands of times.
             wide = keras.backend.result_type(vectors.dtype.name, "float32")
-            rows = tf.cast(tf.reshape(gradient, [-1, filters]), wide)  # (B T', F)
+            rows = tf.cast(tf.reshape(gradient, [-1, gradient.shape[-1]]), wide)  # (B T', F)
             sums = [add_up(rows, tf.reshape(k, [-1]), tf.shape(vectors)[0]) for k in wanted]  # (U, F) each
-            joined = tf.concat([tf.cast(one, vectors.dtype) for one in sums], 1)  # (U, K F)
-            of_vectors = tf.matmul(joined, factors, transpose_b=True)
-            of_kernel = tf.reshape(tf.matmul(vectors, joined, transpose_a=True), (depth, width, filters))
             of_bias = tf.cast(tf.reduce_sum(sums[0], 0), bias.dtype)
-            return of_vectors, tf.transpose(of_kernel, (1, 0, 2)), of_bias
+            return *_back(tf.concat(sums, 1), vectors, kernel, factors), of_bias
 
-        return tf.add_n([tf.gather(products, k * width + i) for i, k in enumerate(wanted)]) + bias, back
+        return windows + bias, back
 
     return sum_of_products(vectors, kernel, bias)
+
+
+def strongest(vectors, kernel, bias, places, ids):
+    """Takes the maximum over time of ReLUs of windows around words.
+
+    Args:
+        vectors: Of distinct words, (U, D).
+        kernel: Filters, (K, D, F).
+        bias: Of the filters, (F,).
+        places: Which vectors the windows hold, int32 (B, T + K - 1).
+        ids: Of the words in the middle of the windows, 0 for padding, (B, T).
+
+    Returns:
+        Maxima (B, F), 0 for a text without words.
+    """
+    import tensorflow as tf
+
+    width, _, filters = kernel.shape
+    wanted = _windows(places, width)
+    dtype = vectors.dtype
+    padding = tf.where(ids != 0, tf.zeros((), dtype), tf.constant(-float("inf"), dtype))[..., None]  # (B, T, 1)
+
+    @tf.custom_gradient
+    def maximum(vectors, kernel, bias):
+        windows, factors = _sums_of_products(vectors, kernel, wanted)
+        windows = windows + padding
+        highest = tf.reduce_max(windows, 1)  # (B, F)
+        output = tf.nn.relu(highest + bias)
+
+        def back(gradient):
+            wide = keras.backend.result_type(dtype.name, "float32")
+            gradient = tf.cast(tf.where(output > 0, gradient, tf.zeros((), dtype)), wide)
+            # Not a number equals nothing: a filter without a match has no gradient.
+            found = tf.where(windows == tf.where(output > 0, highest, float("nan"))[:, None])  # (N, 3), int64
+            text, step, column = tf.unstack(found, axis=1)
+            match = tf.cast(text * filters + column, tf.int32)
+            equal = tf.math.bincount(match, minlength=tf.size(gradient), dtype=tf.int32)
+            share = tf.gather(tf.reshape(gradient, [-1]) / tf.cast(tf.maximum(equal, 1), wide), match)
+            first = text * tf.shape(places, tf.int64)[1] + step
+            words = [tf.gather(tf.reshape(places, [-1]), first + k) for k in range(width)]
+            columns = [tf.cast(column + k * filters, tf.int32) for k in range(width)]
+            indices = tf.stack([tf.concat(words, 0), tf.concat(columns, 0)], 1)
+            sums = tf.scatter_nd(indices, tf.tile(share, [width]), tf.stack([tf.shape(vectors)[0], width * filters]))
+            return *_back(sums, vectors, kernel, factors), tf.cast(tf.reduce_sum(gradient, 0), dtype)
+
+        return output, back
+
+    return maximum(vectors, kernel, bias)
+
+
+def _windows(places, width: int) -> list:
+    """Returns the places of the words at each position of the windows: (B, T + K - 1) -> K times (B, T)."""
+    steps = ops.shape(places)[1] - width + 1
+    return [places[:, k : k + steps] for k in range(width)]
+
+
+def _sums_of_products(vectors, kernel, wanted):
+    """Returns the sum of each window's products (B, T, F), and the kernel as factors (D, K F)."""
+    import tensorflow as tf
+
+    width, depth, filters = kernel.shape
+    factors = tf.reshape(tf.transpose(kernel, (1, 0, 2)), (depth, width * filters))
+    products = tf.reshape(vectors @ factors, (-1, filters))  # (U K, F)
+    return tf.add_n([tf.gather(products, k * width + i) for i, k in enumerate(wanted)]), factors
+
+
+def _back(sums, vectors, kernel, factors):
+    """Returns gradients of vectors and kernel from those of the products, summed for each word: (U, K F)."""
+    import tensorflow as tf
+
+    width, depth, filters = kernel.shape
+    sums = tf.cast(sums, vectors.dtype)
+    of_kernel = tf.reshape(tf.matmul(vectors, sums, transpose_a=True), (depth, width, filters))
+    return tf.matmul(sums, factors, transpose_b=True), tf.transpose(of_kernel, (1, 0, 2))
 
 
 def add_up(rows, places, count):

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from kerasapps import build_multi_head_text
 from kerasapps.blocks import distinct_words
-from kerasapps.blocks.distinct_words import DistinctWords, WordConv1D
+from kerasapps.blocks.distinct_words import DistinctWords, StrongestWindow, WordConv1D
 from kerasapps.heads import Head
 
 WORDS, DEPTH, FILTERS = 6, 3, 4
@@ -40,10 +40,12 @@ def output_and_gradients(convolve, table, layer) -> tuple[tf.Tensor, list[tf.Ten
     return output, [tf.convert_to_tensor(g) for g in tape.gradient(loss, [table, *layer.trainable_weights])]
 
 
-def test_words_are_listed_in_their_order():
+def test_words_are_listed_in_their_order_and_filled_up():
     words, places = DistinctWords()(np.array([[7, 3, 7], [0, 3, 9]], np.int32))
-    assert words.numpy().tolist() == [7, 3, 0, 9]
+    assert words.numpy().tolist() == [7, 3, 0, 9] + [0] * (distinct_words.MULTIPLE - 4)
     assert places.numpy().tolist() == [[0, 1, 0], [2, 1, 3]]
+    words, _ = DistinctWords()(np.arange(2 * distinct_words.MULTIPLE, dtype=np.int32)[None])
+    assert words.numpy().tolist() == list(range(2 * distinct_words.MULTIPLE))
 
 
 @pytest.mark.parametrize("pays", [True, False])
@@ -112,7 +114,71 @@ def test_each_word_is_multiplied_once():
             return super().call(vectors, places)
 
     listed(*ids_and_table(rows=50, steps=20), Counting(FILTERS, 3))
-    assert words == [WORDS]
+    assert words == [distinct_words.MULTIPLE]  # of 1,000 places
+
+
+MAX_OVER_TIME = {"padding": "same", "activation": "relu"}
+
+
+def texts_with_padding() -> tuple[np.ndarray, np.ndarray]:
+    """Two texts that end in padding, one without a word, and one whose windows are all the same but at its ends."""
+    ids, table = ids_and_table(rows=4, steps=12)
+    ids = np.where(ids == 0, 1, ids)
+    ids[0, 9:] = ids[1, 5:] = ids[2] = 0
+    ids[3] = 2
+    return ids, np.where(np.arange(WORDS)[:, None] == 0, 0, table)
+
+
+def strongest_and_usual(ids, table, *, dtype: str = "float32", **settings):
+    """What the layer gives, with its gradients, and what Keras' own layers give."""
+    ours, conv = StrongestWindow(FILTERS, **settings, dtype=dtype), keras.layers.Conv1D(FILTERS, **settings)
+    conv.build((None, None, DEPTH))
+    conv.bias.assign(np.linspace(-1, 1, FILTERS))
+    ours.build((None, DEPTH), (None, None))
+    ours.set_weights(conv.get_weights())
+
+    def convolve(table):
+        words, places = DistinctWords()(ids)
+        return ours(tf.gather(table, words), places, ids)
+
+    def compose(table):
+        windows = conv(tf.gather(table, ids))
+        return tf.reduce_max(tf.where((ids != 0)[..., None], windows, 0.0), 1)
+
+    assert ours.compute_output_shape((None, DEPTH), ids.shape, ids.shape) == (len(ids), FILTERS)
+    return output_and_gradients(convolve, table, ours), output_and_gradients(compose, table.astype("float32"), conv)
+
+
+@pytest.mark.parametrize("pays", [True, False])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"kernel_size": 3, **MAX_OVER_TIME},
+        {"kernel_size": 4, **MAX_OVER_TIME},
+        {"kernel_size": 1, **MAX_OVER_TIME},
+        {"kernel_size": 20, **MAX_OVER_TIME},
+        {"kernel_size": 3, "padding": "same", "activation": "sigmoid"},
+    ],
+    ids=str,
+)
+def test_the_strongest_window_is_a_convolution_and_its_maximum(monkeypatch, settings, pays):
+    monkeypatch.setattr(distinct_words, "kernels_run", lambda training: pays)
+    (output, gradients), (expected, expected_gradients) = strongest_and_usual(*texts_with_padding(), **settings)
+    np.testing.assert_allclose(output, expected, atol=1e-5)
+    assert not output[2].numpy().any()  # no word
+    for one, other in zip(gradients, expected_gradients, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+@pytest.mark.parametrize(("dtype", "share"), [("float64", 1e-5), ("mixed_bfloat16", 0.05)])
+def test_the_strongest_window_computes_in_other_precisions(dtype, share):
+    ids, table = texts_with_padding()
+    table = table.astype("float64" if dtype == "float64" else "float32")
+    ours, usual = strongest_and_usual(ids, table, dtype=dtype, kernel_size=3, **MAX_OVER_TIME)
+    (output, gradients), (expected, others) = ours, usual
+    assert output.dtype == ("float64" if dtype == "float64" else "bfloat16")
+    for one, other in zip([output, *gradients], [expected, *others], strict=True):
+        np.testing.assert_allclose(tf.cast(one, tf.float32), other, atol=share * np.abs(other).max())
 
 
 def test_gradients_of_a_frequent_word_are_added_up_in_float32():
