@@ -1,8 +1,8 @@
 """LSTM layer that trains fast on a CPU: TensorFlow's fused LSTM kernel behind Keras' layer.
 
 Keras' own loop runs a dozen small operations a step, forwards and backwards, each of which costs more to schedule than
-to compute. The fused kernel is one operation a step. It is faster only if small operations stay on one thread: split
-among several it waits for them after every expression and is slower than Keras' loop, so run it under
+to compute. The fused kernel is one operation for all steps. It is faster only if small operations stay on one thread:
+split among several it waits for them after every expression and is slower than Keras' loop, so run it under
 `runtime.set_devices("recurrent")`.
 
 Reference: Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computation 1997.
@@ -36,17 +36,15 @@ class FusedLoop:
         count = ops.cumsum(ops.cast(mask, "int32"), axis=1)  # (B, T), steps so far that count
         hiddens, cells = self._run(_counted_first(sequences, mask), hidden, cell)
         done = count[:, -1]  # (B,)
-        state = [
-            _at(ops.concatenate([before[None], after]), done) for before, after in ((hidden, hiddens), (cell, cells))
-        ]
+        state = [_at(hiddens, done, before=hidden), _at(cells, done, before=cell)]
         # Before the first step that counts Keras outputs zero, whatever the state.
-        hiddens = ops.concatenate([ops.zeros_like(hiddens[:1]), hiddens])  # (T + 1, B, U)
+        zero = ops.zeros_like(hidden)
         if self.zero_output_for_mask:
             count = count * ops.cast(mask, "int32")
         if not self.return_sequences:
-            last = _at(hiddens, count[:, -1])
+            last = _at(hiddens, count[:, -1], before=zero)
             return last, last[:, None], state
-        outputs = _at(hiddens, count)  # (B, T, U)
+        outputs = _at(hiddens, count, before=zero)  # (B, T, U)
         return outputs[:, -1], outputs, state
 
     def _run(self, sequences, hidden, cell):
@@ -60,25 +58,18 @@ class FusedLoop:
         i, f, g, o = ops.split(weights, 4, axis=1)
         weights = ops.concatenate([i, g, f, o], axis=1)  # (D + U + 1, 4U)
         peepholes = getattr(self.cell, "peepholes", None)  # input, forget and output gate
-        has_peepholes = peepholes is not None
-        into_input, into_forget, into_output = tf.unstack(
-            peepholes if has_peepholes else tf.zeros((3, self.cell.units))
+        # Two halves of the batch run side by side on two cores.
+        rows = tf.shape(sequences)[0]
+        sizes = [rows // 2, rows - rows // 2]
+        halves = zip(
+            tf.split(tf.transpose(sequences, [1, 0, 2]), sizes, axis=1),
+            tf.split(hidden, sizes),
+            tf.split(cell, sizes),
+            strict=True,
         )
-        done = tf.raw_ops.BlockLSTM(
-            seq_len_max=tf.cast(tf.shape(sequences)[1], tf.int64),
-            x=tf.transpose(sequences, [1, 0, 2]),
-            cs_prev=cell,
-            h_prev=hidden,
-            w=weights[:-1],
-            wci=into_input,
-            wcf=into_forget,
-            wco=into_output,
-            b=weights[-1],
-            use_peephole=has_peepholes,
-            forget_bias=0.0,
-            cell_clip=-1.0,
-        )
-        return done.h, done.cs
+        done = [_run_kernel(*half, weights[:-1], weights[-1], peepholes) for half in halves]
+        hiddens, cells = zip(*done, strict=True)
+        return tf.concat(hiddens, 1), tf.concat(cells, 1)
 
     def _outputs(self, hiddens):
         """Returns the outputs of all steps (B, T, U), or of the last (B, 1, U)."""
@@ -175,6 +166,97 @@ class PeepholeLSTM(FusedLoop, keras.layers.RNN):
         return cls(**config)
 
 
+def _run_kernel(x, hidden, cell, weights, bias, peepholes):
+    """Runs the fused kernel.
+
+    Its gradient is our own: the kernel's multiplies three small matrices in each step. Here one of them is left to the
+    steps, the two others follow for all steps at once, and so does all that does not depend on a later step.
+
+    Args:
+        x: Sequences (T, B, D).
+        hidden: First hidden states (B, U).
+        cell: First cell states (B, U).
+        weights: Of input gate, candidate, forget gate and output gate (D + U, 4 U).
+        bias: Theirs, (4 U,).
+        peepholes: Of input, forget and output gate (3, U), or None.
+
+    Returns:
+        Hidden and cell states after each step, both (T, B, U).
+    """
+    import tensorflow as tf
+
+    units = hidden.shape[-1]
+    has_peepholes = peepholes is not None
+
+    @tf.custom_gradient
+    def run(x, hidden, cell, weights, bias, peepholes):
+        into_input, into_forget, into_output = tf.unstack(peepholes)
+        done = tf.raw_ops.BlockLSTM(
+            seq_len_max=tf.shape(x, tf.int64)[0],
+            x=x,
+            cs_prev=cell,
+            h_prev=hidden,
+            w=weights,
+            wci=into_input,
+            wcf=into_forget,
+            wco=into_output,
+            b=bias,
+            use_peephole=has_peepholes,
+            forget_bias=0.0,
+            cell_clip=-1.0,
+        )
+
+        def back(of_hiddens, of_cells):
+            i, g, f, o, squashed = done.i, done.ci, done.f, done.o, done.co  # gates, and tanh of the cells
+            before = tf.concat([cell[None], done.cs[:-1]], 0)
+            # How the sums in front of the gates move with the cell state and, the last, with the hidden state.
+            slopes = [g * i * (1 - i), i * (1 - g * g), before * f * (1 - f), squashed * o * (1 - o)]
+            into_cell, kept = o * (1 - squashed * squashed), f  # the cell by its output, and by the cell after it
+            if has_peepholes:
+                into_cell += slopes[3] * into_output
+                kept += slopes[0] * into_input + slopes[2] * into_forget
+            slopes = tf.concat(slopes, 2)  # (T, B, 4 U)
+            backwards = tf.transpose(weights[-units:])  # (4 U, U)
+
+            def step(t, of_hidden, of_cell, sums):
+                of_hidden += of_hiddens[t]
+                of_cell += of_cells[t] + of_hidden * into_cell[t]
+                of_sums = tf.concat([of_cell, of_cell, of_cell, of_hidden], 1) * slopes[t]  # (B, 4 U)
+                return t - 1, tf.matmul(of_sums, backwards), of_cell * kept[t], sums.write(t, of_sums)
+
+            steps = tf.shape(x)[0]
+            sums = tf.TensorArray(x.dtype, steps, element_shape=(None, 4 * units))
+            start = steps - 1, tf.zeros_like(hidden), tf.zeros_like(cell), sums
+            _, of_hidden, of_cell, sums = tf.while_loop(
+                lambda t, *_: t >= 0, step, start, parallel_iterations=1, maximum_iterations=steps
+            )
+            sums = sums.stack()  # (T, B, 4 U)
+            of_weights = tf.concat([_product(x, sums), _product(done.h[:-1], sums[1:]) + _product(hidden, sums[0])], 0)
+            of_bias = _product(tf.ones_like(sums[:, :, :1]), sums)[0]
+            of_x = tf.reshape(tf.matmul(_rows(sums), weights[:-units], transpose_b=True), tf.shape(x))
+            of_peepholes = tf.zeros_like(peepholes)
+            if has_peepholes:
+                of_input, _, of_forget, of_output = tf.split(sums, 4, axis=2)
+                seen = of_input * before, of_forget * before, of_output * done.cs
+                of_peepholes = tf.stack([tf.reduce_sum(one, [0, 1]) for one in seen])
+            return of_x, of_hidden, of_cell, of_weights, of_bias, of_peepholes
+
+        return (done.h, done.cs), back
+
+    peepholes = tf.convert_to_tensor(peepholes) if has_peepholes else tf.zeros((3, units))
+    return run(x, hidden, cell, weights, bias, peepholes)
+
+
+def _rows(x):
+    """Joins all axes but the last: (..., D) -> (N, D)."""
+    return ops.reshape(x, (-1, x.shape[-1]))
+
+
+def _product(x, y):
+    """Sums the outer products of rows: (..., D) and (..., E) -> (D, E)."""
+    return ops.matmul(ops.transpose(_rows(x)), _rows(y))
+
+
 def _counted_first(sequences, mask):
     """Moves the steps that count to the front of each row, in their order: (B, T, D) -> (B, T, D)."""
     import tensorflow as tf
@@ -193,8 +275,21 @@ def _counted_first(sequences, mask):
     return tf.cond(ordered, lambda: tf.identity(sequences), lambda: move(sequences))
 
 
-def _at(steps, index):
-    """Picks a step for each row: steps (T, B, U), index (B,) or (B, T') -> (B, U) or (B, T', U)."""
-    if len(index.shape) == 1:
-        return _at(steps, index[:, None])[:, 0]
-    return ops.take_along_axis(ops.transpose(steps, (1, 0, 2)), index[:, :, None], axis=1)
+def _at(steps, count, *, before):
+    """Picks what is there after some steps of each row.
+
+    Args:
+        steps: After each step (T, B, U).
+        count: After how many, int32 (B,) or (B, T').
+        before: What is there before the first, (B, U).
+
+    Returns:
+        (B, U) or (B, T', U).
+    """
+    import tensorflow as tf
+
+    rows = tf.range(tf.shape(count)[0])
+    if len(count.shape) == 2:
+        rows, before = tf.broadcast_to(rows[:, None], tf.shape(count)), before[:, None]
+    picked = tf.gather_nd(steps, tf.stack([tf.maximum(count - 1, 0), rows], -1))
+    return tf.where(count[..., None] > 0, picked, before)
