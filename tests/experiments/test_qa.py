@@ -16,9 +16,11 @@ import pytest
 from experiments.qa import __main__ as qa
 from experiments.qa.babi import babi, in_column, summarize
 from kerasapps import build_question_answering
+from kerasapps.data.babi import TASK_NAMES
 from kerasapps.data.stories import write_stories
 from kerasapps.runs import UNRECORDED, Options
 from tests.experiments.commands import commands, read
+from tests.hindi import write_hindi
 
 run, refused = commands("experiments.qa", qa.train, qa.search, qa.evaluate, qa.predict, babi)
 
@@ -111,6 +113,15 @@ def test_search_writes_params_that_train_takes(tmp_path, capsys):
     assert "(13 questions)" in capsys.readouterr().out
     said = refused(capsys, "train", "--smoke", "--arch", "gru", "--params", best, "--out", tmp_path / "other")
     assert said == "--params are for --arch conv, not for --arch gru."
+
+
+def test_all_twenty_tasks_train_in_hindi(tmp_path, capsys):
+    write_hindi(tmp_path / "hn")
+    run("train", "--data", tmp_path / "hn", "--epochs", 12, "--out", tmp_path / "run")
+    metrics = read(tmp_path / "run", "metrics.json")
+    assert metrics["accuracy"] == 1.0  # the answer is the name in the question; names differ in vowel signs alone
+    table = capsys.readouterr().out
+    assert all(name in table for name in TASK_NAMES)
 
 
 @pytest.mark.real_data
