@@ -1,12 +1,12 @@
-"""One data set in seven languages: the accuracy must not depend on the script.
+"""One data set in several scripts: the accuracy must not depend on the script.
 
 python -m benchmarks.scripts profile --rows 6000 --epochs 4
 python -m benchmarks.scripts babi --data tasks_1-20_v1-2/en --epochs 10
 
 The words of simulated profiles, or of the bAbI questions, are replaced one to one by made-up words of each script,
-which in Hindi and Arabic differ in marks alone for many pairs, in German have umlauts in either composition, in Russian
-are sometimes in capitals, and in Chinese and Thai have no spaces between them. Each data set is a file, or a folder,
-that `train` reads as anybody's own.
+which in Hindi and Arabic differ in marks alone for many pairs. In the profiles German has its umlauts in either
+composition, Russian is sometimes in capitals, and Chinese and Thai have no spaces. Each data set is a file, or a
+folder, that `train` reads as anybody's own.
 """
 
 import csv
@@ -91,11 +91,13 @@ def babi(*, data: Path, epochs: int = 10, scripts: tuple[str, ...] = ("English",
     """Prints for each script the test accuracy of a memory network trained on all twenty bAbI tasks.
 
     Args:
-        data: The folder of the English tasks, in files of which those of the other languages are made.
+        data: The folder of the English tasks.
         epochs: Epochs of each training.
-        scripts: Which languages, of those that write spaces.
-        seed: Of the trainings.
+        scripts: Which languages.
+        seed: Seed of the trainings.
     """
+    if not sorted(data.glob("qa*.txt")):
+        sys.exit(f"--data must be a folder with the bAbI tasks, qa*.txt. Received: {data}")
     with tempfile.TemporaryDirectory() as folder:
         for script in scripts:
             translate(data, Path(folder, script), script)
@@ -108,8 +110,8 @@ def babi(*, data: Path, epochs: int = 10, scripts: tuple[str, ...] = ("English",
 
 
 def translate(data: Path, folder: Path, script: str) -> None:
-    """Writes the bAbI files of a folder with the words of a script."""
-    texts = {path.name: path.read_text() for path in sorted(data.glob("qa*.txt"))}
+    """Writes the bAbI files of a folder with the words of a script; words of every script stay apart here."""
+    texts = {path.name: path.read_text(encoding="utf-8") for path in sorted(data.glob("qa*.txt"))}
     found = list(dict.fromkeys(re.findall("[A-Za-z]+", " ".join(texts.values()).lower())))
     made = dict(zip(found, words_of(script, len(found)), strict=True))
     folder.mkdir()

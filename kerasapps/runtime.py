@@ -16,7 +16,9 @@ from kerasapps.workers.hardware import cores
 
 Precision = Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
 PRECISIONS = get_args(Precision)
-Workload = Literal["convolution", "matmul", "recurrent"]
+# "recurrent" has steps alone, "lstm" the fused LSTM over long sequences, with products over all steps.
+Workload = Literal["convolution", "matmul", "recurrent", "lstm"]
+STEPWISE = "recurrent", "lstm"
 
 # bfloat16 must win by this much before `auto` gives up digits for it.
 WORTHWHILE_SPEEDUP = 1.2
@@ -53,7 +55,7 @@ def set_devices(workload: Workload) -> None:
     with contextlib.suppress(RuntimeError):
         for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, True)
-        if workload == "recurrent" and not gpus:
+        if workload in STEPWISE and not gpus:
             tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
@@ -102,8 +104,8 @@ def bfloat16_speedup(workload: Workload) -> float:
             x = tf.tanh(x @ tf.ones((64, 64), x.dtype))
         return x
 
-    work = {"convolution": convolution, "matmul": matmul, "recurrent": recurrent}[workload]
-    shape = {"convolution": (16, 32, 32, 64), "matmul": (1024, 1024), "recurrent": (128, 64)}[workload]
+    work = {"convolution": convolution, "matmul": matmul, "recurrent": recurrent, "lstm": matmul}[workload]
+    shape = {"convolution": (16, 32, 32, 64), "recurrent": (128, 64)}.get(workload, (1024, 1024))
     compiled = tf.function(work)
     inputs = [tf.ones(shape, dtype) * 1e-3 for dtype in (tf.float32, tf.bfloat16)]
 
@@ -124,7 +126,7 @@ def use_xla(*, workload: Workload, distributed: bool) -> bool:
     XLA pays on a GPU. On the CPU it makes convolutions 2.5 times slower and recurrent loops slower too, and under a
     `tf.distribute` strategy it fails.
     """
-    return bool(tf.config.get_visible_devices("GPU")) and workload != "recurrent" and not distributed
+    return bool(tf.config.get_visible_devices("GPU")) and workload not in STEPWISE and not distributed
 
 
 def machine() -> dict[str, str | int]:

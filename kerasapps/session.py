@@ -37,7 +37,8 @@ def start(
         settings: What the run depends on, by name, which a resumed run may not change: values that JSON can hold, and
             dataclasses, which are flattened. Options that every run has, such as "seed", may be among them.
         options: These options; those of `settings`, or else their defaults, where it is not given.
-        workload: What the network mostly computes; decides the precision "auto" and, for "recurrent", the threads.
+        workload: What the network mostly computes; decides the precision "auto" and, for networks that go step by step,
+            the threads.
         experiment: Name of the experiment, by which its run folders are known again.
         free: Settings that may differ when the run is resumed.
 

@@ -1,7 +1,7 @@
 """The text classifiers: which data, how each is built and trained."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from types import ModuleType
 from typing import Any, Literal
@@ -104,13 +104,14 @@ CNN = Builder(text_cnn.build_text_cnn, text_cnn, "convolution")
 WIDE = Builder(wide_text_cnn.build_wide_text_cnn, wide_text_cnn, "convolution")
 ATTENTION = Builder(attention_classifier.build_attention_classifier, attention_classifier, "matmul")
 BAG = Builder(bag_of_ngrams.build_bag_of_ngrams, bag_of_ngrams, "matmul")
-RECURRENT = Builder(recurrent_classifier.build_recurrent_classifier, recurrent_classifier, "recurrent")
+LSTM = Builder(recurrent_classifier.build_recurrent_classifier, recurrent_classifier, "lstm")
+GRU = replace(LSTM, workload="recurrent")
 BUILDERS: dict[Arch, Builder] = {
     "text_cnn": CNN,
     "wide_text_cnn": WIDE,
-    "lstm": RECURRENT,
-    "gru": RECURRENT,
-    "peephole_lstm": RECURRENT,
+    "lstm": LSTM,
+    "gru": GRU,
+    "peephole_lstm": LSTM,
     "attention": ATTENTION,
     "hierarchical": ATTENTION,
     "ngrams": BAG,

@@ -141,8 +141,7 @@ def window_block(words, places, text, *, filters: int, width: int, name: str):
         Matches (B, filters).
     """
     # Deviation: a window lies around each word; in the paper's code windows also begin up to four words before a text.
-    settings = {"padding": "same", "activation": "relu"}
-    return StrongestWindow(filters, width, **settings, name=f"{name}_conv")(words, places, text)
+    return StrongestWindow(filters, width, name=f"{name}_conv")(words, places, text)
 
 
 def search_space(hp: "HyperParameters") -> dict[str, Any]:

@@ -10,19 +10,21 @@ time is wanted, most of the gradient is zero: `StrongestWindow` computes the res
 import keras
 from keras import layers, ops
 
+from kerasapps.blocks.arguments import refusal
 from kerasapps.blocks.backend import kernels_run
 from kerasapps.blocks.plain import keras_layer
-from kerasapps.blocks.text import ZeroPadded
+from kerasapps.blocks.text import zero_padded
 
 # oneDNN prepares a product anew for each shape, which takes about as long as the product of some thousand words.
-MULTIPLE = 128
+LIST_MULTIPLE = 128
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")
 class DistinctWords(layers.Layer):
-    """Lists the distinct ids of a batch: ids int32 (B, T) -> distinct ids (U,) and the index of each id in them (B, T).
+    """Lists the distinct ids of a batch: ids int32 (B, T) -> ids (U,), and the index of each id in them (B, T).
 
-    Zeros that no index points to fill the list up to a multiple of 128, so that most batches share a shape.
+    The distinct ids are followed by zeros, to which no index points, up to a multiple of 128: most batches then share a
+    shape.
 
     On GPUs, where a convolution costs little, and on other backends than TensorFlow and under XLA, where shapes must be
     known, every id counts as distinct: U is B T.
@@ -39,7 +41,7 @@ class DistinctWords(layers.Layer):
         import tensorflow as tf
 
         words, places = tf.unique(flat)
-        return tf.pad(words, [[0, -tf.size(words) % MULTIPLE]]), tf.reshape(places, tf.shape(ids))
+        return tf.pad(words, [[0, -tf.size(words) % LIST_MULTIPLE]]), tf.reshape(places, tf.shape(ids))
 
     def compute_output_spec(self, ids, training=False):
         return keras.KerasTensor((None,), "int32"), keras.KerasTensor(ids.shape, "int32")
@@ -100,14 +102,29 @@ class WordConv1D(layers.Conv1D):
 class StrongestWindow(WordConv1D):
     """A convolution over distinct words, ReLU, and the maximum over time of the windows around a word.
 
-    In: vectors (U, D), places (B, T), ids (B, T), 0 for padding. Out: (B, F), 0 where no window gives more. Arguments
-    and weights are those of `WordConv1D` with padding "same". Of several windows with the maximum each gets an equal
-    share of the gradient, as in `keras.ops.max`.
+    In: vectors (U, D), places (B, T), ids (B, T), 0 for padding. Out: (B, F), 0 for a text without words. Windows
+    extend past the ends of a text. Of several windows with the maximum each gets an equal share of the gradient, as in
+    `keras.ops.max`.
+
+    Args:
+        filters: Number of filters F.
+        kernel_size: Words in a window.
+        kwargs: Those of `keras.layers.Conv1D` but padding, activation, strides, dilation and groups.
+
+    Raises:
+        ValueError: If one of these is given and another than "same", "relu" and 1.
 
     Example:
         >>> words, places = DistinctWords()(ids)
-        >>> StrongestWindow(100, 3, padding="same", activation="relu")(layers.Embedding(1000, 50)(words), places, ids)
+        >>> matches = StrongestWindow(100, 3)(layers.Embedding(1000, 50)(words), places, ids)
     """
+
+    def __init__(self, filters, kernel_size, **kwargs):
+        super().__init__(filters, kernel_size, **({"padding": "same", "activation": "relu"} | kwargs))
+        if not (self._multiplies_words() and self.padding == "same" and self.activation is keras.activations.relu):
+            fixed = "padding", "activation", "strides", "dilation_rate", "groups", "data_format"
+            given = {name: value for name, value in kwargs.items() if name in fixed}
+            raise refusal("be left as given by this layer", **given)
 
     def plain(self):
         """Returns a convolution, its activation, and the maximum, of vectors (B, T, D)."""
@@ -115,8 +132,7 @@ class StrongestWindow(WordConv1D):
         return lambda vectors, places, ids: _maximum(conv(vectors, places), ids)
 
     def call(self, vectors, places, ids, training=False):
-        usual = self._multiplies_words() and self.padding == "same" and self.activation is keras.activations.relu
-        if not (usual and kernels_run(training=bool(training))):
+        if not kernels_run(training=bool(training)):
             return _maximum(super().call(vectors, places, training=training), ids)
         return strongest(*self._operands(vectors, places), ids)
 
@@ -128,7 +144,7 @@ class StrongestWindow(WordConv1D):
 def _maximum(windows, ids):
     """Takes the maximum over time: outputs of a ReLU (B, T, F), ids (B, T) -> (B, F)."""
     # Zero is the minimum of a ReLU, so padding cannot be the maximum.
-    return ops.max(ZeroPadded().call(windows, ids), axis=1)
+    return ops.max(zero_padded(windows, ids), axis=1)
 
 
 def convolve(vectors, kernel, bias, places):

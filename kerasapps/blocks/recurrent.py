@@ -3,16 +3,21 @@
 Keras' own loop runs a dozen small operations a step, forwards and backwards, each of which costs more to schedule than
 to compute. The fused kernel is one operation for all steps. It is faster only if small operations stay on one thread:
 split among several it waits for them after every expression and is slower than Keras' loop, so run it under
-`runtime.set_devices("recurrent")`.
+`runtime.set_devices("recurrent")`. The gradient is a loop of our own, with what does not depend on later steps taken
+out of it, and two halves of the batch run side by side.
 
 Reference: Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computation 1997.
 """
+
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
 
 from kerasapps.blocks.backend import kernels_run
 from kerasapps.blocks.plain import keras_layer
+
+FORMATS = "float32", "bfloat16"  # in which the fused kernel is used
 
 
 class FusedLoop:
@@ -27,7 +32,11 @@ class FusedLoop:
         if self.go_backwards:
             sequences = ops.flip(sequences, axis=1)
             mask = None if mask is None else ops.flip(mask, axis=1)
-        hidden, cell = initial_state
+        wide = [ops.cast(one, "float32") for one in (sequences, *initial_state)]
+        return keras.tree.map_structure(lambda x: ops.cast(x, self.compute_dtype), self._loop(*wide, mask))
+
+    def _loop(self, sequences, hidden, cell, mask):
+        """Returns the last output, all outputs, and the last states."""
         if mask is None:
             hiddens, cells = self._run(sequences, hidden, cell)
             return hiddens[-1], self._outputs(hiddens), [hiddens[-1], cells[-1]]
@@ -56,18 +65,19 @@ class FusedLoop:
         # Keras' order is input, forget, candidate, output; the kernel expects the candidate second. (Its second version
         # has Keras' order, but TensorFlow registers the gradient of the first for it.)
         i, f, g, o = ops.split(weights, 4, axis=1)
-        weights = ops.concatenate([i, g, f, o], axis=1)  # (D + U + 1, 4U)
+        weights = ops.cast(ops.concatenate([i, g, f, o], axis=1), "float32")  # (D + U + 1, 4U)
         peepholes = getattr(self.cell, "peepholes", None)  # input, forget and output gate
-        # Two halves of the batch run side by side on two cores.
-        rows = tf.shape(sequences)[0]
-        sizes = [rows // 2, rows - rows // 2]
-        halves = zip(
-            tf.split(tf.transpose(sequences, [1, 0, 2]), sizes, axis=1),
-            tf.split(hidden, sizes),
-            tf.split(cell, sizes),
-            strict=True,
+        weights = KernelWeights(
+            weights[:-1], weights[-1], None if peepholes is None else ops.cast(peepholes, "float32")
         )
-        done = [_run_kernel(*half, weights[:-1], weights[-1], peepholes) for half in halves]
+        sequences = tf.transpose(sequences, [1, 0, 2])
+        if tf.executing_eagerly():  # where a loop of our own would be one of Python
+            done = _kernel(sequences, hidden, cell, weights)
+            return done.h, done.cs
+        rows = tf.shape(hidden)[0]
+        sizes = [rows // 2, rows - rows // 2]
+        halves = zip(tf.split(sequences, sizes, axis=1), tf.split(hidden, sizes), tf.split(cell, sizes), strict=True)
+        done = [_run_kernel(*half, weights, dtype=self.compute_dtype) for half in halves]
         hiddens, cells = zip(*done, strict=True)
         return tf.concat(hiddens, 1), tf.concat(cells, 1)
 
@@ -80,8 +90,8 @@ class FusedLoop:
 class LSTM(FusedLoop, keras.layers.LSTM):
     """Keras' LSTM with the same arguments, weights and results, faster on TensorFlow without a GPU.
 
-    Falls back to Keras on other backends, on GPUs, under XLA, in exported files, in half precision and for options that
-    the kernel does not have.
+    States and gates are float32 under "mixed_bfloat16" as well. Falls back to Keras on other backends, on GPUs, under
+    XLA, in exported files, in float16 and for options that the kernel does not have.
     """
 
     def plain(self):
@@ -96,7 +106,7 @@ class LSTM(FusedLoop, keras.layers.LSTM):
     def _has_kernel(self) -> bool:
         """Whether the fused kernel supports the options of this layer."""
         return (
-            self.compute_dtype == "float32"
+            self.compute_dtype in FORMATS
             and self.activation is keras.activations.tanh
             and self.recurrent_activation is keras.activations.sigmoid
             and not (self.recurrent_dropout or self.stateful or self.unroll or self.use_cudnn is True)
@@ -151,8 +161,12 @@ class PeepholeLSTM(FusedLoop, keras.layers.RNN):
         super().__init__(PeepholeLSTMCell(units, dropout=dropout, dtype=kwargs.get("dtype"), name="cell"), **kwargs)
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
-        half = self.compute_dtype != "float32"
-        if half or self.stateful or self.unroll or not kernels_run(training=bool(training)):
+        if (
+            self.compute_dtype not in FORMATS
+            or self.stateful
+            or self.unroll
+            or not kernels_run(training=bool(training))
+        ):
             return super().inner_loop(sequences, initial_state, mask, training=training)
         return self.fused_loop(sequences, initial_state, mask, training)
 
@@ -166,85 +180,132 @@ class PeepholeLSTM(FusedLoop, keras.layers.RNN):
         return cls(**config)
 
 
-def _run_kernel(x, hidden, cell, weights, bias, peepholes):
-    """Runs the fused kernel.
-
-    Its gradient is our own: the kernel's multiplies three small matrices in each step. Here one of them is left to the
-    steps, the two others follow for all steps at once, and so does all that does not depend on a later step.
+class KernelWeights(NamedTuple):
+    """Weights in the kernel's order of gates: input, candidate, forget, output.
 
     Args:
-        x: Sequences (T, B, D).
-        hidden: First hidden states (B, U).
-        cell: First cell states (B, U).
-        weights: Of input gate, candidate, forget gate and output gate (D + U, 4 U).
-        bias: Theirs, (4 U,).
-        peepholes: Of input, forget and output gate (3, U), or None.
+        kernel: Of input and hidden state, (D + U, 4 U).
+        bias: (4 U,).
+        peepholes: Of input, forget and output gate, (3, U), or None.
+    """
 
-    Returns:
-        Hidden and cell states after each step, both (T, B, U).
+    kernel: Any
+    bias: Any
+    peepholes: Any = None
+
+
+def _kernel(x, hidden, cell, weights: KernelWeights):
+    """Runs the fused kernel over x (T, B, D) from states (B, U): gates, cells and hidden states, all (T, B, U)."""
+    import tensorflow as tf
+
+    peepholes = tf.zeros((3, hidden.shape[-1])) if weights.peepholes is None else weights.peepholes
+    into_input, into_forget, into_output = tf.unstack(peepholes)
+    return tf.raw_ops.BlockLSTM(
+        seq_len_max=tf.shape(x, tf.int64)[0],
+        x=x,
+        cs_prev=cell,
+        h_prev=hidden,
+        w=weights.kernel,
+        wci=into_input,
+        wcf=into_forget,
+        wco=into_output,
+        b=weights.bias,
+        use_peephole=weights.peepholes is not None,
+        forget_bias=0.0,
+        cell_clip=-1.0,
+    )
+
+
+def _run_kernel(x, hidden, cell, weights: KernelWeights, *, dtype: str):
+    """Runs the fused kernel, with a gradient of our own: x (T, B, D), states (B, U) -> two times states (T, B, U).
+
+    The kernel's gradient multiplies by all weights in each step. Here a step multiplies by the recurrent ones alone,
+    and the other products follow for all steps at once, in the format `dtype`.
     """
     import tensorflow as tf
 
-    units = hidden.shape[-1]
-    has_peepholes = peepholes is not None
-
     @tf.custom_gradient
-    def run(x, hidden, cell, weights, bias, peepholes):
-        into_input, into_forget, into_output = tf.unstack(peepholes)
-        done = tf.raw_ops.BlockLSTM(
-            seq_len_max=tf.shape(x, tf.int64)[0],
-            x=x,
-            cs_prev=cell,
-            h_prev=hidden,
-            w=weights,
-            wci=into_input,
-            wcf=into_forget,
-            wco=into_output,
-            b=bias,
-            use_peephole=has_peepholes,
-            forget_bias=0.0,
-            cell_clip=-1.0,
-        )
+    def run(x, hidden, cell, *given):
+        given = KernelWeights(*given)
+        done = _kernel(x, hidden, cell, given)
 
         def back(of_hiddens, of_cells):
-            i, g, f, o, squashed = done.i, done.ci, done.f, done.o, done.co  # gates, and tanh of the cells
-            before = tf.concat([cell[None], done.cs[:-1]], 0)
-            # How the sums in front of the gates move with the cell state and, the last, with the hidden state.
-            slopes = [g * i * (1 - i), i * (1 - g * g), before * f * (1 - f), squashed * o * (1 - o)]
-            into_cell, kept = o * (1 - squashed * squashed), f  # the cell by its output, and by the cell after it
-            if has_peepholes:
-                into_cell += slopes[3] * into_output
-                kept += slopes[0] * into_input + slopes[2] * into_forget
-            slopes = tf.concat(slopes, 2)  # (T, B, 4 U)
-            backwards = tf.transpose(weights[-units:])  # (4 U, U)
-
-            def step(t, of_hidden, of_cell, sums):
-                of_hidden += of_hiddens[t]
-                of_cell += of_cells[t] + of_hidden * into_cell[t]
-                of_sums = tf.concat([of_cell, of_cell, of_cell, of_hidden], 1) * slopes[t]  # (B, 4 U)
-                return t - 1, tf.matmul(of_sums, backwards), of_cell * kept[t], sums.write(t, of_sums)
-
-            steps = tf.shape(x)[0]
-            sums = tf.TensorArray(x.dtype, steps, element_shape=(None, 4 * units))
-            start = steps - 1, tf.zeros_like(hidden), tf.zeros_like(cell), sums
-            _, of_hidden, of_cell, sums = tf.while_loop(
-                lambda t, *_: t >= 0, step, start, parallel_iterations=1, maximum_iterations=steps
-            )
-            sums = sums.stack()  # (T, B, 4 U)
-            of_weights = tf.concat([_product(x, sums), _product(done.h[:-1], sums[1:]) + _product(hidden, sums[0])], 0)
-            of_bias = _product(tf.ones_like(sums[:, :, :1]), sums)[0]
-            of_x = tf.reshape(tf.matmul(_rows(sums), weights[:-units], transpose_b=True), tf.shape(x))
-            of_peepholes = tf.zeros_like(peepholes)
-            if has_peepholes:
-                of_input, _, of_forget, of_output = tf.split(sums, 4, axis=2)
-                seen = of_input * before, of_forget * before, of_output * done.cs
-                of_peepholes = tf.stack([tf.reduce_sum(one, [0, 1]) for one in seen])
-            return of_x, of_hidden, of_cell, of_weights, of_bias, of_peepholes
+            # The gradient of this gradient would be that of the kernel, which TensorFlow knows in part alone.
+            message = "The fused LSTM has no second derivatives: use keras.layers.LSTM."
+            kept = type(done)(*(tf.raw_ops.PreventGradient(input=one, message=message) for one in done))
+            sums, of_hidden, of_cell = _back_through_time(of_hiddens, of_cells, kept, cell, given)
+            narrow = tf.cast(sums, dtype)
+            of_weights = _of_weights(narrow, x, hidden, kept)
+            if peepholes:
+                of_weights += (_of_peepholes(sums, cell, kept),)
+            return _of_x(narrow, x, given), of_hidden, of_cell, *of_weights
 
         return (done.h, done.cs), back
 
-    peepholes = tf.convert_to_tensor(peepholes) if has_peepholes else tf.zeros((3, units))
-    return run(x, hidden, cell, weights, bias, peepholes)
+    peepholes = weights.peepholes is not None
+    return run(x, hidden, cell, *weights[: 3 if peepholes else 2])
+
+
+def _back_through_time(of_hiddens, of_cells, done, cell, weights: KernelWeights):
+    """Returns the gradients of the sums in front of the gates (T, B, 4 U), and of the first states, both (B, U)."""
+    import tensorflow as tf
+
+    units = cell.shape[-1]
+    i, g, f, o, squashed = done.i, done.ci, done.f, done.o, done.co  # gates, and tanh of the cells
+    before = _shifted(cell, done.cs)
+    # How the cell moves with the first three sums, and the hidden state with the last.
+    slopes = [g * i * (1 - i), i * (1 - g * g), before * f * (1 - f), squashed * o * (1 - o)]
+    out, on = o * (1 - squashed * squashed), f  # how the hidden state and the next cell move with the cell
+    if weights.peepholes is not None:
+        into_input, into_forget, into_output = tf.unstack(weights.peepholes)
+        out += slopes[3] * into_output
+        on += slopes[0] * into_input + slopes[2] * into_forget
+    slopes = tf.concat(slopes, 2)  # (T, B, 4 U)
+    recurrent = tf.transpose(weights.kernel[-units:])  # (4 U, U)
+
+    def step(t, of_hidden, of_cell, sums):
+        of_hidden += of_hiddens[t]
+        of_cell += of_cells[t] + of_hidden * out[t]
+        of_sums = tf.concat([of_cell, of_cell, of_cell, of_hidden], 1) * slopes[t]  # (B, 4 U)
+        return t - 1, of_sums @ recurrent, of_cell * on[t], sums.write(t, of_sums)
+
+    steps = tf.shape(slopes)[0]
+    sums = tf.TensorArray(slopes.dtype, steps, element_shape=(None, 4 * units))
+    start = steps - 1, tf.zeros_like(cell), tf.zeros_like(cell), sums
+    _, of_hidden, of_cell, sums = tf.while_loop(lambda t, *_: t >= 0, step, start, parallel_iterations=1)
+    return sums.stack(), of_hidden, of_cell
+
+
+def _of_x(sums, x, weights: KernelWeights):
+    """Returns the gradient of the sequences (T, B, D)."""
+    import tensorflow as tf
+
+    kernel = tf.cast(weights.kernel[: x.shape[-1]], sums.dtype)
+    return tf.cast(tf.reshape(tf.matmul(_rows(sums), kernel, transpose_b=True), tf.shape(x)), x.dtype)
+
+
+def _of_weights(sums, x, hidden, done):
+    """Returns the gradients of kernel and bias."""
+    import tensorflow as tf
+
+    of_recurrent = _product(done.h[:-1], sums[1:]) + _product(hidden, sums[0])
+    of_bias = _product(tf.ones_like(sums[:, :, :1]), sums)[0]  # a sum in a third of the time
+    return tf.concat([_product(x, sums), of_recurrent], 0), of_bias
+
+
+def _of_peepholes(sums, cell, done):
+    """Returns the gradient of the peepholes (3, U)."""
+    import tensorflow as tf
+
+    of_input, _, of_forget, of_output = tf.split(sums, 4, axis=2)
+    before = _shifted(cell, done.cs)
+    seen = of_input * before, of_forget * before, of_output * done.cs
+    return tf.stack([tf.reduce_sum(one, [0, 1]) for one in seen])
+
+
+def _shifted(first, steps):
+    """Returns what is there before each step: (B, U) and (T, B, U) -> (T, B, U)."""
+    return ops.concatenate([first[None], steps[:-1]])
 
 
 def _rows(x):
@@ -253,8 +314,10 @@ def _rows(x):
 
 
 def _product(x, y):
-    """Sums the outer products of rows: (..., D) and (..., E) -> (D, E)."""
-    return ops.matmul(ops.transpose(_rows(x)), _rows(y))
+    """Sums the outer products of rows, in the format of y: (..., D) and (..., E) -> float32 (D, E)."""
+    import tensorflow as tf
+
+    return tf.cast(tf.matmul(tf.cast(_rows(x), y.dtype), _rows(y), transpose_a=True), tf.float32)
 
 
 def _counted_first(sequences, mask):
@@ -276,12 +339,12 @@ def _counted_first(sequences, mask):
 
 
 def _at(steps, count, *, before):
-    """Picks what is there after some steps of each row.
+    """Returns the states of each row after so many of its steps.
 
     Args:
-        steps: After each step (T, B, U).
-        count: After how many, int32 (B,) or (B, T').
-        before: What is there before the first, (B, U).
+        steps: States after each step, (T, B, U).
+        count: Number of steps, int32 (B,) or (B, T').
+        before: States before the first step, (B, U).
 
     Returns:
         (B, U) or (B, T', U).

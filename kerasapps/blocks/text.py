@@ -13,16 +13,21 @@ Encoder = Literal["lstm", "gru", "bilstm", "conv"]
 CONV_WIDTH = 3
 
 
+def zero_padded(features, ids):
+    """Sets the steps whose id is 0 to zero: features (..., D), ids (...) -> (..., D)."""
+    return features * keras.ops.cast(ids != 0, features.dtype)[..., None]
+
+
 @keras.saving.register_keras_serializable(package="kerasapps")
 class ZeroPadded(layers.Layer):
-    """Sets the steps whose id is 0 to zero: features (..., D), ids (...) -> (..., D)."""
+    """`zero_padded` as a layer."""
 
     def plain(self):
         """Returns `call`, which consists of Keras' operations."""
         return self.call
 
     def call(self, features, ids):
-        return features * keras.ops.cast(ids != 0, features.dtype)[..., None]
+        return zero_padded(features, ids)
 
     def compute_output_shape(self, features_shape, ids_shape):
         return features_shape

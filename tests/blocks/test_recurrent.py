@@ -18,30 +18,34 @@ def masks(length):
     return {"none": None, "right": right, "left": right[:, ::-1].copy(), "middle": middle}
 
 
-def values_and_gradients(layer, x, mask, graph=False):
+def values_and_gradients(layer, x, mask, *, graph=False, state=()):
+    """Everything that the layer returns, and the gradients of input, first states and weights."""
     weights = [w.value for w in layer.trainable_variables]
 
-    def run(x):
+    def run(x, *state):
         with tf.GradientTape() as tape:
-            tape.watch(x)
-            y = tf.nest.flatten(layer(x, mask=mask, training=True))
-            loss = tf.add_n([tf.reduce_sum(tf.sin(3 * v + i)) for i, v in enumerate(y)])
-        return y + tape.gradient(loss, [x, *weights])
+            tape.watch([x, *state])
+            y = tf.nest.flatten(layer(x, mask=mask, training=True, initial_state=list(state) or None))
+            loss = tf.add_n([tf.reduce_sum(tf.sin(3 * tf.cast(v, tf.float32) + i)) for i, v in enumerate(y)])
+        return y + tape.gradient(loss, [x, *state, *weights])
 
     if graph:
-        run = tf.function(run, input_signature=[tf.TensorSpec((None, None, D))])
-    return run(tf.constant(x))
+        states = [tf.TensorSpec((None, U))] * len(state)
+        steps = x.shape[1] if getattr(layer, "unroll", False) else None
+        run = tf.function(run, input_signature=[tf.TensorSpec((None, steps, D)), *states])
+    return run(tf.constant(x), *map(tf.constant, state))
 
 
-def check(ours, keras_layer, x, mask, graph=False):
+def check(ours, keras_layer, x, mask, state=()):
+    """Checks ours as a step of `fit` runs it, in a graph, and as a loop of one's own may, eagerly."""
     for layer in (ours, keras_layer):
         layer.build(x.shape)
     keras_layer.set_weights([rng.normal(size=w.shape) * 0.4 for w in keras_layer.weights])
     ours.set_weights(keras_layer.get_weights())
-    for a, b in zip(
-        values_and_gradients(ours, x, mask, graph), values_and_gradients(keras_layer, x, mask), strict=True
-    ):
-        np.testing.assert_allclose(a, b, atol=1e-5, rtol=1e-5)
+    expected = values_and_gradients(keras_layer, x, mask, state=state)
+    for graph in (True, False):
+        for a, b in zip(values_and_gradients(ours, x, mask, graph=graph, state=state), expected, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["none", "right", "left", "middle"])
@@ -56,7 +60,47 @@ def test_equals_keras(kind, sequences, backwards):
 @pytest.mark.parametrize("length", [3, 10, 23])
 def test_unknown_length_in_a_graph(length):
     x = rng.normal(size=(B, length, D)).astype("float32")
-    check(LSTM(U, return_sequences=True), keras.layers.LSTM(U, return_sequences=True), x, masks(length)["middle"], True)
+    check(LSTM(U, return_sequences=True), keras.layers.LSTM(U, return_sequences=True), x, masks(length)["middle"])
+
+
+@pytest.mark.parametrize("kind", ["none", "right", "middle"])
+@pytest.mark.parametrize("rows", [1, 5, B])
+def test_from_given_states_and_with_uneven_halves(kind, rows):
+    x, *state = (rng.normal(size=shape).astype("float32") for shape in ((rows, 7, D), (rows, U), (rows, U)))
+    mask = masks(7)[kind]
+    options = {"return_sequences": True, "return_state": True}
+    check(LSTM(U, **options), keras.layers.LSTM(U, **options), x, None if mask is None else mask[:rows], state)
+
+
+def test_in_bfloat16_it_is_nearly_what_it_is_in_float32():
+    x, mask = rng.normal(size=(B, 40, D)).astype("float32"), masks(40)["right"]
+    narrow, wide = (LSTM(U, return_sequences=True, dtype=dtype) for dtype in ("mixed_bfloat16", "float32"))
+    for layer in (narrow, wide):
+        layer.build(x.shape)
+    narrow.set_weights(wide.get_weights())
+    output, *gradients = values_and_gradients(narrow, x, mask, graph=True)
+    assert output.dtype == tf.bfloat16
+    expected = values_and_gradients(wide, x, mask, graph=True)
+    for one, other in zip([output, *gradients], expected, strict=True):
+        assert np.abs(tf.cast(one, tf.float32) - other).max() < 0.05 * np.abs(other).max()
+
+
+def test_second_derivatives_are_refused():
+    layer = LSTM(U)
+
+    @tf.function
+    def penalty(x):
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                y = tf.reduce_sum(layer(x, training=True) ** 2)
+            slope = tf.reduce_sum(inner.gradient(y, x) ** 2)
+        return outer.gradient(slope, x)
+
+    with pytest.raises(Exception, match="has no second derivatives") as caught:  # of a class that autograph makes
+        penalty(tf.ones((2, 3, D)))
+    assert "use keras.layers.LSTM" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +152,7 @@ def test_saves_and_learns(tmp_path):
     np.testing.assert_allclose(again.predict(x, verbose=0), model.predict(x, verbose=0), atol=1e-6)
 
 
-@pytest.mark.parametrize("options", [{"recurrent_dropout": 0.2}, {"dtype": "mixed_bfloat16"}])
+@pytest.mark.parametrize("options", [{"recurrent_dropout": 0.2}, {"dtype": "mixed_float16"}])
 def test_falls_back(options):
     layer = LSTM(U, **options)
     assert not layer._has_kernel()
@@ -158,8 +202,11 @@ def test_the_kernel_with_peepholes_equals_the_loop(kind, sequences):
     layer = peephole_layer(return_sequences=sequences, return_state=True)
     loop = keras.layers.RNN(layer.cell, return_sequences=sequences, return_state=True)
     x, mask = rng.normal(size=(B, 13, D)).astype(np.float32), masks(13)[kind]
-    for a, b in zip(values_and_gradients(layer, x, mask), values_and_gradients(loop, x, mask), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-5, rtol=1e-5)
+    state = [rng.normal(size=(B, U)).astype(np.float32) for _ in range(2)]
+    expected = values_and_gradients(loop, x, mask, state=state)
+    for graph in (True, False):
+        for a, b in zip(values_and_gradients(layer, x, mask, graph=graph, state=state), expected, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-5, rtol=1e-5)
 
 
 def test_peepholes_of_zero_are_an_lstm():
