@@ -224,6 +224,8 @@ def _run_kernel(x, hidden, cell, weights: KernelWeights, *, dtype: str):
     """
     import tensorflow as tf
 
+    has_peepholes = weights.peepholes is not None
+
     @tf.custom_gradient
     def run(x, hidden, cell, *given):
         given = KernelWeights(*given)
@@ -236,14 +238,13 @@ def _run_kernel(x, hidden, cell, weights: KernelWeights, *, dtype: str):
             sums, of_hidden, of_cell = _back_through_time(of_hiddens, of_cells, kept, cell, given)
             narrow = tf.cast(sums, dtype)
             of_weights = _of_weights(narrow, x, hidden, kept)
-            if peepholes:
+            if has_peepholes:
                 of_weights += (_of_peepholes(sums, cell, kept),)
             return _of_x(narrow, x, given), of_hidden, of_cell, *of_weights
 
         return (done.h, done.cs), back
 
-    peepholes = weights.peepholes is not None
-    return run(x, hidden, cell, *weights[: 3 if peepholes else 2])
+    return run(x, hidden, cell, *weights[: 3 if has_peepholes else 2])
 
 
 def _back_through_time(of_hiddens, of_cells, done, cell, weights: KernelWeights):
