@@ -184,7 +184,9 @@ def read(words: list[str]) -> None:
         return
     if package == "benchmarks" or name in tools():
         script = importlib.import_module(f"{package}.{name}")
-        command = getattr(script, name, None) or getattr(script, "main", None) or script.run
+        command = getattr(script, arguments[0], None)  # of a script with several commands
+        arguments = arguments[1:] if command else arguments
+        command = command or getattr(script, name, None) or getattr(script, "main", None) or script.run
         tyro.cli(read_only(command), args=arguments)
     else:
         experiment = importlib.import_module(f"experiments.{name}.__main__")

@@ -225,7 +225,7 @@ def test_options_are_given_apart_among_the_settings_or_not_at_all(tmp_path, monk
     [
         (
             {"workload": "images"},
-            "`workload` must be one of convolution, matmul, recurrent. Received: workload='images'",
+            "`workload` must be one of convolution, matmul, recurrent, lstm. Received: workload='images'",
         ),
         ({"options": Options(strategy="mirorred")}, "--strategy does not take 'mirorred'."),
         ({"options": Options(seed=-1)}, "--seed must be in"),
