@@ -105,7 +105,7 @@ def bfloat16_speedup(workload: Workload) -> float:
         return x
 
     work = {"convolution": convolution, "matmul": matmul, "recurrent": recurrent, "lstm": matmul}[workload]
-    shape = {"convolution": (16, 32, 32, 64), "recurrent": (128, 64)}.get(workload, (1024, 1024))
+    shape = {convolution: (16, 32, 32, 64), matmul: (1024, 1024), recurrent: (128, 64)}[work]
     compiled = tf.function(work)
     inputs = [tf.ones(shape, dtype) * 1e-3 for dtype in (tf.float32, tf.bfloat16)]
 

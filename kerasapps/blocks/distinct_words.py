@@ -109,10 +109,10 @@ class StrongestWindow(WordConv1D):
     Args:
         filters: Number of filters F.
         kernel_size: Words in a window.
-        kwargs: Those of `keras.layers.Conv1D` but padding, activation, strides, dilation and groups.
+        kwargs: Those of `keras.layers.Conv1D` but padding, activation, strides, dilation, groups and data format.
 
     Raises:
-        ValueError: If one of these is given and another than "same", "relu" and 1.
+        ValueError: If one of these is given and another than "same", "relu", 1 and "channels_last".
 
     Example:
         >>> words, places = DistinctWords()(ids)
@@ -151,7 +151,7 @@ def convolve(vectors, kernel, bias, places):
     """Convolves vectors (U, D) at places int32 (B, T) with a kernel (K, D, F) and a bias (F,) -> (B, T - K + 1, F)."""
     import tensorflow as tf
 
-    wanted = _windows(places, kernel.shape[0])
+    wanted = _places_in_windows(places, kernel.shape[0])
 
     @tf.custom_gradient
     def sum_of_products(vectors, kernel, bias):
@@ -163,7 +163,7 @@ def convolve(vectors, kernel, bias, places):
             rows = tf.cast(tf.reshape(gradient, [-1, gradient.shape[-1]]), wide)  # (B T', F)
             sums = [add_up(rows, tf.reshape(k, [-1]), tf.shape(vectors)[0]) for k in wanted]  # (U, F) each
             of_bias = tf.cast(tf.reduce_sum(sums[0], 0), bias.dtype)
-            return *_back(tf.concat(sums, 1), vectors, kernel, factors), of_bias
+            return *_back_through_products(tf.concat(sums, 1), vectors, kernel, factors), of_bias
 
         return windows + bias, back
 
@@ -186,7 +186,7 @@ def strongest(vectors, kernel, bias, places, ids):
     import tensorflow as tf
 
     width, _, filters = kernel.shape
-    wanted = _windows(places, width)
+    wanted = _places_in_windows(places, width)
     dtype = vectors.dtype
     padding = tf.where(ids != 0, tf.zeros((), dtype), tf.constant(-float("inf"), dtype))[..., None]  # (B, T, 1)
 
@@ -211,14 +211,14 @@ def strongest(vectors, kernel, bias, places, ids):
             columns = [tf.cast(column + k * filters, tf.int32) for k in range(width)]
             indices = tf.stack([tf.concat(words, 0), tf.concat(columns, 0)], 1)
             sums = tf.scatter_nd(indices, tf.tile(share, [width]), tf.stack([tf.shape(vectors)[0], width * filters]))
-            return *_back(sums, vectors, kernel, factors), tf.cast(tf.reduce_sum(gradient, 0), dtype)
+            return *_back_through_products(sums, vectors, kernel, factors), tf.cast(tf.reduce_sum(gradient, 0), dtype)
 
         return output, back
 
     return maximum(vectors, kernel, bias)
 
 
-def _windows(places, width: int) -> list:
+def _places_in_windows(places, width: int) -> list:
     """Returns the places of the words at each position of the windows: (B, T + K - 1) -> K times (B, T)."""
     steps = ops.shape(places)[1] - width + 1
     return [places[:, k : k + steps] for k in range(width)]
@@ -234,7 +234,7 @@ def _sums_of_products(vectors, kernel, wanted):
     return tf.add_n([tf.gather(products, k * width + i) for i, k in enumerate(wanted)]), factors
 
 
-def _back(sums, vectors, kernel, factors):
+def _back_through_products(sums, vectors, kernel, factors):
     """Returns gradients of vectors and kernel from those of the products, summed for each word: (U, K F)."""
     import tensorflow as tf
 
