@@ -1,6 +1,5 @@
 """The axes of a figure as images of their own, which a page puts side by side or one below the other."""
 
-import io
 from collections.abc import Sequence
 
 import matplotlib.figure
@@ -13,28 +12,26 @@ def columns_of(figure: matplotlib.figure.Figure) -> int:
     return len({axes.get_subplotspec().colspan.start for axes in figure.axes})
 
 
-def cut_out(figure: matplotlib.figure.Figure, png: bytes) -> list[bytes]:
-    """Returns a PNG file for each axes of a figure, all of one size and with the frame of the axes in the same place.
+def cut_out(figure: matplotlib.figure.Figure, images: Sequence[Image.Image]) -> list[list[Image.Image]]:
+    """Returns an image for each axes of a figure, all of one size and with the frame of the axes in the same place.
 
     Args:
         figure: The figure, whose axes are cells of one grid.
-        png: The PNG file that it was drawn into.
+        images: What it looks like, all of one size; a list is returned for each.
     """
-    panels = []
-    with Image.open(io.BytesIO(png)) as whole:
-        cells = np.rint(cells_of(figure) * [*whole.size, *whole.size]).astype(int)  # (axes, 4)
-        frames = [axes.get_position() for axes in figure.axes]
-        corners = np.array([(frame.x0, 1 - frame.y1) for frame in frames])
-        corners = np.rint(corners * whole.size).astype(int)  # (axes, 2)
-        before, after = corners - cells[:, :2], cells[:, 2:] - corners  # (axes, 2)
-        size, paper = before.max(0) + after.max(0), whole.getpixel((0, 0))
-        for cell, start in zip(cells.tolist(), (before.max(0) - before).tolist(), strict=True):
-            panel = Image.new(whole.mode, tuple(size.tolist()), paper)
-            panel.paste(whole.crop(cell), tuple(start))
-            buffer = io.BytesIO()
-            panel.save(buffer, "PNG")
-            panels.append(buffer.getvalue())
-    return panels
+    size = images[0].size
+    cells = np.rint(cells_of(figure) * [*size, *size]).astype(int)  # (axes, 4)
+    frames = [axes.get_position() for axes in figure.axes]
+    corners = np.rint(np.array([(frame.x0, 1 - frame.y1) for frame in frames]) * size).astype(int)  # (axes, 2)
+    before, after = corners - cells[:, :2], cells[:, 2:] - corners  # (axes, 2)
+    shape, starts = tuple((before.max(0) + after.max(0)).tolist()), (before.max(0) - before).tolist()
+    looks = []
+    for image in images:
+        panels = [Image.new(image.mode, shape, image.getpixel((0, 0))) for _ in starts]
+        for panel, cell, start in zip(panels, cells.tolist(), starts, strict=True):
+            panel.paste(image.crop(cell), start)
+        looks.append(panels)
+    return looks
 
 
 def cells_of(figure: matplotlib.figure.Figure) -> np.ndarray:

@@ -21,6 +21,7 @@ import matplotlib.patches
 import matplotlib.text
 import matplotlib.ticker
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from kerasapps.fonts import make_readable
@@ -62,6 +63,7 @@ class Block(Protocol):
 
 # What comes in whole numbers on an axis.
 COUNTED = {"epoch", "step", "trial"}
+DPI = 160  # pixels to the inch of a figure
 
 
 @dataclass(frozen=True)
@@ -99,17 +101,24 @@ class Figure:
         return make_readable(self.figure)
 
     @cached_property
-    def png(self) -> bytes:
-        """The image as a PNG file."""
+    def image(self) -> Image.Image:
+        """The figure as an image."""
         _ = self.key
-        return _draw(self.figure)
+        image = _draw(self.figure)
+        self.figure.set_layout_engine("none")  # everything has its place now, in other colors too
+        return image
 
     @cached_property
-    def dark_png(self) -> bytes:
+    def dark_image(self) -> Image.Image:
         """The same in the colors of the dark report."""
-        _ = self.key
+        _ = self.image
         with darkened(self.figure):
             return _draw(self.figure)
+
+    @cached_property
+    def png(self) -> bytes:
+        """The image as a PNG file."""
+        return png_of(self.image)
 
     def files(self) -> dict[str, bytes]:
         """Returns the PNG file by its name."""
@@ -118,11 +127,13 @@ class Figure:
     def html(self) -> str:
         """Returns the image with its caption."""
         key = f" {self.key}: no font on the machine that drew this has the script." if self.key else ""
-        caption, looks = self.caption + key, (self.png, self.dark_png)
+        caption, looks = self.caption + key, (self.image, self.dark_image)
         if not self.wraps or len(self.figure.axes) < 2:
-            image = [_data_uri("image/png", png) for png in looks] + [f"{self.title}: {caption}"]
+            pngs = (self.png, png_of(self.dark_image))
+            image = [_data_uri("image/png", png) for png in pngs] + [f"{self.title}: {caption}"]
             return render("image", images=[image], title=self.title, caption=caption, wide=self.wide, columns=1)
-        light, dark = ([_data_uri("image/png", panel) for panel in cut_out(self.figure, png)] for png in looks)
+        cut = cut_out(self.figure, looks)
+        light, dark = ([_data_uri("image/png", png_of(panel)) for panel in panels] for panels in cut)
         titles = [f"{self.title}: {axes.get_title()}" for axes in self.figure.axes]
         images, columns = list(zip(light, dark, titles, strict=True)), columns_of(self.figure)
         return render("image", images=images, title=self.title, caption=caption, wide=False, columns=columns)
@@ -391,10 +402,18 @@ def title_of(name: str) -> str:
     return re.sub(r"[_-]+", " ", name).strip().capitalize()
 
 
-def _draw(figure: matplotlib.figure.Figure) -> bytes:
-    """Returns a figure as a PNG file."""
+def _draw(figure: matplotlib.figure.Figure) -> Image.Image:
+    """Returns a figure as an image. `savefig` would draw it twice, once only to place what is in it."""
+    figure.set_dpi(DPI)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
+
+
+def png_of(image: Image.Image) -> bytes:
+    """Returns an image as a PNG file."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=160)
+    image.save(buffer, "PNG")
     return buffer.getvalue()
 
 

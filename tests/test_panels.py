@@ -1,10 +1,7 @@
 """The axes of a figure as images of their own."""
 
-import io
-
 import numpy as np
 import pytest
-from PIL import Image
 
 from kerasapps.panels import cells_of, columns_of, cut_out
 from kerasapps.reports import Figure, add_axes, new_figure
@@ -25,8 +22,8 @@ def drawn() -> Figure:
 
 def test_each_panel_has_its_axes_alone_and_all_have_them_in_the_same_place(drawn):
     frames = []
-    for color, panel in zip(COLORS, cut_out(drawn.figure, drawn.png), strict=True):
-        pixels = np.asarray(Image.open(io.BytesIO(panel)).convert("RGB"))
+    for color, panel in zip(COLORS, cut_out(drawn.figure, [drawn.image])[0], strict=True):
+        pixels = np.asarray(panel)
         there = {other: (pixels == tuple(bytes.fromhex(other[1:]))).all(-1) for other in COLORS}
         assert [other for other, mask in there.items() if mask.any()] == [color]
         rows, columns = np.nonzero(there[color])
@@ -35,7 +32,7 @@ def test_each_panel_has_its_axes_alone_and_all_have_them_in_the_same_place(drawn
 
 
 def test_cells_share_their_edges_and_fill_the_figure(drawn):
-    assert drawn.png
+    assert drawn.image
     assert columns_of(drawn.figure) == 3
     cells = cells_of(drawn.figure)
     assert cells[0, :2].tolist() == [0, 0]
