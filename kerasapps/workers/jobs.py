@@ -299,6 +299,19 @@ def function_at(address: str) -> Callable[..., Any]:
     return getattr(importlib.import_module(module), name)
 
 
+def perform(folder: Path) -> None:
+    """Calls the function that job.json names and writes outcome.json."""
+    job = read_json(folder / "job.json")
+    os.environ.update(job["environment"])
+    try:
+        outcome = {"value": function_at(job["function"])(**job["arguments"]), "message": ""}
+    except Exception as error:
+        traceback.print_exc()
+        lines = str(error).strip().splitlines() or ["see log.txt"]
+        outcome = {"value": None, "message": explain(error) or f"{type(error).__name__}: {lines[0]}"}
+    write_json(folder / "outcome.json", outcome)
+
+
 def _end_with(parent: int) -> None:
     """Exits as soon as the parent is gone."""
     while os.getppid() == parent:
@@ -321,15 +334,7 @@ def _main(function: str, parent: int) -> None:
     with open(folder / "log.txt", "ab") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
-    job = read_json(folder / "job.json")
-    os.environ.update(job["environment"])
-    try:
-        outcome = {"value": function_at(job["function"])(**job["arguments"]), "message": ""}
-    except Exception as error:
-        traceback.print_exc()
-        lines = str(error).strip().splitlines() or ["see log.txt"]
-        outcome = {"value": None, "message": explain(error) or f"{type(error).__name__}: {lines[0]}"}
-    write_json(folder / "outcome.json", outcome)
+    perform(folder)
     sys.stdout.flush()
     # Nothing is left to do, and shutting TensorFlow down takes a second or two.
     os._exit(0)

@@ -111,6 +111,7 @@ def test_compare_joint_and_average(tmp_path):
     assert "weighted average of separate networks" in (tmp_path / "run" / "report.html").read_text()
 
 
+@pytest.mark.usefixtures("_jobs_here")
 def test_search_writes_params_that_train_takes(tmp_path):
     run("search", "--smoke", "--max-trials", 1, "--out", tmp_path / "search")
     metrics = read(tmp_path / "search", "metrics.json")

@@ -79,6 +79,7 @@ def test_predict_a_file(trained, tmp_path, capsys):
     assert "is not UTF-8 text" in refused(capsys, "predict", "--run", trained, "--text", tmp_path / "post.jpg")
 
 
+@pytest.mark.usefixtures("_jobs_here")
 def test_compare_has_one_row_a_head_and_share(tmp_path, capsys):
     arguments = ("compare", "--smoke", "--seeds", 1, "--loss-weights", "learnt", "--out", tmp_path / "run")
     run(*arguments)
@@ -115,6 +116,7 @@ def test_the_ranges_of_a_comparison_by_hand():
         assert found == pytest.approx(values), name
 
 
+@pytest.mark.usefixtures("_jobs_here")
 # The search of prices minimizes a loss too.
 @pytest.mark.parametrize("objective", [pytest.param("total", marks=pytest.mark.slow), "income"])
 def test_search_by_the_total_or_one_head(tmp_path, objective):

@@ -101,6 +101,7 @@ def test_your_own_file_trains_and_is_evaluated_on_what_was_held_out(tmp_path, ca
     assert "(40 questions)" not in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("_jobs_here")
 def test_search_writes_params_that_train_takes(tmp_path, capsys):
     run("search", "--smoke", "--arch", "conv", "--max-trials", 1, "--out", tmp_path / "search")
     metrics = read(tmp_path / "search", "metrics.json")
@@ -124,6 +125,7 @@ def test_all_twenty_tasks_train_in_hindi(tmp_path, capsys):
     assert all(name in table for name in TASK_NAMES)
 
 
+@pytest.mark.usefixtures("_jobs_here")
 @pytest.mark.real_data
 def test_babi_makes_the_table(tmp_path, capsys):
     columns = ("--columns", "memory_joint", "lstm_single")
