@@ -125,7 +125,7 @@ def test_a_run_that_says_little_has_a_banner(settings, said):
 
 
 def test_a_number_has_its_unit_and_what_it_is_to_be_compared_with():
-    html = page()
+    html = page().replace("<span>", "").replace("</span>", "")  # around each word of a command
     for part in ("98.3 %", "guessing: 10.0 %", "1 min 26 s", "predict --text &#39;a &lt;b&gt;&#39;"):
         assert part in html
 
