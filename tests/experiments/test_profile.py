@@ -38,7 +38,7 @@ def test_train_learns_what_a_guess_cannot_reach(trained):
     assert metrics["gender_accuracy"] > 0.54  # 0.5 by guessing
     assert metrics["age_mae_reference"] < 7.5
     html = (trained / "report.html").read_text()
-    for shown in ("best possible (Bayes)", "Error by subgroup", "Predictions on the test set", "python "):
+    for shown in ("best possible (Bayes)", "Error by subgroup", "Predictions on the test set", "<span>evaluate</span>"):
         assert shown in html
     for name in ("config.json", "history.csv", "model.keras", "codec.json", "figures/calibration.png"):
         assert (trained / name).is_file()

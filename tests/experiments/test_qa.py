@@ -42,7 +42,7 @@ def test_train_writes_a_run_folder(trained):
         assert isinstance(metrics[name], float)
     assert 0 <= metrics["accuracy"] <= 1
     html = (trained / "report.html").read_text()
-    assert "python " in html
+    assert "<span>evaluate</span>" in html
     assert "hop 3" in html
     for name in ("config.json", "history.csv", "model.keras", "codec.json", "figures/curves.png"):
         assert (trained / name).is_file()
