@@ -54,8 +54,8 @@ def deletion(
 
 
 def rank_correlation(maps: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Returns Spearman's correlation of the magnitudes of two maps of each image, (n,); 0 where one is constant."""
-    pairs = zip(np.abs(maps), np.abs(others), strict=True)
+    """Returns Spearman's correlation of two maps of each image, (n,); 0 where one is constant."""
+    pairs = zip(maps, others, strict=True)
     return np.array(
         [scipy.stats.spearmanr(a, b, axis=None).statistic if np.ptp(a) and np.ptp(b) else 0.0 for a, b in pairs]
     )
@@ -107,5 +107,7 @@ def pointing(maps: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 def mass(maps: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """Returns the share of what is positive in a map that lies in its box, (n,)."""
     positive = np.maximum(maps, 0)
-    inside = [one[top:bottom, left:right].sum() for one, (top, left, bottom, right) in zip(positive, boxes, strict=True)]
+    inside = [
+        one[top:bottom, left:right].sum() for one, (top, left, bottom, right) in zip(positive, boxes, strict=True)
+    ]
     return np.array(inside) / np.maximum(positive.sum((1, 2)), 1e-12)

@@ -126,13 +126,13 @@ def head_weights(model: keras.Model, output: str) -> list[keras.Variable]:
 @contextmanager
 def drawn_anew(weights: list[keras.Variable], *, seed: int) -> Iterator[None]:
     """Gives weights new values for a while: normal ones as large as the old for kernels, shuffled ones for vectors."""
+    # Not the states of random generators, which are whole numbers.
+    weights = [weight for weight in weights if keras.backend.is_float_dtype(weight.dtype)]
     rng, before = np.random.default_rng(seed), [weight.numpy() for weight in weights]
     try:
         for weight, old in zip(weights, before, strict=True):
             old = old.astype(np.float32)
-            new = rng.permutation(old) if old.ndim < 2 else rng.normal(0, old.std() + 1e-12, old.shape)
-            if np.issubdtype(before[0].dtype, np.number) and "seed" not in weight.path:
-                weight.assign(new.astype(np.float32))
+            weight.assign(rng.permutation(old) if old.ndim < 2 else rng.normal(0, old.std(), old.shape))
         yield
     finally:
         for weight, old in zip(weights, before, strict=True):

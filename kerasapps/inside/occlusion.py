@@ -96,7 +96,9 @@ def occlusion(
     )  # (rows, columns, 2)
     whole = probe.predict(inputs)
     return [
-        _sweep(probe, {name: one[i] for name, one in inputs.items()}, int(unit), whole[i], grid, patch, fill, batch_size)
+        _sweep(
+            probe, {name: one[i] for name, one in inputs.items()}, int(unit), whole[i], grid, patch, fill, batch_size
+        )
         for i, unit in enumerate(units)
     ]
 
