@@ -18,6 +18,7 @@ from kerasapps.errors import UserError
 from kerasapps.inside.gradients import integrated_gradients
 from kerasapps.inside.maximal import Ascent
 from kerasapps.inside.networks import spatial_layers
+from kerasapps.inside.occlusion import Fill
 from kerasapps.runs import Options, Run
 from kerasapps.session import start
 from kerasapps.settings import Count, or_none, ranged, settings_of
@@ -111,7 +112,7 @@ def occlusion(
     subject: Subject = Subject(),
     patch: or_none(Count) = None,
     stride: or_none(Count) = None,
-    fill: Patch.__annotations__["fill"] = "mean",
+    fill: Fill = "mean",
     options: Options = Options(),
 ) -> None:
     """Covers a patch of each image at every position, and shows the probability that is left.

@@ -100,8 +100,8 @@ def bench_table(rows: list[list]) -> Table:
     caption = (
         f"Pointing: share of maps whose highest value lies in the evidence, {chance:.3f} by chance. Mass: share of the "
         "map in it. Deletion: mean probability while the most marked pixels are taken away, low is good; insertion: "
-        "while they are put back, high is good. Correlations with the map after the last layer, or all of it, was drawn "
-        "anew: guided backpropagation and DeconvNet point well, and yet hardly depend on what the network has learned."
+        "while they are put back, high is good. Correlations with the map after the last layer, or all of it, was "
+        "drawn anew: guided backpropagation and DeconvNet point well, and yet hardly depend on what the network has learned."
     )
     columns = ["method", *NUMBERS[:4], "head drawn anew", "all drawn anew"]
     return Table("Where the evidence is known", columns, rows, caption, digits=2)

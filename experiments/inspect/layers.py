@@ -8,7 +8,7 @@ import numpy as np
 from kerasapps.errors import UserError
 from kerasapps.inside.embedding import embed, on_grid
 from kerasapps.inside.maximal import Ascent, Best, Made, ascend, strongest_images
-from kerasapps.inside.networks import convolutions, flat, layers_of, shape_of, spatial_layers
+from kerasapps.inside.networks import convolutions, layers_of, outputs_of, shape_of
 from kerasapps.inside.probe import Probe
 from kerasapps.inside.sheets import activation_images, filter_images
 from kerasapps.reports import Block, Figure, Table, add_axes, new_figure
@@ -112,7 +112,7 @@ def maximal_blocks(opened: Opened, layer: str, units: Sequence[int], ascent: Asc
             Probe(opened.model, output=first_output(opened)), opened.inputs(opened.rows), layer, units
         )
     alive = [unit for unit in units if unit not in best or not best[unit].dead]
-    made = ascend(probe, alive, made_shape(opened), ascent) if alive else None
+    made = ascend(probe, alive, opened.shape, ascent) if alive else None
     metrics = {}
     for unit, one in best.items():
         metrics[f"largest_{unit}"] = float(one.values[0])
@@ -123,14 +123,7 @@ def maximal_blocks(opened: Opened, layer: str, units: Sequence[int], ascent: Asc
 
 def first_output(opened: Opened) -> str:
     """Returns the name of an output."""
-    from kerasapps.inside.networks import outputs_of
-
     return next(iter(outputs_of(opened.model)))
-
-
-def made_shape(opened: Opened) -> tuple[int, int, int]:
-    """Returns the shape of an image to make."""
-    return opened.shape
 
 
 def maximal_figure(

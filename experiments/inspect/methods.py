@@ -1,18 +1,17 @@
 """The maps that are drawn: what each one is, how it is computed, and its figure with how far it can be trusted."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import matplotlib
 import numpy as np
 
-from kerasapps.formats import format_number
 from kerasapps.inside import gradients
 from kerasapps.inside.judging import judge
 from kerasapps.inside.occlusion import Fill, filled, occlusion, occlusion_map
 from kerasapps.reports import Animation, Figure, Table, add_axes, new_figure
 
-from ..shared.images import as_bytes, image_grid, show_image
+from ..shared.images import as_bytes, image_grid
 from .subject import View
 
 HEAT = matplotlib.colormaps["inferno"]
@@ -105,11 +104,7 @@ def method_figure(method: Method, view: View, maps: np.ndarray, numbers: dict[st
     overlays = [overlay(image, one) for image, one in zip(images, maps, strict=True)]
     below = [*view.below(), *(score_text(numbers, i) for i in range(len(maps)))]
     shown = [*map(colored, images), *overlays]
-    columns = max(2, len(images))
-    if len(images) == 1:
-        figure = image_grid(shown, below, columns=2)
-    else:
-        figure = image_grid(shown, below, columns=columns)
+    figure = image_grid(shown, below, columns=max(2, len(images)))
     means = ", ".join(f"{label} {np.mean(numbers[name]):.2f}" for name, label in LABELS.items())
     return Figure(method.name, f"{method.caption} On average: {means}.", figure, method.title)
 
@@ -206,8 +201,3 @@ def enlarged(image: np.ndarray) -> np.ndarray:
     """Returns an image with sides of one length, its pixels repeated or left out."""
     rows, columns = (np.arange(FRAME_SIDE) * side // FRAME_SIDE for side in image.shape[:2])
     return image[rows][:, columns]
-
-
-def describe(values: Sequence[float]) -> str:
-    """Returns numbers as text."""
-    return ", ".join(format_number(float(value), 2) for value in values)
