@@ -231,7 +231,7 @@ def ascent_of(run: Run) -> Ascent:
 
 def end(run: Run, opened: Opened, metrics, blocks, what: str, *, headline=()) -> None:
     """Writes the report."""
-    summary = f"{what} of {opened.title}: {opened.model.count_params():,} parameters."
+    summary = f"{what}: {opened.title}, {opened.model.count_params():,} parameters."
     report(run, metrics, blocks, summary=summary, headline=headline)
 
 

@@ -15,6 +15,8 @@ from kerasapps.inside.networks import called, check_unit, layer_at, recorded
 from kerasapps.inside.probe import Inputs, Probe, logits_of
 from kerasapps.inside.receptive import receptive_field
 
+LOUDNESS, TRIES = (0.1, 0.5, 2.0), 6  # of the first waves, and how often each is tried
+
 
 @dataclass(frozen=True)
 class Best:
@@ -147,13 +149,29 @@ def ascend(probe: Probe, units: Sequence[int], shape: tuple[int, int, int], asce
     scale = 1 / np.maximum(frequency, 1 / max(height, width)) ** ascent.decay
     scale = tf.constant(scale * np.sqrt(height * width / np.mean(scale**2)), tf.complex64)
     size = (len(units), channels, *scale.shape)
-    waves = tf.Variable(0.1 * rng.standard_normal((2, *size)).astype(np.float32))
+    waves = tf.Variable(tf.zeros((2, *size)))
     optimizer = _Adam(ascent.learning_rate)
     step = _step_of(probe, np.asarray(units, np.int32), waves, scale, shape, ascent, optimizer)
+    waves.assign(_first_waves(step.activation, size, rng, scale, shape, ascent.values))
     curve = [step(tf.constant(shift), tf.constant(i + 1.0)).numpy() for i, shift in enumerate(_shifts(ascent, rng))]
     images = _image(waves, scale, shape, ascent.values)
     last = step.activation(images).numpy()
     return Made(images.numpy(), last, np.array(curve))
+
+
+def _first_waves(activation, size, rng, scale, shape, values) -> np.ndarray:
+    """Draws waves until each unit reacts, louder every few times: a ReLU that is off has no gradient to climb."""
+    kept, highest = None, None
+    for loudness in np.repeat(LOUDNESS, TRIES):
+        waves = (loudness * rng.standard_normal((2, *size))).astype(np.float32)
+        found = activation(_image(waves, scale, shape, values)).numpy()
+        if kept is None:
+            kept, highest = waves, found
+        better = (highest <= 0) & (found > highest)
+        kept[:, better], highest[better] = waves[:, better], found[better]
+        if (highest > 0).all():
+            break
+    return kept
 
 
 def _shifts(ascent: Ascent, rng: np.random.Generator) -> np.ndarray:
