@@ -19,7 +19,8 @@ from kerasapps.styling.tiling import AnySize, Tiling, stride_of
 
 NOTHING = 1e-8
 EDGE = 2  # activations at each edge that do not count: they see the padding, and would grow into a frame
-SMALLEST = 32  # pixels of the shorter side
+SMALLEST = 32  # pixels of the shorter side at the first size
+SMALLEST_OTHERWISE = 75  # what the networks of keras.applications take
 
 
 @dataclass(frozen=True)
@@ -115,9 +116,7 @@ class Pull:
             network is one that tiles are not known of.
     """
 
-    def __init__(
-        self, dreamer: Dreamer, dream: Dream, *, guide: np.ndarray | None = None, memory: int | None = None
-    ):
+    def __init__(self, dreamer: Dreamer, dream: Dream, *, guide: np.ndarray | None = None, memory: int | None = None):
         outputs = dreamer.taps.output
         missing = sorted(set(dream.layers) - set(outputs))
         if missing:
@@ -147,6 +146,11 @@ class Pull:
             gradient[:, top:bottom, left:right] += part.numpy()
             total += value
         return total, tf.constant(gradient)
+
+    @property
+    def smallest(self) -> int:
+        """The least side of an image in pixels."""
+        return max(map(stride_of, self.dream.layers)) if self.dreamer.in_tiles else SMALLEST_OTHERWISE
 
     def _of_guide(self, guide: np.ndarray) -> dict[str, tf.Tensor]:
         """Returns the activations of a guide by layer, (positions, C)."""
@@ -211,23 +215,12 @@ def octave_sizes(shape: tuple[int, int], dream: Dream, *, smallest: int = SMALLE
     return [size for size in sizes[:-1] if min(size) >= smallest] + [tuple(shape)]
 
 
-def deep_dream(
-    image: np.ndarray,
-    dreamer: Dreamer,
-    dream: Dream = Dream(),
-    *,
-    guide: np.ndarray | None = None,
-    memory: int | None = None,
-    resume: Mapping[str, np.ndarray] | None = None,
-) -> Iterator[DreamStep]:
+def deep_dream(image: np.ndarray, pull: Pull, *, resume: Mapping[str, np.ndarray] | None = None) -> Iterator[DreamStep]:
     """Dreams over an image, coarse to fine; at each size the detail that is lost by shrinking is put back.
 
     Args:
         image: The image, 0 to 255, (H, W, 3).
-        dreamer: What looks at it.
-        dream: What is dreamt, and how.
-        guide: An image whose activations are sought, (h, w, 3).
-        memory: Bytes that the activations may take; larger images are computed in tiles, with the same result.
+        pull: What is dreamt, how, and by which network.
         resume: The state of an earlier step of a call with the same arguments, to continue from it.
 
     Returns:
@@ -235,24 +228,21 @@ def deep_dream(
 
     Raises:
         UserError: If the image is too small for the network.
-        ValueError: As `Pull`.
 
     Example:
         >>> taps = build_style_taps(network="compact", weights="trained", layers=("block4_conv2",))
-        >>> for step in deep_dream(photo, Dreamer(taps), Dream(steps=5)):  # photo (H, W, 3)
+        >>> for step in deep_dream(photo, Pull(Dreamer(taps), Dream(steps=5))):  # photo (H, W, 3)
         ...     print(step.scale, step.losses["objective"])
     """
     require_tensorflow("Deep Dream")
-    original = tf.constant(image, tf.float32)[None]  # (1, H, W, 3)
-    pull = Pull(dreamer, dream, guide=guide, memory=memory)
-    least = max((stride_of(name) for name in dream.layers), default=1) if dreamer.in_tiles else SMALLEST
-    if min(image.shape[:2]) < least:
-        height, width = image.shape[:2]
+    (height, width), least = image.shape[:2], pull.smallest
+    if min(height, width) < least:
         raise UserError(f"The image has {width} x {height} pixels, and the network needs at least {least} each way.")
-    return _dream(original, octave_sizes(image.shape[:2], dream), pull, dream, resume)
+    return _dream(tf.constant(image, tf.float32)[None], octave_sizes((height, width), pull.dream), pull, resume)
 
 
-def _dream(original, sizes, pull: Pull, dream: Dream, resume) -> Iterator[DreamStep]:
+def _dream(original, sizes, pull: Pull, resume) -> Iterator[DreamStep]:
+    dream = pull.dream
     x, octave, done, total = None, 0, 0, 0
     if resume is not None:
         octave, done, total = (int(resume[name]) for name in ("octave", "done", "total"))
