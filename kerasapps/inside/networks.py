@@ -39,9 +39,9 @@ def image_input(model: keras.Model) -> str:
         ValueError: If there is none, or there are several.
     """
     shapes = {name: tuple(tensor.shape) for name, tensor in inputs_of(model).items()}
-    found = [name for name, shape in shapes.items() if len(shape) == 4 and shape[-1] in (1, 3)]
+    found = [name for name, shape in shapes.items() if len(shape) == 4 and shape[-1]]
     if len(found) != 1:
-        raise ValueError(f"`model` must have one input of images, (B, H, W, 1 or 3). Received: {shapes}")
+        raise ValueError(f"`model` must have one input of images, (B, H, W, C). Received: {shapes}")
     return found[0]
 
 
