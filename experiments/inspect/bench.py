@@ -76,16 +76,9 @@ def measure(method: Method, probe: Probe, test: Planted, *, draws: int) -> tuple
     """Returns the maps of a method, and how well they show the evidence."""
     given, units = {"image": test.images}, test.labels
     maps = method.compute(probe, given, units)
-    some = {"image": test.images[:RANKED]}
+    some = {"image": test.images[:RANKED]}, units[:RANKED], maps[:RANKED]
     ranks = {
-        name: np.mean(
-            [
-                after_drawing_anew(
-                    method.compute, probe, some, units[:RANKED], maps[:RANKED], head=head, seed=seed
-                ).mean()
-                for seed in range(draws)
-            ]
-        )
+        name: np.mean([after_drawing_anew(method.compute, probe, *some, head=head, seed=i) for i in range(draws)])
         for name, head in (("rank_head", True), ("rank_all", False))
     }
     found = {

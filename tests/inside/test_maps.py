@@ -32,8 +32,8 @@ def test_occlusion_is_a_loop_of_single_calls(model):
         top, left = sweep.corners[place]
         covered = IMAGES[:1].copy()
         covered[:, max(0, top) : top + 4, max(0, left) : left + 4] = 0
-        assert sweep.grid[place] == pytest.approx(float(model(covered)["label"][0, 2]), abs=1e-6)
-    assert sweep.whole == pytest.approx(float(model(IMAGES[:1])["label"][0, 2]), abs=1e-6)
+        assert sweep.grid[place] == pytest.approx(float(model([covered])["label"][0, 2]), abs=1e-6)
+    assert sweep.whole == pytest.approx(float(model([IMAGES[:1]])["label"][0, 2]), abs=1e-6)
     # A pixel's drop is the mean over the patches that cover it.
     covering = [(t <= 5 < t + 4) and (left <= 5 < left + 4) for t, left in sweep.corners.reshape(-1, 2)]
     assert sweep.drop[5, 5] == pytest.approx((sweep.whole - sweep.grid.ravel()[covering]).mean(), abs=1e-6)
@@ -58,14 +58,14 @@ def test_the_gradient_of_a_linear_network_is_its_weight(model):
     scores, found = Probe(linear).gradient({"image": images}, [0, 1])
     for i in (0, 1):
         np.testing.assert_allclose(found[i, ..., 0], head.kernel.numpy()[:, i].reshape(4, 4), rtol=1e-6)
-        assert scores[i] == pytest.approx(float(linear(images)["score"][i, i]), rel=1e-5)
+        assert scores[i] == pytest.approx(float(linear([images])["score"][i, i]), rel=1e-5)
     maps, errors = gradients.integrated_gradients(Probe(linear), {"image": images}, [0, 1], steps=4)
     np.testing.assert_allclose(maps, found[..., 0] * images[..., 0], rtol=1e-4, atol=1e-6)
     assert errors.max() < 1e-5
 
 
 def test_the_score_of_a_class_is_its_logit(model):
-    logits = keras.Model(model.input, model.get_layer("flat").output)(IMAGES)
+    logits = keras.Model(model.input, model.get_layer("flat").output)([IMAGES])
     head = model.get_layer("label")
     expected = (logits @ head.kernel + head.bias).numpy()
     np.testing.assert_allclose(Probe(model).scores({"image": IMAGES}, [0, 1, 2]), np.diag(expected), rtol=1e-4)
@@ -129,7 +129,7 @@ def test_evidence_is_where_it_was_planted():
         (lambda model: Probe(model, image="picture"), "`image` must be one of image"),
         (
             lambda model: Probe(model).scores({"image": IMAGES}, [3, 0, 0]),
-            "`unit` must be from 0 to 2, of output label",
+            "`unit` must be from 0 to 2, of output",
         ),
         (lambda model: Probe(model, layer="conv").scores({"image": IMAGES}, [6] * 3), "from 0 to 5, of layer conv"),
         (lambda model: Probe(keras.Sequential([keras.layers.Dense(2)])), "`model` must be functional, or sequential"),

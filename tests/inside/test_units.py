@@ -43,8 +43,8 @@ def test_a_receptive_field_is_where_the_gradient_is(side):
         down, across = receptive_field(model, name)
         cut = keras.Model(model.input, model.get_layer(name).output)
         height, width = cut.output_shape[1:3]
-        base = cut(np.zeros((1, side, side, 1), np.float32)).numpy()
-        moved = cut(np.eye(side * side, dtype=np.float32).reshape(-1, side, side, 1)).numpy()  # a pixel at a time
+        base = cut([np.zeros((1, side, side, 1), np.float32)]).numpy()
+        moved = cut([np.eye(side * side, dtype=np.float32).reshape(-1, side, side, 1)]).numpy()  # a pixel at a time
         for row, column in ((0, 0), (height // 2, width // 2), (height - 1, width - 1)):
             seen = (np.abs(moved - base)[:, row, column].max(-1) > 0).reshape(side, side)
             rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
@@ -87,7 +87,7 @@ def test_the_strongest_images_are_those_of_a_full_scan(model):
         # What is outside the box does not matter to the unit.
         other = np.zeros_like(images[:1])
         other[:, top:bottom, left:right] = images[found[unit].rows[0], top:bottom, left:right]
-        again = keras.Model(model.input, model.get_layer("conv2").output)(other).numpy()
+        again = keras.Model(model.input, model.get_layer("conv2").output)([other]).numpy()
         assert again[0, *found[unit].places[0], unit] == pytest.approx(found[unit].values[0], rel=1e-4)
     assert found[5].dead
     assert not found[0].dead
