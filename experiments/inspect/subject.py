@@ -1,6 +1,5 @@
 """What is looked into: a saved run, a model file, the compact VGG of this package or a network of Keras."""
 
-import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,10 +11,7 @@ import numpy as np
 import tensorflow as tf
 from sklearn.datasets import load_sample_image
 
-from kerasapps import saving
 from kerasapps.applications.classic import build_mnist_network
-from kerasapps.applications.style_transfer import STYLE_LAYERS, build_style_taps
-from kerasapps.blocks.style import preprocess
 from kerasapps.data.image_codec import ImageCodec
 from kerasapps.data.image_reading import files_in
 from kerasapps.data.pictures import read_picture
@@ -29,6 +25,7 @@ from kerasapps.settings import Text, convert, from_settings, or_none
 from ..shared import image_classifier
 from ..shared.image_classifier import ADAM, Recipe
 from ..shared.runs import SavedRun, load_run
+from .opening import compact, of_keras, opened_file
 
 SHOWN = 4  # images where none are given
 ROWS = 1500  # images of a data set that are scanned at most
@@ -206,45 +203,6 @@ def rows_of(splits: Any) -> tuple[np.ndarray, np.ndarray]:
 def read_with(codec: ImageCodec, files: Sequence[Path]) -> np.ndarray:
     """Reads image files as a run does, float32 (n, H, W, C)."""
     return codec.encode(files)["image"].astype(np.float32)
-
-
-def opened_file(path: Path) -> keras.Model:
-    """Opens a .keras file; nothing that it holds is executed."""
-    if not path.is_file():
-        raise UserError(f"--run {path} does not exist.")
-    try:
-        model = saving.load_model(path)
-    except Exception as error:  # Keras raises whatever the damage leads to; a Lambda layer is refused
-        if "Lambda" in str(error) or "lambda" in str(error):
-            raise UserError(f"{path} holds a Lambda layer, whose code would be executed: it is not opened.") from None
-        raise UserError(f"{path} is damaged or not a Keras model: {' '.join(str(error).split())[:120]}") from None
-    return model
-
-
-def compact() -> keras.Model:
-    """Returns the compact VGG, taking images as they are."""
-    taps = build_style_taps(network="compact", weights="trained", layers=STYLE_LAYERS)
-    image = keras.Input((None, None, 3), name="image")
-    return keras.Model([image], taps({"image": preprocess(image)}), name="compact")
-
-
-def of_keras(name: str, weights: Path | None) -> tuple[keras.Model, Callable]:
-    """Returns a network of keras.applications, and what its images go through."""
-    build = getattr(keras.applications, name, None)
-    if not callable(build):
-        raise UserError(
-            f"--run takes a run folder, a .keras file, compact, or a network of keras.applications. Received: {name}"
-        )
-    if weights is None:
-        raise UserError(f"--run {name} needs the file of its weights: --weights FILE.")
-    if not weights.is_file():
-        raise UserError(f"--weights {weights} does not exist.")
-    module = importlib.import_module(build.__module__.replace("keras.src.applications", "keras.applications"))
-    try:
-        model = build(weights=str(weights))
-    except (ValueError, OSError) as error:
-        raise UserError(f"--weights {weights} does not fit {name}: {' '.join(str(error).split())[:120]}") from None
-    return model, lambda images: module.preprocess_input(np.array(images))
 
 
 def of_model(title: str, model: keras.Model, prepare, subject: Subject, options: Options) -> Opened:

@@ -97,15 +97,14 @@ def test_gradient_ascent_finds_more_than_the_data_have(model):
     units = list(range(5))
     best = strongest_images(Probe(model), {"image": gray_images(100)}, "conv2", units)
     alive = [unit for unit in units if not best[unit].dead]
-    rising = 0
-    for seed in range(10):
-        made = ascend(Probe(model, layer="conv2"), alive, (16, 16, 1), Ascent(steps=32, seed=seed))
-        rising += bool((made.curve[-4:].mean(0) > made.curve[:4].mean(0)).all())
-        assert made.images.min() >= 0
-        assert made.images.max() <= 255
-    assert rising >= 9
-    gains = [value / best[unit].values[0] for unit, value in zip(alive, made.values, strict=True)]
-    assert min(gains) >= 2
+    # Ten images for each unit, which begin with other waves.
+    made = ascend(Probe(model, layer="conv2"), 10 * alive, (16, 16, 1), Ascent(steps=32))
+    rises = made.curve[-4:].mean(0) > made.curve[:4].mean(0)  # (10 * units,)
+    assert rises.reshape(10, -1).all(1).sum() >= 9
+    assert made.images.min() >= 0
+    assert made.images.max() <= 255
+    gains = made.values.reshape(10, -1) / [best[unit].values[0] for unit in alive]
+    assert np.median(gains, 0).min() >= 2
 
 
 def test_an_embedding_keeps_neighbors_and_the_grid_has_no_holes_or_doubles():
