@@ -191,7 +191,8 @@ def begin(
     title: str, images, subject: Subject, options: Options, *, look: bool = True, **more
 ) -> tuple[Run, Opened, View | None]:
     """Opens the run folder, the network, and what to look at."""
-    settings = settings_of({"images": images, "subject": subject, "options": options, **more})
+    more |= {"images": images} if look else {}
+    settings = settings_of({"subject": subject, "options": options, **more})
     run = start(title, settings, experiment="inspect", workload="convolution")
     opened = open_subject(subject, run, saved_run(subject))
     return run, opened, view(opened, subject, images) if look else None
