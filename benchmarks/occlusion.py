@@ -59,9 +59,7 @@ def main(*, out: Path, side: int = 64, patch: int = 16, stride: int = 4) -> None
     for name in ("predict", "call"):
         worst = float(np.abs(np.array(values[name]) - sweep.grid.ravel()).max())
         ratio = seconds[name] / seconds["batched"]
-        print(
-            f"{len(places)} positions: {name} {seconds[name]:.2f} s, batched {seconds['batched']:.3f} s, {ratio:.1f} x; "
-        )
+        print(f"{len(places)} places: {name} {seconds[name]:.2f} s, batched {seconds['batched']:.3f} s: {ratio:.1f} x")
         print(f"largest difference {worst:.1e}")
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps({"positions": len(places), "seconds": seconds, "machine": machine()}, indent=2))

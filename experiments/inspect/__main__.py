@@ -50,6 +50,7 @@ from .methods import (
     position_figure,
 )
 from .subject import Opened, Subject, View, open_subject, saved_run, view
+from .texts import text_block, text_run
 
 Images = tyro.conf.Positional[tuple[Path, ...]]
 
@@ -113,6 +114,7 @@ def occlusion(
     patch: or_none(Count) = None,
     stride: or_none(Count) = None,
     fill: Fill = "mean",
+    text: tuple[str, ...] = (),
     options: Options = Options(),
 ) -> None:
     """Covers a patch of each image at every position, and shows the probability that is left.
@@ -123,23 +125,37 @@ def occlusion(
         patch: Side of the patch in pixels; by default a quarter of the shorter side.
         stride: Pixels between positions; by default a quarter of the patch, and at most 33 positions a side.
         fill: What the patch shows: black, the mean color of the image, or the image blurred.
+        text: Texts, for a run of text classification, whose words are then made unknown one by one.
         options: Options that every experiment shares.
     """
-    run, opened, seen = begin("Occlusion", images, subject, options, patch=patch, stride=stride, fill=fill)
+    more = {"patch": patch, "stride": stride, "fill": fill}
+    if show_texts("Occlusion", text, subject, options, occlusion=True, images=images, **more):
+        return
+    run, opened, seen = begin("Occlusion", images, subject, options, text=text, **more)
     how = Patch(patch, stride, fill)
     blocks, metrics = map_blocks(run, seen, (occlusion_method(how),), how)
     end(run, opened, metrics, [*position_figure(seen, how), *blocks], "Occlusion")
 
 
-def saliency(images: Images = (), /, *, subject: Subject = Subject(), options: Options = Options()) -> None:
+def saliency(
+    images: Images = (),
+    /,
+    *,
+    subject: Subject = Subject(),
+    text: tuple[str, ...] = (),
+    options: Options = Options(),
+) -> None:
     """Shows what speaks for a class by gradients: seven methods, each with how far it can be trusted.
 
     Args:
         images: Image files or folders; by default some of the data of the run.
         subject: Which network is looked into, and at what; --layer names the layer of Grad-CAM.
+        text: Texts, for a run of text classification, whose words are then colored.
         options: Options that every experiment shares.
     """
-    run, opened, seen = begin("Saliency", images, subject, options)
+    if show_texts("Saliency", text, subject, options, occlusion=False, images=images):
+        return
+    run, opened, seen = begin("Saliency", images, subject, options, text=text)
     methods = GRADIENTS
     if subject.layer is not None:
         layer = known_layer(opened, subject.layer, "")
@@ -196,6 +212,20 @@ def begin(
     run = start(title, settings, experiment="inspect", workload="convolution")
     opened = open_subject(subject, run, saved_run(subject))
     return run, opened, view(opened, subject, images) if look else None
+
+
+def show_texts(
+    title: str, text: tuple[str, ...], subject: Subject, options: Options, *, occlusion: bool, **more
+) -> bool:
+    """Writes the report of a run of texts, and returns whether it is one."""
+    if options.print_config or not text_run(saved_run(subject), text):
+        return False
+    saved = saved_run(subject)
+    settings = settings_of({"text": text, "subject": subject, "options": options, **more})
+    run = start(title, settings, experiment="inspect", workload="convolution")
+    block = text_block(saved, text, subject.output, occlusion=occlusion)
+    report(run, {}, [block], summary=f"{title} of {saved.folder.name}, words by what they speak for.", headline=())
+    return True
 
 
 def map_blocks(run: Run, seen: View, methods: tuple[Method, ...], patch: Patch) -> tuple[list, dict[str, float]]:
