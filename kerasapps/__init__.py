@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # the names below once more, for editors and type checkers
     from kerasapps.applications.gan import build_discriminator as build_discriminator
     from kerasapps.applications.gan import build_gan as build_gan
     from kerasapps.applications.gan import build_generator as build_generator
+    from kerasapps.applications.image_filter import build_image_filter as build_image_filter
     from kerasapps.applications.inception_classifier import build_inception_classifier as build_inception_classifier
     from kerasapps.applications.memory_network import build_memory_network as build_memory_network
     from kerasapps.applications.multi_head_text import build_multi_head_text as build_multi_head_text
@@ -80,6 +81,7 @@ _MODULES = {
     "build_discriminator": "applications.gan",
     "build_gan": "applications.gan",
     "build_generator": "applications.gan",
+    "build_image_filter": "applications.image_filter",
     "build_inception_classifier": "applications.inception_classifier",
     "build_lenet5": "applications.classic",
     "build_memory_network": "applications.memory_network",

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from kerasapps.applications import (
     classic,
     densenet,
+    image_filter,
     inception_classifier,
     quick_residual_classifier,
     residual_classifier,
@@ -332,6 +333,39 @@ STYLE_TAPS = Contract(
     frozen=True,
 )
 
+# --- filters
+
+KERNELS = image_filter.KERNELS
+
+
+def filters(variant: str, *, sides: dict[str, tuple[int, int]], parameters: int, **arguments) -> Contract:
+    """Filters of images of two channels; `sides` are those of each output."""
+    kernels = {name: KERNELS[name] for name in sides}
+    return Contract(
+        builder=image_filter.build_image_filter,
+        variant=variant,
+        arguments={"kernels": kernels, "channels": 2, **arguments},
+        inputs={"image": images(6, 5, 2)},
+        outputs={name: (*size, 2) for name, size in sides.items()},
+        parameters=parameters,
+        refused=[
+            ({"kernels": {}}, "`kernels` must name at least one filter. Received: kernels={}"),
+            ({"kernels": {"even": ((1, 2),)}}, "`kernels` must be matrices with an odd number of rows and of columns"),
+            ({"kernels": {"ragged": ((1, 2, 3), (1,), (1,))}}, "`kernels` must be matrices with an odd number of rows"),
+            ({"channels": 0}, "`channels` must be at least 1. Received: channels=0"),
+            ({"border": "wrap"}, "`border` must be one of zeros, crop, extend, reflect. Received: border='wrap'"),
+        ],
+        search_space=image_filter.search_space,
+        frozen=True,
+    )
+
+
+FILTERS = [
+    filters("", sides={"sobel_y": (6, 5), "laplacian": (6, 5)}, parameters=2 * (3 + 3) + 2 * 9),
+    filters("crop", sides={"blur": (4, 3)}, border="crop", separable=False, parameters=2 * 9),
+    filters("extend", sides={"emboss": (6, 5)}, border="extend", parameters=2 * 9),
+]
+
 CONTRACTS = [
     *CLASSIC,
     *VGG,
@@ -345,4 +379,5 @@ CONTRACTS = [
     inception("plain", layer=conv, batch_norm=False),
     narrow_xception(),
     STYLE_TAPS,
+    *FILTERS,
 ]

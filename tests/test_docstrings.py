@@ -13,6 +13,7 @@ import tensorflow as tf
 
 import kerasapps
 from kerasapps.applications.attention_classifier import attention_of
+from kerasapps.applications.image_filter import KERNELS
 from kerasapps.applications.multi_head_text import novel_heads
 from kerasapps.blocks.style import preprocess
 
@@ -37,6 +38,7 @@ rng = np.random.default_rng(0)
 # What the examples take for granted, as small as their networks allow.
 READY = {
     "keras": keras,
+    "KERNELS": KERNELS,
     "attention_of": attention_of,
     "novel_heads": novel_heads,
     "preprocess": preprocess,

@@ -18,7 +18,7 @@ ALLOWED = {
     "data": {"data", "errors", "files", "heads"},
     "losses": {"blocks", "heads"},
     "gan": {"applications", "blocks"},
-    "inside": {"applications"},
+    "inside": {"applications", "blocks"},
     "errors": set(),
     "files": {"errors"},
     "startup": {"errors"},

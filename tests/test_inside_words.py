@@ -11,7 +11,7 @@ from kerasapps.applications.bag_of_ngrams import build_bag_of_ngrams
 from kerasapps.applications.recurrent_classifier import build_recurrent_classifier
 from kerasapps.applications.text_cnn import build_text_cnn
 from kerasapps.applications.wide_text_cnn import build_wide_text_cnn
-from kerasapps.inside.words import word_weights
+from kerasapps.inside.words import word_drops, word_weights
 
 IDS = np.array([[3, 4, 5, 4, 0, 0], [6, 3, 0, 0, 0, 0], [2, 2, 7, 8, 9, 3]], np.int32)
 LABELS = np.array([0, 2, 1], np.int32)
@@ -90,3 +90,16 @@ def test_hierarchical_attention_is_that_of_word_and_sentence():
     np.testing.assert_allclose(weights.sum((1, 2)), 1, atol=1e-5)
     sentences = attention_of(model).predict(ids, verbose=0)["sentence_weights"]
     np.testing.assert_allclose(weights.sum(2), sentences, atol=1e-5)
+
+
+def test_a_word_that_is_not_known_costs_its_share():
+    model = build_text_cnn(vocab_size=12, num_classes=3, filters=4, embedding_dim=4)
+    ids = np.array([[3, 5, 7, 9, 2, 4, 0, 0], [2, 2, 6, 8, 10, 11, 4, 3]], np.int32)
+    drops = word_drops(model, ids, [0, 2])
+    whole = model.predict({"text": ids}, verbose=0)["label"]
+    for row, place, label in ((0, 2, 0), (1, 7, 2)):
+        other = ids.copy()
+        other[row, place] = 1
+        expected = whole[row, label] - model.predict({"text": other}, verbose=0)["label"][row, label]
+        assert abs(drops[row, place] - expected) < 1e-6
+    assert not drops[ids == 0].any()

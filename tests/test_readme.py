@@ -89,6 +89,7 @@ TOY = {
     "max_trials=20": "max_trials=1",
     'network="vgg16", weights="imagenet"': 'network="compact", weights="trained"',
     "size=512": "size=64, steps=2",
+    "steps=20": "steps=1",
 }
 
 
@@ -101,6 +102,8 @@ def names_before(page: str) -> dict[str, Any]:
         return {"images": DRAWN.uniform(-1, 1, (4, 28, 28, 1)).astype("float32")}
     if page == "experiments/style_transfer/README.md":
         return dict(zip(("content", "style"), DRAWN.uniform(0, 255, (2, 48, 64, 3)).astype("float32"), strict=True))
+    if page == "experiments/deep_dream/README.md":
+        return {"photo": DRAWN.uniform(0, 255, (48, 64, 3)).astype("float32")}
     if page == "docs/exporting.md":
         import keras
 

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from kerasapps.data.image_files import SUFFIXES
 from kerasapps.data.pictures import Photo, encode_picture
 from kerasapps.errors import UserError
 from kerasapps.runs import Options, Run, write_atomically
@@ -21,6 +20,7 @@ from kerasapps.session import start
 from kerasapps.settings import Count, Text, option, or_none, settings_of
 
 from ..shared.cli import main
+from ..shared.image_options import check_folder, split_out
 from ..shared.params import read_params
 from ..shared.training import report
 from .features import train_features
@@ -28,7 +28,6 @@ from .network import Canvas, paint, prepare
 from .options import (
     Painting,
     as_option,
-    check_folder,
     objective_of,
     painting_of,
     with_params,
@@ -172,22 +171,6 @@ def paint_part(held: Run, name: str, canvas: Canvas) -> tuple[np.ndarray, float]
         raise UserError(f"Interrupted. Continue with --resume --out {held.folder}: finished images are kept.")
     write_atomically(part.path("result.png"), encode_picture(Photo(outcome.image), PNG))
     return outcome.image, outcome.best["total"]
-
-
-def split_out(options: Options, *, side: int) -> tuple[Options, Path | None]:
-    """Returns the options with a folder as --out, and the image that it named, if it did.
-
-    Raises:
-        UserError: If there is such an image already, or it cannot have that longer side in pixels.
-    """
-    if options.out is None or options.out.suffix.lower() not in SUFFIXES:
-        return options, None
-    # Refuses what the format cannot hold before anything is painted.
-    encode_picture(Photo(np.zeros((1, side, 3))), options.out.suffix.lower())
-    folder = options.out.with_suffix("")
-    if options.out.exists() and not (options.resume and (folder / "config.json").exists()):
-        raise UserError(f"{options.out} exists already. Choose another --out.")
-    return replace(options, out=folder), options.out
 
 
 def read_axis(text: str) -> tuple[str, list]:

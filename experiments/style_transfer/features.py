@@ -20,8 +20,8 @@ from kerasapps.settings import Text, settings_of
 
 from ..shared import image_classifier
 from ..shared.image_classifier import ADAM, GivenRecipe, Recipe, settle_recipe
+from ..shared.image_options import check_folder
 from ..shared.training import finish
-from .options import check_folder
 
 NETWORK = "compact"
 RECIPE = replace(ADAM, epochs=30, optimizer="sgd", learning_rate=0.05, weight_decay=5e-3)

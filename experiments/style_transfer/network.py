@@ -2,9 +2,6 @@
 
 import functools
 import hashlib
-import math
-import resource
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +9,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from sklearn.datasets import load_sample_image
 
 from kerasapps.applications.style_transfer import build_style_taps
@@ -24,8 +20,9 @@ from kerasapps.styling import LBFGS, Adam, Objective, Step, stylize
 from kerasapps.styling.colors import match_colors, match_lightness, with_colors_of
 from kerasapps.styling.loop import STARTS, fit_size, resize, scale_sizes
 
+from ..shared.image_options import memory_left
 from ..shared.optimizing import ImageJob, Outcome, optimize_image
-from .options import Painting, memory_of, objective_of, weights_of
+from .options import Painting, objective_of, weights_of
 
 
 @dataclass(frozen=True)
@@ -128,28 +125,10 @@ def build_taps(painting: Painting, objective: Objective, *, seed: int) -> keras.
 
 def activation_memory(painting: Painting, shape: tuple[int, int]) -> int | None:
     """Returns what --max-memory leaves for the network's activations after the process and the optimizer's images."""
-    most = memory_of(painting.max_memory)
-    if most is None:
-        return None
-    used = memory_held()
     kept = 2 * LBFGS().memory + 12 if painting.optimizer == "lbfgs" else 12
-    image = 12 * math.prod(fit_size(shape, painting.size))  # bytes: three float32 a pixel
-    left = most - used - kept * image
-    if left <= 0:
-        raise UserError(
-            f"--max-memory {painting.max_memory} is less than the {(used + kept * image) / 1e9:.1f} GB that the "
-            "program and the optimizer's images take: give more, or --optimizer adam."
-        )
-    return left
-
-
-def memory_held() -> int:
-    """Returns the bytes that the process holds now, on a GPU those of the GPU."""
-    if tf.config.get_visible_devices("GPU"):
-        return tf.config.experimental.get_memory_info("GPU:0")["current"]
-    if sys.platform == "darwin":
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # the most so far: there is no simple way to more
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    return memory_left(
+        painting.max_memory, fit_size(shape, painting.size), images=kept, remedy="give more, or --optimizer adam"
+    )
 
 
 def paint(run: Run, canvas: Canvas, *, save_every: int | None = None) -> Outcome:

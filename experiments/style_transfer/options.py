@@ -1,20 +1,18 @@
 """What the style-transfer experiment paints and how: its options, and what they mean."""
 
-import math
-import re
 import typing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from kerasapps.data.image_files import SUFFIXES
 from kerasapps.errors import UserError
 from kerasapps.runs import Options
 from kerasapps.settings import Count, Positive, Side, Text, Weight, check_ranges, option, or_none, ranged
 from kerasapps.styling import PRESETS, Objective
 
+from ..shared.image_options import memory_of, read_layers
+
 Colors = Literal["style", "free", "luminance", "histogram"]
-UNITS = {"": 1, "MB": 10**6, "GB": 10**9, "MIB": 2**20, "GIB": 2**30}
 
 
 @dataclass(frozen=True)
@@ -91,12 +89,6 @@ def painting_of(given: Painting, *, options: Options) -> Painting:
     return options.shrunk(given, size=64, steps=3)
 
 
-def check_folder(options: Options) -> None:
-    """Refuses an --out that names an image, where a folder is written."""
-    if options.out is not None and options.out.suffix.lower() in SUFFIXES:
-        raise UserError(f"--out must name a folder here, not an image. Received: {options.out}")
-
-
 def with_params(painting: Painting, params: dict[str, Any]) -> Painting:
     """Returns a painting with what a search found.
 
@@ -151,36 +143,3 @@ def objective_of(painting: Painting) -> Objective:
         if value is not None:
             given[name] = value
     return replace(objective, **given)
-
-
-def read_layers(layers: tuple[str, ...]) -> dict[str, float]:
-    """Reads NAME or NAME=WEIGHT.
-
-    Raises:
-        UserError: If a weight is no number above 0.
-    """
-    result = {}
-    for layer in layers:
-        name, _, weight = layer.partition("=")
-        try:
-            result[name] = float(weight or 1)
-        except ValueError:
-            result[name] = math.nan
-        if not 0 < result[name] < math.inf:
-            raise UserError(f"A layer is NAME or NAME=WEIGHT, with a weight above 0. Received: {layer}")
-    return result
-
-
-def memory_of(text: str | None) -> int | None:
-    """Reads an amount of memory, such as 4GB or 500MiB.
-
-    Raises:
-        UserError: If it is none.
-    """
-    if text is None:
-        return None
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?i?B?)", text.strip(), re.IGNORECASE)
-    amount = float(found[1]) * UNITS.get(found[2].upper(), math.nan) if found else math.nan
-    if not math.isfinite(amount):
-        raise UserError(f"--max-memory takes an amount such as 4GB or 500MiB. Received: {text}")
-    return int(amount)

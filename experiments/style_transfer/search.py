@@ -18,10 +18,11 @@ from kerasapps.styling import Objective
 from kerasapps.styling.loop import resize
 from kerasapps.styling.objective import StyleLoss
 
+from ..shared.image_options import check_folder
 from ..shared.searching import conclude, find_with_board, start_search
 from ..shared.training import settings_for
 from .network import Canvas, build_taps, paint, prepare
-from .options import Painting, check_folder, painting_of, with_params
+from .options import Painting, painting_of, with_params
 from .results import sheet_figure
 
 OBJECTIVE = "distance"

@@ -39,6 +39,33 @@ def word_weights(model: keras.Model, ids: np.ndarray, labels: np.ndarray) -> np.
     return np.where(ids != 0, weights, 0).astype(np.float32)
 
 
+def word_drops(model: keras.Model, ids: np.ndarray, labels: np.ndarray, *, unknown: int = 1) -> np.ndarray:
+    """Returns how much of a class's probability is lost when a word is one that the network does not know.
+
+    Args:
+        model: A text classifier of this package.
+        ids: Token ids int32 (n, T), by sentences (n, S, T), 0 for padding.
+        labels: A class for each text, int (n,).
+        unknown: The id of words that are not known.
+
+    Returns:
+        float32, in the shape of `ids`, 0 in padding; below 0 for a word against the class.
+
+    Example:
+        >>> model = build_text_cnn(vocab_size=1000, num_classes=4)
+        >>> word_drops(model, texts, model.predict(texts)["label"].argmax(-1))  # texts int32 (n, t)
+    """
+    drops = np.zeros(ids.shape, np.float32)
+    for row, label, drop in zip(ids, labels, drops, strict=True):
+        places = np.argwhere(row != 0)
+        covered = np.repeat(row[None], len(places) + 1, 0)
+        for one, place in zip(covered[1:], places, strict=True):
+            one[tuple(place)] = unknown
+        shares = model.predict({"text": covered}, verbose=0)["label"][:, label]
+        drop[tuple(places.T)] = shares[0] - shares[1:]
+    return drops
+
+
 def attends_to_words(model: keras.Model) -> bool:
     """Returns whether a text classifier has an attention, which `word_weights` then gives."""
     return any(layer.name == "word_attention" for layer in model.layers)

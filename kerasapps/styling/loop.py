@@ -119,10 +119,11 @@ def stylize(
     sizes = scale_sizes(content.shape[:2], size=size, smallest=smallest)
     loss = StyleLoss(taps, objective, style_weights or [1.0] * len(styles), memory=memory)
     for image, (height, width) in [("The content", sizes[0]), *_style_sizes(styles, sizes[0], style_scale)]:
-        if min(height, width) < loss.stride:
+        least = loss.tiling.stride
+        if min(height, width) < least:
             raise UserError(
                 f"{image} would have {height} x {width} pixels at the smallest size, and the network needs at least "
-                f"{loss.stride} each way. Try another --size, --smallest or --style-scale, or a less narrow image."
+                f"{least} each way. Try another --size, --smallest or --style-scale, or a less narrow image."
             )
     if resume is not None and not 0 <= int(resume["scale"]) < len(sizes):
         raise refusal(f"be the state of a painting at {len(sizes)} sizes", resume=f"scale {int(resume['scale'])}")

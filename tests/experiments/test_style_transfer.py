@@ -14,9 +14,10 @@ import tensorflow as tf
 from PIL import Image, ImageCms
 
 from experiments.shared import optimizing
+from experiments.shared.image_options import memory_held
 from experiments.style_transfer import __main__ as experiment
 from experiments.style_transfer.features import encode, fold
-from experiments.style_transfer.network import activation_memory, memory_held, prepare
+from experiments.style_transfer.network import activation_memory, prepare
 from experiments.style_transfer.options import Painting, objective_of
 from experiments.style_transfer.search import distance
 from kerasapps import build_style_taps, build_vgg, feature_taps

@@ -16,7 +16,8 @@ from kerasapps.data.paintings import draw_painting
 from kerasapps.errors import TrainingError, UserError
 from kerasapps.styling import LBFGS, PRESETS, Adam, Objective, stylize
 from kerasapps.styling.loop import as_image, scale_sizes
-from kerasapps.styling.objective import StyleLoss, tiles
+from kerasapps.styling.objective import StyleLoss
+from kerasapps.styling.tiling import tiles
 
 SMALL = Objective(content_layers={"block2_conv2": 1.0}, style_layers={"block1_conv1": 1.0, "block3_conv1": 2.0})
 STYLE = draw_painting(height=40, width=56).astype("float32")
@@ -82,7 +83,7 @@ def test_tiles_give_the_loss_and_gradient_of_the_whole(taps, masked):
     masks = tf.cast(np.stack([x < 30, x > 20], -1)[None], tf.float32) if masked else None
     styles = (STYLE, CONTENT[::-1]) if masked else (STYLE,)
     whole, parts = aimed(taps, masks=masks, styles=styles), aimed(taps, masks=masks, styles=styles)
-    parts.core, parts.pixels = 16, 0
+    parts.tiling.core, parts.tiling.pixels = 16, 0
     parts.aim(preprocess(CONTENT)[None], [preprocess(style)[None] for style in styles], masks)
     assert len(parts.tiles) == 9
     for a, b in zip(whole(noise())[:2], parts(noise())[:2], strict=True):
@@ -90,7 +91,7 @@ def test_tiles_give_the_loss_and_gradient_of_the_whole(taps, masked):
 
 
 def test_memory_decides_the_size_of_tiles(taps):
-    large, small = (StyleLoss(taps, SMALL, [1.0], memory=memory).core for memory in (2**28, 2**26))
+    large, small = (StyleLoss(taps, SMALL, [1.0], memory=memory).tiling.core for memory in (2**28, 2**26))
     assert large > small >= 64
     assert small % 4 == 0
     with pytest.raises(ValueError, match=r"`memory` must be .* MiB, for one tile"):

@@ -1,0 +1,52 @@
+"""Networks that are no saved run: a .keras file, the compact VGG of this package, those of keras.applications."""
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from kerasapps import saving
+from kerasapps.applications.style_transfer import STYLE_LAYERS, build_style_taps
+from kerasapps.blocks.style import preprocess
+from kerasapps.errors import UserError
+
+
+def opened_file(path: Path) -> keras.Model:
+    """Opens a .keras file; nothing that it holds is executed."""
+    if not path.is_file():
+        raise UserError(f"--run {path} does not exist.")
+    try:
+        model = saving.load_model(path)
+    except Exception as error:  # Keras raises whatever the damage leads to; a Lambda layer is refused
+        if "`Lambda`" in str(error):
+            raise UserError(f"{path} holds a Lambda layer, whose code would be executed: it is not opened.") from None
+        raise UserError(f"{path} is damaged or not a Keras model: {' '.join(str(error).split())[:120]}") from None
+    return model
+
+
+def compact() -> keras.Model:
+    """Returns the compact VGG, taking images as they are."""
+    taps = build_style_taps(network="compact", weights="trained", layers=STYLE_LAYERS)
+    image = keras.Input((None, None, 3), name="image")
+    return keras.Model([image], taps({"image": preprocess(image)}), name="compact")
+
+
+def of_keras(name: str, weights: Path | None) -> tuple[keras.Model, Callable]:
+    """Returns a network of keras.applications, and what its images go through."""
+    build = getattr(keras.applications, name, None)
+    if not callable(build):
+        raise UserError(
+            f"--run takes a run folder, a .keras file, compact, or a network of keras.applications. Received: {name}"
+        )
+    if weights is None:
+        raise UserError(f"--run {name} needs the file of its weights: --weights FILE.")
+    if not weights.is_file():
+        raise UserError(f"--weights {weights} does not exist.")
+    module = importlib.import_module(build.__module__.replace("keras.src.applications", "keras.applications"))
+    try:
+        model = build(weights=str(weights))
+    except (ValueError, OSError) as error:
+        raise UserError(f"--weights {weights} does not fit {name}: {' '.join(str(error).split())[:120]}") from None
+    return model, lambda images: module.preprocess_input(np.array(images))

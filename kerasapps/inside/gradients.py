@@ -1,0 +1,163 @@
+"""Maps of what in an image speaks for a class, by gradients: (n, H, W), the higher the more.
+
+References: Simonyan, Vedaldi and Zisserman, "Deep Inside Convolutional Networks", 2014 (gradient); Smilkov et al.,
+"SmoothGrad", 2017; Sundararajan, Taly and Yan, "Axiomatic Attribution for Deep Networks", ICML 2017; Selvaraju et al.,
+"Grad-CAM", ICCV 2017; Springenberg et al., "Striving for Simplicity", 2015 (guided); Zeiler and Fergus, "Visualizing
+and Understanding Convolutional Networks", ECCV 2014 (DeconvNet).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from kerasapps.blocks.arguments import check_at_least, refusal
+from kerasapps.inside.networks import spatial_layers
+from kerasapps.inside.probe import Inputs, Probe
+
+STEPS, ROUNDS = 64, 6
+SAMPLES = 25
+NOISE = 0.1  # of the range of the image
+
+
+def strength(gradient: np.ndarray) -> np.ndarray:
+    """Reduces channels to the largest magnitude: (n, H, W, C) -> (n, H, W)."""
+    return np.abs(gradient).max(-1)
+
+
+def saliency(probe: Probe, inputs: Inputs, units: Sequence[int]) -> np.ndarray:
+    """Returns the magnitude of the gradient."""
+    return strength(probe.gradient(inputs, units)[1])
+
+
+def gradient_times_input(probe: Probe, inputs: Inputs, units: Sequence[int]) -> np.ndarray:
+    """Returns the gradient times the image: what the score owes to a pixel, to first order; negative against it."""
+    return (probe.gradient(inputs, units)[1] * inputs[probe.image]).sum(-1)
+
+
+def smooth_grad(
+    probe: Probe,
+    inputs: Inputs,
+    units: Sequence[int],
+    *,
+    samples: int = SAMPLES,
+    noise: float = NOISE,
+    seed: int = 0,
+) -> np.ndarray:
+    """Returns the magnitude of the gradient, averaged over noisy images.
+
+    Args:
+        probe: The network and its output.
+        inputs: The images, and other inputs.
+        units: A class for each row.
+        samples: Noisy images of each.
+        noise: Standard deviation of the noise, as a share of the image's range.
+        seed: Seed of the noise.
+    """
+    check_at_least(1, samples=samples)
+    image, rng = inputs[probe.image].astype(np.float32), np.random.default_rng(seed)
+    axes = tuple(range(1, image.ndim))
+    deviation = noise * (image.max(axes, keepdims=True) - image.min(axes, keepdims=True))
+    total = np.zeros(image.shape[:3])
+    for _ in range(samples):
+        noisy = image + deviation * rng.standard_normal(image.shape, np.float32)
+        total += strength(probe.gradient({**inputs, probe.image: noisy}, units)[1])
+    return total / samples
+
+
+def integrated_gradients(
+    probe: Probe, inputs: Inputs, units: Sequence[int], *, steps: int = STEPS, baseline: float | np.ndarray = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns what each pixel adds to the score on the straight way from a baseline, and how far they miss its change.
+
+    A quarter of the steps divides the way evenly. The rest halves the parts whose gradient explains the change of the
+    score worst, since that of a network with ReLU changes in jumps.
+
+    Args:
+        probe: The network and its output.
+        inputs: The images, and other inputs.
+        units: A class for each row.
+        steps: Gradients of each image, at least 4.
+        baseline: The image without anything, in the unit of the image.
+
+    Returns:
+        Maps (n, H, W), negative against the class, and for each the completeness error: the difference between their
+        sum and the change of the score, as a share of the change, or of a hundredth of what is added and taken.
+    """
+    check_at_least(4, steps=steps)
+    image = inputs[probe.image].astype(np.float32)
+    start = np.broadcast_to(np.float32(baseline), image.shape)
+    maps, errors = [], []
+    for i, unit in enumerate(units):
+        row = {name: one[i] for name, one in inputs.items()}
+        parts, change = _along(probe, row, int(unit), start[i], steps)
+        maps.append(parts)
+        errors.append(abs(parts.sum() - change) / max(abs(change), 0.01 * np.abs(parts).sum(), 1e-12))
+    return np.stack(maps), np.array(errors)
+
+
+def _along(probe: Probe, row: Inputs, unit: int, start: np.ndarray, steps: int) -> tuple[np.ndarray, float]:
+    """Integrates over the way to one image: what each pixel adds, (H, W), and the change of the score."""
+    way = row[probe.image].astype(np.float32) - start
+
+    def at(shares: np.ndarray, ask):
+        others = {name: np.repeat(one[None], len(shares), 0) for name, one in row.items()}
+        points = start + shares.astype(np.float32)[:, None, None, None] * way
+        return ask({**others, probe.image: points}, [unit] * len(shares))
+
+    def added(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns what pixels add in each part (parts, H, W), and the change that this does not explain (parts,)."""
+        _, gradients = at(edges.mean(1), probe.gradient)
+        parts = (gradients * way).sum(-1) * np.diff(edges)[..., None]
+        return parts, np.diff(at(edges.ravel(), probe.scores).reshape(-1, 2))[:, 0] - parts.sum((1, 2))
+
+    ends = np.linspace(0, 1, steps // 4 + 1)
+    edges = np.stack([ends[:-1], ends[1:]], 1)  # (parts, 2)
+    parts, missed = added(edges)
+    for count in np.diff(np.linspace(0, (steps - len(edges)) // 2, ROUNDS + 1).astype(int)):
+        worst = np.argsort(-np.abs(missed))[:count]
+        if not len(worst):
+            continue
+        left, right = edges[worst].T
+        middle = (left + right) / 2
+        halves = np.stack([np.concatenate([left, middle]), np.concatenate([middle, right])], 1)
+        found = added(halves)
+        edges, parts, missed = (
+            np.concatenate([np.delete(old, worst, 0), new])
+            for old, new in zip((edges, parts, missed), (halves, *found), strict=True)
+        )
+    return parts.sum(0), float(np.subtract(*at(np.array([1.0, 0.0]), probe.scores)))
+
+
+def grad_cam(probe: Probe, inputs: Inputs, units: Sequence[int], *, layer: str | None = None) -> np.ndarray:
+    """Returns a layer's channels, weighed by the mean gradient of each, where they speak for the class.
+
+    Args:
+        probe: The network and its output.
+        inputs: The images, and other inputs.
+        units: A class for each row.
+        layer: A layer with height and width; the last one by default.
+
+    Raises:
+        ValueError: If the layer has no height and width.
+    """
+    named = spatial_layers(probe.model)
+    if layer is None and not named:
+        raise ValueError(f"`model` must have a layer with height and width. Received: {probe.model.name}")
+    layer = layer or named[-1]
+    values, gradient = probe.gradient_at(inputs, units, layer)
+    if values.ndim != 4:
+        raise refusal("have height and width", layer=layer)
+    weights = gradient.mean((1, 2), keepdims=True)
+    maps = np.maximum((weights * values).sum(-1, keepdims=True), 0)  # (n, h, w, 1)
+    return tf.image.resize(maps, inputs[probe.image].shape[1:3]).numpy()[..., 0]
+
+
+def guided(probe: Probe, inputs: Inputs, units: Sequence[int]) -> np.ndarray:
+    """Returns the magnitude of guided backpropagation."""
+    return strength(probe.gradient(inputs, units, rule="guided")[1])
+
+
+def deconvnet(probe: Probe, inputs: Inputs, units: Sequence[int]) -> np.ndarray:
+    """Returns the magnitude of what a DeconvNet projects back from the score."""
+    return strength(probe.gradient(inputs, units, rule="deconvnet")[1])
