@@ -144,7 +144,9 @@ class LayerwiseAdam(Adam):
         self.factors = dict(factors)
 
     def update_step(self, gradient, variable, learning_rate):
-        super().update_step(gradient, variable, learning_rate * self.factors.get(variable.path, 1.0))
+        # TensorFlow's own variable, which has no path.
+        path = self._trainable_variables[self._get_variable_index(variable)].path
+        super().update_step(gradient, variable, learning_rate * self.factors.get(path, 1.0))
 
     def get_config(self):
         return super().get_config() | {"factors": self.factors}

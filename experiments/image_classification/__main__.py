@@ -32,6 +32,7 @@ from ..shared.images import PREDICTIONS, augmentation_figure, predictions_figure
 from ..shared.runs import load_run
 from ..shared.searching import search_and_report, start_search
 from ..shared.training import finish
+from .finetune import finetune, finetune_search
 from .network import Arch, params_of, recipe_of, space_of, train_one
 from .results import cost_table, evaluate_model, result_blocks
 
@@ -193,7 +194,7 @@ def predict(images: tyro.conf.Positional[tuple[Path, ...]], /, *, run: Path, fig
             print(shown.key)
 
 
-COMMANDS = (train, search, evaluate, predict)
+COMMANDS = (train, finetune, search, finetune_search, evaluate, predict)
 
 if __name__ == "__main__":
     main("experiments.image_classification", *COMMANDS)

@@ -1,14 +1,14 @@
-"""Trained networks to build on: the one that comes with this package, runs, files, and those of `keras.applications`."""
+"""Trained networks to build on: that of this package, runs, files, and those of `keras.applications`."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import keras
 
 from kerasapps.applications.style_transfer import build_style_taps
-from kerasapps.blocks.pixels import Pixels
 from kerasapps.applications.transfer_classifier import Pooling
+from kerasapps.blocks.pixels import Pixels
 from kerasapps.data.download import cache_folder, data_folders, downloading, fetch
 from kerasapps.errors import UserError
 from kerasapps.files import user_path
@@ -31,8 +31,7 @@ class Base:
         layer: The layer whose output is taken; None for the last one.
         pooling: How it becomes a vector.
         pixels: What the network expects; see `build_transfer_classifier`.
-        size: Side of the images in pixels.
-        channels: Their channels.
+        channels: Channels of the images.
         layers: Layers that a search chooses from; none for all those that `ends_of_stages` finds.
     """
 
@@ -40,7 +39,6 @@ class Base:
     layer: str | None
     pooling: Pooling
     pixels: Pixels
-    size: int
     channels: int = 3
     layers: tuple[str, ...] = ()
 
@@ -60,17 +58,18 @@ APPLICATIONS: dict[str, tuple[str, Pixels, str, Pooling, int]] = {
     "efficientnet_b0": ("EfficientNetB0", "bytes", "top_activation", "average", 224),
     "convnext_tiny": ("ConvNeXtTiny", "bytes", "layer_normalization", "average", 224),
 }
-NAMES = ("compact", "mobilenet", *APPLICATIONS)
+SIZES = {"compact": 64, "mobilenet": 192} | {name: of[-1] for name, of in APPLICATIONS.items()}
+NAMES = tuple(SIZES)
 
 
-def load_base(base: str, *, weights: Path | None, size: int | None) -> Base:
+def load_base(base: str, *, weights: Path | None, size: int) -> Base:
     """Loads a trained network.
 
     Args:
         base: One of `NAMES`, a run folder, or a .keras file.
         weights: A file of weights for a network of `keras.applications`, which otherwise downloads those of ImageNet;
             for "mobilenet" a LiteRT file.
-        size: Side of the images in pixels; by default as suits the network.
+        size: Side of the images in pixels.
 
     Raises:
         UserError: If there is no such network, or its weights are missing or those of another one.
@@ -86,10 +85,10 @@ def load_base(base: str, *, weights: Path | None, size: int | None) -> Base:
         raise UserError(str(error)) from None
     if base in APPLICATIONS:
         return _application(base, weights, size)
-    return _own(base, size)
+    return _own(base)
 
 
-def _compact(size: int | None) -> Base:
+def _compact(size: int) -> Base:
     """The network of style transfer, VGG-16 at half its width, trained on CIFAR-10."""
     # In full precision, as its weights are to be trained on.
     policy = keras.config.dtype_policy()
@@ -99,14 +98,13 @@ def _compact(size: int | None) -> Base:
     finally:
         keras.config.set_dtype_policy(policy)
     layers = ("block3_conv1", "block3_conv3", "block4_conv1", "block4_conv2", "block4_conv3", "block5_conv1")
-    return Base(network, "block4_conv1", "grid", "caffe", size or 64, layers=layers)
+    return Base(network, "block4_conv1", "grid", "caffe", layers=layers)
 
 
-def _mobilenet(weights: Path | None, size: int | None) -> Base:
-    size = size or 192
+def _mobilenet(weights: Path | None, size: int) -> Base:
     network = read_mobilenet(weights or find_mobilenet(), image_shape=(size, size, 3))
     layers = tuple(f"conv_pw_{i}_relu" for i in (5, 7, 9, 11, 12, 13))
-    return Base(network, "conv_pw_13_relu", "average", "tf", size, layers=layers)
+    return Base(network, "conv_pw_13_relu", "average", "tf", layers=layers)
 
 
 def find_mobilenet() -> Path:
@@ -125,34 +123,33 @@ def find_mobilenet() -> Path:
         return fetch(MOBILENET_URL, cache, checksum=MOBILENET_CHECKSUM)
 
 
-def _application(base: str, weights: Path | None, size: int | None) -> Base:
+def _application(base: str, weights: Path | None, size: int) -> Base:
     """A network of `keras.applications` without its head."""
-    name, pixels, layer, pooling, usual = APPLICATIONS[base]
+    name, pixels, layer, pooling, _ = APPLICATIONS[base]
     build = partial(getattr(keras.applications, name), include_top=False)
-    side = size or usual
     if weights is None:
         try:
-            network = build(input_shape=(side, side, 3), weights="imagenet")
+            network = build(input_shape=(size, size, 3), weights="imagenet")
         except Exception as error:  # `keras.utils.get_file` raises a bare Exception for whatever fails
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
             raise UserError(
                 f"The weights of {base} could not be downloaded ({reason}): give a file with --weights, or use "
                 "--base compact, which needs none."
             ) from None
-        return Base(network, layer, pooling, pixels, side)
+        return Base(network, layer, pooling, pixels)
     path = user_path(weights)
     if not path.is_file():
         raise UserError(f"--weights {path} is {'a folder' if path.is_dir() else 'not there'}.")
-    network = build(input_shape=(side, side, 3), weights=None)
+    network = build(input_shape=(size, size, 3), weights=None)
     try:
         network.load_weights(path)
     except Exception as error:  # of HDF5, of shapes, of the number of layers
         reason = " ".join(str(error).split())[:160].rstrip(".")
         raise UserError(f"--weights {path} are not those of {base} without its head: {reason}.") from None
-    return Base(network, layer, pooling, pixels, side)
+    return Base(network, layer, pooling, pixels)
 
 
-def _own(base: str, size: int | None) -> Base:
+def _own(base: str) -> Base:
     """A run of this project, or a .keras file."""
     path = user_path(base)
     if path.is_dir():
@@ -167,8 +164,7 @@ def _own(base: str, size: int | None) -> Base:
     inputs = getattr(network, "inputs", None) or []
     if len(inputs) != 1 or len(inputs[0].shape) != 4:
         raise UserError(f"--base {base} does not take images: its inputs are {[tuple(one.shape) for one in inputs]}.")
-    _, height, _, channels = inputs[0].shape
-    return Base(network, None, "average", "bytes", size or height or 64, channels or 3)
+    return Base(network, None, "average", "bytes", inputs[0].shape[-1] or 3)
 
 
 def ends_of_stages(base: Base) -> tuple[str, ...]:
@@ -181,8 +177,3 @@ def ends_of_stages(base: Base) -> tuple[str, ...]:
         if len(shape) == 4 and shape[1] and layer.weights:
             last[shape[1]] = layer.name
     return tuple(last.values())[-5:]
-
-
-def with_layer(base: Base, layer: str | None) -> Base:
-    """Returns a network of which another layer is taken, if one is given."""
-    return base if layer is None else replace(base, layer=layer)

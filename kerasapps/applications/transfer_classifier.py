@@ -53,7 +53,8 @@ def build_transfer_classifier(
     Layers keep their names. Those of the base do in training what they do in inference: normalization keeps the
     statistics that it has, frozen or not, and dropout is left out, both because few images would only disturb them. In
     Keras 3 neither follows from calling the base with `training=False`, which the training of a model around it
-    overrides; only `trainable = False` on a layer holds. `freeze_base` changes it later, after which the model has to be compiled again.
+    overrides; only `trainable = False` on a layer holds. `freeze_base` changes what is frozen later, after which the
+    model has to be compiled again.
 
     Args:
         base: A functional model with one image as input, such as one of this package or of `keras.applications`, the
@@ -139,7 +140,9 @@ def body_of(base: keras.Model, layer: str | None) -> keras.Model:
         raise ValueError(f"`layer` must be one of {base.name}, such as {', '.join(near)}. Received: layer={layer!r}")
     if not isinstance(output, keras.KerasTensor) or len(output.shape) not in (2, 4) or output is inputs[0]:
         shape = keras.tree.map_structure(lambda tensor: tuple(tensor.shape), output)
-        raise ValueError(f"`layer` must give images or vectors, (B, H, W, C) or (B, F). Received: {layer!r} with {shape}")
+        raise ValueError(
+            f"`layer` must give images or vectors, (B, H, W, C) or (B, F). Received: {layer!r} with {shape}"
+        )
     return keras.Model(inputs[0], output, name=base.name)
 
 
@@ -155,7 +158,9 @@ def check_image_shape(body: keras.Model, image_shape: Sequence[int] | None) -> N
     """Raises ValueError for images that a network does not take, or of no size at all."""
     own = body.input.shape[1:]
     if image_shape is None and None in own:
-        raise ValueError(f"`image_shape` must be given for a base that takes any size. Received: image_shape=None, {own}")
+        raise ValueError(
+            f"`image_shape` must be given for a base that takes any size. Received: image_shape=None, {own}"
+        )
     if image_shape is None:
         return
     if min(image_shape) < 1 or own[2] not in (None, image_shape[2]):

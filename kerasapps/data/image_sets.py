@@ -278,9 +278,7 @@ PHOTOGRAPHS = {
         "https://storage.googleapis.com/download.tensorflow.org/example_images/flower_photos.tgz",
         is_archive=True,
     ),
-    "signs": Photographs(
-        "Signs", "https://github.com/ardamavi/Sign-Language-Digits-Dataset", is_archive=False
-    ),
+    "signs": Photographs("Signs", "https://github.com/ardamavi/Sign-Language-Digits-Dataset", is_archive=False),
 }
 NAMES = ("digits", "shapes", *SOURCES, *PHOTOGRAPHS)
 

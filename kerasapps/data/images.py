@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import tensorflow as tf
@@ -79,8 +79,8 @@ def load_images(
 
     Raises:
         DataError: If the data cannot be found or read, or is too little to split.
-        ValueError: If a share is not above 0 or they leave nothing, `size`, `limit` or `shots` is under 1, or `channels` is
-            neither 1 nor 3 for a folder.
+        ValueError: If a share is not above 0 or they leave nothing, `size`, `limit` or `shots` is under 1, or
+            `channels` is neither 1 nor 3 for a folder.
     """
     _check(size=size, limit=limit, shots=shots, memory_mib=memory_mib, validation=validation, test=test)
     stored = read_set(data, size=size, memory_mib=memory_mib, channels=channels, classes=classes, values=values)
@@ -244,6 +244,18 @@ def resizer(stored: int, size: int) -> Convert | None:
         return inputs | {"image": tf.image.resize(inputs["image"], (size, size), antialias=size < stored)}
 
     return resize
+
+
+def colored_images(splits: ImageSplits) -> ImageSplits:
+    """Returns gray images in three equal channels, as files of gray images are read for a network of color images."""
+    *side, channels = splits.sizes["image_shape"]
+    if channels != 1:
+        return splits
+    parts = {
+        part: replace(split, inputs={"image": np.repeat(split.inputs["image"], CHANNELS, -1)})
+        for part, split in (("train", splits.train), ("validation", splits.validation), ("test", splits.test))
+    }
+    return replace(splits, **parts, sizes=splits.sizes | {"image_shape": (*side, CHANNELS)})
 
 
 def _evenly(labels: np.ndarray, limit: int) -> np.ndarray:

@@ -1,0 +1,433 @@
+"""How a trained network learns other classes: its head on cached features, then, unfrozen, the network itself."""
+
+import json
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerasapps.applications.transfer_classifier import (
+    FEATURES,
+    STANDARDIZED,
+    base_layers,
+    build_transfer_classifier,
+    freeze_base,
+    head_of,
+    put_head,
+)
+from kerasapps.blocks.pixels import Pixels
+from kerasapps.data.images import ImageSplits
+from kerasapps.data.splits import Split, Splits
+from kerasapps.errors import UserError
+from kerasapps.files import user_path
+from kerasapps.optimizers import LayerwiseAdam, one_cycle
+from kerasapps.runs import Options, Run
+from kerasapps.settings import Count, Positive, Share, Side, Text, optional, or_none, ranged, settle
+from kerasapps.training import History
+
+from ..shared import image_classifier, training
+from ..shared.image_classifier import WARMUP, keep_codec
+from ..shared.images import predict_probabilities
+from ..shared.params import build
+from ..shared.training import Trained
+from .bases import SIZES, Base, load_base
+
+# Mirrored, a sign is that of the other hand, and of shapes one lies on its side only one way.
+UPRIGHT = image_classifier.UPRIGHT | {"signs", "shapes"}
+FEW, DRAWN = "shapes", (5, 20)
+# What a search chooses beside arguments of the builder.
+RATES = ("head_rate", "learning_rate")
+CACHED_AT_ONCE = 64  # images
+
+
+@dataclass(frozen=True)
+class Source:
+    """Which images, and how many of them.
+
+    Args:
+        data: "shapes" (drawn, 8 classes, no file), "flowers", "signs" or another data set, a folder with one sub-folder
+            of images a class, or an archive of one.
+        shots: Images of each class to train on, one number or several to compare; by default all that there are, of
+            the shapes 5 and 20.
+        draws: How often they are drawn anew, each time with other test images. The first draw of the last number of
+            shots is the network that is kept.
+    """
+
+    data: Text = FEW
+    shots: tuple[Count, ...] = ()
+    draws: ranged(int, least=1, most=100) = 1
+
+
+@dataclass(frozen=True)
+class Foundation:
+    """The trained network to build on.
+
+    Args:
+        base: "compact" (in this package), "mobilenet", a network of `keras.applications` such as vgg16 or densenet121,
+            a run folder of this project, or a .keras file.
+        weights: File of its weights, for mobilenet and networks of `keras.applications`; else they are downloaded.
+        layer: Layer whose output the features are; by default as suits the base.
+        pixels: What the base expects: "bytes" (0 to 255), or "tf", "torch" or "caffe" as `preprocess_input` of
+            `keras.applications` calls them; by default as suits it, of a .keras file "bytes".
+        freeze: How many layers of the base, from the image on, stay frozen in the second stage: a number, or all.
+    """
+
+    base: Text = "compact"
+    weights: or_none(Path) = None
+    layer: or_none(Text) = None
+    pixels: or_none(Pixels) = None
+    freeze: Text = "0"
+
+
+@dataclass(frozen=True)
+class TransferRecipe:
+    """How it is trained.
+
+    Args:
+        size: Side of the images in pixels; by default as suits the base.
+        head_epochs: Epochs of the head on cached features.
+        head_rate: Peak learning rate of the head there.
+        versions: Augmented versions of each training image whose features are cached; 0 for the images as they are.
+        epochs: Epochs of the whole network after that; 0 leaves them out.
+        learning_rate: Peak learning rate then, of the head and the last layer of the base.
+        falling: Rate of the base's first layer as a share of that of its last; it falls geometrically between them.
+        baseline_epochs: Epochs of the same network from scratch, to compare; 0 leaves it out.
+        baseline_rate: Peak learning rate from scratch.
+        batch_size: Images in a step, over all devices.
+        weight_decay: Share of each kernel taken off in a step, times the learning rate.
+        label_smoothing: Share of the target probability that is spread over all classes.
+        shift: How far training images are shifted at most, as a share of their side.
+        erase: Share of the area of training images that is grayed out, at most.
+        flip: Whether half of the training images are mirrored; by default not signs, shapes and digits.
+    """
+
+    size: Side = 64
+    head_epochs: Count = 30
+    head_rate: Positive = 3e-3
+    versions: ranged(int, least=0, most=64) = 4
+    epochs: ranged(int, least=0) = 20
+    learning_rate: Positive = 3e-4
+    falling: ranged(float, above=0, most=1) = 0.1
+    baseline_epochs: ranged(int, least=0) = 40
+    baseline_rate: Positive = 1e-3
+    batch_size: Count = 32
+    weight_decay: ranged(float, least=0, most=1) = 1e-2
+    label_smoothing: Share = 0.1
+    shift: Share = 0.1
+    erase: Share = 0.0
+    flip: bool = True
+
+
+GivenTransferRecipe = optional(TransferRecipe)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What `training.train` needs to know of one stage."""
+
+    epochs: int
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class Transferred:
+    """A network after its stages.
+
+    Args:
+        trained: The network, the history of its last stage, and its images.
+        head: History of the first stage.
+        frozen: Probabilities of the test images after the first stage, (n, classes).
+        probabilities: Those in the end.
+        features: Cached features of the training set.
+    """
+
+    trained: Trained
+    head: History
+    frozen: np.ndarray
+    probabilities: np.ndarray
+    features: Splits
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended a stage."""
+        return self.head.interrupted or self.trained.history.interrupted
+
+
+def settled(source: Source, foundation: Foundation, given: GivenTransferRecipe, *, options: Options):
+    """Returns source and recipe with what depends on other options decided."""
+    parse_freeze(foundation.freeze)
+    if source.data == FEW and not source.shots:
+        source = replace(source, shots=DRAWN[-1:] if options.smoke else DRAWN)
+    defaults = TransferRecipe(size=size_of(foundation.base), flip=source.data not in UPRIGHT)
+    recipe = settle(defaults, given)
+    few = {"head_epochs": 3, "epochs": 1, "baseline_epochs": 1, "versions": 1}
+    return source, replace(recipe, **{name: options.shrink(getattr(recipe, name), few[name]) for name in few})
+
+
+def size_of(base: str) -> int:
+    """Returns the side of images that suits a base, read without loading it."""
+    if base in SIZES:
+        return SIZES[base]
+    path = user_path(base)
+    try:
+        with zipfile.ZipFile(path / "model.keras" if path.is_dir() else path) as archive:
+            text = json.dumps(json.loads(archive.read("config.json")))
+        shape = re.search(r'"batch_shape": \[null, (\d+), \d+, \d+\]', text)
+        return int(shape[1]) if shape else TransferRecipe.size
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+        return TransferRecipe.size  # loading it gives the reason
+
+
+def parse_freeze(freeze: str) -> int | None:
+    """Returns the number of frozen layers, None for all.
+
+    Raises:
+        UserError: If it is neither a number nor "all".
+    """
+    if freeze == "all":
+        return None
+    if not freeze.isascii() or not freeze.isdigit():
+        raise UserError(f"--freeze must be a number of layers, or all. Received: {freeze!r}")
+    return int(freeze)
+
+
+def load(source: Source, recipe: TransferRecipe, *, options: Options, shots: int | None, draw: int, channels: int = 3):
+    """Loads the images of one draw, gray ones in three channels if the network has them."""
+    options = replace(options, seed=options.seed + draw)
+    return image_classifier.load(
+        source.data, recipe, options=options, channels=channels, shots=shots, colored=channels == 3
+    )
+
+
+def train_one(
+    run: Run, *, source: Source, foundation: Foundation, params: dict[str, Any], recipe: TransferRecipe
+) -> Trained:
+    """Trains one network in a run folder, on the first draw; for a search."""
+    base = load_base(foundation.base, weights=foundation.weights, size=recipe.size)
+    shots = source.shots[-1] if source.shots else None
+    splits = load(source, recipe, options=run.options, shots=shots, draw=0, channels=base.channels)
+    keep_codec(run, splits)
+    transferred = transfer(run, base, splits, foundation=foundation, params=params, recipe=recipe)
+    run.save(transferred.trained.model)
+    return transferred.trained
+
+
+def transfer(
+    run: Run,
+    base: Base,
+    splits: ImageSplits,
+    *,
+    foundation: Foundation,
+    params: Mapping[str, Any],
+    recipe: TransferRecipe,
+) -> Transferred:
+    """Trains the head on cached features, then the network, each in a run folder of its own inside this one."""
+    recipe = replace(recipe, **{name: params[name] for name in RATES if name in params})
+    freeze = parse_freeze(foundation.freeze)
+    with run.strategy.scope():
+        model = network(base, splits, foundation=foundation, params=params)
+    check_freeze(model, freeze)
+    features = cached_features(model, splits, versions=recipe.versions, seed=run.options.seed)
+    standardize(model, features)
+    head = training.train(
+        run.part("head", {"epochs": recipe.head_epochs}),
+        features,
+        partial(compiled_head, model, rate=recipe.head_rate, given=recipe),
+        Stage(recipe.head_epochs, recipe.batch_size),
+    )
+    put_head(model, head.model)
+    frozen = predict_probabilities(model, splits.test)
+    if not recipe.epochs or head.history.interrupted:
+        return Transferred(Trained(model, head.history, splits), head.history, frozen, frozen, features)
+    tuned = training.train(
+        run.part("finetuned", {}),
+        splits,
+        partial(compiled, model, freeze=freeze, rate=recipe.learning_rate, given=recipe),
+        Stage(recipe.epochs, recipe.batch_size),
+    )
+    probabilities = predict_probabilities(model, splits.test)
+    return Transferred(tuned, head.history, frozen, probabilities, features)
+
+
+def from_scratch(
+    run: Run,
+    base: Base,
+    splits: ImageSplits,
+    *,
+    foundation: Foundation,
+    params: Mapping[str, Any],
+    recipe: TransferRecipe,
+) -> Trained:
+    """Trains the same network with random weights on the same images."""
+    with run.strategy.scope():
+        fresh = replace(base, network=with_random_weights(base.network, seed=run.options.seed))
+        model = network(fresh, splits, foundation=foundation, params=params)
+    return training.train(
+        run.part("scratch", {"epochs": recipe.baseline_epochs}),
+        splits,
+        partial(compiled, model, freeze=0, rate=recipe.baseline_rate, given=recipe, pretrained=False),
+        Stage(recipe.baseline_epochs, recipe.batch_size),
+    )
+
+
+# --- the network
+
+
+def network(base: Base, splits: ImageSplits, *, foundation: Foundation, params: Mapping[str, Any]) -> keras.Model:
+    """Builds the classifier on a base, all of which is frozen.
+
+    Raises:
+        UserError: If the layer, the size of the images or --params do not fit it.
+    """
+    layer = params.get("layer", foundation.layer) or base.layer
+    given = {
+        "base": base.network,
+        "layer": layer,
+        "num_classes": splits.sizes["num_classes"],
+        "image_shape": splits.sizes["image_shape"],
+        "pixels": foundation.pixels or base.pixels,
+        "freeze": None,
+    }
+    chosen = {name: value for name, value in params.items() if name not in (*RATES, "layer")}
+    try:
+        return build(build_transfer_classifier, chosen, what="finetune", given=given, usual={"pooling": base.pooling})
+    except ValueError as error:
+        # The builder's own names of what a person typed.
+        typed = {"`image_shape`": "--size", "`layer`": "--layer", "`base`": "--base", "`num_classes`": "--data"}
+        raise UserError(re.sub("|".join(typed), lambda found: typed[found[0]], str(error))) from None
+
+
+def check_freeze(model: keras.Model, freeze: int | None) -> None:
+    """Refuses to freeze more layers than there are."""
+    count = len(base_layers(model))
+    if freeze is not None and freeze > count:
+        raise UserError(f"--freeze must be at most {count}, the layers of the base up to --layer, or all: {freeze}.")
+
+
+def with_random_weights(network: keras.Model, *, seed: int) -> keras.Model:
+    """Returns a network of the same layers with new weights, as for layers with ReLU (He et al. 2015)."""
+    made = keras.models.clone_model(network)
+    for i, weight in enumerate(made.weights):
+        if len(weight.shape) > 1:
+            weight.assign(keras.initializers.HeNormal(seed + i)(weight.shape, weight.dtype))
+    return made
+
+
+# --- the two stages
+
+
+def cached_features(model: keras.Model, splits: ImageSplits, *, versions: int, seed: int) -> Splits:
+    """Computes the input of the head for all images once.
+
+    Args:
+        model: The classifier, whose base is frozen.
+        splits: The images.
+        versions: Augmented versions of each training image, of which each epoch takes one; 0 for the images as they
+            are.
+        seed: Seed of the augmentation.
+
+    Returns:
+        Training and validation set with the input "features" float32 (n, versions, F), of which batches have (B, F).
+    """
+    body = keras.Model(model.input, model.get_layer(FEATURES).output)
+
+    def of(split: Split, version: int | None) -> np.ndarray:
+        """Returns the features of all rows of a set, (n, F)."""
+
+        def ready(i, batch):
+            inputs, targets = batch
+            if version is not None:
+                inputs, _ = split.augment(inputs, targets, tf.stack([seed + version, tf.cast(i, tf.int32)]))
+            return inputs if split.prepare is None else split.prepare(inputs)
+
+        batches = replace(split, augment=None, prepare=None).batches(CACHED_AT_ONCE)
+        return body.predict(batches.enumerate().map(ready), verbose=0)
+
+    augmented = range(versions) if splits.train.augment is not None else ()
+    train = [of(splits.train, version) for version in augmented or [None]]
+    return Splits(
+        Split({"features": np.stack(train, 1)}, splits.train.targets, augment=one_version),
+        Split({"features": of(splits.validation, None)}, splits.validation.targets),
+    )
+
+
+def one_version(inputs: dict, targets: dict, seed: tf.Tensor) -> tuple[dict, dict]:
+    """Draws a version of each row: "features" (B, versions, F) -> (B, F)."""
+    features = inputs["features"]
+    count = tf.shape(features)
+    drawn = tf.random.stateless_uniform(count[:1], seed, maxval=count[1], dtype=tf.int32)
+    return inputs | {"features": tf.gather(features, drawn, axis=1, batch_dims=1)}, targets
+
+
+def standardize(model: keras.Model, features: Splits) -> None:
+    """Sets mean and variance of the features of the training set, so that the head learns from all of them alike."""
+    values = features.train.inputs["features"].astype(np.float64)
+    values = values.reshape(-1, values.shape[-1])
+    # A feature that hardly varies among the few training images would be blown up where it does in others.
+    variance = values.var(0)
+    variance = np.maximum(variance, 1e-2 * variance.mean())
+    layer = model.get_layer(STANDARDIZED)
+    layer.set_weights([values.mean(0).astype(np.float32), variance.astype(np.float32)])
+
+
+def compiled_head(model: keras.Model, *, rate: float, given: TransferRecipe, steps: int, jit_compile: bool, **_):
+    """Returns the head by itself, compiled."""
+    head = head_of(model)
+    return _compiled(head, {}, rate=rate, given=given, steps=steps, jit_compile=jit_compile)
+
+
+def compiled(
+    model: keras.Model,
+    *,
+    freeze: int | None,
+    rate: float,
+    given: TransferRecipe,
+    steps: int,
+    jit_compile: bool,
+    pretrained: bool = True,
+    **_,
+) -> keras.Model:
+    """Unfreezes a network, but for its first layers, and compiles it."""
+    freeze_base(model, freeze)
+    if not pretrained:
+        for layer in model.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.trainable, layer.momentum = True, 0.9  # few steps, in which statistics must follow
+    factors = falling_rates(model, given.falling) if pretrained else {}
+    return _compiled(model, factors, rate=rate, given=given, steps=steps, jit_compile=jit_compile)
+
+
+def falling_rates(model: keras.Model, falling: float) -> dict[str, float]:
+    """Returns by the path of each weight of the base what its learning rate is multiplied by."""
+    inside = base_layers(model)
+    exponents = np.linspace(1, 0, len(inside)) if len(inside) > 1 else [0]
+    return {
+        weight.path: float(falling**exponent)
+        for layer, exponent in zip(inside, exponents, strict=True)
+        for weight in layer.trainable_weights
+    }
+
+
+def _compiled(
+    model: keras.Model,
+    factors: Mapping[str, float],
+    *,
+    rate: float,
+    given: TransferRecipe,
+    steps: int,
+    jit_compile: bool,
+) -> keras.Model:
+    schedule = one_cycle(rate, steps=steps, warmup=WARMUP)
+    optimizer = LayerwiseAdam(schedule, factors=factors, weight_decay=given.weight_decay or None)
+    if given.weight_decay:
+        optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    loss = image_classifier.loss_of(given.label_smoothing)
+    model.compile(optimizer, {"label": loss}, metrics={"label": ["accuracy"]}, jit_compile=jit_compile)
+    return model
