@@ -20,18 +20,8 @@ from ..shared.searching import search_and_report, start_search
 from ..shared.training import finish, tell
 from .bases import Base, ends_of_stages, load_base
 from .results import evaluate_model, result_blocks
-from .transfer import (
-    Foundation,
-    GivenTransferRecipe,
-    Source,
-    TransferRecipe,
-    Transferred,
-    from_scratch,
-    load,
-    settled,
-    train_one,
-    transfer,
-)
+from .transfer import Transferred, from_scratch, train_one, transfer
+from .transfer_options import Foundation, GivenTransferRecipe, Source, TransferRecipe, load, settled
 from .transfer_results import WAYS, find_rate, nearest_figure, rate_figure, shots_figure, shots_table, summarize
 
 EXPERIMENT = "image_classification"
@@ -129,7 +119,7 @@ def report(
     kept = draws[-1].kept
     trained, splits = kept.trained, kept.trained.splits
     run.save(trained.model)
-    rates = find_rate(trained.model, splits, recipe, freeze=foundation.freeze)
+    rates = find_rate(kept, recipe, freeze=foundation.freeze)
     tested, probabilities = evaluate_model(trained.model, splits, flip=recipe.flip)
     rows = [(draw.shots, draw.accuracy) for draw in draws]
     metrics = tested | summarize(rows)

@@ -1,12 +1,9 @@
 """How a trained network learns other classes: its head on cached features, then, unfrozen, the network itself."""
 
-import json
 import re
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -22,14 +19,11 @@ from kerasapps.applications.transfer_classifier import (
     head_of,
     put_head,
 )
-from kerasapps.blocks.pixels import Pixels
 from kerasapps.data.images import ImageSplits
 from kerasapps.data.splits import Split, Splits
 from kerasapps.errors import UserError
-from kerasapps.files import user_path
 from kerasapps.optimizers import LayerwiseAdam, one_cycle
-from kerasapps.runs import Options, Run
-from kerasapps.settings import Count, Positive, Share, Side, Text, optional, or_none, ranged, settle
+from kerasapps.runs import Run
 from kerasapps.training import History
 
 from ..shared import image_classifier, training
@@ -37,95 +31,11 @@ from ..shared.image_classifier import WARMUP, keep_codec
 from ..shared.images import predict_probabilities
 from ..shared.params import build
 from ..shared.training import Trained
-from .bases import SIZES, Base, load_base
+from .bases import Base, load_base
 
-# Mirrored, a sign is that of the other hand, and of shapes one lies on its side only one way.
-UPRIGHT = image_classifier.UPRIGHT | {"signs", "shapes"}
-FEW, DRAWN = "shapes", (5, 20)
 # What a search chooses beside arguments of the builder.
 RATES = ("head_rate", "learning_rate")
 CACHED_AT_ONCE = 64  # images
-
-
-@dataclass(frozen=True)
-class Source:
-    """Which images, and how many of them.
-
-    Args:
-        data: "shapes" (drawn, 8 classes, no file), "flowers", "signs" or another data set, a folder with one sub-folder
-            of images a class, or an archive of one.
-        shots: Images of each class to train on, one number or several to compare; by default all that there are, of
-            the shapes 5 and 20.
-        draws: How often they are drawn anew, each time with other test images. The first draw of the last number of
-            shots is the network that is kept.
-    """
-
-    data: Text = FEW
-    shots: tuple[Count, ...] = ()
-    draws: ranged(int, least=1, most=100) = 1
-
-
-@dataclass(frozen=True)
-class Foundation:
-    """The trained network to build on.
-
-    Args:
-        base: "compact" (in this package), "mobilenet", a network of `keras.applications` such as vgg16 or densenet121,
-            a run folder of this project, or a .keras file.
-        weights: File of its weights, for mobilenet and networks of `keras.applications`; else they are downloaded.
-        layer: Layer whose output the features are; by default as suits the base.
-        pixels: What the base expects: "bytes" (0 to 255), or "tf", "torch" or "caffe" as `preprocess_input` of
-            `keras.applications` calls them; by default as suits it, of a .keras file "bytes".
-        freeze: How many layers of the base, from the image on, stay frozen in the second stage: a number, or all.
-    """
-
-    base: Text = "compact"
-    weights: or_none(Path) = None
-    layer: or_none(Text) = None
-    pixels: or_none(Pixels) = None
-    freeze: Text = "0"
-
-
-@dataclass(frozen=True)
-class TransferRecipe:
-    """How it is trained.
-
-    Args:
-        size: Side of the images in pixels; by default as suits the base.
-        head_epochs: Epochs of the head on cached features.
-        head_rate: Peak learning rate of the head there.
-        versions: Augmented versions of each training image whose features are cached; 0 for the images as they are.
-        epochs: Epochs of the whole network after that; 0 leaves them out.
-        learning_rate: Peak learning rate then, of the head and the last layer of the base.
-        falling: Rate of the base's first layer as a share of that of its last; it falls geometrically between them.
-        baseline_epochs: Epochs of the same network from scratch, to compare; 0 leaves it out.
-        baseline_rate: Peak learning rate from scratch.
-        batch_size: Images in a step, over all devices.
-        weight_decay: Share of each kernel taken off in a step, times the learning rate.
-        label_smoothing: Share of the target probability that is spread over all classes.
-        shift: How far training images are shifted at most, as a share of their side.
-        erase: Share of the area of training images that is grayed out, at most.
-        flip: Whether half of the training images are mirrored; by default not signs, shapes and digits.
-    """
-
-    size: Side = 64
-    head_epochs: Count = 30
-    head_rate: Positive = 3e-3
-    versions: ranged(int, least=0, most=64) = 4
-    epochs: ranged(int, least=0) = 20
-    learning_rate: Positive = 3e-4
-    falling: ranged(float, above=0, most=1) = 0.1
-    baseline_epochs: ranged(int, least=0) = 40
-    baseline_rate: Positive = 1e-3
-    batch_size: Count = 32
-    weight_decay: ranged(float, least=0, most=1) = 1e-2
-    label_smoothing: Share = 0.1
-    shift: Share = 0.1
-    erase: Share = 0.0
-    flip: bool = True
-
-
-GivenTransferRecipe = optional(TransferRecipe)
 
 
 @dataclass(frozen=True)
@@ -145,65 +55,19 @@ class Transferred:
         head: History of the first stage.
         frozen: Probabilities of the test images after the first stage, (n, classes).
         probabilities: Those in the end.
-        features: Cached features of the training set.
+        before: Weights after the first stage.
     """
 
     trained: Trained
     head: History
     frozen: np.ndarray
     probabilities: np.ndarray
-    features: Splits
+    before: list[np.ndarray]
 
     @property
     def interrupted(self) -> bool:
         """Whether Ctrl-C ended a stage."""
         return self.head.interrupted or self.trained.history.interrupted
-
-
-def settled(source: Source, foundation: Foundation, given: GivenTransferRecipe, *, options: Options):
-    """Returns source and recipe with what depends on other options decided."""
-    parse_freeze(foundation.freeze)
-    if source.data == FEW and not source.shots:
-        source = replace(source, shots=DRAWN[-1:] if options.smoke else DRAWN)
-    defaults = TransferRecipe(size=size_of(foundation.base), flip=source.data not in UPRIGHT)
-    recipe = settle(defaults, given)
-    few = {"head_epochs": 3, "epochs": 1, "baseline_epochs": 1, "versions": 1}
-    return source, replace(recipe, **{name: options.shrink(getattr(recipe, name), few[name]) for name in few})
-
-
-def size_of(base: str) -> int:
-    """Returns the side of images that suits a base, read without loading it."""
-    if base in SIZES:
-        return SIZES[base]
-    path = user_path(base)
-    try:
-        with zipfile.ZipFile(path / "model.keras" if path.is_dir() else path) as archive:
-            text = json.dumps(json.loads(archive.read("config.json")))
-        shape = re.search(r'"batch_shape": \[null, (\d+), \d+, \d+\]', text)
-        return int(shape[1]) if shape else TransferRecipe.size
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
-        return TransferRecipe.size  # loading it gives the reason
-
-
-def parse_freeze(freeze: str) -> int | None:
-    """Returns the number of frozen layers, None for all.
-
-    Raises:
-        UserError: If it is neither a number nor "all".
-    """
-    if freeze == "all":
-        return None
-    if not freeze.isascii() or not freeze.isdigit():
-        raise UserError(f"--freeze must be a number of layers, or all. Received: {freeze!r}")
-    return int(freeze)
-
-
-def load(source: Source, recipe: TransferRecipe, *, options: Options, shots: int | None, draw: int, channels: int = 3):
-    """Loads the images of one draw, gray ones in three channels if the network has them."""
-    options = replace(options, seed=options.seed + draw)
-    return image_classifier.load(
-        source.data, recipe, options=options, channels=channels, shots=shots, colored=channels == 3
-    )
 
 
 def train_one(
@@ -243,9 +107,10 @@ def transfer(
         Stage(recipe.head_epochs, recipe.batch_size),
     )
     put_head(model, head.model)
+    before = model.get_weights()
     frozen = predict_probabilities(model, splits.test)
     if not recipe.epochs or head.history.interrupted:
-        return Transferred(Trained(model, head.history, splits), head.history, frozen, frozen, features)
+        return Transferred(Trained(model, head.history, splits), head.history, frozen, frozen, before)
     tuned = training.train(
         run.part("finetuned", {}),
         splits,
@@ -253,7 +118,7 @@ def transfer(
         Stage(recipe.epochs, recipe.batch_size),
     )
     probabilities = predict_probabilities(model, splits.test)
-    return Transferred(tuned, head.history, frozen, probabilities, features)
+    return Transferred(tuned, head.history, frozen, probabilities, before)
 
 
 def from_scratch(

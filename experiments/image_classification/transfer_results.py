@@ -15,7 +15,8 @@ from kerasapps.reports import Figure, Table, add_axes, new_figure
 from ..shared.classification import shorten
 from ..shared.image_classifier import loss_of
 from ..shared.images import image_grid, stored_images
-from .transfer import TransferRecipe, falling_rates, parse_freeze
+from .transfer import Transferred, falling_rates
+from .transfer_options import TransferRecipe, parse_freeze
 
 WAYS = {"scratch": "from scratch", "frozen": "frozen", "finetuned": "fine-tuned"}
 METRICS = {"finetuned": "accuracy", "frozen": "accuracy_frozen", "scratch": "accuracy_baseline"}
@@ -116,22 +117,22 @@ def nearest_figure(model: keras.Model, splits: ImageSplits) -> Figure:
     return Figure("neighbors", caption, figure, "Nearest training images")
 
 
-def find_rate(
-    model: keras.Model, splits: ImageSplits, recipe: TransferRecipe, *, freeze: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Trains a few steps at a rising learning rate, from the weights that the network has and gets back.
+def find_rate(done: Transferred, recipe: TransferRecipe, *, freeze: str) -> tuple[np.ndarray, np.ndarray]:
+    """Trains a few steps at a rising learning rate, from where the second stage began; the network stays as it is.
 
     Reference: Smith, "Cyclical Learning Rates for Training Neural Networks", WACV 2017.
 
     Returns:
         Learning rates, and the training loss at each, smoothed.
     """
+    model, train = done.trained.model, done.trained.splits.train
     kept = model.get_weights()
+    model.set_weights(done.before)
     freeze_base(model, parse_freeze(freeze))
     optimizer = LayerwiseAdam(LOWEST, factors=falling_rates(model, recipe.falling))
     model.compile(optimizer, {"label": loss_of(recipe.label_smoothing)}, jit_compile=False)
-    size = min(recipe.batch_size, len(splits.train))
-    batches = splits.train.epochs(size, seed=0, first=0, last=STEPS)
+    size = min(recipe.batch_size, len(train))
+    batches = train.epochs(size, seed=0, first=0, last=STEPS)
     rates, losses, mean = np.geomspace(LOWEST, HIGHEST, STEPS), [], 0.0
     for i, (rate, (inputs, targets)) in enumerate(zip(rates, batches, strict=False)):
         optimizer.learning_rate = rate

@@ -140,9 +140,8 @@ def body_of(base: keras.Model, layer: str | None) -> keras.Model:
         raise ValueError(f"`layer` must be one of {base.name}, such as {', '.join(near)}. Received: layer={layer!r}")
     if not isinstance(output, keras.KerasTensor) or len(output.shape) not in (2, 4) or output is inputs[0]:
         shape = keras.tree.map_structure(lambda tensor: tuple(tensor.shape), output)
-        raise ValueError(
-            f"`layer` must give images or vectors, (B, H, W, C) or (B, F). Received: {layer!r} with {shape}"
-        )
+        rule = "`layer` must give images or vectors, (B, H, W, C) or (B, F)"
+        raise ValueError(f"{rule}. Received: layer={layer!r}, which gives {shape}")
     return keras.Model(inputs[0], output, name=base.name)
 
 
