@@ -32,6 +32,7 @@ from ..shared.images import predict_probabilities
 from ..shared.params import build
 from ..shared.training import Trained
 from .bases import Base, load_base
+from .transfer_options import Foundation, Source, TransferRecipe, load, parse_freeze
 
 # What a search chooses beside arguments of the builder.
 RATES = ("head_rate", "learning_rate")
