@@ -22,7 +22,7 @@ from .bases import Base, ends_of_stages, load_base
 from .results import evaluate_model, result_blocks
 from .transfer import Transferred, from_scratch, train_one, transfer
 from .transfer_options import Foundation, GivenTransferRecipe, Source, TransferRecipe, load, settled
-from .transfer_results import WAYS, find_rate, nearest_figure, rate_figure, shots_figure, shots_table, summarize
+from .transfer_results import WAYS, nearest_figure, rate_figure, shots_figure, shots_table, summarize
 
 EXPERIMENT = "image_classification"
 
@@ -119,7 +119,6 @@ def report(
     kept = draws[-1].kept
     trained, splits = kept.trained, kept.trained.splits
     run.save(trained.model)
-    rates = find_rate(kept, recipe, freeze=foundation.freeze)
     tested, probabilities = evaluate_model(trained.model, splits, flip=recipe.flip)
     rows = [(draw.shots, draw.accuracy) for draw in draws]
     metrics = tested | summarize(rows)
@@ -136,7 +135,7 @@ def report(
             *result_blocks(splits, probabilities, data=source.data, network="finetune", whole=False),
             nearest_figure(trained.model, splits),
             augmentation_figure(splits.train, run.options.seed),
-            rate_figure(rates, chosen=recipe.learning_rate),
+            rate_figure(kept, recipe, freeze=foundation.freeze),
         ],
         summary=f"{foundation.base} on {source.data}, {len(splits.train):,} training images: {said}.",
         headline=("accuracy", "accuracy_frozen", "accuracy_baseline", "seconds"),
@@ -164,7 +163,7 @@ def finetune_search(
         source: Which images; of several numbers of --shots the last.
         foundation: The trained network; --layer is the first that is tried.
         trials: How configurations are tried.
-        recipe: How each is trained; with --epochs 0 the head alone, on cached features.
+        recipe: How each is trained; its rates are the first that are tried.
         options: Options that every experiment shares.
     """
     source, recipe = settled(source, foundation, recipe, options=options)

@@ -117,14 +117,15 @@ def nearest_figure(model: keras.Model, splits: ImageSplits) -> Figure:
     return Figure("neighbors", caption, figure, "Nearest training images")
 
 
-def find_rate(done: Transferred, recipe: TransferRecipe, *, freeze: str) -> tuple[np.ndarray, np.ndarray]:
-    """Trains a few steps at a rising learning rate, from where the second stage began; the network stays as it is.
+def rate_figure(done: Transferred, recipe: TransferRecipe, *, freeze: str) -> Figure | None:
+    """Draws the loss while the learning rate rises from step to step, from where the second stage began; None without.
+
+    The network stays as it is.
 
     Reference: Smith, "Cyclical Learning Rates for Training Neural Networks", WACV 2017.
-
-    Returns:
-        Learning rates, and the training loss at each, smoothed.
     """
+    if not recipe.epochs:
+        return None
     model, train = done.trained.model, done.trained.splits.train
     kept = model.get_weights()
     model.set_weights(done.before)
@@ -136,23 +137,17 @@ def find_rate(done: Transferred, recipe: TransferRecipe, *, freeze: str) -> tupl
     rates, losses, mean = np.geomspace(LOWEST, HIGHEST, STEPS), [], 0.0
     for i, (rate, (inputs, targets)) in enumerate(zip(rates, batches, strict=False)):
         optimizer.learning_rate = rate
-        loss = float(model.train_on_batch(inputs, targets)[0])
+        loss = float(np.ravel(model.train_on_batch(inputs, targets))[0])
         model.reset_metrics()
         mean = 0.7 * mean + 0.3 * loss
         losses.append(mean / (1 - 0.7 ** (i + 1)))
         if not np.isfinite(loss) or losses[-1] > 4 * losses[0]:
             break
     model.set_weights(kept)
-    return rates[: len(losses)], np.array(losses)
-
-
-def rate_figure(found: tuple[np.ndarray, np.ndarray], *, chosen: float) -> Figure:
-    """Draws the loss against the learning rate."""
-    rates, losses = found
     figure = new_figure()
     axes = add_axes(figure, xlabel="learning rate", ylabel="training loss")
-    axes.plot(rates, losses)
-    axes.axvline(chosen, color="#9aa1ab", linestyle=":", label="--learning-rate")
+    axes.plot(rates[: len(losses)], losses)
+    axes.axvline(recipe.learning_rate, color="#9aa1ab", linestyle=":", label="--learning-rate")
     axes.set_xscale("log")
     axes.legend(frameon=False)
     caption = "Training loss while the rate rises from step to step, smoothed. Where it falls, a rate is worth a try."
