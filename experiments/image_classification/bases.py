@@ -60,6 +60,8 @@ APPLICATIONS: dict[str, tuple[str, Pixels, str, Pooling, int]] = {
 }
 SIZES = {"compact": 64, "mobilenet": 192} | {name: of[-1] for name, of in APPLICATIONS.items()}
 NAMES = tuple(SIZES)
+# Of the compact network the layers in the middle are best, and three of them together better than any alone.
+COMPACT = "block2_conv2+block3_conv3+block4_conv1"
 
 
 def load_base(base: str, *, weights: Path | None, size: int) -> Base:
@@ -97,8 +99,8 @@ def _compact(size: int) -> Base:
         network = build_style_taps(network="compact", weights="trained", pooling="max", layers=("block5_conv3",))
     finally:
         keras.config.set_dtype_policy(policy)
-    layers = ("block3_conv1", "block3_conv3", "block4_conv1", "block4_conv2", "block4_conv3", "block5_conv1")
-    return Base(network, "block4_conv1", "grid", "caffe", layers=layers)
+    layers = (COMPACT, "block3_conv3", "block4_conv1", "block4_conv2", "block4_conv3", "block5_conv3")
+    return Base(network, COMPACT, "grid", "caffe", layers=layers)
 
 
 def _mobilenet(weights: Path | None, size: int) -> Base:

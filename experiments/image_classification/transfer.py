@@ -8,11 +8,8 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from kerasapps.applications.transfer_classifier import (
-    FEATURES,
-    STANDARDIZED,
     base_layers,
     build_transfer_classifier,
     freeze_base,
@@ -20,7 +17,7 @@ from kerasapps.applications.transfer_classifier import (
     put_head,
 )
 from kerasapps.data.images import ImageSplits
-from kerasapps.data.splits import Split, Splits
+from kerasapps.data.splits import Splits
 from kerasapps.errors import UserError
 from kerasapps.optimizers import LayerwiseAdam, one_cycle
 from kerasapps.runs import Run
@@ -32,11 +29,12 @@ from ..shared.images import predict_probabilities
 from ..shared.params import build
 from ..shared.training import Trained
 from .bases import Base, load_base
+from .features import cached_features, standardize
 from .transfer_options import Foundation, Source, TransferRecipe, load, parse_freeze
 
 # What a search chooses beside arguments of the builder.
 RATES = ("head_rate", "learning_rate")
-CACHED_AT_ONCE = 64  # images
+ENOUGH = 100  # validation images; the best epoch on fewer is hardly more than chance, and the last one is kept
 
 
 @dataclass(frozen=True)
@@ -106,6 +104,7 @@ def transfer(
         features,
         partial(compiled_head, model, rate=recipe.head_rate, given=recipe),
         Stage(recipe.head_epochs, recipe.batch_size),
+        monitor=monitor_of(splits),
     )
     put_head(model, head.model)
     before = model.get_weights()
@@ -117,6 +116,7 @@ def transfer(
         splits,
         partial(compiled, model, freeze=freeze, rate=recipe.learning_rate, given=recipe),
         Stage(recipe.epochs, recipe.batch_size),
+        monitor=monitor_of(splits),
     )
     probabilities = predict_probabilities(model, splits.test)
     return Transferred(tuned, head.history, frozen, probabilities, before)
@@ -140,7 +140,13 @@ def from_scratch(
         splits,
         partial(compiled, model, freeze=0, rate=recipe.baseline_rate, given=recipe, pretrained=False),
         Stage(recipe.baseline_epochs, recipe.batch_size),
+        monitor=monitor_of(splits),
     )
+
+
+def monitor_of(splits: Splits) -> str:
+    """Returns the metric that decides which epoch is kept."""
+    return "val_loss" if len(splits.validation) >= ENOUGH else "loss"
 
 
 # --- the network
@@ -187,60 +193,6 @@ def with_random_weights(network: keras.Model, *, seed: int) -> keras.Model:
 
 
 # --- the two stages
-
-
-def cached_features(model: keras.Model, splits: ImageSplits, *, versions: int, seed: int) -> Splits:
-    """Computes the input of the head for all images once.
-
-    Args:
-        model: The classifier, whose base is frozen.
-        splits: The images.
-        versions: Augmented versions of each training image, of which each epoch takes one; 0 for the images as they
-            are.
-        seed: Seed of the augmentation.
-
-    Returns:
-        Training and validation set with the input "features" float32 (n, versions, F), of which batches have (B, F).
-    """
-    body = keras.Model(model.input, model.get_layer(FEATURES).output)
-
-    def of(split: Split, version: int | None) -> np.ndarray:
-        """Returns the features of all rows of a set, (n, F)."""
-
-        def ready(i, batch):
-            inputs, targets = batch
-            if version is not None:
-                inputs, _ = split.augment(inputs, targets, tf.stack([seed + version, tf.cast(i, tf.int32)]))
-            return inputs if split.prepare is None else split.prepare(inputs)
-
-        batches = replace(split, augment=None, prepare=None).batches(CACHED_AT_ONCE)
-        return body.predict(batches.enumerate().map(ready), verbose=0)
-
-    augmented = range(versions) if splits.train.augment is not None else ()
-    train = [of(splits.train, version) for version in augmented or [None]]
-    return Splits(
-        Split({"features": np.stack(train, 1)}, splits.train.targets, augment=one_version),
-        Split({"features": of(splits.validation, None)}, splits.validation.targets),
-    )
-
-
-def one_version(inputs: dict, targets: dict, seed: tf.Tensor) -> tuple[dict, dict]:
-    """Draws a version of each row: "features" (B, versions, F) -> (B, F)."""
-    features = inputs["features"]
-    count = tf.shape(features)
-    drawn = tf.random.stateless_uniform(count[:1], seed, maxval=count[1], dtype=tf.int32)
-    return inputs | {"features": tf.gather(features, drawn, axis=1, batch_dims=1)}, targets
-
-
-def standardize(model: keras.Model, features: Splits) -> None:
-    """Sets mean and variance of the features of the training set, so that the head learns from all of them alike."""
-    values = features.train.inputs["features"].astype(np.float64)
-    values = values.reshape(-1, values.shape[-1])
-    # A feature that hardly varies among the few training images would be blown up where it does in others.
-    variance = values.var(0)
-    variance = np.maximum(variance, 1e-2 * variance.mean())
-    layer = model.get_layer(STANDARDIZED)
-    layer.set_weights([values.mean(0).astype(np.float32), variance.astype(np.float32)])
 
 
 def compiled_head(model: keras.Model, *, rate: float, given: TransferRecipe, steps: int, jit_compile: bool, **_):

@@ -62,7 +62,8 @@ def build_transfer_classifier(
         num_classes: Number of classes, at least 2.
         layer: Name of the layer of the base whose output the features are, (B, H, W, C) or (B, F); by default its last
             one, of a network of this package the one before "label". Deep layers know most about the classes that the
-            base was trained on, those in the middle often help other classes more.
+            base was trained on, those in the middle often help other classes more. Several are joined by a plus, as in
+            "block3_conv3+block4_conv1".
         freeze: How many layers of the base are frozen, counting those with weights from the image on, as in "VGG-16";
             all of them by default. Layers of normalization are not counted: they always are.
         image_shape: Height, width and channels of the images; those of the base by default.
@@ -109,8 +110,9 @@ def build_transfer_classifier(
 
     # --- trunk
     x = scaled_pixels(image, expected=pixels, name="pixels")
-    x = copied(body, image, seen=x)  # (B, H', W', C') or (B, F)
-    x = pooled(x, pooling=pooling, name="head_pool")  # (B, F)
+    taps = copied(body, image, seen=x)  # each (B, H', W', C') or (B, F)
+    vectors = [pooled(tap, pooling=pooling, name=f"head_pool{i}") for i, tap in enumerate(taps, 1)]  # each (B, F)
+    x = layers.Concatenate(name="head_joined")(vectors) if len(vectors) > 1 else vectors[0]  # (B, sum of F)
     x = layers.Activation("linear", dtype="float32", name=FEATURES)(x)
 
     # --- heads
@@ -120,7 +122,7 @@ def build_transfer_classifier(
 
 
 def body_of(base: keras.Model, layer: str | None) -> keras.Model:
-    """Returns the part of a network from its image to a layer, on its own tensors.
+    """Returns the part of a network from its image to a layer, or several joined by a plus, on its own tensors.
 
     Raises:
         ValueError: If the network has several inputs or none of images, or the layer is none of its or gives neither
@@ -130,19 +132,22 @@ def body_of(base: keras.Model, layer: str | None) -> keras.Model:
     if len(inputs) != 1 or len(inputs[0].shape) != 4:
         shapes = [tuple(tensor.shape) for tensor in inputs]
         raise ValueError(f"`base` must be functional, with one input (B, H, W, C). Received: {base.name} with {shapes}")
+    outputs = [_last(base)] if layer is None else [_output(base, name) for name in layer.split("+")]
+    for output in outputs:
+        if not isinstance(output, keras.KerasTensor) or len(output.shape) not in (2, 4) or output is inputs[0]:
+            shape = keras.tree.map_structure(lambda tensor: tuple(tensor.shape), output)
+            rule = "`layer` must give images or vectors, (B, H, W, C) or (B, F)"
+            raise ValueError(f"{rule}. Received: layer={layer!r}, which gives {shape}")
+    return keras.Model(inputs[0], outputs, name=base.name)
+
+
+def _output(base: keras.Model, name: str):
+    """Returns what a layer gives, or raises ValueError for one that there is not."""
     known = {one.name: one for one in base.layers if len(getattr(one, "_inbound_nodes", [])) == 1}
-    if layer is None:
-        output = _last(base)
-    elif layer in known:
-        output = known[layer].output
-    else:
-        near = difflib.get_close_matches(layer, known, n=3, cutoff=0.0)
-        raise ValueError(f"`layer` must be one of {base.name}, such as {', '.join(near)}. Received: layer={layer!r}")
-    if not isinstance(output, keras.KerasTensor) or len(output.shape) not in (2, 4) or output is inputs[0]:
-        shape = keras.tree.map_structure(lambda tensor: tuple(tensor.shape), output)
-        rule = "`layer` must give images or vectors, (B, H, W, C) or (B, F)"
-        raise ValueError(f"{rule}. Received: layer={layer!r}, which gives {shape}")
-    return keras.Model(inputs[0], output, name=base.name)
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.0)
+        raise ValueError(f"`layer` must be one of {base.name}, such as {', '.join(near)}. Received: layer={name!r}")
+    return known[name].output
 
 
 def _last(base: keras.Model):
@@ -176,7 +181,7 @@ def copied(body: keras.Model, image, *, seen):
         seen: What the network is to get in its place, (B, H, W, C).
 
     Returns:
-        Its output.
+        Its outputs, a list.
 
     Raises:
         ValueError: If its weights depend on the size of the images, and these have another.
@@ -207,7 +212,7 @@ def copied(body: keras.Model, image, *, seen):
         reason = " ".join(str(error).split())
         rule = f"be one that {body.name} takes, {tuple(body.input.shape[1:])} for instance"
         raise ValueError(f"`image_shape` must {rule}. Received: {tuple(image.shape[1:])} ({reason[:160]})") from error
-    return made.output
+    return made.outputs
 
 
 def pooled(x, *, pooling: Pooling, name: str):

@@ -11,7 +11,8 @@ from PIL import Image
 
 from experiments.image_classification import __main__ as experiment
 from experiments.image_classification.bases import load_base
-from experiments.image_classification.transfer import cached_features, network, one_version
+from experiments.image_classification.features import cached_features, one_version
+from experiments.image_classification.transfer import network
 from experiments.image_classification.transfer_options import (
     Foundation,
     GivenTransferRecipe,
@@ -31,7 +32,7 @@ from tests.experiments.commands import commands, read
 run, refused = commands("experiments.image_classification", *experiment.COMMANDS)
 
 # A recipe of a few seconds: one layer deep, small images.
-QUICK = ("--layer", "block3_conv1", "--size", "24", "--epochs", "2", "--head-epochs", "4", "--versions", "2",
+QUICK = ("--layer", "block3_conv1", "--size", "32", "--epochs", "2", "--head-epochs", "8", "--versions", "2",
          "--batch-size", "6", "--head-rate", "0.01")  # fmt: skip
 ALONE = ("--shots", "4", *QUICK, "--baseline-epochs", "0")
 
@@ -83,7 +84,7 @@ def test_the_report_shows_it(tuned):
 
 
 def test_both_stages_have_their_history(tuned):
-    assert len((tuned / "head" / "history.csv").read_text().splitlines()) == 1 + 4
+    assert len((tuned / "head" / "history.csv").read_text().splitlines()) == 1 + 8
     assert len((tuned / "finetuned" / "history.csv").read_text().splitlines()) == 1 + 2
 
 
@@ -99,7 +100,7 @@ def test_predict_prepares_images_as_training_did(tuned, shapes):
     saved = load_run(tuned, "image_classification")
     files = [shapes / "disc" / "0.png", shapes / "cross" / "3.png"]
     source = Source(data=str(shapes))
-    splits = load(source, TransferRecipe(size=24), options=Options(), shots=6, draw=0)
+    splits = load(source, TransferRecipe(size=32), options=Options(), shots=6, draw=0)
     rows = np.concatenate([batch["image"] for part in (splits.train, splits.validation, splits.test)
                            for batch, _ in part.batches(64).as_numpy_iterator()])  # fmt: skip
     for image in saved.codec.encode(files)["image"]:
