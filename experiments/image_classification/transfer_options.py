@@ -17,7 +17,8 @@ from .bases import SIZES
 
 # Mirrored, a sign is that of the other hand, and of shapes one lies on its side only one way.
 UPRIGHT = image_classifier.UPRIGHT | {"signs", "shapes"}
-FEW, DRAWN = "shapes", (5, 20)
+# The drawn shapes: how many of each class, and their side, with which all of it takes a minute.
+FEW, DRAWN, FEW_SIZE = "shapes", (5, 20), 48
 
 
 @dataclass(frozen=True)
@@ -106,10 +107,12 @@ def settled(source: Source, foundation: Foundation, given: GivenTransferRecipe, 
     parse_freeze(foundation.freeze)
     if source.data == FEW and not source.shots:
         source = replace(source, shots=DRAWN[-1:] if options.smoke else DRAWN)
-    defaults = TransferRecipe(size=size_of(foundation.base), flip=source.data not in UPRIGHT)
+    few = (source.data, foundation.base) == (FEW, "compact")
+    size = FEW_SIZE if few else size_of(foundation.base)
+    defaults = TransferRecipe(size=size, flip=source.data not in UPRIGHT)
     recipe = settle(defaults, given)
-    few = {"head_epochs": 3, "epochs": 1, "baseline_epochs": 1, "versions": 1}
-    return source, replace(recipe, **{name: options.shrink(getattr(recipe, name), few[name]) for name in few})
+    least = {"head_epochs": 3, "epochs": 1, "baseline_epochs": 1, "versions": 1}
+    return source, replace(recipe, **{name: options.shrink(getattr(recipe, name), least[name]) for name in least})
 
 
 def size_of(base: str) -> int:
