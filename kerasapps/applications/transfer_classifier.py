@@ -152,10 +152,11 @@ def _output(base: keras.Model, name: str):
 
 def _last(base: keras.Model):
     """Returns the features of a whole network: the input of its output "label", or else its output."""
-    output = base.output
+    output = base.outputs if isinstance(base, keras.Sequential) else base.output
     if isinstance(output, dict) and "label" in output:
         return base.get_layer("label").input
-    return keras.tree.flatten(output)[0] if len(keras.tree.flatten(output)) == 1 else output
+    flat = keras.tree.flatten(output)
+    return flat[0] if len(flat) == 1 else output
 
 
 def check_image_shape(body: keras.Model, image_shape: Sequence[int] | None) -> None:
