@@ -87,7 +87,7 @@ def test_a_network_of_this_package_ends_before_its_classes():
     model = build_transfer_classifier(base=base, num_classes=3)
     assert model.get_layer(FEATURES).output.shape[-1] == 6
     again = build_transfer_classifier(base=model, num_classes=7)  # on one that was fine-tuned before
-    assert again.output_shape == {"label": (None, 7)}
+    assert again.output["label"].shape == (None, 7)
 
 
 def test_several_layers_are_joined():
