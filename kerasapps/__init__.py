@@ -39,6 +39,8 @@ if TYPE_CHECKING:  # the names below once more, for editors and type checkers
     from kerasapps.applications.separable_classifier import build_separable_classifier as build_separable_classifier
     from kerasapps.applications.style_transfer import build_style_taps as build_style_taps
     from kerasapps.applications.text_cnn import build_text_cnn as build_text_cnn
+    from kerasapps.applications.transfer_classifier import build_transfer_classifier as build_transfer_classifier
+    from kerasapps.applications.transfer_classifier import freeze_base as freeze_base
     from kerasapps.applications.vgg import build_vgg as build_vgg
     from kerasapps.applications.wide_text_cnn import build_wide_text_cnn as build_wide_text_cnn
     from kerasapps.applications.xception import build_xception as build_xception
@@ -102,12 +104,14 @@ _MODULES = {
     "build_separable_classifier": "applications.separable_classifier",
     "build_style_taps": "applications.style_transfer",
     "build_text_cnn": "applications.text_cnn",
+    "build_transfer_classifier": "applications.transfer_classifier",
     "build_wide_text_cnn": "applications.wide_text_cnn",
     "build_vgg": "applications.vgg",
     "build_xception": "applications.xception",
     "compile_heads": "losses",
     "feature_taps": "taps",
     "fit": "training",
+    "freeze_base": "applications.transfer_classifier",
     "load_model": "saving",
     "portable": "saving",
     "search_spaces": "spaces",

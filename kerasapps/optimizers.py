@@ -1,10 +1,12 @@
-"""Adam in one pass over each weight on TensorFlow, lazy Adam for large embeddings, and the one-cycle learning rate.
+"""Adam in one pass over each weight on TensorFlow, lazy and layer-wise Adam, and the one-cycle learning rate.
 
 Keras writes Adam as a dozen operations, each of which reads and writes the whole table of a large embedding. TensorFlow
 has the same update as one operation.
 
 Reference: Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015.
 """
+
+from collections.abc import Mapping
 
 import keras
 
@@ -123,3 +125,28 @@ class Scaled(keras.optimizers.schedules.LearningRateSchedule):
     @classmethod
     def from_config(cls, config):
         return cls(keras.saving.deserialize_keras_object(config["schedule"]), config["factor"])
+
+
+@keras.saving.register_keras_serializable(package="kerasapps")
+class LayerwiseAdam(Adam):
+    """Adam whose learning rate differs from weight to weight, as for fine-tuning: small near the image.
+
+    Reference: Howard and Ruder, "Universal Language Model Fine-tuning for Text Classification", ACL 2018.
+
+    Args:
+        learning_rate: The rate, or a schedule.
+        factors: By the path of a weight, such as "block1_conv1/kernel", what the rate is multiplied by; 1 for others.
+        **options: As for Keras' Adam.
+    """
+
+    def __init__(self, learning_rate=1e-3, *, factors: Mapping[str, float], **options):
+        super().__init__(learning_rate, **options)
+        self.factors = dict(factors)
+
+    def update_step(self, gradient, variable, learning_rate):
+        # TensorFlow's own variable, which has no path.
+        path = self._trainable_variables[self._get_variable_index(variable)].path
+        super().update_step(gradient, variable, learning_rate * self.factors.get(path, 1.0))
+
+    def get_config(self):
+        return super().get_config() | {"factors": self.factors}

@@ -1,5 +1,6 @@
 """Contract rows of the image classifiers and of the taps of style transfer."""
 
+import functools
 from collections.abc import Callable
 
 from kerasapps.applications import (
@@ -11,6 +12,7 @@ from kerasapps.applications import (
     residual_classifier,
     separable_classifier,
     style_transfer,
+    transfer_classifier,
     vgg,
     xception,
 )
@@ -306,6 +308,60 @@ def narrow_xception() -> Contract:
     )
 
 
+# --- transfer learning
+
+
+@functools.wraps(transfer_classifier.build_transfer_classifier)
+def build_transfer_classifier(*, base, **arguments):
+    """Builds the base as well, so that each build has its own."""
+    return transfer_classifier.build_transfer_classifier(base=vgg.build_vgg(**base), **arguments)
+
+
+def transfer(variant: str = "", *, batch_norm: bool, parameters: int, **arguments) -> Contract:
+    """A head of 3 classes on a narrow VGG-11; parameters beyond its convolutions up to "block4_pool"."""
+    widths = (4, 5, 6, 7, 7)
+    base = {"image_shape": (32, 48, 3), "num_classes": 5, "depth": 11, "filters": widths, "dense_units": (6,)}
+    kernels = conv(3, 3, 4) + conv(3, 4, 5) + conv(3, 5, 6) + conv(3, 6, 6) + conv(3, 6, 7) + conv(3, 7, 7)
+    return Contract(
+        builder=build_transfer_classifier,
+        variant=variant,
+        arguments={"base": base | {"batch_norm": batch_norm}, "num_classes": 3, "layer": "block4_pool", **arguments},
+        inputs={"image": images(*arguments.get("image_shape", (32, 48, 3)))},
+        outputs={"label": (3,)},
+        parameters=kernels + (normalization(4 + 5 + 12 + 14) if batch_norm else 0) + parameters,
+        refused=[
+            ({"num_classes": 1}, "`num_classes` must be at least 2. Received: num_classes=1"),
+            ({"dropout": 1.0}, "`dropout` must be in [0, 1). Received: dropout=1.0"),
+            ({"layer": "block9_pool"}, "`layer` must be one of vgg, such as block"),
+            (
+                {"layer": "image"},
+                "`layer` must give images or vectors, (B, H, W, C) or (B, F). Received: layer='image'",
+            ),
+            ({"freeze": 7}, "`freeze` must be in [0, 6], the layers of the base with weights. Received: freeze=7"),
+            ({"freeze": -1}, "`freeze` must be in [0, 6]"),
+            ({"pixels": "bgr"}, "`pixels` must be one of bytes, tf, torch, caffe. Received: pixels='bgr'"),
+            ({"pooling": "min"}, "`pooling` must be one of average, max, grid, flat. Received: pooling='min'"),
+            ({"image_shape": (32, 32, 1)}, "with the 3 channels of the base. Received: image_shape=(32, 32, 1)"),
+            ({"layer": "fc1", "image_shape": (64, 64, 3)}, "`image_shape` must be one that vgg takes, (32, 48, 3)"),
+        ],
+        search_space=transfer_classifier.search_space,
+    )
+
+
+TRANSFER = [
+    transfer(batch_norm=False, freeze=0, parameters=2 * 7 + dense(7, 3)),
+    transfer(
+        "grid",
+        batch_norm=True,
+        freeze=2,
+        pixels="caffe",
+        pooling="grid",
+        dense_units=(5,),
+        image_shape=(48, 64, 3),
+        parameters=2 * 28 + dense(28, 5, 3),
+    ),
+]
+
 # --- style transfer
 
 STYLE_TAPS = Contract(
@@ -378,6 +434,7 @@ CONTRACTS = [
     inception(layer=normalized),
     inception("plain", layer=conv, batch_norm=False),
     narrow_xception(),
+    *TRANSFER,
     STYLE_TAPS,
     *FILTERS,
 ]

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 from kerasapps import Head, SmoothedCrossentropy
-from kerasapps.applications import gan
+from kerasapps.applications import gan, vgg
 from kerasapps.blocks.arguments import checked
 from tests.contract import CONTRACTS
 
 # The first row of each builder; of `build_gan` the builder itself, as that of the row takes other arguments.
 ROWS = {row.builder.__name__: row for row in reversed(CONTRACTS)}
 # Where 0, or a number under 0, is as good as any.
-ZERO = {"blocks of inception_classifier", "buckets", "middle_blocks", "seed", "walkers", "noise"}
+ZERO = {"freeze", "blocks of inception_classifier", "buckets", "middle_blocks", "seed", "walkers", "noise"}
 NEGATIVE = {"age_mean", "year_mean", "price_mean"}
 EMPTY = {"dense_units", "numbers", "category_sizes"}
 MAY_BE_EMPTY = {"build_multi_head_text", "build_profile", "build_novel"}  # bags of words
@@ -76,6 +76,8 @@ def test_every_wrong_argument_is_one_sentence(row):
         builder = gan.build_gan
         arguments = {"generator": gan.build_generator(**arguments["generator"])}
         arguments["discriminator"] = gan.build_discriminator(**row.arguments["discriminator"])
+    if builder.__name__ == "build_transfer_classifier":
+        builder, arguments = row.builder.__wrapped__, arguments | {"base": vgg.build_vgg(**arguments["base"])}
     for name, parameter in inspect.signature(builder).parameters.items():
         for value in wrong(name, builder.__name__, parameter.annotation):
             others = {other: given for other, given in arguments.items() if other != name}

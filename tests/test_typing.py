@@ -15,8 +15,8 @@ from tests.contract import CONTRACTS
 
 ROOT = Path(__file__).parent.parent
 OWN_CODE = ROOT / "tests" / "fixtures" / "typing" / "own_code.py"
-# A name may be anything, and weights are a word or a path.
-FREE = {"experiment", "monitor", "name", "title", "weights"}
+# A name may be anything, that of a layer of another network too, and weights are a word or a path.
+FREE = {"experiment", "layer", "monitor", "name", "title", "weights"}
 
 
 def found(*options: str, env: dict[str, str]) -> set[int]:

@@ -3,6 +3,7 @@
 python -m experiments.image_classification train
 python -m experiments.image_classification train --data cifar10 --arch residual
 python -m experiments.image_classification train --data my_images/ --arch separable --size 64
+python -m experiments.image_classification finetune --data my_images/ --shots 20
 python -m experiments.image_classification search --tuner bayesian --max-trials 20
 python -m experiments.image_classification evaluate --run runs/NAME
 python -m experiments.image_classification predict --run runs/NAME cat.jpg dog.png
@@ -17,6 +18,7 @@ import numpy as np
 import tyro
 
 from kerasapps.data.image_reading import files_in
+from kerasapps.data.images import CHANNELS
 from kerasapps.errors import DataError, UserError
 from kerasapps.formats import format_share
 from kerasapps.runs import Options, write_atomically
@@ -32,6 +34,7 @@ from ..shared.images import PREDICTIONS, augmentation_figure, predictions_figure
 from ..shared.runs import load_run
 from ..shared.searching import search_and_report, start_search
 from ..shared.training import finish
+from .finetune import finetune, finetune_search
 from .network import Arch, params_of, recipe_of, space_of, train_one
 from .results import cost_table, evaluate_model, result_blocks
 
@@ -144,7 +147,16 @@ def evaluate(*, run: Path, data: str | None = None, limit: or_none(Count) = None
     options = from_settings(Options, saved.settings)
     # The test set that the run itself was tested on, unless another number of images is asked for.
     options = replace(options, limit=limit or options.limit, smoke=options.smoke and not limit)
-    splits = image_classifier.load(data, recipe, options=options, channels=channels, values=codec.values)
+    shots = saved.settings.get("shots") or ()  # of a fine-tuned network, whose test images depend on them
+    splits = image_classifier.load(
+        data,
+        recipe,
+        options=options,
+        channels=channels,
+        values=codec.values,
+        shots=shots[-1] if shots and same else None,
+        colored=channels == CHANNELS and "base" in saved.settings,
+    )
     difference = other_classes(splits.class_names, codec.class_names)
     if difference:
         raise DataError(f"{data} has other classes than the network: {difference}.")
@@ -193,7 +205,7 @@ def predict(images: tyro.conf.Positional[tuple[Path, ...]], /, *, run: Path, fig
             print(shown.key)
 
 
-COMMANDS = (train, search, evaluate, predict)
+COMMANDS = (train, finetune, search, finetune_search, evaluate, predict)
 
 if __name__ == "__main__":
     main("experiments.image_classification", *COMMANDS)

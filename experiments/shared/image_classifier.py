@@ -9,7 +9,7 @@ import keras
 
 from kerasapps.data.augmentation import picture_augment
 from kerasapps.data.image_codec import ImageCodec
-from kerasapps.data.images import CHANNELS, ImageSplits, load_images
+from kerasapps.data.images import CHANNELS, ImageSplits, colored_images, load_images
 from kerasapps.data.pictures import Range
 from kerasapps.errors import UserError
 from kerasapps.losses import SmoothedCrossentropy
@@ -69,16 +69,25 @@ def settle_recipe(defaults: Recipe, given: GivenRecipe, *, data: str, options: O
 
 
 def load(
-    data: str, recipe: Recipe, *, options: Options, channels: int = CHANNELS, values: Range | None = None
+    data: str,
+    recipe: Recipe,
+    *,
+    options: Options,
+    channels: int = CHANNELS,
+    values: Range | None = None,
+    shots: int | None = None,
+    colored: bool = False,
 ) -> ImageSplits:
     """Loads a data set with the recipe's augmentation and prints what a person should know about it.
 
     Args:
         data: Name of a data set, or a folder or archive.
-        recipe: How the classifier is trained.
+        recipe: Side and augmentation of the images.
         options: Seed and number of rows.
         channels: Of the images of folders; named sets have theirs.
         values: Range of images of more than 8 bits; by default that of the data set.
+        shots: Images of a class to train on; by default all.
+        colored: Whether gray images get three channels.
     """
     augment = picture_augment(flip=recipe.flip, shift=recipe.shift, erase=recipe.erase)
     splits = load_images(
@@ -89,9 +98,10 @@ def load(
         augment=augment,
         channels=channels,
         values=values,
+        shots=shots,
     )
     tell(splits.notes)
-    return splits
+    return colored_images(splits) if colored else splits
 
 
 def train(
@@ -122,10 +132,15 @@ def compiled(build: Callable[[], keras.Model], *, recipe: Recipe, steps: int, ji
         optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=decay)
     if decay:
         optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
-    smoothing = recipe.label_smoothing
-    loss = SmoothedCrossentropy(smoothing) if smoothing else "sparse_categorical_crossentropy"
-    model.compile(optimizer, {"label": loss}, metrics={"label": ["accuracy"]}, jit_compile=jit_compile)
+    model.compile(
+        optimizer, {"label": loss_of(recipe.label_smoothing)}, metrics={"label": ["accuracy"]}, jit_compile=jit_compile
+    )
     return model
+
+
+def loss_of(smoothing: float) -> str | SmoothedCrossentropy:
+    """Returns the loss with so much label smoothing."""
+    return SmoothedCrossentropy(smoothing) if smoothing else "sparse_categorical_crossentropy"
 
 
 def keep_codec(run: Run, splits: ImageSplits) -> None:

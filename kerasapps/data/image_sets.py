@@ -1,4 +1,4 @@
-"""Named data sets of images: handwritten digits without a download, MNIST, Fashion-MNIST, CIFAR-10 and CIFAR-100.
+"""Named data sets of images: digits and shapes without a download, MNIST, Fashion-MNIST, CIFAR, flowers and signs.
 
 References: LeCun et al., "Gradient-Based Learning Applied to Document Recognition", 1998 (MNIST);
 Xiao et al., "Fashion-MNIST", 2017; Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009 (CIFAR).
@@ -16,6 +16,7 @@ import numpy as np
 from kerasapps.data.archives import members, open_tar, read_member
 from kerasapps.data.download import cache_folder, data_folders, downloading, fetch
 from kerasapps.data.image_folders import ImageSet, LabelledImages, read_tree
+from kerasapps.data.shapes import CLASSES, draw_shapes
 from kerasapps.errors import DataError
 
 DIGITS = tuple("0123456789")
@@ -53,6 +54,8 @@ def read_named(name: str) -> ImageSet:
     """
     if name == "digits":
         return read_digits()
+    if name == "shapes":
+        return ImageSet({"train": LabelledImages(*draw_shapes())}, CLASSES)
     source = SOURCES[name]
     for folder in data_folders(name):
         found = source.read(folder)
@@ -255,4 +258,51 @@ SOURCES = {
         partial(read_cifar, layout=CIFAR100),
     ),
 }
-NAMES = ("digits", *SOURCES)
+
+
+# --- photographs in folders, one a class
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """A data set that is a folder, or an archive of one: its address, and whether that is the archive itself."""
+
+    title: str
+    url: str
+    is_archive: bool
+
+
+PHOTOGRAPHS = {
+    "flowers": Photographs(
+        "The flowers",
+        "https://storage.googleapis.com/download.tensorflow.org/example_images/flower_photos.tgz",
+        is_archive=True,
+    ),
+    "signs": Photographs("Signs", "https://github.com/ardamavi/Sign-Language-Digits-Dataset", is_archive=False),
+}
+NAMES = ("digits", "shapes", *SOURCES, *PHOTOGRAPHS)
+
+
+def find_photographs(name: str) -> Path:
+    """Returns the folder or archive of a data set of `PHOTOGRAPHS`, which is downloaded where that is possible.
+
+    Raises:
+        DataError: If it is nowhere.
+    """
+    source = PHOTOGRAPHS[name]
+    archive = source.url.rsplit("/", 1)[-1]
+    for folder in data_folders(name):
+        if source.is_archive and (folder / archive).is_file():
+            return folder / archive
+        if folder.is_dir() and any(path.is_dir() for path in folder.iterdir()):
+            return folder
+    put = f"put its class folders into a folder DIR/{name} and set KERASAPPS_DATA=DIR"
+    if not source.is_archive:
+        raise DataError(
+            f"{source.title} are not on this machine: get them from {source.url}, {put}, or use `--data shapes`, which "
+            "needs no file."
+        )
+    cache = cache_folder(name)
+    with downloading(source.title, source.url, cache=cache, advice=f"{put}, or use `--data shapes`"):
+        cache.mkdir(parents=True, exist_ok=True)
+        return fetch(source.url, cache, checksum=None)

@@ -2,14 +2,15 @@
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import tensorflow as tf
 
 from kerasapps.data.image_folders import CHANNELS, ImageSet, LabelledImages, read_tree
-from kerasapps.data.image_sets import NAMES, read_named
+from kerasapps.data.image_sets import NAMES, PHOTOGRAPHS, find_photographs, read_named
 from kerasapps.data.pictures import Range, read_picture
+from kerasapps.data.shots import draw_shots
 from kerasapps.data.splits import Augment, Convert, Split, Splits, stratify
 from kerasapps.errors import DataError
 from kerasapps.files import user_path
@@ -42,6 +43,7 @@ def load_images(
     size: int | None = None,
     validation: float = 0.1,
     test: float = 0.2,
+    shots: int | None = None,
     seed: int = 0,
     limit: int | None = None,
     augment: Augment | None = None,
@@ -56,11 +58,12 @@ def load_images(
     uint8. Targets: "label" int32 (B,).
 
     Args:
-        data: "digits", "mnist", "fashion_mnist", "cifar10", "cifar100", or a folder with one sub-folder per class, or
-            with such folders named train, test and val, or a tar or ZIP archive of one.
+        data: "digits", "shapes", "mnist", "fashion_mnist", "cifar10", "cifar100", "flowers", "signs", or a folder with
+            one sub-folder per class, or with such folders named train, test and val, or a tar or ZIP archive of one.
         size: Side of the images that the model gets; by default the data set's own, and 64 for folders.
         validation: Share of the images for the validation set, taken from the data set's training set where it has one.
         test: Share of the images for the test set, where the data set has none; a tenth for half of "mnist".
+        shots: Images of each class in the training set; then the shares do not count, see `draw_shots`.
         seed: Seed of the split.
         limit: Maximum number of images in each of the three sets, taken evenly from all classes.
         augment: Changes training batches, at the size that images are stored in.
@@ -76,14 +79,14 @@ def load_images(
 
     Raises:
         DataError: If the data cannot be found or read, or is too little to split.
-        ValueError: If a share is not above 0 or they leave nothing, `size` or `limit` is under 1, or `channels` is
-            neither 1 nor 3 for a folder.
+        ValueError: If a share is not above 0 or they leave nothing, `size`, `limit` or `shots` is under 1, or
+            `channels` is neither 1 nor 3 for a folder.
     """
-    _check(size=size, limit=limit, memory_mib=memory_mib, validation=validation, test=test)
+    _check(size=size, limit=limit, shots=shots, memory_mib=memory_mib, validation=validation, test=test)
     stored = read_set(data, size=size, memory_mib=memory_mib, channels=channels, classes=classes, values=values)
-    parts = _complete(data, stored.parts, validation=validation, test=stored.test_share or test, seed=seed)
+    parts = _complete(data, stored.parts, validation=validation, test=stored.test_share or test, shots=shots, seed=seed)
     notes = stored.notes + _gaps(data, stored, parts)
-    if stored.test_share:
+    if stored.test_share or shots:
         notes += (f"{data} is split {'/'.join(f'{len(images.labels):,}' for images in parts.values())} by seed.",)
     images = parts["train"].images
     on_disk = images.dtype.kind == "S"
@@ -130,9 +133,9 @@ def read_set(
     values: Range | None = None,
 ) -> ImageSet:
     """Reads a named data set at its own size, or a folder or archive at the requested size."""
-    if data in NAMES:
+    if data in NAMES and data not in PHOTOGRAPHS:
         return read_named(data)
-    path = user_path(data)
+    path = find_photographs(data) if data in PHOTOGRAPHS else user_path(data)
     if not data or not path.exists():
         named = data or "''"
         raise DataError(f"{named} is neither a data set ({', '.join(NAMES)}) nor a folder or archive of images.")
@@ -141,7 +144,7 @@ def read_set(
 
 
 def _complete(
-    data: str, parts: dict[str, LabelledImages], *, validation: float, test: float, seed: int
+    data: str, parts: dict[str, LabelledImages], *, validation: float, test: float, shots: int | None, seed: int
 ) -> dict[str, LabelledImages]:
     """Splits off the validation and test set, where the source has none, from its training set.
 
@@ -150,7 +153,7 @@ def _complete(
     """
     parts = _without_copies(parts)
     wanted = {part: share for part, share in {"test": test, "validation": validation}.items() if part not in parts}
-    if not wanted:
+    if not wanted and shots is None:
         return {part: parts[part] for part in ("train", "validation", "test")}
     train = parts["train"]
     # Of an image and its copies only the first is drawn; the copies follow it into the training set, where somebody may
@@ -159,8 +162,12 @@ def _complete(
     first = np.sort(first)
     if not len(first):
         raise DataError(f"{data}: all training images are also in another set.")
-    rows = [first[chosen] for chosen in stratify(train.labels[first], shares=list(wanted.values()), seed=seed)]
-    if train.groups is not None:
+    if shots is None:
+        drawn = stratify(train.labels[first], shares=list(wanted.values()), seed=seed)
+    else:
+        drawn = draw_shots(train.labels[first], shots, others=[*wanted], seed=seed).values()
+    rows = [first[chosen] for chosen in drawn]
+    if train.groups is not None and shots is None:
         rows[0] = np.flatnonzero(np.isin(train.groups, train.groups[rows[0]]))
     taken = {part: train.take(chosen) for part, chosen in zip(("train", *wanted), rows, strict=True)}
     return {part: (parts | taken)[part] for part in ("train", "validation", "test")}
@@ -237,6 +244,18 @@ def resizer(stored: int, size: int) -> Convert | None:
         return inputs | {"image": tf.image.resize(inputs["image"], (size, size), antialias=size < stored)}
 
     return resize
+
+
+def colored_images(splits: ImageSplits) -> ImageSplits:
+    """Returns gray images in three equal channels, as files of gray images are read for a network of color images."""
+    *side, channels = splits.sizes["image_shape"]
+    if channels != 1:
+        return splits
+    parts = {
+        part: replace(split, inputs={"image": np.repeat(split.inputs["image"], CHANNELS, -1)})
+        for part, split in (("train", splits.train), ("validation", splits.validation), ("test", splits.test))
+    }
+    return replace(splits, **parts, sizes=splits.sizes | {"image_shape": (*side, CHANNELS)})
 
 
 def _evenly(labels: np.ndarray, limit: int) -> np.ndarray:

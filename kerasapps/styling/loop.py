@@ -28,6 +28,10 @@ STARTS = get_args(Start)
 FACTOR = math.sqrt(2)
 GRAY = 127.5
 NOISE = 50.0  # standard deviation of noise, of 255
+# Pixels that are painted beyond each edge, where the image continues as in a mirror, and cut off. At the edge itself a
+# pixel has fewer neighbors to be like, so that the contrast a style asks for ends up there, and of a size that is no
+# multiple of the network's stride the last rows and columns have no say in its deep layers: both turned them garish.
+MARGIN = 16
 
 
 @dataclass(frozen=True)
@@ -150,14 +154,19 @@ def _paint(
         first, done, total = (int(resume[name]) for name in ("scale", "done", "total"))
         state = {name: tf.constant(value) for name, value in resume.items() if name not in ("scale", "done", "total")}
     for i, shape in enumerate(sizes[first:], start=first):
+        frame = Frame(shape, loss.stride)
         style_shapes = [shape for _, shape in _style_sizes(styles, shape, style_scale)]
         resized = [preprocess(resize(style, size))[None] for style, size in zip(styles, style_shapes, strict=True)]
         resized_content = preprocess(resize(content, shape))[None]
-        loss.aim(resized_content, resized, None if masks is None else _stack_masks(masks, shape))
+        loss.aim(
+            frame.extend(resized_content), resized, None if masks is None else frame.extend(_stack_masks(masks, shape))
+        )
         if state is None:
-            state = optimizer.start(first_image(resized_content, resized[0]))
+            state = optimizer.start(frame.extend(first_image(resized_content, resized[0])))
         elif done == 0:
-            state = optimizer.resize(state, lambda x, shape=shape: tf.image.resize(x, shape, "bicubic"))
+            state = optimizer.resize(state, partial(frame.take_over, smaller=sizes[i - 1]))
+        elif tuple(state["x"].shape[1:3]) == shape:  # of a painting that was begun before there was a margin
+            state = optimizer.resize(state, frame.extend)
         while done < steps:
             state, losses, calls = optimizer.step(state, loss, steps - done)
             done, total = done + calls, total + calls
@@ -170,8 +179,42 @@ def _paint(
                     "--learning-rate or smaller weights."
                 )
             where = {"scale": tf.constant(i), "done": tf.constant(done), "total": tf.constant(total)}
-            yield Step(total, shape, losses, {**state, **where}, optimizer.solution(state))
+            yield Step(total, shape, losses, {**state, **where}, frame.cut(optimizer.solution(state)))
         done = 0
+
+
+class Frame:
+    """The margin around an image of some size, which is painted with it and then cut off; see `MARGIN`.
+
+    Args:
+        shape: Height and width of the image.
+        stride: Of the network; height and width with the margin are multiples of it.
+    """
+
+    def __init__(self, shape: tuple[int, int], stride: int):
+        self.shape, self.stride = shape, stride
+        wanted = [math.ceil((side + 2 * MARGIN) / stride) * stride for side in shape]
+        self.before = [(full - side) // 2 for full, side in zip(wanted, shape, strict=True)]
+        margins = [(first, full - side - first) for first, full, side in zip(self.before, wanted, shape, strict=True)]
+        # Mirrored as often as an image takes that is narrower than its margin.
+        self.rows, self.columns = (
+            np.pad(np.arange(side), margin, mode="symmetric") for side, margin in zip(shape, margins, strict=True)
+        )
+
+    def extend(self, image: tf.Tensor) -> tf.Tensor:
+        """Returns an image (B, H, W, C) with its margin, in which it continues as in a mirror."""
+        return tf.gather(tf.gather(image, self.rows, axis=1), self.columns, axis=2)
+
+    def cut(self, image: tf.Tensor) -> tf.Tensor:
+        """Returns an image without its margin."""
+        (top, left), (height, width) = self.before, self.shape
+        return image[:, top : top + height, left : left + width]
+
+    def take_over(self, image: tf.Tensor, *, smaller: tuple[int, int]) -> tf.Tensor:
+        """Returns an image of a smaller size, which has a margin of its own, at this size and with this margin."""
+        if tuple(image.shape[1:3]) != smaller:  # else begun before there was a margin
+            image = Frame(smaller, self.stride).cut(image)
+        return self.extend(tf.image.resize(image, self.shape, "bicubic"))
 
 
 def scale_sizes(shape: tuple[int, int], *, size: int, smallest: int) -> list[tuple[int, int]]:

@@ -36,7 +36,13 @@ def test_train_learns_what_a_guess_cannot_reach(trained):
     assert metrics["log_price_mae"] < 0.55  # 0.68 by guessing
     assert 0.15 < metrics["log_price_mae_reference"] < 0.3
     html = (trained / "report.html").read_text()
-    for shown in ("best possible", "Error by kind", "without a description", "without an image", "<span>evaluate</span>"):
+    for shown in (
+        "best possible",
+        "Error by kind",
+        "without a description",
+        "without an image",
+        "<span>evaluate</span>",
+    ):
         assert shown in html
     for name in ("model.keras", "codec.json", "figures/prices.png", "figures/examples.png"):
         assert (trained / name).is_file()

@@ -9,13 +9,14 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 from scipy.optimize import minimize
+from sklearn.datasets import load_sample_image
 
 from kerasapps import build_style_taps
 from kerasapps.blocks.style import preprocess
 from kerasapps.data.paintings import draw_painting
 from kerasapps.errors import TrainingError, UserError
 from kerasapps.styling import LBFGS, PRESETS, Adam, Objective, stylize
-from kerasapps.styling.loop import as_image, scale_sizes
+from kerasapps.styling.loop import MARGIN, Frame, as_image, scale_sizes
 from kerasapps.styling.objective import StyleLoss
 from kerasapps.styling.tiling import tiles
 
@@ -352,3 +353,43 @@ def test_values_of_another_range_are_a_warning(taps, change):
 def test_objectives_and_optimizers_that_make_no_sense(make, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         make()
+
+
+def test_the_border_of_a_painting_is_like_its_inside():
+    """Without the margin, its upper edge is one and a half times as saturated as what lies below it."""
+    taps = build_style_taps(network="compact", weights="trained", padding="mirror")
+    content = np.asarray(Image.fromarray(load_sample_image("china.jpg")).resize((95, 63)))
+    *_, last = stylize(content, [draw_painting(height=96, width=128)], taps=taps, size=95, smallest=95, steps=30)
+    brightest = last.image.max(-1)
+    saturation = (brightest - last.image.min(-1)) / np.maximum(brightest, 1)
+    contrast = np.abs(np.diff(last.image.mean(-1), axis=1))[:, :94]
+    for turn in range(4):
+        side, steps = np.rot90(saturation, turn), np.rot90(contrast, turn)
+        assert side[:3].mean() == pytest.approx(side[6:16].mean(), rel=0.15), turn
+        assert steps[:3].mean() < 1.5 * steps[6:16].mean(), turn
+
+
+def test_a_margin_is_a_mirror_and_is_cut_off_again():
+    frame = Frame((3, 5), 4)
+    image = tf.reshape(tf.range(15.0), (1, 3, 5, 1))
+    wide = frame.extend(image)
+    assert wide.shape[1] % 4 == wide.shape[2] % 4 == 0
+    assert min(wide.shape[1] - 3, wide.shape[2] - 5) >= 2 * MARGIN
+    np.testing.assert_array_equal(frame.cut(wide), image)
+    top, left = frame.before
+    np.testing.assert_array_equal(wide[:, top - 1], wide[:, top])
+    np.testing.assert_array_equal(wide[:, :, left - 1], wide[:, :, left])
+    # At the next size the margin is that size's own.
+    larger = Frame((6, 10), 4).take_over(wide, smaller=(3, 5))
+    assert larger.shape[1:3] == Frame((6, 10), 4).extend(tf.zeros((1, 6, 10, 1))).shape[1:3]
+
+
+def test_a_painting_that_was_begun_without_a_margin_is_continued(taps):
+    arguments = {"optimizer": Adam(), "size": 48, "smallest": 34, "steps": 3}
+    first = paint(taps, **arguments)[0]
+    state = {name: np.asarray(value) for name, value in first.state.items()}
+    frame = Frame(first.scale, 4)
+    bare = {name: frame.cut(value) if np.ndim(value) == 4 else value for name, value in state.items()}
+    assert bare["x"].shape[1:3] == first.scale
+    rest = paint(taps, **arguments, resume=bare)
+    assert rest[-1].image.shape == CONTENT.shape
