@@ -1,5 +1,6 @@
 """`finetune` and its search: a trained network learns the classes of a folder, compared with one from scratch."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -121,7 +122,7 @@ def report(
     run.save(trained.model)
     tested, probabilities = evaluate_model(trained.model, splits, flip=recipe.flip)
     rows = [(draw.shots, draw.accuracy) for draw in draws]
-    metrics = tested | summarize(rows)
+    metrics = {"seconds": time.perf_counter() - run.started} | tested | summarize(rows)
     table = shots_table(rows)
     ways = {"accuracy_frozen": "frozen", "accuracy": "fine-tuned", "accuracy_baseline": "from scratch"}
     said = ", ".join(f"{way} {format_share(metrics[name])}" for name, way in ways.items() if name in metrics)

@@ -18,7 +18,7 @@ from .bases import SIZES
 # Mirrored, a sign is that of the other hand, and of shapes one lies on its side only one way.
 UPRIGHT = image_classifier.UPRIGHT | {"signs", "shapes"}
 # The drawn shapes: how many of each class, and their side, with which all of it takes a minute.
-FEW, DRAWN, FEW_SIZE = "shapes", (5, 20), 48
+FEW, DRAWN, FEW_SIZE = "shapes", (5, 20), 32
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,8 @@ def shots_figure(rows: Rows) -> Figure | None:
     axes.set_xticks(numbers, [str(number) for number in numbers])
     axes.minorticks_off()
     axes.legend(frameon=False)
-    return Figure("shots", "Test accuracy by the number of training images a class, mean over the draws.", figure)
+    caption = "Test accuracy by the number of training images a class, mean over the draws."
+    return Figure("shots", caption, figure, "Accuracy by the number of images")
 
 
 def nearest_figure(model: keras.Model, splits: ImageSplits) -> Figure:

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 SIZE, SMOOTH = 64, 2  # pixels of a side, and the multiple of it at which is drawn
 EACH = 90  # images a class
 SEED = 0
-CLUTTER = 14
+CLUTTER = 10
 CLASSES = ("arrow", "cross", "disc", "heart", "moon", "ring", "star", "triangle")
 
 
@@ -71,9 +71,9 @@ def _clutter(draw: ImageDraw.ImageDraw, rng: np.random.Generator, side: int, col
 
 def _outline(draw: ImageDraw.ImageDraw, name: str, rng: np.random.Generator, side: int) -> None:
     """Draws a shape of a class in white, tilted, somewhere, in a mask."""
-    radius = rng.uniform(0.2, 0.34) * side
-    center = rng.uniform(radius, side - radius, 2)
-    tilt = rng.normal(0, 0.25)
+    radius = rng.uniform(0.3, 0.42) * side
+    center = side / 2 + rng.uniform(-0.08, 0.08, 2) * side
+    tilt = rng.normal(0, 0.15)
 
     def placed(points: np.ndarray) -> list[tuple[float, float]]:
         turn = np.array([[math.cos(tilt), -math.sin(tilt)], [math.sin(tilt), math.cos(tilt)]])

@@ -241,7 +241,7 @@ def test_one_image_a_class_and_a_base_without_spatial_output(shapes, tmp_path):
 def test_defaults_depend_on_base_and_data(tmp_path):
     source, recipe = settled(Source(), Foundation(), GivenTransferRecipe(), options=Options())
     assert source.shots == (5, 20)
-    assert (recipe.size, recipe.flip) == (48, False)
+    assert (recipe.size, recipe.flip) == (32, False)
     _, recipe = settled(Source(data="flowers"), Foundation("mobilenet"), GivenTransferRecipe(),
                         options=Options())  # fmt: skip
     assert (recipe.size, recipe.flip) == (192, True)
