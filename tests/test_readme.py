@@ -89,6 +89,9 @@ TOY = {
     "max_trials=20": "max_trials=1",
     'network="vgg16", weights="imagenet"': 'network="compact", weights="trained"',
     "size=512": "size=64, steps=2",
+    "DenseNet121(include_top=False)": "MobileNet(include_top=False, alpha=0.25, weights=None)",
+    "image_shape=(224, 224, 3)": "image_shape=(32, 32, 3)",
+    "freeze_base(model, 100)": "freeze_base(model, 10)",
     "steps=20": "steps=1",
 }
 
@@ -102,6 +105,8 @@ def names_before(page: str) -> dict[str, Any]:
         return {"images": DRAWN.uniform(-1, 1, (4, 28, 28, 1)).astype("float32")}
     if page == "experiments/style_transfer/README.md":
         return dict(zip(("content", "style"), DRAWN.uniform(0, 255, (2, 48, 64, 3)).astype("float32"), strict=True))
+    if page == "experiments/image_classification/README.md":
+        return {"images": DRAWN.integers(0, 256, (4, 32, 32, 3)), "labels": np.arange(4)}
     if page == "experiments/deep_dream/README.md":
         return {"photo": DRAWN.uniform(0, 255, (48, 64, 3)).astype("float32")}
     if page == "docs/exporting.md":
@@ -189,7 +194,8 @@ def read(words: list[str]) -> None:
         script = importlib.import_module(f"{package}.{name}")
         command = getattr(script, arguments[0], None)  # of a script with several commands
         arguments = arguments[1:] if command else arguments
-        command = command or getattr(script, name, None) or getattr(script, "main", None) or script.run
+        made = (getattr(script, one, None) for one in (name, "main", "run"))  # not what it imports by such a name
+        command = command or next(one for one in made if getattr(one, "__module__", None) == script.__name__)
         tyro.cli(read_only(command), args=arguments)
     else:
         experiment = importlib.import_module(f"experiments.{name}.__main__")

@@ -154,7 +154,7 @@ def _paint(
         first, done, total = (int(resume[name]) for name in ("scale", "done", "total"))
         state = {name: tf.constant(value) for name, value in resume.items() if name not in ("scale", "done", "total")}
     for i, shape in enumerate(sizes[first:], start=first):
-        frame = Frame(shape, loss.stride)
+        frame = Frame(shape, loss.tiling.stride)
         style_shapes = [shape for _, shape in _style_sizes(styles, shape, style_scale)]
         resized = [preprocess(resize(style, size))[None] for style, size in zip(styles, style_shapes, strict=True)]
         resized_content = preprocess(resize(content, shape))[None]
