@@ -81,6 +81,10 @@ SAVED: set[type] = set()  # what the files hold; a network without anything new 
 HAS_NONE = {
     "build_recurrent_classifier-peephole-max": "peephole_lstm1",
     "build_attention_classifier-hierarchical": "sentences",
+    "build_seq2seq-additive": "decoder",
+    "build_seq2seq-lectures": "decoder",
+    "build_seq2seq-dot-lstm": "decoder",
+    "build_seq2seq-none": "decoder",
 }
 
 
