@@ -12,6 +12,11 @@ START, END, VOCABULARY, LONGEST = 2, 3, 6, 4
 ENDS = {"start": START, "end": END, "max_length": tf.constant(LONGEST)}
 
 
+def written(function, *arguments):
+    """Tokens and scores as arrays."""
+    return [tensor.numpy() for tensor in function(*arguments, **ENDS)]
+
+
 def toy(seed: int, *, rows: int = 8):
     """A random network whose next token depends on the row, the last token and how many there were."""
     rng = np.random.default_rng(seed)
@@ -37,14 +42,14 @@ def score(log_probs, row, tokens) -> float:
 @pytest.mark.parametrize("seed", range(5))
 def test_a_beam_of_1_is_greedy(seed):
     step, state, log_probs = toy(seed)
-    greedy, greedy_score = sample(step, state, GREEDY, **ENDS)
+    greedy, greedy_score = written(sample, step, state, GREEDY)
     for penalty in (0.0, 1.0):
-        tokens, scores = beam_search(step, state, Beam(1, penalty), **ENDS)
+        tokens, scores = written(beam_search, step, state, Beam(1, penalty))
         width = min(tokens.shape[-1], greedy.shape[-1])
         np.testing.assert_array_equal(tokens[:, 0, :width], greedy[:, :width])
-    scores = beam_search(step, state, Beam(1, 0.0), **ENDS)[1]
+    scores = written(beam_search, step, state, Beam(1, 0.0))[1]
     np.testing.assert_allclose(scores[:, 0], greedy_score, rtol=1e-5)
-    for row, tokens in enumerate(greedy.numpy()):
+    for row, tokens in enumerate(greedy):
         assert greedy_score[row] == pytest.approx(score(log_probs, row, tokens), rel=1e-4)
 
 
@@ -52,14 +57,14 @@ def test_a_beam_of_1_is_greedy(seed):
 @pytest.mark.parametrize("seed", range(5))
 def test_no_wider_beam_ends_below_greedy(seed, size):
     step, state, log_probs = toy(seed)
-    greedy_score = sample(step, state, GREEDY, **ENDS)[1]
-    tokens, scores = beam_search(step, state, Beam(size, 0.0), **ENDS)
-    assert (scores[:, 0].numpy() >= greedy_score - 1e-5).all()
+    greedy_score = written(sample, step, state, GREEDY)[1]
+    tokens, scores = written(beam_search, step, state, Beam(size, 0.0))
+    assert (scores[:, 0] >= greedy_score - 1e-5).all()
     assert (np.diff(scores, axis=1) <= 0).all()
     for row in range(len(tokens)):
-        texts = {tuple(one) for one in tokens[row].numpy()}
+        texts = {tuple(one) for one in tokens[row]}
         assert len(texts) == size  # no text twice
-        for text, given in zip(tokens[row].numpy(), scores[row].numpy(), strict=True):
+        for text, given in zip(tokens[row], scores[row], strict=True):
             assert given == pytest.approx(score(log_probs, row, text), rel=1e-4)
 
 
@@ -68,31 +73,31 @@ def test_a_wide_beam_finds_the_best_text_of_all():
     words = range(4, VOCABULARY)
     texts = [text for length in range(LONGEST + 1) for text in product(words, repeat=length)]
     for alpha in (0.0, 1.0):
-        tokens, scores = beam_search(step, state, Beam(5, alpha), **ENDS)
+        tokens, scores = written(beam_search, step, state, Beam(5, alpha))
         for row in range(len(tokens)):
             lengths = [min(len(text) + 1, LONGEST) for text in texts]
             every = [
                 score(log_probs, row, text) / ((5 + length) / 6) ** alpha
                 for text, length in zip(texts, lengths, strict=True)
             ]
-            assert scores[row, 0].numpy() == pytest.approx(max(every), rel=1e-4)
-            assert [token for token in tokens[row, 0].numpy() if token] == list(texts[int(np.argmax(every))])
+            assert scores[row, 0] == pytest.approx(max(every), rel=1e-4)
+            assert [token for token in tokens[row, 0] if token] == list(texts[int(np.argmax(every))])
 
 
 def test_samples_follow_the_probabilities():
     step, state, log_probs = toy(1, rows=1)
     state = {name: tf.repeat(value, 4000, axis=0) for name, value in state.items()}
-    first = sample(step, state, Sampling(seed=3), **ENDS)[0][:, 0].numpy()
+    first = written(sample, step, state, Sampling(seed=3))[0][:, 0]
     share = np.bincount(np.where(first == 0, END, first), minlength=VOCABULARY) / len(first)
     np.testing.assert_allclose(share, np.exp(log_probs[0, 0, START]), atol=0.03)
-    again = sample(step, state, Sampling(seed=3), **ENDS)[0][:, 0].numpy()
+    again = written(sample, step, state, Sampling(seed=3))[0][:, 0]
     np.testing.assert_array_equal(again, first)
     order = np.argsort(-log_probs[0, 0, START])
     allowed = {int(token) if token != END else 0 for token in order[:2]}
-    assert set(sample(step, state, Sampling(top_k=2), **ENDS)[0][:, 0].numpy()) == allowed
+    assert set(written(sample, step, state, Sampling(top_k=2))[0][:, 0]) == allowed
     highest = float(np.exp(log_probs[0, 0, START, order[0]]))
-    assert set(sample(step, state, Sampling(top_p=highest + 1e-3), **ENDS)[0][:, 0].numpy()) == allowed
-    assert len(set(sample(step, state, Sampling(top_p=highest - 1e-3), **ENDS)[0][:, 0].numpy())) == 1
+    assert set(written(sample, step, state, Sampling(top_p=highest + 1e-3))[0][:, 0]) == allowed
+    assert len(set(written(sample, step, state, Sampling(top_p=highest - 1e-3))[0][:, 0])) == 1
 
 
 def test_rows_come_back_in_their_order():
