@@ -3,8 +3,8 @@
 Nothing here knows what is written. A step takes the token before and a state, and returns log-probabilities of the next
 token and the state after it; all hypotheses of a batch take it together, in one graph with the loop inside.
 
-References: Wu et al., "Google's Neural Machine Translation System", 2016, equation 14 (length penalty); Holtzman et al.,
-"The Curious Case of Neural Text Degeneration", ICLR 2020 (top-p).
+References: Wu et al., "Google's Neural Machine Translation System", 2016, equation 14 (length penalty); Holtzman et
+al., "The Curious Case of Neural Text Degeneration", ICLR 2020 (top-p).
 """
 
 import functools
@@ -106,7 +106,7 @@ class Writer:
             for tensor in self.step.inputs
             if tensor.name not in encoded and tensor.name != "token"
         }
-        own = growing | {name: value for name, value in encoded.items() if name in self.step.output_names}
+        own = growing | {name: value for name, value in encoded.items() if name in self.step.output}
         read = {name: value for name, value in encoded.items() if name not in own}
         if isinstance(how, Beam):
             read = {name: tf.repeat(value, how.size, axis=0) for name, value in read.items()}
@@ -279,9 +279,7 @@ def _loose(tensor) -> tf.TensorShape:
     return tf.TensorShape([None] * (rank - 1) + [last] if rank else [])
 
 
-def in_batches(
-    function: Callable[[np.ndarray], Sequence], lengths: np.ndarray, *, batch_size: int
-) -> list:
+def in_batches(function: Callable[[np.ndarray], Sequence], lengths: np.ndarray, *, batch_size: int) -> list:
     """Calls a function with the numbers of rows of similar length, and returns its results in the order of the rows.
 
     Args:

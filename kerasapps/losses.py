@@ -141,9 +141,7 @@ def _fused_token_losses(ids, logits, *, smoothing: float):
     @tf.custom_gradient
     def losses(logits):
         probabilities = tf.nn.softmax(logits)
-        picked, likely = (
-            tf.cast(tf.gather(one, ids, batch_dims=2), tf.float32) for one in (logits, probabilities)
-        )
+        picked, likely = (tf.cast(tf.gather(one, ids, batch_dims=2), tf.float32) for one in (logits, probabilities))
         # The logarithm of the softmax's sum: from the probability of the right token, or where that is 0 from itself.
         tiny = tf.constant(np.finfo(np.float32).tiny)
         whole = picked - tf.math.log(tf.maximum(likely, tiny))

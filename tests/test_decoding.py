@@ -1,6 +1,6 @@
 """Greedy decoding, sampling and beam search, on networks small enough to try every text."""
 
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def score(log_probs, row, tokens) -> float:
     """Log-probability of a text, its end token included unless it is as long as may be."""
     tokens = [token for token in tokens if token]
     whole = [START, *tokens, *([END] if len(tokens) < LONGEST else [])]
-    return sum(log_probs[row, i, a, b] for i, (a, b) in enumerate(zip(whole, whole[1:], strict=False)))
+    return sum(log_probs[row, i, a, b] for i, (a, b) in enumerate(pairwise(whole)))
 
 
 @pytest.mark.parametrize("seed", range(5))

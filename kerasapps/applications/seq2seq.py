@@ -91,7 +91,7 @@ def build_seq2seq(
     x = layers.Embedding(source_vocab_size, embedding_dim, name="source_words")(source)  # (B, S, E)
     x = ByteDropout(dropout, name="source_dropout")(x)
     x, last = encoder_block(x, present, cell=cell, units=units, depth=depth, name="encoder")  # (B, S, 2 U), (B, 2 U)
-    state = layers.Dense(units, activation="tanh", name="first_state")(last)  # (B, U)
+    state = layers.Dense(units, activation="tanh", dtype="float32", name="first_state")(last)  # (B, U)
     if attention == "none":
         x = layers.Reshape((1, 2 * units), name="last_step")(last)
     keys = memory = ByteDropout(dropout, name="memory")(x)  # (B, S, 2 U), for "none" (B, 1, 2 U)
@@ -165,7 +165,7 @@ def encoder_of(model: keras.Model) -> keras.Model:
     """
     _, memory, keys, present, state = _decoder_inputs(model)
     outputs = {"memory": memory, "keys": keys, "present": present, "state": state}
-    return keras.Model(model.inputs[0], outputs, name=f"{model.name}_encoder")
+    return keras.Model(model.inputs[:1], outputs, name=f"{model.name}_encoder")
 
 
 def step_of(model: keras.Model) -> keras.Model:
@@ -189,6 +189,15 @@ def step_of(model: keras.Model) -> keras.Model:
         "attention": weights[:, 0],
     }
     return keras.Model([token, memory, keys, present, state], outputs, name=f"{model.name}_step")
+
+
+def attention_of(model: keras.Model) -> keras.Model:
+    """Returns the graph that shows where a network of `build_seq2seq` looks.
+
+    Returns:
+        In: as the model. Out: "attention" float32 (B, T, S), the weights of the source at each word of the target.
+    """
+    return keras.Model(model.inputs, {"attention": model.get_layer("decoder").output[2]}, name="attention")
 
 
 def _decoder_inputs(model: keras.Model) -> list:

@@ -15,7 +15,6 @@ from kerasapps.blocks.noise import ByteDropout
 from kerasapps.blocks.reuse import Layers
 from kerasapps.blocks.transformer import (
     Norm,
-    ScaledDotProduct,
     Sinusoids,
     Sizes,
     decoder_layer_block,
@@ -161,7 +160,7 @@ def encoder_of(model: keras.Model) -> keras.Model:
     """
     outputs = {"present": model.get_layer("present").output}
     outputs |= {f"memory{i}": model.get_layer(f"decoder{i}_cross_keys_values").output for i in _numbers(model)}
-    return keras.Model(model.inputs[0], outputs, name=f"{model.name}_encoder")
+    return keras.Model(model.inputs[:1], outputs, name=f"{model.name}_encoder")
 
 
 def step_of(model: keras.Model) -> keras.Model:
@@ -191,6 +190,18 @@ def step_of(model: keras.Model) -> keras.Model:
     }
     outputs |= {f"cache{i}": cache for i, cache in zip(_numbers(model), grown, strict=True)}
     return keras.Model([token, present, *memories, *caches], outputs, name=f"{model.name}_step")
+
+
+def attention_of(model: keras.Model) -> keras.Model:
+    """Returns the graph that shows where a network of `build_transformer` looks.
+
+    Returns:
+        In: as the model. Out: "attention" float32 (B, T, S), the weights of the source at each word of the target,
+        averaged over heads and layers.
+    """
+    weights = [model.get_layer(f"decoder{i}_cross_attention").output[1] for i in _numbers(model)]
+    attention = ops.mean(ops.cast(ops.stack(weights), "float32"), axis=(0, 2))
+    return keras.Model(model.inputs, {"attention": attention}, name="attention")
 
 
 def _numbers(model: keras.Model) -> range:

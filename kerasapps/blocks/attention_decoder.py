@@ -10,8 +10,8 @@ from typing import Literal
 import keras
 from keras import layers, ops
 
-from kerasapps.blocks.attention import HIDDEN
 from kerasapps.blocks.arguments import refusal
+from kerasapps.blocks.attention import HIDDEN
 
 Attention = Literal["additive", "lectures", "dot", "none"]
 

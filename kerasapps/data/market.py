@@ -3,10 +3,9 @@
 English sentences about a market, and the one right German translation of each. A sentence has, in this order:
 
 1. Maybe a date: "on the third of march". German: "am dritten März"; the verb then comes before the subject.
-2. A subject, perhaps with an adjective: "the old farmer". German articles and adjectives agree with the gender of the
-   noun, which English does not show: "der alte Bauer", "die alte Frau", "das alte Kind".
+2. A subject, perhaps with an adjective: "the old farmer". German articles agree with the gender of the noun, which English does not show: "der alte Bauer", "die alte Frau", "das alte Kind".
 3. A tense: "has sold" or "will sell". German puts the second part at the end: "hat ... verkauft", "wird ... verkaufen".
-4. A number up to 999 in words, maybe an adjective, and a plural: "two hundred and forty one red apples". German says the
+4. A number up to 999 in words, maybe an adjective, a plural: "two hundred and forty one red apples". German says the
    ones before the tens, as one word: "zweihunderteinundvierzig rote Äpfel". After one, noun, article and adjective are
    singular and agree in the accusative: "einen roten Apfel", "eine rote Birne", "ein rotes Brot".
 5. Maybe a receiver: "to the young teacher". German has it in the dative, and before what is sold: "dem jungen Lehrer",
@@ -73,16 +72,16 @@ MONTHS = {
 ARTICLES = {"m": ("der", "dem"), "f": ("die", "der"), "n": ("das", "dem")}  # nominative, dative
 ONE = {"m": ("einen", "en"), "f": ("eine", "e"), "n": ("ein", "es")}  # accusative, with the end of an adjective
 
-ENGLISH_ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-ENGLISH_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-GERMAN_ONES = (
-    "null ein zwei drei vier fünf sechs sieben acht neun zehn elf zwölf dreizehn vierzehn fünfzehn sechzehn siebzehn "
-    "achtzehn neunzehn"
-).split()
-GERMAN_TENS = "zwanzig dreißig vierzig fünfzig sechzig siebzig achtzig neunzig".split()
+ENGLISH_ONES = tuple(
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+    "seventeen eighteen nineteen".split()  # noqa: SIM905 - a line each would hide that these are numbers
+)
+ENGLISH_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+GERMAN_ONES = tuple(
+    "null ein zwei drei vier fünf sechs sieben acht neun zehn elf zwölf dreizehn vierzehn fünfzehn sechzehn "
+    "siebzehn achtzehn neunzehn".split()  # noqa: SIM905
+)
+GERMAN_TENS = ("zwanzig", "dreißig", "vierzig", "fünfzig", "sechzig", "siebzig", "achtzig", "neunzig")
 ENGLISH_ORDINALS = {1: "first", 2: "second", 3: "third", 5: "fifth", 8: "eighth", 9: "ninth", 12: "twelfth"}
 GERMAN_ORDINALS = {1: "erst", 3: "dritt", 7: "siebt", 8: "acht"}
 

@@ -47,7 +47,7 @@ class Subwords:
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Returns texts; padding and start are left out."""
-        return self._processor.decode([[int(i) for i in row if i > UNKNOWN] for row in ids])
+        return self._processor.decode([[int(i) for i in row if i not in (PADDING, START, END)] for row in ids])
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """Returns what each id stands for, "▁" for the blank before a word."""
