@@ -3,7 +3,8 @@
 English sentences about a market, and the one right German translation of each. A sentence has, in this order:
 
 1. Maybe a date: "on the third of march". German: "am dritten März"; the verb then comes before the subject.
-2. A subject, perhaps with an adjective: "the old farmer". German articles agree with the gender of the noun, which English does not show: "der alte Bauer", "die alte Frau", "das alte Kind".
+2. A subject, perhaps with an adjective: "the old farmer". German articles agree with the gender of the noun, which
+   English does not show: "der alte Bauer", "die alte Frau", "das alte Kind".
 3. A tense: "has sold" or "will sell". German puts the second part at the end: "hat ... verkauft", "wird ... verkaufen".
 4. A number up to 999 in words, maybe an adjective, a plural: "two hundred and forty one red apples". German says the
    ones before the tens, as one word: "zweihunderteinundvierzig rote Äpfel". After one, noun, article and adjective are
@@ -74,7 +75,7 @@ ONE = {"m": ("einen", "en"), "f": ("eine", "e"), "n": ("ein", "es")}  # accusati
 
 ENGLISH_ONES = tuple(
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-    "seventeen eighteen nineteen".split()  # noqa: SIM905 - a line each would hide that these are numbers
+    "seventeen eighteen nineteen".split()  # noqa: SIM905
 )
 ENGLISH_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 GERMAN_ONES = tuple(
