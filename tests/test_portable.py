@@ -387,6 +387,8 @@ def test_exported_it_gives_the_same_without_our_kernels(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [str(row) for row in CONTRACTS])
 def test_xla_gives_the_same(name):
+    if "seq2seq" in name:
+        pytest.skip("TensorFlow's XLA has no gradient of a loop over texts of any length")
     row = contract(name)
     model = row.builder(**row.arguments)
     for layer in model._flatten_layers():

@@ -82,13 +82,16 @@ def build_seq2seq(
     check_at_least(1, embedding_dim=embedding_dim, units=units, depth=depth, max_length=max_length)
     check_share(dropout=dropout)
 
+    def initial():  # logits of a tied output then begin of the size of 1
+        return keras.initializers.RandomNormal(stddev=embedding_dim**-0.5)
+
     # --- inputs
     source = keras.Input((None,), dtype="int32", name="source")  # (B, S)
     target = keras.Input((None,), dtype="int32", name="target")  # (B, T)
 
     # --- trunk
     present = Present(name="present")(source)  # (B, S)
-    x = layers.Embedding(source_vocab_size, embedding_dim, name="source_words")(source)  # (B, S, E)
+    x = layers.Embedding(source_vocab_size, embedding_dim, initial(), name="source_words")(source)  # (B, S, E)
     x = ByteDropout(dropout, name="source_dropout")(x)
     x, last = encoder_block(x, present, cell=cell, units=units, depth=depth, name="encoder")  # (B, S, 2 U), (B, 2 U)
     state = layers.Dense(units, activation="tanh", dtype="float32", name="first_state")(last)  # (B, U)
@@ -102,7 +105,9 @@ def build_seq2seq(
     # Untied, Keras' reversible embedding would begin with the same numbers in both directions.
     output = () if tied else (layers.Dense(target_vocab_size, use_bias=False, name="logits"),)
     decoder = (
-        layers.ReversibleEmbedding(target_vocab_size, embedding_dim, name="target_words"),
+        layers.ReversibleEmbedding(
+            target_vocab_size, embedding_dim, embeddings_initializer=initial(), name="target_words"
+        ),
         ByteDropout(dropout, name="target_dropout"),
         AttentionDecoder(units, attention=attention, max_length=max_length, name="decoder"),
         layers.Concatenate(name="features"),

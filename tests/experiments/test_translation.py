@@ -15,21 +15,21 @@ from kerasapps.runs import Options
 from tests.experiments.commands import commands, read
 
 run, refused = commands("experiments.translation", *experiment.COMMANDS)
-SMALL = '{"embedding_dim": 32, "units": 32}'
+SMALL = '{"embedding_dim": 32, "units": 64, "dropout": 0.0}'
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
-    """A network that has learned something from 600 sentences."""
+    """A network that has learned something from 1,000 sentences."""
     folder = tmp_path_factory.mktemp("runs") / "market"
-    few = ("--limit", 600, "--epochs", 6, "--batch-size", 512, "--learning-rate", 0.01, "--params", SMALL)
+    few = ("--limit", 1000, "--epochs", 5, "--batch-size", 512, "--learning-rate", 0.015, "--params", SMALL)
     run("train", *few, "--beam", 2, "--out", folder)
     return folder
 
 
 def test_train_learns_what_a_guess_cannot_reach(trained):
     metrics = read(trained)
-    assert metrics["chrf"] > 25
+    assert metrics["chrf"] > 25  # that of an untrained network is under 5
     assert {"exact_match", "bleu", "bleu_cased", "chrf", "seconds", "bleu_greedy", "bleu_tokenized"} <= metrics.keys()
     html = (trained / "report.html").read_text()
     for shown in ("BLEU of greedy translations", "case:lc", "tok:13a", "Words that are wrong", "attends to the piece"):
