@@ -72,6 +72,8 @@ class Writer:
     def __init__(self, encoder: keras.Model, step: keras.Model, *, start: int, end: int):
         self.encoder = encoder
         self.step = step
+        # Under a mixed policy Keras would round what a model is given, and with it a state that is kept in float32.
+        encoder.autocast = step.autocast = False
         self.start = start
         self.end = end
         self._functions: dict[Beam | Sampling, Callable] = {}

@@ -91,7 +91,7 @@ class Writing:
 
 
 GivenRecipe = optional(Recipe)
-MARKET = Recipe(epochs=10, batch_size=1024, learning_rate=6e-3, smoothing=0.0)
+MARKET = Recipe(epochs=4, batch_size=1024, learning_rate=6e-3, smoothing=0.0)
 TRANSFORMER = Recipe(epochs=20, learning_rate=1.5e-3, warmup=0.2)
 # Builder arguments for the market, whose texts are simple; --params come before them.
 SMALL = {
