@@ -37,10 +37,12 @@ if TYPE_CHECKING:  # the names below once more, for editors and type checkers
     from kerasapps.applications.resnet_gan import build_resnet_discriminator as build_resnet_discriminator
     from kerasapps.applications.resnet_gan import build_resnet_generator as build_resnet_generator
     from kerasapps.applications.separable_classifier import build_separable_classifier as build_separable_classifier
+    from kerasapps.applications.seq2seq import build_seq2seq as build_seq2seq
     from kerasapps.applications.style_transfer import build_style_taps as build_style_taps
     from kerasapps.applications.text_cnn import build_text_cnn as build_text_cnn
     from kerasapps.applications.transfer_classifier import build_transfer_classifier as build_transfer_classifier
     from kerasapps.applications.transfer_classifier import freeze_base as freeze_base
+    from kerasapps.applications.transformer import build_transformer as build_transformer
     from kerasapps.applications.vgg import build_vgg as build_vgg
     from kerasapps.applications.wide_text_cnn import build_wide_text_cnn as build_wide_text_cnn
     from kerasapps.applications.xception import build_xception as build_xception
@@ -51,6 +53,7 @@ if TYPE_CHECKING:  # the names below once more, for editors and type checkers
     from kerasapps.gan.model import GAN as GAN
     from kerasapps.heads import Head as Head
     from kerasapps.losses import SmoothedCrossentropy as SmoothedCrossentropy
+    from kerasapps.losses import TokenCrossentropy as TokenCrossentropy
     from kerasapps.losses import compile_heads as compile_heads
     from kerasapps.optimizers import Adam as Adam
     from kerasapps.runs import Options as Options
@@ -74,6 +77,7 @@ _MODULES = {
     "SmoothedCrossentropy": "losses",
     "Split": "data.splits",
     "Splits": "data.splits",
+    "TokenCrossentropy": "losses",
     "build_alexnet": "applications.classic",
     "build_attention_classifier": "applications.attention_classifier",
     "build_bag_of_ngrams": "applications.bag_of_ngrams",
@@ -102,9 +106,11 @@ _MODULES = {
     "build_resnet_discriminator": "applications.resnet_gan",
     "build_resnet_generator": "applications.resnet_gan",
     "build_separable_classifier": "applications.separable_classifier",
+    "build_seq2seq": "applications.seq2seq",
     "build_style_taps": "applications.style_transfer",
     "build_text_cnn": "applications.text_cnn",
     "build_transfer_classifier": "applications.transfer_classifier",
+    "build_transformer": "applications.transformer",
     "build_wide_text_cnn": "applications.wide_text_cnn",
     "build_vgg": "applications.vgg",
     "build_xception": "applications.xception",

@@ -1,13 +1,15 @@
-"""Losses: for several heads in comparable units, with given or learned weights; for classes with a smoothed target."""
+"""Losses: for several heads in comparable units, with given or learned weights; for classes and tokens, smoothed."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Literal
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from kerasapps.blocks.arguments import check_share
+from kerasapps.blocks.noise import mean_of_replicas
 from kerasapps.heads import Head
 
 Deviation = Literal["squared", "absolute"]
@@ -84,6 +86,80 @@ class SmoothedCrossentropy(keras.losses.Loss):
 
     def get_config(self):
         return super().get_config() | {"smoothing": self.smoothing}
+
+
+@keras.saving.register_keras_serializable(package="kerasapps")
+class TokenCrossentropy(keras.losses.Loss):
+    """Cross-entropy of the next token, in nats, averaged over the real tokens of a batch, of all its replicas together.
+
+    Targets are ids (B, T), 0 for padding, and predictions logits (B, T, V) in any format. With smoothing, the target
+    spreads some of its probability over the whole vocabulary.
+
+    Reference: Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016, section 7
+    (smoothing).
+
+    Args:
+        smoothing: Share of the probability that is spread, in [0, 1).
+
+    Example:
+        >>> logits = keras.ops.zeros((1, 2, 4))
+        >>> TokenCrossentropy()([[2, 0]], logits)  # log 4, from one token
+    """
+
+    def __init__(self, smoothing: float = 0.0, name: str = "token_crossentropy", **kwargs):
+        # Padding is left out of sum and count alike, in `call`; Keras divides by the number of replicas.
+        super().__init__(name=name, **{"reduction": "sum", **kwargs})
+        check_share(smoothing=smoothing)
+        self.smoothing = smoothing
+
+    def call(self, y_true, y_pred):  # -> (B, T), which add up to the average
+        y_true = ops.cast(y_true, "int32")
+        real = ops.cast(y_true != 0, "float32")
+        count = ops.maximum(mean_of_replicas(ops.sum(real)), 1.0)
+        losses = token_losses if keras.backend.backend() != "tensorflow" else _fused_token_losses
+        return losses(y_true, y_pred, smoothing=self.smoothing) * real / count
+
+    def get_config(self):
+        return super().get_config() | {"smoothing": self.smoothing}
+
+
+def token_losses(ids, logits, *, smoothing: float = 0.0):
+    """Returns the cross-entropy of each token: ids (B, T) and logits (B, T, V) -> float32 (B, T)."""
+    logits = ops.cast(logits, "float32")
+    whole = ops.logsumexp(logits, axis=-1)
+    picked = ops.take_along_axis(logits, ids[..., None], axis=-1)[..., 0]
+    return whole - (1 - smoothing) * picked - smoothing * ops.mean(logits, axis=-1)
+
+
+def _fused_token_losses(ids, logits, *, smoothing: float):
+    """Does the same on TensorFlow in fewer passes over the logits, which are most of a small network's step.
+
+    The probabilities are computed once, in the format of the logits, for the loss and for its gradient.
+    """
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def losses(logits):
+        probabilities = tf.nn.softmax(logits)
+        picked, likely = (tf.cast(tf.gather(one, ids, batch_dims=2), tf.float32) for one in (logits, probabilities))
+        # The logarithm of the softmax's sum: from the probability of the right token, or where that is 0 from itself.
+        tiny = tf.constant(np.finfo(np.float32).tiny)
+        whole = picked - tf.math.log(tf.maximum(likely, tiny))
+        lost = whole - (1 - smoothing) * picked
+        if smoothing:
+            lost -= smoothing * tf.cast(tf.reduce_mean(logits, -1), tf.float32)
+
+        def back(gradient):
+            gradient = tf.cast(gradient, logits.dtype)[..., None]
+            size = logits.shape[-1]
+            off = tf.constant(smoothing / size, logits.dtype)
+            on = tf.constant(1 - smoothing + smoothing / size, logits.dtype)
+            wanted = tf.one_hot(ids, size, on_value=on, off_value=off, dtype=logits.dtype)
+            return (probabilities - wanted) * gradient
+
+        return lost, back
+
+    return losses(logits)
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")

@@ -171,7 +171,7 @@ def check_batches(splits: Splits, run: Run, *, batch_size: int) -> int:
     steps = splits.train.steps(batch_size, drop_remainder=distribution.is_distributed(run.strategy))
     if steps == 0:
         raise UserError(f"--batch-size {batch_size} is more than the {len(splits.train)} rows to train on.")
-    if batch_size % replicas:
+    if (8 if splits.train.by_tokens else batch_size) % replicas:
         raise UserError(f"--batch-size {batch_size} cannot be shared equally by {replicas} devices.")
     if distribution.is_multiworker(run.strategy):
         last = run.checkpoint("last.npz")

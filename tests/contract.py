@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from tests import contract_gan, contract_images, contract_questions, contract_texts
+from tests import contract_gan, contract_images, contract_questions, contract_texts, contract_translation
 from tests.contract_row import Contract
 
 GOLDEN = Path(__file__).with_name("golden.json")
@@ -18,6 +18,7 @@ CONTRACTS = [
     *contract_questions.CONTRACTS,
     *contract_images.CONTRACTS,
     *contract_texts.CONTRACTS,
+    *contract_translation.CONTRACTS,
     *contract_gan.CONTRACTS,
 ]
 

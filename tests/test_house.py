@@ -26,6 +26,7 @@ ALLOWED = {
     "taps": set(),
     "weights": set(),
     "complexity": set(),
+    "decoding": set(),
     "distribution": {"errors", "startup", "workers"},
     "launch": {"errors", "startup", "workers"},
     "runtime": {"errors", "workers"},

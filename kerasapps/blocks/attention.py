@@ -35,6 +35,28 @@ class Present(layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")
+class Unmasked(layers.Layer):
+    """Passes features on without Keras' implicit mask, where what reads them has a mask among its arguments."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def plain(self):
+        """Returns `call`, which consists of Keras' operations."""
+        return self.call
+
+    def compute_mask(self, features, mask=None):
+        return None
+
+    def call(self, features):
+        return ops.copy(features)  # the tensor itself would take its mask along
+
+    def compute_output_spec(self, features):
+        return keras.KerasTensor(features.shape, features.dtype)
+
+
+@keras.saving.register_keras_serializable(package="kerasapps")
 class ContextAttention(layers.Layer):
     """Averages over steps, weighed by their importance: the softmax over t of w_t . c, where c is learned.
 

@@ -112,3 +112,12 @@ def own_rows(draw, count):
 
     first = tf.distribute.get_replica_context().replica_id_in_sync_group * count
     return draw(count * replicas())[first : first + count]
+
+
+def mean_of_replicas(number):
+    """Returns the mean of a number () over the replicas that share the batch of this call."""
+    if replicas() == 1:
+        return number
+    import tensorflow as tf
+
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, number)

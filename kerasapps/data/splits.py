@@ -33,6 +33,8 @@ class Split:
         augment: Changes a training batch; must be a pure function of its arguments, or resuming would not be exact.
         read: Turns stored inputs into those that `augment` takes, such as file names into images; for every batch.
         prepare: Turns inputs, augmented or not, into those that the model takes, such as a resize; for every batch.
+        by_tokens: Whether the size of a batch counts steps of the longest padded array instead of rows, so that a batch
+            of short rows has more of them: a multiple of 8 where they are many, which several replicas can share.
 
     Raises:
         ValueError: If there are no targets, or arrays have different numbers of rows.
@@ -49,6 +51,7 @@ class Split:
     augment: Augment | None = None
     read: Convert | None = None
     prepare: Convert | None = None
+    by_tokens: bool = False
 
     def __post_init__(self):
         for name in ("inputs", "targets"):
@@ -87,6 +90,8 @@ class Split:
 
     def batches(self, batch_size: int) -> tf.data.Dataset:
         """Returns batches of (inputs, targets), or with weights, in the order of the rows, for one pass."""
+        if self.by_tokens:
+            batch_size = max(1, batch_size // int(self._longest.max(initial=1)))
         starts = tf.data.Dataset.range(0, len(self), batch_size)
         gather = self._gather()
 
@@ -119,6 +124,8 @@ class Split:
                 tf.random.experimental.stateless_shuffle(bucket, seed=tf.random.fold_in(epoch_seed, i))
                 for i, bucket in enumerate(rows)
             ]
+            if self.by_tokens:
+                shuffled = [_nearly_sorted(self._keys, epoch_seed)]
             order = tf.random.experimental.stateless_shuffle(
                 tf.range(len(starts)), seed=tf.random.fold_in(epoch_seed, len(rows))
             )
@@ -139,6 +146,8 @@ class Split:
 
     def _plan(self, batch_size: int, drop_remainder: bool) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
         """Returns the rows of each bucket, and start and size of each batch in their concatenation."""
+        if self.by_tokens:
+            return [np.arange(len(self))], *self._plan_by_tokens(batch_size, drop_remainder)
         rows = _buckets(self.lengths, len(self))
         # Without short batches, a batch may extend into the next bucket, or each would lose its remainder.
         sections = [len(self) // batch_size * batch_size] if drop_remainder else [len(bucket) for bucket in rows]
@@ -148,6 +157,31 @@ class Split:
             offset += section
         starts, sizes = np.array(ranges, np.int64).reshape(-1, 2).T
         return rows, starts, sizes
+
+    def _plan_by_tokens(self, tokens: int, drop_remainder: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Returns start and size of each batch of rows in the order of their lengths."""
+        longest = self._longest[np.argsort(self._keys, kind="stable")]
+        starts, start = [0], 0
+        while start < len(longest):
+            # As many rows as fit with the longest of them, which is among the last.
+            widths = np.maximum.accumulate(longest[start : start + tokens])
+            count = int(np.sum(np.arange(1, len(widths) + 1) * widths <= tokens))
+            start += max(1, count // 8 * 8 or count)
+            starts.append(min(start, len(longest)))
+        starts, sizes = np.array(starts[:-1]), np.diff(starts)
+        whole = sizes % 8 == 0 if drop_remainder else slice(None)
+        return starts[whole], sizes[whole]
+
+    @cached_property
+    def _longest(self) -> np.ndarray:
+        """How many steps each row has in its longest padded array, (n,)."""
+        return np.max(np.stack(list(self.lengths.values())), 0)
+
+    @cached_property
+    def _keys(self) -> np.ndarray:
+        """By what rows are sorted for batches by tokens: the longest array first, the others decide between equals."""
+        rest = np.sum(np.stack(list(self.lengths.values())), 0)
+        return (self._longest + rest / (rest.max(initial=0) + 1)).astype(np.float32)
 
     def _gather(self) -> Callable[[tf.Tensor], tuple[dict, ...]]:
         """Returns a function from row numbers to a batch as read, what is padded cut to the longest row."""
@@ -281,6 +315,12 @@ def _like(arrays, values: dict):
     if isinstance(arrays, Mapping):
         return values
     return tuple(values.values()) if _are_several(arrays) else values[""]
+
+
+def _nearly_sorted(keys: np.ndarray, seed) -> tf.Tensor:
+    """Returns the row numbers in the order of their lengths, rows of similar length in another order for each seed."""
+    noise = tf.random.stateless_uniform((len(keys),), tf.random.fold_in(seed, 0))
+    return tf.cast(tf.argsort(keys + 1.5 * noise, stable=True), tf.int64)
 
 
 def _buckets(lengths: Arrays, count: int) -> list[np.ndarray]:

@@ -1,0 +1,231 @@
+"""The translators: which data, how each is built, trained, and how it writes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from types import ModuleType
+from typing import Any, Literal
+
+import keras
+import numpy as np
+
+from kerasapps.applications import seq2seq, transformer
+from kerasapps.data.subwords import END, START, Pieces
+from kerasapps.data.translation import TranslationCodec, TranslationSplits, load_pairs, share_of_padding
+from kerasapps.decoding import GREEDY, Beam, Sampling, Writer, in_batches
+from kerasapps.losses import TokenCrossentropy
+from kerasapps.optimizers import Adam, one_cycle
+from kerasapps.runs import Options, Run
+from kerasapps.settings import Count, Positive, Share, Text, Weight, optional, or_none, ranged, settle
+
+from ..shared import training
+from ..shared.params import build
+from ..shared.training import Trained, tell
+from .scores import bleu
+
+CODEC = TranslationCodec
+Arch = Literal["additive", "lectures", "dot", "none", "transformer"]
+BATCH_SIZE = 64  # texts that are written at a time
+VALIDATED = 500  # validation texts that are translated after each epoch
+
+
+@dataclass(frozen=True)
+class Source:
+    """Which texts.
+
+    Args:
+        data: "market" (simulated), "multi30k", a file with a text and its translation a line, separated by a tab, or a
+            file with a text a line.
+        pair: Languages of a named data set, source first, such as "de-en".
+        target: For a file with a text a line, the file with the translations.
+        tokens: Pieces of words, learned from the training set, or whole words and punctuation marks.
+        vocab_size: Token ids of each language at most; by default 600 for the market and 5,000 for others.
+        joint: One vocabulary for both languages.
+        max_length: Tokens of a text at most; longer pairs are left out.
+    """
+
+    data: Text = "market"
+    pair: Text = "en-de"
+    target: or_none(Text) = None
+    tokens: Pieces = "subwords"
+    vocab_size: or_none(ranged(int, least=10)) = None
+    joint: bool = False
+    max_length: ranged(int, least=2) = 100
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained; by default as suits the architecture and the data.
+
+    Args:
+        epochs: Epochs over the training set.
+        batch_size: Tokens in a step, over all devices: those of the longer side, padding included.
+        learning_rate: Peak learning rate of Adam; it then falls to nearly 0.
+        warmup: Share of the steps during which it rises.
+        smoothing: Share of the target's probability that is spread over the vocabulary.
+    """
+
+    epochs: Count = 15
+    batch_size: Count = 2048
+    learning_rate: Positive = 2e-3
+    warmup: Share = 0.1
+    smoothing: Share = 0.1
+
+
+@dataclass(frozen=True)
+class Writing:
+    """How translations are written.
+
+    Args:
+        beam: Hypotheses of the beam search; 1 is greedy.
+        length_penalty: The higher, the longer the translations; 0 compares log-probabilities as they are.
+    """
+
+    beam: ranged(int, least=1, most=100) = 5
+    length_penalty: Weight = 1.0
+
+    @property
+    def search(self) -> Beam | Sampling:
+        """How tokens are chosen."""
+        return GREEDY if self.beam == 1 else Beam(self.beam, self.length_penalty)
+
+
+GivenRecipe = optional(Recipe)
+MARKET = Recipe(epochs=4, batch_size=1024, learning_rate=6e-3, smoothing=0.0)
+TRANSFORMER = Recipe(epochs=20, learning_rate=1.5e-3, warmup=0.2)
+# Builder arguments for the market, whose texts are simple; --params come before them.
+SMALL = {
+    seq2seq: {"embedding_dim": 64, "units": 128, "dropout": 0.1},
+    transformer: {
+        "units": 128,
+        "heads": 4,
+        "feedforward": 256,
+        "encoder_layers": 2,
+        "decoder_layers": 2,
+        "dropout": 0.1,
+    },
+}
+
+
+def module_of(arch: Arch) -> ModuleType:
+    """Returns the module with builder, graphs for writing and search space of an architecture."""
+    return transformer if arch == "transformer" else seq2seq
+
+
+def recipe_of(arch: Arch, data: str, given: GivenRecipe = GivenRecipe(), *, options: Options) -> Recipe:
+    """Returns how to train an architecture, where the command line says nothing else."""
+    default = MARKET if data == "market" else TRANSFORMER if arch == "transformer" else Recipe()
+    return options.shrunk(settle(default, given), epochs=1, batch_size=512)
+
+
+def load(source: Source, *, options: Options) -> TranslationSplits:
+    """Loads the data as the options say."""
+    given = {name: value for name, value in vars(source).items() if name != "vocab_size"}
+    size = source.vocab_size or (600 if source.data == "market" else 5_000)
+    return load_pairs(**given, vocab_size=size, seed=options.seed, limit=options.rows)
+
+
+def train_one(
+    run: Run,
+    *,
+    source: Source,
+    arch: Arch,
+    params: dict[str, Any],
+    recipe: Recipe,
+    patience: int | None = None,
+) -> Trained:
+    """Trains one network in a run folder; the epoch with the highest BLEU of greedy validation texts is kept."""
+    splits = load(source, options=run.options)
+    padding = share_of_padding(splits.train, recipe.batch_size)
+    tell([*splits.notes, f"{len(splits.train):,} training pairs, {padding:.1%} of each batch is padding."])
+    given = (SMALL[module_of(arch)] if source.data == "market" else {}) | params
+    network = partial(make_model, arch=arch, sizes=splits.sizes, params=given, max_length=source.max_length)
+    watch = ValidationBleu(arch, splits)
+    return training.train(
+        run, splits, network, recipe, patience=patience, monitor="val_bleu", maximize=True, callbacks=[watch]
+    )
+
+
+def make_model(
+    *,
+    arch: Arch,
+    sizes: dict[str, int],
+    params: dict[str, Any],
+    recipe: Recipe,
+    steps: int,
+    max_length: int = 100,
+    jit_compile: bool = False,
+) -> keras.Model:
+    """Builds and compiles.
+
+    Args:
+        arch: Which network.
+        sizes: Arguments of its builder that the data give.
+        params: Further arguments of the builder.
+        recipe: How it is trained.
+        steps: Steps of the whole training, over which the learning rate rises and falls.
+        max_length: Tokens of a source at most.
+        jit_compile: Whether XLA compiles the step.
+    """
+    given = dict(sizes)
+    if arch == "transformer":
+        model = build(transformer.build_transformer, params, what=f"--arch {arch}", given=given)
+    else:
+        given |= {"attention": arch, "max_length": max_length}
+        model = build(seq2seq.build_seq2seq, params, what=f"--arch {arch}", given=given)
+    rate = one_cycle(recipe.learning_rate, steps=steps, warmup=recipe.warmup)
+    model.compile(
+        optimizer=Adam(rate, beta_2=0.98),
+        loss={"next": TokenCrossentropy(recipe.smoothing)},
+        # XLA does not compile a loop over texts of any length.
+        jit_compile=jit_compile and arch == "transformer",
+    )
+    return model
+
+
+def writer_of(model: keras.Model, arch: Arch) -> Writer:
+    """Returns what writes with a trained network."""
+    module = module_of(arch)
+    return Writer(module.encoder_of(model), module.step_of(model), start=START, end=END)
+
+
+def translate(
+    writer: Writer, codec: TranslationCodec, texts: Sequence[str], how: Beam | Sampling
+) -> list[list[tuple[str, float]]]:
+    """Returns for each text its translations with their scores, the best first; an empty text stays empty."""
+    rows = [i for i, text in enumerate(texts) if text.strip()]
+    ids = codec.encode([texts[i].strip() for i in rows])["source"]
+    lengths = (ids != 0).sum(1)
+
+    def write(chosen: np.ndarray) -> list[list[tuple[str, float]]]:
+        longest = int(lengths[chosen].max())
+        limit = min(codec.max_length, 2 * longest + 10)
+        tokens, scores = writer({"source": ids[chosen, :longest]}, how, max_length=limit)
+        decoded = codec.decode(tokens.reshape(-1, tokens.shape[-1]))
+        return [
+            list(zip(decoded[i * len(row) : (i + 1) * len(row)], map(float, row), strict=True))
+            for i, row in enumerate(scores)
+        ]
+
+    written = in_batches(write, lengths, batch_size=BATCH_SIZE)
+    results = [[(text, 0.0)] for text in texts]
+    for i, best in zip(rows, written, strict=True):
+        results[i] = best
+    return results
+
+
+class ValidationBleu(keras.callbacks.Callback):
+    """Adds to the metrics of an epoch the BLEU of greedy translations of validation texts, cased and detokenized."""
+
+    def __init__(self, arch: Arch, splits: TranslationSplits):
+        super().__init__()
+        self.arch = arch
+        self.splits = splits
+        self.writer: Writer | None = None
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Translates."""
+        self.writer = self.writer or writer_of(self.model, self.arch)
+        sources, references = zip(*self.splits.texts["validation"][:VALIDATED], strict=True)
+        best = translate(self.writer, self.splits.codec, sources, GREEDY)
+        logs["val_bleu"] = bleu([one[0][0] for one in best], references)

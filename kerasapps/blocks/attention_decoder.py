@@ -1,0 +1,187 @@
+"""A GRU that reads what it attends to: additive attention, the course notes' second attention, or dot products.
+
+References: Bahdanau et al., "Neural Machine Translation by Jointly Learning to Align and Translate", ICLR 2015
+(additive); Luong et al., "Effective Approaches to Attention-based Neural Machine Translation", EMNLP 2015 (dot); the
+course notes' "attention II" (lectures).
+"""
+
+from typing import Literal
+
+import keras
+from keras import layers, ops
+
+from kerasapps.blocks.arguments import refusal
+from kerasapps.blocks.attention import HIDDEN
+
+Attention = Literal["additive", "lectures", "dot", "none"]
+
+
+@keras.saving.register_keras_serializable(package="kerasapps")
+class AttentionDecoder(layers.Layer):
+    """A GRU over words that looks at a memory at every step; one step is a call with a single word.
+
+    With y the word before, s the state, h_j the memory, and alpha_t the softmax of e_t over j, padding left out:
+
+    - "additive": e_tj = v . tanh(W s_{t-1} + k_j), c_t = sum_j alpha_tj h_j, s_t = GRU(s_{t-1}, [y_{t-1}; c_t]), where
+      k_j = U h_j is given.
+    - "lectures": e_tj = v_j . [s_{t-1}; y_{t-1}] + b_j, so that a score knows the position j and not what stands there;
+      c_t as before, s_t = GRU(s_{t-1}, relu(W [c_t; y_{t-1}] + b)).
+    - "dot": s_t = GRU(s_{t-1}, y_{t-1}), e_tj = s_t . k_j, c_t as before.
+    - "none": c is the memory, which has a single step: s_t = GRU(s_{t-1}, [y_{t-1}; c]).
+
+    Call with: words (B, T, E), memory (B, S, M), keys (B, S, A), present bool (B, S) and state (B, U), the state
+    before. The keys are read by "additive" and "dot", whose A is U, alone.
+    Returns: states (B, T, U), contexts (B, T, M), weights (B, T, S) and the last state (B, U); weights and last state
+    are float32. The state is float32 throughout, whatever the precision of the products.
+
+    Args:
+        units: Width U of the state.
+        attention: One of these.
+        max_length: For "lectures", the number of positions j that there are scores for.
+    """
+
+    def __init__(self, units: int, *, attention: Attention = "additive", max_length: int = 100, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.attention = attention
+        self.max_length = max_length
+
+    def build(self, words_shape, memory_shape, keys_shape, present_shape, state_shape):
+        words, memory, keys, units = words_shape[-1], memory_shape[-1], keys_shape[-1], self.units
+        if self.attention == "dot" and keys != units:
+            raise refusal(f"be as wide as the state, {units}", keys=keys)
+        if self.attention == "lectures" and (memory_shape[1] or 0) > self.max_length:
+            raise refusal(f"have at most `max_length` = {self.max_length} steps", memory=memory_shape)
+        # What is read at a step: the word, and with it what is attended to.
+        read = {"dot": words, "lectures": units}.get(self.attention, words + memory)
+        self.kernel = self.add_weight(name="kernel", shape=(read, 3 * units))
+        self.recurrent = self.add_weight(name="recurrent", shape=(units, 3 * units), initializer="orthogonal")
+        # As cuDNN, PyTorch and Keras have it, the candidate's recurrent product has a bias that its reset gate scales.
+        self.bias = self.add_weight(name="bias", shape=(2, 3 * units), initializer="zeros")
+        if self.attention == "additive":
+            self.query = self.add_weight(name="query", shape=(units, keys))
+            self.score = self.add_weight(name="score", shape=(keys, 1))
+        if self.attention == "lectures":
+            self.query = self.add_weight(name="query", shape=(units, self.max_length))
+            self.word_query = self.add_weight(name="word_query", shape=(words, self.max_length))
+            self.score_bias = self.add_weight(name="score_bias", shape=(self.max_length,), initializer="zeros")
+            self.combine = self.add_weight(name="combine", shape=(memory + words, units))
+            self.combine_bias = self.add_weight(name="combine_bias", shape=(units,), initializer="zeros")
+
+    def call(self, words, memory, keys, present, state):
+        state = ops.cast(state, "float32")
+        if self.attention == "lectures":
+            given = self._of_words(words, memory)
+        else:
+            given = (self._product(words, self.kernel[: words.shape[-1]]) + self._float(self.bias[0]),)
+        if self.attention in ("dot", "none"):
+            if self.attention == "none":
+                of_memory = self._product(memory, self.kernel[words.shape[-1] :])  # (B, 1, 3 U)
+                given = (given[0] + of_memory,)
+            states, last = self._scan(lambda s, x: (self._gru(s, x),), given, (state,))[0]
+            contexts, weights = self._afterwards(states, memory, keys, present)
+        else:
+            step = self._additive_step if self.attention == "additive" else self._lectures_step
+            first = state, ops.zeros_like(memory[:, 0]), ops.zeros_like(memory[:, :, 0], dtype="float32")
+            done = self._scan(step(memory, keys, present), given, first)
+            (states, last), (contexts, _), (weights, _) = done
+        return ops.cast(states, self.compute_dtype), contexts, weights, last
+
+    def _scan(self, step, given, first):
+        """Runs a step over the words: of each part of the carry all values (B, T, ...) and the last."""
+        by_time = tuple(ops.swapaxes(one, 0, 1) for one in given)
+
+        def both(carry, x):
+            carry = step(carry[0], *x)
+            return carry, carry  # an output needs the shape and dtype of what is carried, on TensorFlow
+
+        last, values = ops.scan(both, first, by_time)
+        return [(ops.swapaxes(one, 0, 1), end) for one, end in zip(values, last, strict=True)]
+
+    def _additive_step(self, memory, keys, present):
+        """Returns the step (s, products of the word) -> (s, c, alpha)."""
+        weights = ops.concatenate([self.recurrent, self.query], axis=1)  # one product of the state a step
+        of_context = self.kernel[-memory.shape[-1] :]
+        keys, hidden = self._float(keys), _penalty(present)
+
+        def step(s, x):
+            of_state = self._product(s, weights)  # (B, 3 U + A)
+            seen = ops.tanh(keys + of_state[:, None, 3 * self.units :])  # (B, S, A)
+            scores = ops.matmul(seen, self._float(self.score))[..., 0] + hidden  # (B, S)
+            alpha = ops.softmax(scores, axis=-1)
+            c = self._average(alpha[:, None], memory)[:, 0]  # (B, M)
+            return self._gru(s, x + self._product(c, of_context), of_state[:, : 3 * self.units]), c, alpha
+
+        return step
+
+    def _lectures_step(self, memory, keys, present):
+        """Returns the step (s, the word's part of the scores, of what is combined) -> (s, c, alpha)."""
+        steps = ops.shape(memory)[1]
+        # Deviation: the notes' code scores all `max_length` positions, those beyond the source too.
+        weights = ops.concatenate([self.recurrent, self.query[:, :steps]], axis=1)
+        of_context, hidden = self.combine[: memory.shape[-1]], _penalty(present)
+
+        def step(s, of_scores, of_combined):
+            of_state = self._product(s, weights)  # (B, 3 U + S)
+            alpha = ops.softmax(of_scores + of_state[:, 3 * self.units :] + hidden, axis=-1)
+            c = self._average(alpha[:, None], memory)[:, 0]  # (B, M)
+            combined = ops.relu(of_combined + self._product(c, of_context))  # (B, U)
+            x = self._product(combined, self.kernel) + self._float(self.bias[0])
+            return self._gru(s, x, of_state[:, : 3 * self.units]), c, alpha
+
+        return step
+
+    def _of_words(self, words, memory):
+        """Returns what "lectures" knows of all words at once: their part of the scores and of what is combined."""
+        steps = ops.shape(memory)[1]
+        scores = self._product(words, self.word_query[:, :steps]) + self._float(self.score_bias[:steps])
+        combined = self._product(words, self.combine[memory.shape[-1] :]) + self._float(self.combine_bias)
+        return scores, combined
+
+    def _afterwards(self, states, memory, keys, present):
+        """Attends after all steps, where no step depends on it: contexts (B, T, M) and weights (B, T, S)."""
+        if self.attention == "none":
+            weights = ops.ones_like(states[:, :, :1])
+            return ops.cast(weights, memory.dtype) * memory, weights
+        scores = ops.matmul(ops.cast(states, keys.dtype), ops.swapaxes(keys, 1, 2))  # (B, T, S)
+        weights = ops.softmax(self._float(scores) + _penalty(present)[:, None], axis=-1)
+        return self._average(weights, memory), weights
+
+    def _gru(self, s, x, of_state=None):
+        """Returns the next state: s (B, U), the input's product x (B, 3 U), and the state's if it is known."""
+        of_state = self._product(s, self.recurrent) if of_state is None else of_state
+        of_state = of_state + self._float(self.bias[1])
+        x_update, x_reset, x_candidate = ops.split(x, 3, axis=1)
+        s_update, s_reset, s_candidate = ops.split(of_state, 3, axis=1)
+        update, reset = ops.sigmoid(x_update + s_update), ops.sigmoid(x_reset + s_reset)
+        candidate = ops.tanh(x_candidate + reset * s_candidate)
+        return candidate + update * (s - candidate)
+
+    def _product(self, x, kernel):
+        """Multiplies in the precision of the policy: float32."""
+        return self._float(ops.matmul(ops.cast(x, self.compute_dtype), ops.cast(kernel, self.compute_dtype)))
+
+    def _average(self, weights, memory):
+        """Weighs the memory: (B, T, S) and (B, S, M) -> (B, T, M)."""
+        return ops.matmul(ops.cast(weights, memory.dtype), memory)
+
+    def _float(self, x):
+        return ops.cast(x, "float32")
+
+    def compute_output_spec(self, words, memory, keys, present, state):
+        rows, steps, _ = words.shape
+        return (
+            keras.KerasTensor((rows, steps, self.units), self.compute_dtype),
+            keras.KerasTensor((rows, steps, memory.shape[-1]), self.compute_dtype),
+            keras.KerasTensor((rows, steps, memory.shape[1]), "float32"),
+            keras.KerasTensor((rows, self.units), "float32"),
+        )
+
+    def get_config(self):
+        settings = {"units": self.units, "attention": self.attention, "max_length": self.max_length}
+        return super().get_config() | settings
+
+
+def _penalty(present):
+    """Returns what is added to scores: 0, or for padding a number that leaves it no weight; float32 (B, S)."""
+    return ops.where(present, 0.0, HIDDEN)
