@@ -72,8 +72,10 @@ class Writer:
     def __init__(self, encoder: keras.Model, step: keras.Model, *, start: int, end: int):
         self.encoder = encoder
         self.step = step
-        # Under a mixed policy Keras would round what a model is given, and with it a state that is kept in float32.
-        encoder.autocast = step.autocast = False
+        # Each layer has its precision. That of these models would be the policy of now, not that of the training, and
+        # it would round what they are given, such as a state that is kept in float32.
+        for model in (encoder, step):
+            model.dtype_policy, model.autocast = keras.DTypePolicy("float32"), False
         self.start = start
         self.end = end
         self._functions: dict[Beam | Sampling, Callable] = {}
@@ -95,7 +97,7 @@ class Writer:
         if how not in self._functions:
             signature = {tensor.name: tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in self.encoder.inputs}
             call = functools.partial(self._write, how=how)
-            self._functions[how] = tf.function(call, [signature, tf.TensorSpec((), tf.int32)])
+            self._functions[how] = tf.function(call, [signature, tf.TensorSpec((), tf.int32)], autograph=False)
         given = {tensor.name: tf.constant(inputs[tensor.name], tensor.dtype) for tensor in self.encoder.inputs}
         tokens, scores = self._functions[how](given, tf.constant(max_length))
         return tokens.numpy(), scores.numpy()

@@ -5,6 +5,7 @@ References: Bahdanau et al., "Neural Machine Translation by Jointly Learning to 
 course notes' "attention II" (lectures).
 """
 
+import functools
 from typing import Literal
 
 import keras
@@ -41,7 +42,7 @@ class AttentionDecoder(layers.Layer):
     """
 
     def __init__(self, units: int, *, attention: Attention = "additive", max_length: int = 100, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # or Keras would round the state on its way in
         self.units = units
         self.attention = attention
         self.max_length = max_length
@@ -52,21 +53,23 @@ class AttentionDecoder(layers.Layer):
             raise refusal(f"be as wide as the state, {units}", keys=keys)
         if self.attention == "lectures" and (memory_shape[1] or 0) > self.max_length:
             raise refusal(f"have at most `max_length` = {self.max_length} steps", memory=memory_shape)
+        # In float32, of which the products make what they need: whether Keras rounds depends on what calls the layer.
+        add = functools.partial(self.add_weight, autocast=False)
         # What is read at a step: the word, and with it what is attended to.
         read = {"dot": words, "lectures": units}.get(self.attention, words + memory)
-        self.kernel = self.add_weight(name="kernel", shape=(read, 3 * units))
-        self.recurrent = self.add_weight(name="recurrent", shape=(units, 3 * units), initializer="orthogonal")
+        self.kernel = add(name="kernel", shape=(read, 3 * units))
+        self.recurrent = add(name="recurrent", shape=(units, 3 * units), initializer="orthogonal")
         # As cuDNN, PyTorch and Keras have it, the candidate's recurrent product has a bias that its reset gate scales.
-        self.bias = self.add_weight(name="bias", shape=(2, 3 * units), initializer="zeros")
+        self.bias = add(name="bias", shape=(2, 3 * units), initializer="zeros")
         if self.attention == "additive":
-            self.query = self.add_weight(name="query", shape=(units, keys))
-            self.score = self.add_weight(name="score", shape=(keys, 1))
+            self.query = add(name="query", shape=(units, keys))
+            self.score = add(name="score", shape=(keys, 1))
         if self.attention == "lectures":
-            self.query = self.add_weight(name="query", shape=(units, self.max_length))
-            self.word_query = self.add_weight(name="word_query", shape=(words, self.max_length))
-            self.score_bias = self.add_weight(name="score_bias", shape=(self.max_length,), initializer="zeros")
-            self.combine = self.add_weight(name="combine", shape=(memory + words, units))
-            self.combine_bias = self.add_weight(name="combine_bias", shape=(units,), initializer="zeros")
+            self.query = add(name="query", shape=(units, self.max_length))
+            self.word_query = add(name="word_query", shape=(words, self.max_length))
+            self.score_bias = add(name="score_bias", shape=(self.max_length,), initializer="zeros")
+            self.combine = add(name="combine", shape=(memory + words, units))
+            self.combine_bias = add(name="combine_bias", shape=(units,), initializer="zeros")
 
     def call(self, words, memory, keys, present, state):
         state = ops.cast(state, "float32")
