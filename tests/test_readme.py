@@ -101,6 +101,8 @@ def names_before(page: str) -> dict[str, Any]:
         return {"images": DRAWN.uniform(-1, 1, (4, 28, 28, 1)).astype("float32")}
     if page == "experiments/style_transfer/README.md":
         return dict(zip(("content", "style"), DRAWN.uniform(0, 255, (2, 48, 64, 3)).astype("float32"), strict=True))
+    if page == "experiments/image_classification/README.md":
+        return {"images": DRAWN.uniform(0, 255, (4, 32, 32, 3)).astype("float32"), "labels": np.arange(4)}
     if page == "docs/exporting.md":
         import keras
 
