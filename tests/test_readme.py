@@ -89,9 +89,6 @@ TOY = {
     "max_trials=20": "max_trials=1",
     'network="vgg16", weights="imagenet"': 'network="compact", weights="trained"',
     "size=512": "size=64, steps=2",
-    "DenseNet121(include_top=False)": "MobileNet(include_top=False, alpha=0.25, weights=None)",
-    "image_shape=(224, 224, 3)": "image_shape=(32, 32, 3)",
-    "freeze_base(model, 100)": "freeze_base(model, 10)",
     "steps=20": "steps=1",
 }
 
@@ -106,7 +103,7 @@ def names_before(page: str) -> dict[str, Any]:
     if page == "experiments/style_transfer/README.md":
         return dict(zip(("content", "style"), DRAWN.uniform(0, 255, (2, 48, 64, 3)).astype("float32"), strict=True))
     if page == "experiments/image_classification/README.md":
-        return {"images": DRAWN.integers(0, 256, (4, 32, 32, 3)), "labels": np.arange(4)}
+        return {"images": DRAWN.uniform(0, 255, (4, 32, 32, 3)).astype("float32"), "labels": np.arange(4)}
     if page == "experiments/deep_dream/README.md":
         return {"photo": DRAWN.uniform(0, 255, (48, 64, 3)).astype("float32")}
     if page == "docs/exporting.md":

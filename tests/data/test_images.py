@@ -320,7 +320,7 @@ def test_no_picture_at_all_is_refused(tmp_path):
 
 def test_a_path_that_does_not_exist_is_refused(tmp_path):
     message = refused(tmp_path / "none")
-    assert "is neither a data set (digits, mnist, fashion_mnist, cifar10, cifar100) nor a folder" in message
+    assert "is neither a data set (digits, shapes, mnist, fashion_mnist, cifar10, cifar100, flowers, signs)" in message
     assert "is neither a data set" in refused("~nobody-of-this-name/images")
 
 
