@@ -93,7 +93,8 @@ class Figure:
     def wide(self) -> bool:
         """Whether a phone scrolls it rather than making its text too small to read; an image alone has no text."""
         axes = self.figure.axes
-        return self.figure.get_figwidth() > 6 and (len(axes) != 1 or axes[0].axison)
+        alone = len(axes) == 1 and not (axes[0].axison and (len(axes[0].get_xticks()) or axes[0].get_xlabel()))
+        return self.figure.get_figwidth() > 6 and not alone
 
     @cached_property
     def key(self) -> str:

@@ -10,6 +10,7 @@ from sklearn.datasets import load_digits
 
 from experiments.shared.images import (
     augmentation_figure,
+    image_grid,
     mistakes_figure,
     predict_probabilities,
     predictions_figure,
@@ -17,6 +18,7 @@ from experiments.shared.images import (
     stored_images,
 )
 from kerasapps.data.splits import Split
+from kerasapps.reports import Figure
 from tests.experiments.drawn import LABELS, NAMES, PROBABILITIES, overlapping, shown, texts
 
 
@@ -152,3 +154,9 @@ def test_file_names_that_are_not_text_can_be_printed():
     table = predictions_table(["caf\udce9.jpg"], PROBABILITIES[:1], NAMES)
     assert table.rows[0][0] == "caf\ufffd.jpg"
     assert predictions_figure(["caf\udce9.jpg"], [np.zeros((5, 9, 3))], PROBABILITIES[:1], NAMES).png
+
+
+def test_an_image_without_text_fits_a_phone():
+    image = np.zeros((8, 12, 3), np.uint8)
+    alone, named = (Figure("images", "", image_grid([image], [label], columns=1)) for label in ("", "a name"))
+    assert (alone.wide, named.wide) == (False, True)
