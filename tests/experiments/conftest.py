@@ -11,15 +11,18 @@ from kerasapps import reports
 from kerasapps.workers import jobs
 
 
-@pytest.fixture(autouse=True, scope="session")
+DRAWN = set()
+
+
+@pytest.fixture(autouse=True, scope="module")
 def _each_figure_once():
     """Draws each kind of figure once, in light colors; half of the time of a toy run would be its figures."""
-    drawn, draw = set(), reports._draw
+    draw = reports._draw
 
     def draw_once(figure):
         kind = tuple(axes.get_title() + axes.get_xlabel() for axes in figure.axes)
-        if kind not in drawn:
-            drawn.add(kind)
+        if kind not in DRAWN:
+            DRAWN.add(kind)
             return draw(figure)
         width, height = figure.get_size_inches() * reports.DPI
         return Image.new("RGB", (int(width), int(height)))
