@@ -10,7 +10,6 @@ from PIL import Image
 from kerasapps import reports
 from kerasapps.workers import jobs
 
-
 DRAWN = set()
 
 
