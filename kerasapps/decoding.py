@@ -253,13 +253,14 @@ def _choose(log_probs, tokens, score, greedy, *, size: int, end: int):
     """
     rows = tf.shape(score)[0]
     # One of a hypothesis's continuations ends, so that this many leave enough that go on.
-    likely, token = tf.math.top_k(log_probs, size + 1)  # (B K, K + 1)
+    width = min(size + 1, log_probs.shape[-1])
+    likely, token = tf.math.top_k(log_probs, width)  # (B K, K + 1)
     total = tf.reshape(score[:, :, None] + tf.reshape(likely, (rows, size, -1)), (rows, -1))  # (B, K (K + 1))
     token = tf.reshape(token, (rows, -1))
     bonus = tf.one_hot(0, tf.shape(total)[1]) * FIRST * tf.cast(greedy, tf.float32)[:, None]
     _, best = tf.math.top_k(total + bonus, 2 * size)  # (B, 2 K)
     token, total = tf.gather(token, best, batch_dims=1), tf.gather(total, best, batch_dims=1)
-    beam = best // (size + 1)
+    beam = best // width
     grown = tf.concat([tf.gather(tokens, beam, batch_dims=1), token[..., None]], -1)  # (B, 2 K, t + 1)
     ends = token == end
     # Among the first K alone: that of a single hypothesis ends only where ending is its likeliest continuation.

@@ -9,7 +9,7 @@ import numpy as np
 from keras import layers, ops
 
 from kerasapps.blocks.arguments import check_share
-from kerasapps.blocks.noise import mean_of_replicas
+from kerasapps.blocks.noise import sum_of_replicas
 from kerasapps.heads import Head
 
 Deviation = Literal["squared", "absolute"]
@@ -107,7 +107,7 @@ class TokenCrossentropy(keras.losses.Loss):
     """
 
     def __init__(self, smoothing: float = 0.0, name: str = "token_crossentropy", **kwargs):
-        # Padding is left out of sum and count alike, in `call`; Keras divides by the number of replicas.
+        # Padding is left out of sum and count alike, in `call`; of several replicas Keras adds up the gradients.
         super().__init__(name=name, **{"reduction": "sum", **kwargs})
         check_share(smoothing=smoothing)
         self.smoothing = smoothing
@@ -115,7 +115,7 @@ class TokenCrossentropy(keras.losses.Loss):
     def call(self, y_true, y_pred):  # -> (B, T), which add up to the average
         y_true = ops.cast(y_true, "int32")
         real = ops.cast(y_true != 0, "float32")
-        count = ops.maximum(mean_of_replicas(ops.sum(real)), 1.0)
+        count = ops.maximum(sum_of_replicas(ops.sum(real)), 1.0)
         losses = token_losses if keras.backend.backend() != "tensorflow" else _fused_token_losses
         return losses(y_true, y_pred, smoothing=self.smoothing) * real / count
 

@@ -18,7 +18,6 @@ import numpy as np
 import tyro
 
 from kerasapps.data.image_reading import files_in
-from kerasapps.data.images import CHANNELS
 from kerasapps.errors import DataError, UserError
 from kerasapps.formats import format_share
 from kerasapps.runs import Options, write_atomically
@@ -142,29 +141,18 @@ def evaluate(*, run: Path, data: str | None = None, limit: or_none(Count) = None
     trained_on, codec = convert("data", str, saved.settings["data"]), saved.codec
     data = trained_on if data is None else data
     same = os.path.realpath(data) == os.path.realpath(trained_on)
-    height, _, channels = codec.image_shape
-    recipe = replace(from_settings(Recipe, saved.settings), size=height)
     options = from_settings(Options, saved.settings)
     # The test set that the run itself was tested on, unless another number of images is asked for.
     options = replace(options, limit=limit or options.limit, smoke=options.smoke and not limit)
-    shots = saved.settings.get("shots") or ()  # of a fine-tuned network, whose test images depend on them
-    splits = image_classifier.load(
-        data,
-        recipe,
-        options=options,
-        channels=channels,
-        values=codec.values,
-        shots=shots[-1] if shots and same else None,
-        colored=channels == CHANNELS and "base" in saved.settings,
-    )
+    splits = image_classifier.load_as_trained(saved, data, options=options, same=same)
     difference = other_classes(splits.class_names, codec.class_names)
     if difference:
         raise DataError(f"{data} has other classes than the network: {difference}.")
-    if splits.sizes["image_shape"][-1] != channels:
+    if splits.sizes["image_shape"][-1] != codec.image_shape[-1]:
         raise DataError(f"{data} has gray images, and the network was trained on color images.")
     if same and splits.digest != codec.digest:
         print("The images have changed since the training: some of these test images may have been trained on.")
-    metrics, probabilities = evaluate_model(saved.model, splits, flip=recipe.flip)
+    metrics, probabilities = evaluate_model(saved.model, splits, flip=from_settings(Recipe, saved.settings).flip)
     print_table(class_table(probabilities, splits.test.targets["label"], splits.class_names))
     for name, value in metrics.items():
         print(f"{name:<16}{value:.4f}")

@@ -128,10 +128,14 @@ def find_mobilenet() -> Path:
 def _application(base: str, weights: Path | None, size: int) -> Base:
     """A network of `keras.applications` without its head."""
     name, pixels, layer, pooling, _ = APPLICATIONS[base]
-    build = partial(getattr(keras.applications, name), include_top=False)
+    build = partial(getattr(keras.applications, name), include_top=False, input_shape=(size, size, 3))
+    try:
+        network = build(weights=None)
+    except ValueError as error:
+        raise UserError(f"--size {size} does not suit --base {base}: {str(error).strip().splitlines()[0]}") from None
     if weights is None:
         try:
-            network = build(input_shape=(size, size, 3), weights="imagenet")
+            network = build(weights="imagenet")
         except Exception as error:  # `keras.utils.get_file` raises a bare Exception for whatever fails
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
             raise UserError(
@@ -142,7 +146,6 @@ def _application(base: str, weights: Path | None, size: int) -> Base:
     path = user_path(weights)
     if not path.is_file():
         raise UserError(f"--weights {path} is {'a folder' if path.is_dir() else 'not there'}.")
-    network = build(input_shape=(size, size, 3), weights=None)
     try:
         network.load_weights(path)
     except Exception as error:  # of HDF5, of shapes, of the number of layers

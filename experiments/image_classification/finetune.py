@@ -77,7 +77,7 @@ def all_draws(
     recipe: TransferRecipe,
 ) -> Iterator[Draw]:
     """Yields the draws, that of the network to keep at last."""
-    numbers = source.shots or (None,)
+    numbers = tuple(dict.fromkeys(source.shots)) or (None,)
     order = [(shots, draw) for shots in numbers for draw in range(source.draws)]
     order.append(order.pop(order.index((numbers[-1], 0))))
     how = {"foundation": foundation, "params": params, "recipe": recipe}
@@ -184,9 +184,10 @@ def finetune_search(
         layers = ends_of_stages(base)
         first = foundation.layer or base.layer or layers[-1]
         layers = layers if first in layers else (*layers, first)
+        poolings = list(dict.fromkeys(["average", "max", "grid", base.pooling]))
         return {
             "layer": hp.Choice("layer", [*layers], default=first),
-            "pooling": hp.Choice("pooling", ["average", "max", "grid"], default=base.pooling),
+            "pooling": hp.Choice("pooling", poolings, default=base.pooling),
             "dense_units": [units] if (units := hp.Choice("dense_units", [0, 64, 256], default=0)) else [],
             "dropout": hp.Float("dropout", 0.0, 0.7, step=0.1, default=0.5),
             "head_rate": hp.Float("head_rate", 3e-4, 3e-2, sampling="log", default=recipe.head_rate),

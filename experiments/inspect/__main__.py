@@ -102,7 +102,7 @@ def activations(images: Images = (), /, *, subject: Subject = Subject(), options
         options: Options that every experiment shares.
     """
     run, opened, seen = begin("Activations", images, subject, options)
-    layer = known_layer(opened, subject.layer, spatial_layers(opened.model)[0])
+    layer = known_layer(opened, subject.layer, 0)
     end(run, opened, {}, [activations_figure(seen, layer), layer_table(opened)], f"Activations of {layer}")
 
 
@@ -180,7 +180,7 @@ def maximal(
         options: Options that every experiment shares.
     """
     run, opened, _ = begin("Maximal activation", (), subject, options, look=False, units=units, steps=steps)
-    layer = known_layer(opened, subject.layer, spatial_layers(opened.model)[-1])
+    layer = known_layer(opened, subject.layer, -1)
     units = list(units) or strongest_units(opened, layer, MOST_UNITS)
     ascent = replace(ascent_of(run), steps=run.options.shrink(steps, 8))
     blocks, metrics = maximal_blocks(opened, layer, units, ascent)

@@ -8,7 +8,7 @@ import numpy as np
 from kerasapps.errors import UserError
 from kerasapps.inside.embedding import embed, on_grid
 from kerasapps.inside.maximal import Ascent, Best, Made, ascend, strongest_images
-from kerasapps.inside.networks import convolutions, layers_of, outputs_of, shape_of
+from kerasapps.inside.networks import convolutions, layers_of, outputs_of, shape_of, spatial_layers
 from kerasapps.inside.probe import Probe
 from kerasapps.inside.sheets import activation_images, filter_images
 from kerasapps.reports import Block, Figure, Table, add_axes, new_figure
@@ -46,17 +46,20 @@ def first_convolution(opened: Opened, layer: str | None) -> str:
     return layer or names[0]
 
 
-def known_layer(opened: Opened, layer: str | None, default: str) -> str:
-    """Returns the layer that is named, or another.
+def known_layer(opened: Opened, layer: str | None, default: int) -> str:
+    """Returns the layer that is named, or one of those with height and width, by its place among them.
 
     Raises:
-        UserError: If there is none of that name; it lists the nearest.
+        UserError: If there is none of that name, when it lists the nearest, or none with height and width.
     """
     names = list(layers_of(opened.model))
     if layer is not None and layer not in names:
         near = sorted(names, key=lambda name: (layer not in name, name))[:8]
         raise UserError(f"--layer {layer} is none of the {len(names)} layers. There are: {', '.join(near)}.")
-    return layer or default
+    spatial = spatial_layers(opened.model)
+    if layer is None and not spatial:
+        raise UserError(f"{opened.title} has no layer with height and width: name another with --layer.")
+    return layer or spatial[default]
 
 
 def filters_figure(opened: Opened, layer: str) -> Figure:

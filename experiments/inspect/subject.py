@@ -23,7 +23,7 @@ from kerasapps.runs import Options, Run
 from kerasapps.settings import Text, convert, from_settings, or_none
 
 from ..shared import image_classifier
-from ..shared.image_classifier import ADAM, Recipe
+from ..shared.image_classifier import ADAM
 from ..shared.runs import SavedRun, load_run
 from .opening import compact, of_keras, opened_file
 
@@ -180,12 +180,9 @@ def of_run(saved: SavedRun, subject: Subject, *, options: Options) -> Opened:
     codec, data = saved.codec, subject.data or saved.settings.get("data")
     rows, labels = np.zeros((0, *codec.image_shape), np.float32), np.zeros(0, int)
     if data is not None:
-        recipe = replace(from_settings(Recipe, saved.settings), size=codec.image_shape[0])
         given = replace(from_settings(Options, saved.settings), smoke=options.smoke, limit=options.limit)
-        channels = codec.image_shape[-1]
-        splits = image_classifier.load(
-            convert("data", str, data), recipe, options=given, channels=channels, values=codec.values
-        )
+        data = convert("data", str, data)
+        splits = image_classifier.load_as_trained(saved, data, options=given, same=subject.data is None)
         rows, labels = rows_of(splits)
     title = f"{saved.settings.get('arch', saved.experiment)} on {data}"
     return Opened(

@@ -15,10 +15,10 @@ from kerasapps.errors import UserError
 from kerasapps.losses import SmoothedCrossentropy
 from kerasapps.optimizers import Adam, one_cycle
 from kerasapps.runs import Options, Run, write_atomically
-from kerasapps.settings import Count, Positive, Share, Side, optional, ranged, settle
+from kerasapps.settings import Count, Positive, Share, Side, from_settings, optional, ranged, settle
 
 from . import training
-from .runs import codec_path, read_codec, write_codec
+from .runs import SavedRun, codec_path, read_codec, write_codec
 from .training import Trained, tell
 
 # The learning rate rises for this share of the steps, and then falls to nearly 0.
@@ -102,6 +102,28 @@ def load(
     )
     tell(splits.notes)
     return colored_images(splits) if colored else splits
+
+
+def load_as_trained(saved: SavedRun, data: str, *, options: Options, same: bool) -> ImageSplits:
+    """Loads images in the size and the colors that a run has.
+
+    Args:
+        saved: The run.
+        data: Name of a data set, or a folder or archive.
+        options: Seed and number of rows.
+        same: Whether it was trained on these data, of which a fine-tuned network tests those that its shots leave.
+    """
+    height, _, channels = saved.codec.image_shape
+    shots = saved.settings.get("shots") or ()
+    return load(
+        data,
+        replace(from_settings(Recipe, saved.settings), size=height),
+        options=options,
+        channels=channels,
+        values=saved.codec.values,
+        shots=shots[-1] if shots and same else None,
+        colored=channels == CHANNELS and "base" in saved.settings,
+    )
 
 
 def train(

@@ -158,6 +158,10 @@ def translate_lines(
     """
     if n_best > writing.beam:
         raise DataError(f"--n-best must be at most --beam, which is {writing.beam}. Received: {n_best}")
+    if temperature and n_best > 1:
+        raise DataError("--n-best ranks what a search finds: leave out --temperature.")
+    if not temperature and (top_k or top_p < 1):
+        raise DataError("--top-k and --top-p choose what is drawn: give --temperature as well.")
     saved = load_run(run, EXPERIMENT)
     writer = writer_of(saved.model, saved.settings["arch"])
     how = writing.search if not temperature else Sampling(temperature, top_k, top_p, seed)
@@ -196,7 +200,7 @@ def standard_input() -> list[str]:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise DataError(f"Standard input, line {line}: not UTF-8 text.") from None
-    lines = text.replace("\r\n", "\n").split("\n")
+    lines = text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
     return lines[:-1] if not lines[-1] else lines
 
 

@@ -13,6 +13,7 @@ from kerasapps.applications import seq2seq, transformer
 from kerasapps.data.subwords import END, START, Pieces
 from kerasapps.data.translation import TranslationCodec, TranslationSplits, load_pairs, share_of_padding
 from kerasapps.decoding import GREEDY, Beam, Sampling, Writer, in_batches
+from kerasapps.errors import UserError
 from kerasapps.losses import TokenCrossentropy
 from kerasapps.optimizers import Adam, one_cycle
 from kerasapps.runs import Options, Run
@@ -138,6 +139,8 @@ def train_one(
     splits = load(source, options=run.options)
     padding = share_of_padding(splits.train, recipe.batch_size)
     tell([*splits.notes, f"{len(splits.train):,} training pairs, {padding:.1%} of each batch is padding."])
+    if params.get("shared") and not source.joint:
+        raise UserError('--params {"shared": true} needs --joint, one vocabulary of both languages.')
     given = (SMALL[module_of(arch)] if source.data == "market" else {}) | params
     network = partial(make_model, arch=arch, sizes=splits.sizes, params=given, max_length=source.max_length)
     watch = ValidationBleu(arch, splits)

@@ -114,10 +114,10 @@ def own_rows(draw, count):
     return draw(count * replicas())[first : first + count]
 
 
-def mean_of_replicas(number):
-    """Returns the mean of a number () over the replicas that share the batch of this call."""
+def sum_of_replicas(number):
+    """Returns the sum of a number () over the replicas that share the batch of this call."""
     if replicas() == 1:
         return number
     import tensorflow as tf
 
-    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, number)
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, number)

@@ -22,7 +22,7 @@ import numpy as np
 
 # Noun: German singular, plural, gender.
 PEOPLE = {
-    "farmer": ("Bauer", "m"),
+    "farmer": ("Bauer", "m"),  # the only one of them that changes in the dative
     "man": ("Mann", "m"),
     "teacher": ("Lehrer", "m"),
     "baker": ("Bäcker", "m"),
@@ -152,6 +152,7 @@ def _person(rng: np.random.Generator, *, dative: bool) -> tuple[str, str]:
     """Draws someone: "the old farmer", "der alte Bauer"."""
     noun = _pick(rng, tuple(PEOPLE))
     german, gender = PEOPLE[noun]
+    german += "n" if dative and german == "Bauer" else ""
     article = ARTICLES[gender][dative]
     if rng.random() < 0.5:
         return f"the {noun}", f"{article} {german}"

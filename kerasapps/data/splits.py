@@ -163,10 +163,11 @@ class Split:
         longest = self._longest[np.argsort(self._keys, kind="stable")]
         starts, start = [0], 0
         while start < len(longest):
-            # As many rows as fit with the longest of them, which is among the last.
+            # As many rows as fit with the longest of them, which is among the last, or eight: a batch of another size
+            # cannot be shared, and would always be one of the longest rows.
             widths = np.maximum.accumulate(longest[start : start + tokens])
             count = int(np.sum(np.arange(1, len(widths) + 1) * widths <= tokens))
-            start += max(1, count // 8 * 8 or count)
+            start += max(8, count // 8 * 8)
             starts.append(min(start, len(longest)))
         starts, sizes = np.array(starts[:-1]), np.diff(starts)
         whole = sizes % 8 == 0 if drop_remainder else slice(None)

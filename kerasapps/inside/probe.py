@@ -202,8 +202,10 @@ class Probe:
     def _read_by_head(self, outputs):
         """Returns what the last dense layer reads."""
         op = logits_of(outputs[self.output]).op
-        while op.type in WRAPPERS | {"BiasAdd", "AddV2"}:
-            op = op.inputs[0].op
+        while op.type in WRAPPERS | {"BiasAdd", "AddV2", "Mul", "RealDiv"}:
+            # A bias, a scale and an offset have fewer axes than what they are applied to.
+            rank = op.inputs[0].shape.rank if op.type in WRAPPERS else op.outputs[0].shape.rank
+            op = next(one for one in op.inputs if one.shape.rank == rank).op
         if op.type not in ("MatMul", "BatchMatMulV2"):
             raise ValueError(f"`model` must end in a dense layer. Received: {self.model.name}, which ends in {op.type}")
         return op.inputs[0]

@@ -4,6 +4,7 @@ Reference: Mordvintsev, Olah and Tyka, "Inceptionism: Going Deeper into Neural N
 """
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -43,7 +44,7 @@ class Dreamer:
     @property
     def in_tiles(self) -> bool:
         """Whether its layers are those of a VGG, of which it is known what a tile needs."""
-        return all(name.startswith("block") for name in self.taps.output_names)
+        return all(re.fullmatch(r"block\d_(conv\d|pool)", name) for name in self.taps.output_names)
 
 
 @dataclass(frozen=True)
