@@ -130,7 +130,9 @@ def test_mixed_precision(row):
     keras.config.set_dtype_policy("mixed_bfloat16")
     model = compiled(row.builder(**row.arguments))
     assert np.isfinite(model.train_on_batch(row.inputs, targets(row))).all()
-    assert {value.dtype for value in model.predict_on_batch(row.inputs).values()} == {np.dtype("float32")}
+    # Logits of tokens, which are many, stay as they are: their loss takes them so.
+    dtypes = {value.dtype.name for name, value in model.predict_on_batch(row.inputs).items() if name != "next"}
+    assert dtypes <= {"float32"}
 
 
 def test_copies(row, model, tmp_path):

@@ -22,7 +22,7 @@ BATCH = 64
 LINEAR = {
     *("Identity", "IdentityN", "Cast", "StopGradient", "Reshape", "Squeeze", "ExpandDims", "Transpose", "Pack"),
     *("BiasAdd", "Add", "AddV2", "AddN", "Sub", "Neg", "ConcatV2", "Pad", "PadV2", "MirrorPad", "Tile"),
-    *("StridedSlice", "Slice", "Split", "SplitV", "Unpack", "GatherV2", "Mean", "Sum", "AvgPool"),
+    *("ReverseV2", "StridedSlice", "Slice", "Split", "SplitV", "Unpack", "GatherV2", "Mean", "Sum", "AvgPool"),
     *("SpaceToBatchND", "BatchToSpaceND", "SpaceToDepth", "DepthToSpace", "ResizeBilinear", "ResizeNearestNeighbor"),
 }
 # Linear in each of their inputs, and so in the image if only one of them depends on it.
@@ -71,6 +71,9 @@ class Probe:
         self, model: keras.Model, *, output: str | None = None, layer: str | None = None, image: str | None = None
     ):
         require_tensorflow("Looking inside a network")
+        inputs_of(model)
+        if isinstance(model, keras.Sequential):  # its graph, which it hides
+            model = keras.Model(model.inputs, model.outputs, name=model.name)
         self.model, self.layer = model, layer
         outputs = outputs_of(model)
         if layer is None and output is None and len(outputs) > 1:

@@ -573,7 +573,7 @@ def test_a_loss_that_becomes_nan(tmp_path, capsys):
 
 def test_data_that_does_not_exist(tmp_path, capsys):
     said = refused(capsys, "train", "--data", "cifar", "--out", tmp_path / "run")
-    assert said.startswith("cifar is neither a data set (digits, mnist, fashion_mnist, cifar10, cifar100) nor a folder")
+    assert said.startswith("cifar is neither a data set (digits, shapes, mnist, ")
 
 
 def test_an_unknown_network(capsys):

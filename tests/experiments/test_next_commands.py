@@ -48,7 +48,8 @@ def test_a_run_of_own_code_has_those_of_its_experiment():
 @pytest.mark.parametrize(("experiment", "line"), LINES)
 def test_the_experiment_takes_them(experiment, line):
     name, *arguments = shlex.split(line.replace("RUN", "runs/x"))
-    command = getattr(importlib.import_module(f"experiments.{experiment}.__main__"), name)
+    commands = importlib.import_module(f"experiments.{experiment}.__main__").COMMANDS
+    command = {one.__name__: one for one in commands}[name]
     config = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
     called = []
     signature = checked(command)

@@ -24,7 +24,7 @@ METHODS = {
 }
 RECTIFIED = {"guided": gradients.guided, "deconvnet": gradients.deconvnet}
 # What has another nonlinearity than ReLU and max pooling.
-OTHERS = ("discriminator", "generator", "lenet5", "style_taps", "build_gan", "multimodal_price")
+OTHERS = ("build_discriminator", "dcgan_discriminator", "lenet5", "build_gan", "multimodal_price")
 
 
 @pytest.mark.parametrize("contract", ROWS, ids=str)
