@@ -129,11 +129,14 @@ def _application(base: str, weights: Path | None, size: int) -> Base:
     """A network of `keras.applications` without its head."""
     name, pixels, layer, pooling, _ = APPLICATIONS[base]
     build = partial(getattr(keras.applications, name), include_top=False, input_shape=(size, size, 3))
+    path = None if weights is None else user_path(weights)
+    if path is not None and not path.is_file():
+        raise UserError(f"--weights {path} is {'a folder' if path.is_dir() else 'not there'}.")
     try:
         network = build(weights=None)
     except ValueError as error:
         raise UserError(f"--size {size} does not suit --base {base}: {str(error).strip().splitlines()[0]}") from None
-    if weights is None:
+    if path is None:
         try:
             network = build(weights="imagenet")
         except Exception as error:  # `keras.utils.get_file` raises a bare Exception for whatever fails
@@ -143,9 +146,6 @@ def _application(base: str, weights: Path | None, size: int) -> Base:
                 "--base compact, which needs none."
             ) from None
         return Base(network, layer, pooling, pixels)
-    path = user_path(weights)
-    if not path.is_file():
-        raise UserError(f"--weights {path} is {'a folder' if path.is_dir() else 'not there'}.")
     try:
         network.load_weights(path)
     except Exception as error:  # of HDF5, of shapes, of the number of layers
