@@ -3,7 +3,7 @@
 import math
 
 # Words of a metric's name that say that it is a share in [0, 1], which is shown in percent.
-SHARES = {"accuracy", "f1", "precision", "recall", "share"}
+SHARES = {"accuracy", "exact", "f1", "precision", "recall", "share"}
 # Words that say that it is neither a share nor a time, whatever else it is named after: a label may be called "share".
 DISTANCES = {"mae", "loss", "error"}
 # What a word of a metric's name is called.
@@ -11,6 +11,8 @@ WORDS = {
     "frechet": "Fréchet",
     "mae": "mean absolute error",
     "f1": "F1",
+    "bleu": "BLEU",
+    "chrf": "chrF",
     "top5": "top-5",
     "val": "validation",
     "mib": "",
