@@ -15,7 +15,7 @@ import numpy as np
 import tyro
 
 from kerasapps.errors import UserError
-from kerasapps.inside.gradients import integrated_gradients
+from kerasapps.inside.gradients import completeness_error
 from kerasapps.inside.maximal import Ascent
 from kerasapps.inside.networks import spatial_layers
 from kerasapps.inside.occlusion import Fill
@@ -24,6 +24,7 @@ from kerasapps.session import start
 from kerasapps.settings import Count, or_none, ranged, settings_of
 
 from ..shared.cli import main
+from ..shared.runs import SavedRun
 from ..shared.training import report
 from .bench import bench
 from .filtering import filter
@@ -129,9 +130,10 @@ def occlusion(
         options: Options that every experiment shares.
     """
     more = {"patch": patch, "stride": stride, "fill": fill}
-    if show_texts("Occlusion", text, subject, options, occlusion=True, images=images, **more):
-        return
-    run, opened, seen = begin("Occlusion", images, subject, options, text=text, **more)
+    saved = None if options.print_config else saved_run(subject)
+    if not options.print_config and text_run(saved, text):
+        return show_texts("Occlusion", saved, text, subject, options, occlusion=True, images=images, **more)
+    run, opened, seen = begin("Occlusion", images, subject, options, saved=saved, text=text, **more)
     how = Patch(patch, stride, fill)
     blocks, metrics = map_blocks(run, seen, (occlusion_method(how),), how)
     end(run, opened, metrics, [*position_figure(seen, how), *blocks], "Occlusion")
@@ -153,12 +155,13 @@ def saliency(
         text: Texts, for a run of text classification, whose words are then colored.
         options: Options that every experiment shares.
     """
-    if show_texts("Saliency", text, subject, options, occlusion=False, images=images):
-        return
-    run, opened, seen = begin("Saliency", images, subject, options, text=text)
+    saved = None if options.print_config else saved_run(subject)
+    if not options.print_config and text_run(saved, text):
+        return show_texts("Saliency", saved, text, subject, options, occlusion=False, images=images)
+    run, opened, seen = begin("Saliency", images, subject, options, saved=saved, text=text)
     methods = GRADIENTS
     if subject.layer is not None:
-        layer = known_layer(opened, subject.layer, "")
+        layer = known_layer(opened, subject.layer, -1)
         methods = tuple(with_layer(method, layer) if method.name == "grad_cam" else method for method in methods)
     blocks, metrics = map_blocks(run, seen, methods, Patch())
     end(run, opened, metrics, blocks, "Saliency")
@@ -204,28 +207,24 @@ def embedding(*, subject: Subject = Subject(), options: Options = Options()) -> 
 
 
 def begin(
-    title: str, images, subject: Subject, options: Options, *, look: bool = True, **more
+    title: str, images, subject: Subject, options: Options, *, look: bool = True, saved: SavedRun | None = None, **more
 ) -> tuple[Run, Opened, View | None]:
-    """Opens the run folder, the network, and what to look at."""
+    """Opens the run folder, the network, and what to look at; `saved` is the run that is looked into, if it is open."""
     more |= {"images": images} if look else {}
     settings = settings_of({"subject": subject, "options": options, **more})
     run = start(title, settings, experiment="inspect", workload="convolution")
-    opened = open_subject(subject, run, saved_run(subject))
+    opened = open_subject(subject, run, saved or saved_run(subject))
     return run, opened, view(opened, subject, images) if look else None
 
 
 def show_texts(
-    title: str, text: tuple[str, ...], subject: Subject, options: Options, *, occlusion: bool, **more
-) -> bool:
-    """Writes the report of a run of texts, and returns whether it is one."""
-    if options.print_config or not text_run(saved_run(subject), text):
-        return False
-    saved = saved_run(subject)
+    title: str, saved: SavedRun, text: tuple[str, ...], subject: Subject, options: Options, *, occlusion: bool, **more
+) -> None:
+    """Writes the report of a run of texts."""
     settings = settings_of({"text": text, "subject": subject, "options": options, **more})
     run = start(title, settings, experiment="inspect", workload="convolution")
     block = text_block(saved, text, subject.output, occlusion=occlusion)
     report(run, {}, [block], summary=f"{title} of {saved.folder.name}, words by what they speak for.", headline=())
-    return True
 
 
 def map_blocks(run: Run, seen: View, methods: tuple[Method, ...], patch: Patch) -> tuple[list, dict[str, float]]:
@@ -241,7 +240,7 @@ def map_blocks(run: Run, seen: View, methods: tuple[Method, ...], patch: Patch) 
         table[method.title] = {name: float(np.mean(numbers[name])) for name in COLUMNS}
         metrics |= {f"{method.name}_{name}": value for name, value in table[method.title].items()}
         if method.name == "integrated":
-            _, errors = integrated_gradients(seen.probe, seen.inputs, seen.units)
+            errors = completeness_error(seen.probe, seen.inputs, seen.units, maps)
             metrics["integrated_completeness_error"] = float(errors.max())
             print(f"Integrated gradients: completeness error {100 * errors.max():.2f} % at most.", flush=True)
     if not blocks:

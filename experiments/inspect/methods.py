@@ -42,18 +42,13 @@ class Patch:
 
     Args:
         patch: Side of the patch in pixels; by default a quarter of the shorter side.
-        stride: Pixels between positions; by default an eighth of the patch, and at most 33 positions a side.
+        stride: Pixels between positions; by default a quarter of the patch, and at most 33 positions a side.
         fill: What the patch shows: black, the mean color of the image, or the image blurred.
     """
 
     patch: int | None = None
     stride: int | None = None
     fill: Fill = "mean"
-
-
-def integrated(probe, inputs, units):
-    """Returns the maps of integrated gradients alone."""
-    return gradients.integrated_gradients(probe, inputs, units)[0]
 
 
 GRADIENTS = (
@@ -65,7 +60,12 @@ GRADIENTS = (
         gradients.gradient_times_input,
     ),
     Method("smooth_grad", "SmoothGrad", "The gradient, averaged over noisy copies.", gradients.smooth_grad),
-    Method("integrated", "Integrated gradients", "What each pixel adds on the way from a black image.", integrated),
+    Method(
+        "integrated",
+        "Integrated gradients",
+        "What each pixel adds on the way from a black image.",
+        gradients.integrated_gradients,
+    ),
     Method("grad_cam", "Grad-CAM", "Where the channels of a layer that speak for the class are.", gradients.grad_cam),
     Method(
         "guided",

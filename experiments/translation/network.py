@@ -60,7 +60,7 @@ class Recipe:
 
     Args:
         epochs: Epochs over the training set.
-        batch_size: Tokens in a step, over all devices: those of the longer side, padding included.
+        batch_size: Tokens in a step, over all devices: those of the longer side, padding included; of at least 8 texts.
         learning_rate: Peak learning rate of Adam; it then falls to nearly 0.
         warmup: Share of the steps during which it rises.
         smoothing: Share of the target's probability that is spread over the vocabulary.

@@ -34,7 +34,8 @@ class Split:
         read: Turns stored inputs into those that `augment` takes, such as file names into images; for every batch.
         prepare: Turns inputs, augmented or not, into those that the model takes, such as a resize; for every batch.
         by_tokens: Whether the size of a batch counts steps of the longest padded array instead of rows, so that a batch
-            of short rows has more of them: a multiple of 8 where they are many, which several replicas can share.
+            of short rows has more of them: a multiple of 8, which several replicas can share; the last one has the
+            rest.
 
     Raises:
         ValueError: If there are no targets, or arrays have different numbers of rows.

@@ -67,8 +67,8 @@ def smooth_grad(
 
 def integrated_gradients(
     probe: Probe, inputs: Inputs, units: Sequence[int], *, steps: int = STEPS, baseline: float | np.ndarray = 0.0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns what each pixel adds to the score on the straight way from a baseline, and how far they miss its change.
+) -> np.ndarray:
+    """Returns what each pixel adds to the score on the straight way from a baseline, (n, H, W), negative against it.
 
     A quarter of the steps divides the way evenly. The rest halves the parts whose gradient explains the change of the
     score worst, since that of a network with ReLU changes in jumps.
@@ -79,25 +79,37 @@ def integrated_gradients(
         units: A class for each row.
         steps: Gradients of each image, at least 4.
         baseline: The image without anything, in the unit of the image.
-
-    Returns:
-        Maps (n, H, W), negative against the class, and for each the completeness error: the difference between their
-        sum and the change of the score, as a share of the change, or of a hundredth of what is added and taken.
     """
     check_at_least(4, steps=steps)
     image = inputs[probe.image].astype(np.float32)
     start = np.broadcast_to(np.float32(baseline), image.shape)
-    maps, errors = [], []
-    for i, unit in enumerate(units):
-        row = {name: one[i] for name, one in inputs.items()}
-        parts, change = _along(probe, row, int(unit), start[i], steps)
-        maps.append(parts)
-        errors.append(abs(parts.sum() - change) / max(abs(change), 0.01 * np.abs(parts).sum(), 1e-12))
-    return np.stack(maps), np.array(errors)
+    rows = [{name: one[i] for name, one in inputs.items()} for i in range(len(units))]
+    return np.stack([_along(probe, *given, steps) for given in zip(rows, map(int, units), start, strict=True)])
 
 
-def _along(probe: Probe, row: Inputs, unit: int, start: np.ndarray, steps: int) -> tuple[np.ndarray, float]:
-    """Integrates over the way to one image: what each pixel adds, (H, W), and the change of the score."""
+def completeness_error(
+    probe: Probe, inputs: Inputs, units: Sequence[int], maps: np.ndarray, *, baseline: float | np.ndarray = 0.0
+) -> np.ndarray:
+    """Returns how far maps of integrated gradients miss the change of the score, (n,).
+
+    That is the difference between their sum and the change, as a share of the change, or of a hundredth of what is
+    added and taken.
+
+    Args:
+        probe: The network and its output.
+        inputs: The images, and other inputs.
+        units: A class for each row.
+        maps: What each pixel adds, (n, H, W).
+        baseline: Where the way began.
+    """
+    start = np.broadcast_to(np.float32(baseline), inputs[probe.image].shape)
+    change = probe.scores(inputs, units) - probe.scores({**inputs, probe.image: start}, units)
+    largest = np.maximum(np.abs(change), 0.01 * np.abs(maps).sum((1, 2)))
+    return np.abs(maps.sum((1, 2)) - change) / np.maximum(largest, 1e-12)
+
+
+def _along(probe: Probe, row: Inputs, unit: int, start: np.ndarray, steps: int) -> np.ndarray:
+    """Integrates over the way to one image: what each pixel adds, (H, W)."""
     way = row[probe.image].astype(np.float32) - start
 
     def at(shares: np.ndarray, ask):
@@ -126,7 +138,7 @@ def _along(probe: Probe, row: Inputs, unit: int, start: np.ndarray, steps: int) 
             np.concatenate([np.delete(old, worst, 0), new])
             for old, new in zip((edges, parts, missed), (halves, *found), strict=True)
         )
-    return parts.sum(0), float(np.subtract(*at(np.array([1.0, 0.0]), probe.scores)))
+    return parts.sum(0)
 
 
 def grad_cam(probe: Probe, inputs: Inputs, units: Sequence[int], *, layer: str | None = None) -> np.ndarray:

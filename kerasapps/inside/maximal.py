@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasapps.blocks.arguments import check_at_least, check_positive
-from kerasapps.inside.networks import called, check_unit, layer_at, recorded
+from kerasapps.inside.networks import called, check_unit, inputs_of, layer_at, recorded
 from kerasapps.inside.probe import Inputs, Probe, logits_of
 from kerasapps.inside.receptive import receptive_field
 
@@ -204,7 +204,7 @@ class _Adam:
 
 def _step_of(probe: Probe, units, waves, scale, shape, ascent: Ascent, optimizer: _Adam):
     """Returns a compiled step: (shift, count) -> activation of each unit before it, (n,)."""
-    others = {name: tensor for name, tensor in _others(probe).items()}
+    others = _others(probe)
 
     def activation(images):
         given = {name: tf.zeros((len(units), *one), dtype) for name, (one, dtype) in others.items()}
@@ -232,8 +232,6 @@ def _step_of(probe: Probe, units, waves, scale, shape, ascent: Ascent, optimizer
 
 def _others(probe: Probe) -> Mapping[str, tuple[tuple[int, ...], tf.DType]]:
     """Returns shape and dtype of the inputs beside the image; they are 0, and of length 1 where any would do."""
-    from kerasapps.inside.networks import inputs_of
-
     return {
         name: (tuple(side or 1 for side in tensor.shape[1:]), tf.as_dtype(tensor.dtype))
         for name, tensor in inputs_of(probe.model).items()

@@ -80,7 +80,7 @@ def occlusion(
         inputs: The images, and other inputs.
         units: A class for each row.
         patch: Side of the patch in pixels; by default a quarter of the shorter side.
-        stride: Pixels between positions; by default an eighth of it, at most 33 positions a side.
+        stride: Pixels between positions; by default a quarter of the patch, at most 33 positions a side.
         fill: What the patch shows.
         batch_size: Images in a forward pass.
 

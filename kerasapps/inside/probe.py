@@ -13,7 +13,16 @@ import tensorflow as tf
 
 from kerasapps.blocks.arguments import refusal
 from kerasapps.blocks.backend import require_tensorflow
-from kerasapps.inside.networks import called, check_unit, image_input, inputs_of, layer_at, outputs_of, recorded
+from kerasapps.inside.networks import (
+    called,
+    check_unit,
+    image_input,
+    inputs_of,
+    layer_at,
+    outputs_of,
+    recorded,
+    shape_of,
+)
 
 Inputs = Mapping[str, np.ndarray]
 Rule = Literal["gradient", "guided", "deconvnet"]
@@ -143,8 +152,6 @@ class Probe:
 
     def width(self) -> int:
         """Returns how many units there are."""
-        from kerasapps.inside.networks import shape_of
-
         shape = shape_of(layer_at(self.model, self.layer)) if self.layer else outputs_of(self.model)[self.output].shape
         return int(shape[-1])
 

@@ -19,7 +19,7 @@ METHODS = {
     "gradient": gradients.saliency,
     "gradient_input": gradients.gradient_times_input,
     "smooth_grad": lambda *given: gradients.smooth_grad(*given, samples=2),
-    "integrated": lambda *given: gradients.integrated_gradients(*given, steps=4)[0],
+    "integrated": lambda *given: gradients.integrated_gradients(*given, steps=4),
     "occlusion": lambda probe, inputs, units: occlusion_map(probe, inputs, units, patch=16, stride=16),
 }
 RECTIFIED = {"guided": gradients.guided, "deconvnet": gradients.deconvnet}

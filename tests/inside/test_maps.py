@@ -59,9 +59,10 @@ def test_the_gradient_of_a_linear_network_is_its_weight(model):
     for i in (0, 1):
         np.testing.assert_allclose(found[i, ..., 0], head.kernel.numpy()[:, i].reshape(4, 4), rtol=1e-6)
         assert scores[i] == pytest.approx(float(linear([images])["score"][i, i]), rel=1e-5)
-    maps, errors = gradients.integrated_gradients(Probe(linear), {"image": images}, [0, 1], steps=4)
+    given = Probe(linear), {"image": images}, [0, 1]
+    maps = gradients.integrated_gradients(*given, steps=4)
     np.testing.assert_allclose(maps, found[..., 0] * images[..., 0], rtol=1e-4, atol=1e-6)
-    assert errors.max() < 1e-5
+    assert gradients.completeness_error(*given, maps).max() < 1e-5
 
 
 def test_the_score_of_a_class_is_its_logit(model):
@@ -74,8 +75,9 @@ def test_the_score_of_a_class_is_its_logit(model):
 
 
 def test_integrated_gradients_add_up(model):
-    _, errors = gradients.integrated_gradients(Probe(model), {"image": IMAGES}, [0, 1, 2], steps=64)
-    assert errors.max() < 0.01
+    given = Probe(model), {"image": IMAGES}, [0, 1, 2]
+    maps = gradients.integrated_gradients(*given, steps=64)
+    assert gradients.completeness_error(*given, maps).max() < 0.01
 
 
 def test_weights_drawn_anew_come_back(model):
