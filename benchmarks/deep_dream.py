@@ -19,7 +19,7 @@ import tyro
 
 from kerasapps import build_style_taps
 from kerasapps.runtime import machine, set_precision
-from kerasapps.styling.dream import Dream, Dreamer, Pull, deep_dream
+from kerasapps.styling.dream import Dream, Dreamer, DreamObjective, deep_dream
 
 LAYERS = {"block4_conv2": 1.0, "block3_conv2": 0.5}
 
@@ -31,9 +31,9 @@ def dreamer_in(precision: str) -> tuple[Dreamer, str]:
     return Dreamer(taps), precision
 
 
-def ours(pull: Pull, image: np.ndarray) -> None:
+def ours(objective: DreamObjective, image: np.ndarray) -> None:
     """Dreams at one size."""
-    for _ in deep_dream(image, pull):
+    for _ in deep_dream(image, objective):
         pass
 
 
@@ -68,11 +68,12 @@ def main(*, out: Path, size: int = 320, steps: int = 10, rounds: int = 5) -> Non
     whole, _ = dreamer_in("float32")
     fast, precision = dreamer_in("auto")
     keras.config.set_dtype_policy("float32")
-    whole_pull, fast_pull = (Pull(one, Dream(LAYERS, octaves=1, steps=steps)) for one in (whole, fast))
+    dream = Dream(LAYERS, octaves=1, steps=steps)
+    whole_objective, fast_objective = (DreamObjective(one, dream) for one in (whole, fast))
     by_tutorial = tutorial(whole)
     ways = {
-        f"ours, {precision}": lambda: ours(fast_pull, image),
-        "ours, float32": lambda: ours(whole_pull, image),
+        f"ours, {precision}": lambda: ours(fast_objective, image),
+        "ours, float32": lambda: ours(whole_objective, image),
         "tutorial, float32": lambda: by_tutorial(image, steps),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}

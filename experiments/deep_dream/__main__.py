@@ -16,10 +16,9 @@ from kerasapps.settings import Count, or_none, settings_of
 
 from ..shared.cli import main
 from ..shared.image_options import split_out
-from ..shared.images import as_bytes, image_grid
-from ..shared.optimizing import Outcome, thumbnail
+from ..shared.optimizing import Outcome, grid_of, result_figure, thumbnail, way_figure
 from ..shared.training import report
-from .network import LAYERS, Bed, Dreaming, dreaming_of, prepare, sleep, zoom_frames
+from .network import LAYERS, Dreaming, Prepared, dreaming_of, optimize, prepare, zoom_frames
 
 FREE = ["max_memory"]  # a dream that ran out of memory is resumed with less
 
@@ -36,12 +35,12 @@ def run(*, dreaming: Dreaming = Dreaming(), save_every: or_none(Count) = None, o
     options, file = split_out(options, side=dreaming.size or 1)
     settings = settings_of({"dreaming": dreaming, "save_every": save_every, "options": options})
     held = start("Deep Dream", settings, experiment="deep_dream", workload="convolution", free=FREE)
-    bed = prepare(dreaming, seed=options.seed)
-    outcome = sleep(held, bed, save_every=save_every)
+    prepared = prepare(dreaming, seed=options.seed)
+    outcome = optimize(held, prepared, save_every=save_every)
     if outcome.interrupted:
         print("Interrupted: the best so far is kept; --resume continues.")
     suffix = file.suffix.lower() if file else ".png"
-    data = encode_picture(replace(bed.photo, pixels=outcome.image), suffix)
+    data = encode_picture(replace(prepared.photo, pixels=outcome.image), suffix)
     result = held.path(f"result{suffix}")
     for path in (result, file) if file else (result,):
         write_atomically(path, data)
@@ -52,9 +51,9 @@ def run(*, dreaming: Dreaming = Dreaming(), save_every: or_none(Count) = None, o
         "steps": rows[-1]["step"],
         "seconds": outcome.seconds,
     }
-    blocks = [result_figure(outcome), sources_figure(bed, outcome), way_figure(outcome), objective_figure(rows)]
+    blocks = [result_figure(outcome), sources_figure(prepared, outcome), way_figure(outcome), objective_figure(rows)]
     if dreaming.zoom and not outcome.interrupted:
-        frames = zoom_frames(bed, outcome.image, dreaming.zoom)
+        frames = zoom_frames(prepared, outcome.image, dreaming.zoom)
         caption = f"{dreaming.zoom} frames, each a little larger than the one before and dreamt over again."
         blocks.append(Animation("zoom", caption, frames, seconds=max(2.0, dreaming.zoom / 12)))
     report(
@@ -76,27 +75,11 @@ def summary_of(dreaming: Dreaming, outcome: Outcome) -> str:
     return f"{summary} Interrupted: this is the best so far." if outcome.interrupted else summary
 
 
-def result_figure(outcome: Outcome) -> Figure:
-    """Shows the result as large as the report is wide."""
-    height, width = outcome.image.shape[:2]
-    drawn = image_grid([as_bytes(outcome.image)], [""], columns=1, aspect=min(height / width, 2.0))
-    return Figure("result", f"The result, {width} x {height} pixels.", drawn)
-
-
-def sources_figure(bed: Bed, outcome: Outcome) -> Figure:
+def sources_figure(prepared: Prepared, outcome: Outcome) -> Figure:
     """Shows image and result side by side."""
-    images = [thumbnail(bed.image), thumbnail(outcome.image)]
-    height, width = images[0].shape[:2]
-    drawn = image_grid(images, ["the image", "the dream"], columns=2, aspect=min(height / width, 2.0))
+    images = [thumbnail(prepared.image), thumbnail(outcome.image)]
+    drawn = grid_of(images, ["the image", "the dream"], columns=2)
     return Figure("sources", "The dream next to the image that it began with.", drawn, "Before and after")
-
-
-def way_figure(outcome: Outcome) -> Figure:
-    """Shows the image on its way."""
-    images = [*outcome.way.values()]
-    aspect = min(max(image.shape[0] / image.shape[1] for image in images), 2.0)
-    drawn = image_grid(images, [f"step {step}" for step in outcome.way], columns=4, aspect=aspect)
-    return Figure("way", "Intermediate images, coarse to fine.", drawn, "On the way")
 
 
 def objective_figure(rows: Sequence[dict]) -> Figure:

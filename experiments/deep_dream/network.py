@@ -1,7 +1,6 @@
 """The network that dreams, and the dream as an image that is optimized in a run folder."""
 
 import hashlib
-import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,11 +16,12 @@ from kerasapps.data.pictures import Photo, read_photo
 from kerasapps.errors import UserError
 from kerasapps.runs import Options, Run
 from kerasapps.settings import Count, Positive, Side, Text, check_ranges, or_none, ranged
-from kerasapps.styling.dream import Dream, Dreamer, DreamStep, Pull, deep_dream, octave_sizes, zoomed
+from kerasapps.styling.dream import Dream, Dreamer, DreamObjective, DreamStep, deep_dream, octave_sizes, zoomed
 from kerasapps.styling.loop import fit_size, resize
 
 from ..shared.image_options import memory_left, memory_of, read_layers
 from ..shared.images import as_bytes
+from ..shared.keras_applications import keras_application
 from ..shared.optimizing import ImageJob, Outcome, optimize_image
 
 LAYERS = ("block4_conv2=1", "block3_conv2=0.5")
@@ -96,41 +96,38 @@ def dreamer_of(dreaming: Dreaming, names: tuple[str, ...]) -> Dreamer:
         weights = weights or ("trained" if network == "compact" else "imagenet")
         taps = build_style_taps(network=network, weights=weights, layers=names, pooling="max", padding="mirror")
         return Dreamer(taps)
-    build = getattr(keras.applications, network, None)
-    if not callable(build):
+    if not callable(getattr(keras.applications, network, None)):
         raise UserError(f"--network takes {', '.join(NETWORKS)}, or one of keras.applications. Received: {network}")
-    if weights is None or not Path(weights).is_file():
-        raise UserError(f"--network {network} needs a file of its weights: --weights FILE. Received: {weights}")
-    module = importlib.import_module(build.__module__.replace("keras.src.applications", "keras.applications"))
+    file = None if weights is None else Path(weights)
+    model, preprocess_input = keras_application(network, file, option="--network", include_top=False)
     try:
-        model = build(weights=weights, include_top=False)
         taps = feature_taps(model, names)
     except ValueError as error:
         raise UserError(f"--network {network}: {' '.join(str(error).split())[:160]}") from None
-    return Dreamer(taps, lambda image: module.preprocess_input(tf.identity(image)))
+    return Dreamer(taps, lambda image: preprocess_input(tf.identity(image)))
 
 
 @dataclass(frozen=True)
-class Bed:
+class Prepared:
     """Everything that is read and built before the first step."""
 
     dreaming: Dreaming
     photo: Photo
     image: np.ndarray
-    pull: Pull
+    objective: DreamObjective
 
     def steps(self, state=None) -> Iterator[DreamStep]:
         """Yields the steps of the dream."""
-        return deep_dream(self.image, self.pull, resume=state)
+        return deep_dream(self.image, self.objective, resume=state)
 
     @property
     def total(self) -> int:
         """Steps at all sizes."""
-        dream = self.pull.dream
+        dream = self.objective.dream
         return max(1, dream.steps * len(octave_sizes(self.image.shape[:2], dream)))
 
 
-def prepare(dreaming: Dreaming, *, seed: int) -> Bed:
+def prepare(dreaming: Dreaming, *, seed: int) -> Prepared:
     """Reads the images and builds the network.
 
     Raises:
@@ -161,18 +158,18 @@ def prepare(dreaming: Dreaming, *, seed: int) -> Bed:
     memory = memory_left(dreaming.max_memory, shape, images=COPIES, remedy="give more, or take a smaller --size")
     if memory is not None and not dreamer.in_tiles:
         raise UserError(f"--max-memory is for compact, vgg16 and vgg19, not for {dreaming.network}.")
-    pull = Pull(dreamer, dream, guide=guide, memory=memory)
-    return Bed(dreaming, photo, resize(photo.pixels, shape).numpy(), pull)
+    objective = DreamObjective(dreamer, dream, guide=guide, memory=memory)
+    return Prepared(dreaming, photo, resize(photo.pixels, shape).numpy(), objective)
 
 
-def sleep(run: Run, bed: Bed, *, save_every: int | None = None) -> Outcome:
+def optimize(run: Run, prepared: Prepared, *, save_every: int | None = None) -> Outcome:
     """Dreams in a run folder, from the checkpoint if there is one; see `optimize_image`."""
     job = ImageJob(
-        bed.steps,
-        bed.total,
+        prepared.steps,
+        prepared.total,
         lambda step: step.image,
-        bed.photo,
-        digest_of(bed.dreaming),
+        prepared.photo,
+        digest_of(prepared.dreaming),
         remedy="Continue with --resume --max-memory 4GB, or start again with a smaller --size.",
     )
     return optimize_image(run, job, save_every=save_every)
@@ -187,15 +184,15 @@ def digest_of(dreaming: Dreaming) -> str:
     return digest.hexdigest()
 
 
-def zoom_frames(bed: Bed, image: np.ndarray, count: int) -> list[np.ndarray]:
+def zoom_frames(prepared: Prepared, image: np.ndarray, count: int) -> list[np.ndarray]:
     """Returns frames that zoom into a dream, which goes on in each, uint8 (h, w, 3)."""
     image = resize(image, fit_size(image.shape[:2], min(ZOOM_SIDE, max(image.shape[:2])))).numpy()
-    dream = replace(bed.pull.dream, octaves=1, steps=ZOOM_STEPS)
-    pull = Pull(bed.pull.dreamer, dream)
-    pull.guides = bed.pull.guides
+    dream = replace(prepared.objective.dream, octaves=1, steps=ZOOM_STEPS)
+    objective = DreamObjective(prepared.objective.dreamer, dream)
+    objective.guides = prepared.objective.guides
     frames = [as_bytes(image)]
     for _ in range(count):
-        *_, last = deep_dream(np.clip(zoomed(image, 1.05), 0, 255), pull)
+        *_, last = deep_dream(np.clip(zoomed(image, 1.05), 0, 255), objective)
         image = last.image
         frames.append(as_bytes(image))
     return frames

@@ -133,18 +133,16 @@ def _application(base: str, weights: Path | None, size: int) -> Base:
     if path is not None and not path.is_file():
         raise UserError(f"--weights {path} is {'a folder' if path.is_dir() else 'not there'}.")
     try:
-        network = build(weights=None)
-    except ValueError as error:
-        raise UserError(f"--size {size} does not suit --base {base}: {str(error).strip().splitlines()[0]}") from None
+        network = build(weights="imagenet" if path is None else None)
+    except Exception as error:  # `keras.utils.get_file` raises a bare Exception for whatever fails
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        if reason.startswith("Input size"):
+            raise UserError(f"--size {size} does not suit --base {base}: {reason}.") from None
+        raise UserError(
+            f"The weights of {base} could not be downloaded ({reason}): give a file with --weights, or use "
+            "--base compact, which needs none."
+        ) from None
     if path is None:
-        try:
-            network = build(weights="imagenet")
-        except Exception as error:  # `keras.utils.get_file` raises a bare Exception for whatever fails
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-            raise UserError(
-                f"The weights of {base} could not be downloaded ({reason}): give a file with --weights, or use "
-                "--base compact, which needs none."
-            ) from None
         return Base(network, layer, pooling, pixels)
     try:
         network.load_weights(path)

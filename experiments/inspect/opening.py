@@ -1,6 +1,5 @@
 """Networks that are no saved run: a .keras file, the compact VGG of this package, those of keras.applications."""
 
-import importlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +10,8 @@ from kerasapps import saving
 from kerasapps.applications.style_transfer import STYLE_LAYERS, build_style_taps
 from kerasapps.blocks.style import preprocess
 from kerasapps.errors import UserError
+
+from ..shared.keras_applications import keras_application
 
 
 def opened_file(path: Path) -> keras.Model:
@@ -35,18 +36,9 @@ def compact() -> keras.Model:
 
 def of_keras(name: str, weights: Path | None) -> tuple[keras.Model, Callable]:
     """Returns a network of keras.applications, and what its images go through."""
-    build = getattr(keras.applications, name, None)
-    if not callable(build):
+    if not callable(getattr(keras.applications, name, None)):
         raise UserError(
             f"--run takes a run folder, a .keras file, compact, or a network of keras.applications. Received: {name}"
         )
-    if weights is None:
-        raise UserError(f"--run {name} needs the file of its weights: --weights FILE.")
-    if not weights.is_file():
-        raise UserError(f"--weights {weights} does not exist.")
-    module = importlib.import_module(build.__module__.replace("keras.src.applications", "keras.applications"))
-    try:
-        model = build(weights=str(weights))
-    except (ValueError, OSError) as error:
-        raise UserError(f"--weights {weights} does not fit {name}: {' '.join(str(error).split())[:120]}") from None
-    return model, lambda images: module.preprocess_input(np.array(images))
+    model, preprocess_input = keras_application(name, weights, option="--run")
+    return model, lambda images: preprocess_input(np.array(images))

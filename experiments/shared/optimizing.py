@@ -4,7 +4,7 @@ import csv
 import io
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -14,10 +14,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from kerasapps.checkpoints import LAST, PREVIOUS, load_arrays, save_arrays
 from kerasapps.data.pictures import Photo, encode_picture
 from kerasapps.errors import TrainingError, UserError, is_out_of_memory
+from kerasapps.reports import Figure
 from kerasapps.runs import Run, write_atomically
 from kerasapps.styling.loop import fit_size, resize
 
-from .images import as_bytes
+from .images import as_bytes, image_grid
 
 SHARE = 20  # saving and showing the state may take a twentieth of the time
 PREVIEW_SECONDS, CHECKPOINT_SECONDS = 2.0, 30.0
@@ -257,3 +258,26 @@ def _bar(total: int) -> Progress:
     bar = Progress(TextColumn("step"), *columns)
     bar.disable = not bar.console.is_terminal
     return bar
+
+
+# --- figures
+
+
+def result_figure(outcome: Outcome) -> Figure:
+    """Shows the result as large as the report is wide."""
+    height, width = outcome.image.shape[:2]
+    figure = grid_of([as_bytes(outcome.image)], [""], columns=1)
+    return Figure("result", f"The result, {width} x {height} pixels.", figure)
+
+
+def way_figure(outcome: Outcome) -> Figure:
+    """Shows the image on its way."""
+    below = [f"step {step}" for step in outcome.way]
+    drawn = grid_of([*outcome.way.values()], below, columns=4)
+    return Figure("way", "Intermediate images, coarse to fine.", drawn, "On the way")
+
+
+def grid_of(images: Sequence[np.ndarray], below: Sequence[str], *, columns: int):
+    """Draws a grid whose cells are as high as its highest image, up to twice their width."""
+    aspect = max(image.shape[0] / image.shape[1] for image in images)
+    return image_grid(images, below, columns=columns, aspect=min(aspect, 2.0))

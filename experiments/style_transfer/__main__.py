@@ -21,6 +21,7 @@ from kerasapps.settings import Count, Text, option, or_none, settings_of
 
 from ..shared.cli import main
 from ..shared.image_options import check_folder, split_out
+from ..shared.optimizing import result_figure, way_figure
 from ..shared.params import read_params
 from ..shared.training import report
 from .features import train_features
@@ -35,11 +36,9 @@ from .options import (
 from .results import (
     TERMS,
     loss_figure,
-    result_figure,
     sheet_figure,
     sources_figure,
     summary_of,
-    way_figure,
 )
 from .search import search
 

@@ -7,8 +7,7 @@ import numpy as np
 
 from kerasapps.reports import Figure, add_axes, new_figure
 
-from ..shared.images import as_bytes, image_grid
-from ..shared.optimizing import Outcome, thumbnail
+from ..shared.optimizing import Outcome, grid_of, thumbnail
 from .network import Canvas
 from .options import Painting, weights_of
 
@@ -25,13 +24,6 @@ def summary_of(painting: Painting, outcome: Outcome) -> str:
     return f"{summary} Interrupted: this is the best so far." if outcome.interrupted else summary
 
 
-def result_figure(outcome: Outcome) -> Figure:
-    """Shows the result as large as the report is wide."""
-    height, width = outcome.image.shape[:2]
-    figure = grid_of([as_bytes(outcome.image)], [""], columns=1)
-    return Figure("result", f"The result, {width} x {height} pixels.", figure)
-
-
 def sources_figure(canvas: Canvas, outcome: Outcome) -> Figure:
     """Shows content, styles and result side by side."""
     styles = canvas.styles[:SHOWN_STYLES]
@@ -39,13 +31,6 @@ def sources_figure(canvas: Canvas, outcome: Outcome) -> Figure:
     below = ["content", *["style"] * len(styles), "result"]
     drawn = grid_of(images, below, columns=len(images))
     return Figure("sources", "The result next to what it was made from.", drawn, "Content, style and result")
-
-
-def way_figure(outcome: Outcome) -> Figure:
-    """Shows the image on its way."""
-    below = [f"step {step}" for step in outcome.way]
-    drawn = grid_of([*outcome.way.values()], below, columns=4)
-    return Figure("way", "Intermediate images, coarse to fine.", drawn, "On the way")
 
 
 def loss_figure(rows: Sequence[Mapping[str, float]]) -> Figure:
@@ -71,9 +56,3 @@ def sheet_figure(
 ) -> Figure:
     """Shows images as a contact sheet."""
     return Figure(name, caption, grid_of([thumbnail(image) for image in images], below, columns=columns))
-
-
-def grid_of(images: Sequence[np.ndarray], below: Sequence[str], *, columns: int):
-    """Draws a grid whose cells are as high as its highest image, up to twice their width."""
-    aspect = max(image.shape[0] / image.shape[1] for image in images)
-    return image_grid(images, below, columns=columns, aspect=min(aspect, 2.0))

@@ -29,7 +29,18 @@ from ..shared.params import read_params
 from ..shared.runs import load_run
 from ..shared.searching import search_and_report, start_search
 from ..shared.training import finish
-from .network import Arch, GivenRecipe, Source, Writing, load, module_of, recipe_of, train_one, translate, writer_of
+from .network import (
+    Arch,
+    GivenRecipe,
+    Source,
+    Writing,
+    load,
+    module_of,
+    recipe_of,
+    train_one,
+    translate_texts,
+    writer_of,
+)
 from .results import result_blocks, score_table, test_metrics, translations_table
 
 EXPERIMENT = "translation"
@@ -133,7 +144,7 @@ def evaluate(
         print(f"{name:<20}{value:.4f}")
 
 
-def translate_lines(
+def translate(
     *,
     run: Path,
     file: Path | None = None,
@@ -173,12 +184,9 @@ def translate_lines(
     print_translations(writer, saved.codec, lines, how, n_best=n_best)
 
 
-translate_lines.__name__ = "translate"
-
-
 def print_translations(writer: Writer, codec: TranslationCodec, lines: list[str], how, *, n_best: int) -> None:
     """Prints a line for each, or a table of the best of each."""
-    best = translate(writer, codec, lines, how)
+    best = translate_texts(writer, codec, lines, how)
     if n_best > 1:
         print_table(translations_table(lines, [one[:n_best] for one in best]))
         return
@@ -204,7 +212,7 @@ def standard_input() -> list[str]:
     return lines[:-1] if not lines[-1] else lines
 
 
-COMMANDS = (train, search, evaluate, translate_lines)
+COMMANDS = (train, search, evaluate, translate)
 
 if __name__ == "__main__":
     main("experiments.translation", *COMMANDS)

@@ -192,7 +192,7 @@ def writer_of(model: keras.Model, arch: Arch) -> Writer:
     return Writer(module.encoder_of(model), module.step_of(model), start=START, end=END)
 
 
-def translate(
+def translate_texts(
     writer: Writer, codec: TranslationCodec, texts: Sequence[str], how: Beam | Sampling
 ) -> list[list[tuple[str, float]]]:
     """Returns for each text its translations with their scores, the best first; an empty text stays empty."""
@@ -230,5 +230,5 @@ class ValidationBleu(keras.callbacks.Callback):
         """Translates."""
         self.writer = self.writer or writer_of(self.model, self.arch)
         sources, references = zip(*self.splits.texts["validation"][:VALIDATED], strict=True)
-        best = translate(self.writer, self.splits.codec, sources, GREEDY)
+        best = translate_texts(self.writer, self.splits.codec, sources, GREEDY)
         logs["val_bleu"] = bleu([one[0][0] for one in best], references)

@@ -14,7 +14,7 @@ from kerasapps.data.words import tokenize
 from kerasapps.decoding import GREEDY
 from kerasapps.reports import Block, Figure, Table, add_axes, new_figure, plain
 
-from .network import Arch, Writing, module_of, translate, writer_of
+from .network import Arch, Writing, module_of, translate_texts, writer_of
 from .scores import bleu, signature, translation_metrics
 
 # BLEU in percent on test_2016, by languages; tokenized and in lower case.
@@ -39,13 +39,13 @@ def test_metrics(
     """Returns metrics of the translations of a test set, and these; without attention to how long tracing takes."""
     writer = writer_of(model, arch)
     sources, references = zip(*pairs, strict=True)
-    translate(writer, codec, sources[:1], writing.search)  # traced here, timed below
+    translate_texts(writer, codec, sources[:1], writing.search)  # traced here, timed below
     started, cpu = time.perf_counter(), time.process_time()
-    best = [one[0][0] for one in translate(writer, codec, sources, writing.search)]
+    best = [one[0][0] for one in translate_texts(writer, codec, sources, writing.search)]
     seconds = {"decoding_seconds": time.perf_counter() - started, "decoding_cpu_seconds": time.process_time() - cpu}
     metrics = translation_metrics(best, references) | seconds
     if writing.beam > 1:
-        greedy = [one[0][0] for one in translate(writer, codec, sources, GREEDY)]
+        greedy = [one[0][0] for one in translate_texts(writer, codec, sources, GREEDY)]
         of_greedy = translation_metrics(greedy, references)
         metrics |= {f"{name}_greedy": of_greedy[name] for name in ("exact_match", "bleu", "bleu_cased")}
     return metrics, best

@@ -100,7 +100,7 @@ class DreamStep:
     image: np.ndarray
 
 
-class Pull:
+class DreamObjective:
     """The objective of an image and its gradient, for the whole image or one tile after the other.
 
     The objective is a weighed sum over layers of the mean of squared activations; of the mean activation for a single
@@ -168,7 +168,7 @@ class Pull:
                 # What is too small to have an inside counts whole.
                 margin = tf.where(tf.reduce_min(shape[1:3]) > 2 * EDGE, EDGE, 0)
                 inside = features[name][:, margin : shape[1] - margin, margin : shape[2] - margin]
-                value += weight * self._pull(name, inside) / self._count(name, inside)
+                value += weight * self._reaction(name, inside) / self._count(name, inside)
         return value, tape.gradient(value, image)
 
     def _part_of(self, image, place):
@@ -188,7 +188,7 @@ class Pull:
                 inside = features[name][:, first[0] : last[0], first[1] : last[1]]
                 area = tf.cast(tf.reduce_prod(sides - 2 * margin), tf.float32)
                 channels = 1.0 if self.dream.channel is not None else float(inside.shape[-1])
-                value += weight * self._pull(name, inside) / (area * channels)
+                value += weight * self._reaction(name, inside) / (area * channels)
         return value, tape.gradient(value, image)
 
     def _count(self, name, inside):
@@ -196,7 +196,7 @@ class Pull:
         size = tf.size(inside) if self.dream.channel is None else tf.size(inside[..., 0])
         return tf.cast(tf.maximum(size, 1), tf.float32)
 
-    def _pull(self, name, inside):
+    def _reaction(self, name, inside):
         """Returns the sum over some activations (1, h, w, C) that is to rise."""
         inside = tf.cast(inside, tf.float32)
         if self.dream.channel is not None:
@@ -216,12 +216,14 @@ def octave_sizes(shape: tuple[int, int], dream: Dream, *, smallest: int = SMALLE
     return [size for size in sizes[:-1] if min(size) >= smallest] + [tuple(shape)]
 
 
-def deep_dream(image: np.ndarray, pull: Pull, *, resume: Mapping[str, np.ndarray] | None = None) -> Iterator[DreamStep]:
+def deep_dream(
+    image: np.ndarray, objective: DreamObjective, *, resume: Mapping[str, np.ndarray] | None = None
+) -> Iterator[DreamStep]:
     """Dreams over an image, coarse to fine; at each size the detail that is lost by shrinking is put back.
 
     Args:
         image: The image, 0 to 255, (H, W, 3).
-        pull: What is dreamt, how, and by which network.
+        objective: What is dreamt, how, and by which network.
         resume: The state of an earlier step of a call with the same arguments, to continue from it.
 
     Returns:
@@ -232,18 +234,19 @@ def deep_dream(image: np.ndarray, pull: Pull, *, resume: Mapping[str, np.ndarray
 
     Example:
         >>> taps = build_style_taps(network="compact", weights="trained", layers=("block4_conv2",))
-        >>> for step in deep_dream(photo, Pull(Dreamer(taps), Dream(steps=5))):  # photo (H, W, 3)
+        >>> for step in deep_dream(photo, DreamObjective(Dreamer(taps), Dream(steps=5))):  # photo (H, W, 3)
         ...     print(step.scale, step.losses["objective"])
     """
     require_tensorflow("Deep Dream")
-    (height, width), least = image.shape[:2], pull.smallest
+    (height, width), least = image.shape[:2], objective.smallest
     if min(height, width) < least:
         raise UserError(f"The image has {width} x {height} pixels, and the network needs at least {least} each way.")
-    return _dream(tf.constant(image, tf.float32)[None], octave_sizes((height, width), pull.dream), pull, resume)
+    sizes = octave_sizes((height, width), objective.dream)
+    return _dream(tf.constant(image, tf.float32)[None], sizes, objective, resume)
 
 
-def _dream(original, sizes, pull: Pull, resume) -> Iterator[DreamStep]:
-    dream = pull.dream
+def _dream(original, sizes, objective: DreamObjective, resume) -> Iterator[DreamStep]:
+    dream = objective.dream
     x, octave, done, total = None, 0, 0, 0
     if resume is not None:
         octave, done, total = (int(resume[name]) for name in ("octave", "done", "total"))
@@ -257,13 +260,13 @@ def _dream(original, sizes, pull: Pull, resume) -> Iterator[DreamStep]:
             x = _resized(x, sizes[i]) + lost
         while done < dream.steps:
             shift = _shift(dream, total, sizes[i])
-            value, gradient = pull(tf.roll(x, shift, (1, 2)))
+            value, gradient = objective(tf.roll(x, shift, (1, 2)))
             x = _moved(x, tf.roll(gradient, [-one for one in shift], (1, 2)), dream.step_size)
             done, total = done + 1, total + 1
             yield _step(x, float(value), i, done, total, sizes[i])
         done = 0
     if not dream.steps:
-        yield _step(x, float(pull(x)[0]), len(sizes) - 1, 0, 1, sizes[-1])
+        yield _step(x, float(objective(x)[0]), len(sizes) - 1, 0, 1, sizes[-1])
 
 
 def _step(x, value: float, octave: int, done: int, total: int, size: tuple[int, int]) -> DreamStep:

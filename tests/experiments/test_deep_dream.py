@@ -24,9 +24,9 @@ def test_a_dream_and_its_zoom(tmp_path):
 def test_it_is_resumed_and_the_same(tmp_path, monkeypatch):
     """As style transfer: interrupted after a step, and continued."""
     run("run", *FAST, "--out", tmp_path / "whole")
-    bed = prepare(Dreaming(size=48, steps=2, octaves=2, layers=("block2_conv1",)), seed=0)
-    first = next(bed.steps())
-    *_, last = bed.steps(first.state)
+    prepared = prepare(Dreaming(size=48, steps=2, octaves=2, layers=("block2_conv1",)), seed=0)
+    first = next(prepared.steps())
+    *_, last = prepared.steps(first.state)
     written = np.asarray(Image.open(tmp_path / "whole" / "result.png"))
     assert np.abs(np.round(last.image) - written).mean() < 2
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from kerasapps import build_style_taps
 from kerasapps.data.paintings import draw_painting
 from kerasapps.errors import UserError
-from kerasapps.styling.dream import Dream, Dreamer, Pull, deep_dream, octave_sizes, zoomed
+from kerasapps.styling.dream import Dream, Dreamer, DreamObjective, deep_dream, octave_sizes, zoomed
 
 LAYERS = {"block2_conv2": 1.0, "block3_conv1": 0.5}
 SMALL = Dream(LAYERS, octaves=2, steps=3, jitter=4)
@@ -21,18 +21,18 @@ def dreamer():
     return Dreamer(build_style_taps(network="compact", weights="trained", layers=tuple(LAYERS), pooling="max"))
 
 
-def last(image, pull, **options):
-    *_, step = deep_dream(image, pull, **options)
+def last(image, objective, **options):
+    *_, step = deep_dream(image, objective, **options)
     return step
 
 
 def test_without_steps_the_image_stays(dreamer):
-    step = last(IMAGE, Pull(dreamer, replace(SMALL, steps=0, octaves=4)))
+    step = last(IMAGE, DreamObjective(dreamer, replace(SMALL, steps=0, octaves=4)))
     np.testing.assert_allclose(step.image / 255, IMAGE / 255, atol=1e-5)
 
 
 def test_the_objective_rises_at_each_size(dreamer):
-    steps = list(deep_dream(IMAGE, Pull(dreamer, replace(SMALL, steps=6))))
+    steps = list(deep_dream(IMAGE, DreamObjective(dreamer, replace(SMALL, steps=6))))
     assert [step.step for step in steps] == list(range(1, 13))
     sizes = octave_sizes((70, 94), SMALL)
     assert sizes == [(50, 67), (70, 94)]
@@ -47,7 +47,7 @@ def test_the_objective_rises_at_each_size(dreamer):
 @pytest.mark.parametrize("channel", [None, 7])
 def test_tiles_give_the_gradient_of_the_whole(dreamer, channel):
     dream = replace(SMALL, channel=channel)
-    whole, parts = Pull(dreamer, dream), Pull(dreamer, dream)
+    whole, parts = DreamObjective(dreamer, dream), DreamObjective(dreamer, dream)
     parts.tiling.core, parts.tiling.pixels = 32, 0
     x = tf.constant(IMAGE)[None]
     (a, slope), (b, other) = whole(x), parts(x)
@@ -58,17 +58,17 @@ def test_tiles_give_the_gradient_of_the_whole(dreamer, channel):
 
 
 def test_a_resumed_dream_is_the_same(dreamer):
-    pull = Pull(dreamer, SMALL)
-    steps = list(deep_dream(IMAGE, pull))
+    objective = DreamObjective(dreamer, SMALL)
+    steps = list(deep_dream(IMAGE, objective))
     for at in (1, 3):  # within a size, and at the end of one
-        np.testing.assert_array_equal(last(IMAGE, pull, resume=steps[at - 1].state).image, steps[-1].image)
+        np.testing.assert_array_equal(last(IMAGE, objective, resume=steps[at - 1].state).image, steps[-1].image)
 
 
 def test_a_guide_and_a_channel_change_what_is_dreamt(dreamer):
     dreams = [
-        last(IMAGE, Pull(dreamer, SMALL)),
-        last(IMAGE, Pull(dreamer, replace(SMALL, channel=3))),
-        last(IMAGE, Pull(dreamer, SMALL, guide=IMAGE[::-1, ::-1])),
+        last(IMAGE, DreamObjective(dreamer, SMALL)),
+        last(IMAGE, DreamObjective(dreamer, replace(SMALL, channel=3))),
+        last(IMAGE, DreamObjective(dreamer, SMALL, guide=IMAGE[::-1, ::-1])),
     ]
     for i, one in enumerate(dreams):
         assert np.abs(one.image - dreams[i - 1].image).mean() > 0.1
@@ -76,25 +76,25 @@ def test_a_guide_and_a_channel_change_what_is_dreamt(dreamer):
 
 def test_odd_images(dreamer):
     black = np.zeros((40, 40, 3), np.float32)
-    assert np.isfinite(last(black, Pull(dreamer, SMALL)).image).all()
-    assert last(np.zeros((300, 37, 3), np.float32), Pull(dreamer, SMALL)).image.shape == (300, 37, 3)
+    assert np.isfinite(last(black, DreamObjective(dreamer, SMALL)).image).all()
+    assert last(np.zeros((300, 37, 3), np.float32), DreamObjective(dreamer, SMALL)).image.shape == (300, 37, 3)
     with pytest.raises(UserError, match="The image has 40 x 3 pixels, and the network needs at least 4 each way"):
-        last(np.zeros((3, 40, 3), np.float32), Pull(dreamer, SMALL))
-    flat = Pull(Dreamer(dreamer.taps, lambda image: 0 * image), SMALL)  # no gradient at all
+        last(np.zeros((3, 40, 3), np.float32), DreamObjective(dreamer, SMALL))
+    flat = DreamObjective(Dreamer(dreamer.taps, lambda image: 0 * image), SMALL)  # no gradient at all
     np.testing.assert_allclose(last(IMAGE, flat).image, IMAGE, atol=1e-3)
 
 
 def test_what_makes_no_sense_is_refused(dreamer):
     with pytest.raises(ValueError, match="`layers` must be outputs of the network"):
-        Pull(dreamer, Dream({"block5_conv1": 1.0}))
+        DreamObjective(dreamer, Dream({"block5_conv1": 1.0}))
     with pytest.raises(ValueError, match="`channel` must be from 0 to 63, of block2_conv2"):
-        Pull(dreamer, replace(SMALL, channel=64))
+        DreamObjective(dreamer, replace(SMALL, channel=64))
     with pytest.raises(ValueError, match="`octave_scale` must be above 1"):
         Dream(octave_scale=1.0)
     with pytest.raises(ValueError, match="`layers` must have a weight other than 0"):
         Dream({})
     with pytest.raises(ValueError, match=r"`memory` must be at least .* MiB, for one tile"):
-        Pull(dreamer, SMALL, memory=1000)
+        DreamObjective(dreamer, SMALL, memory=1000)
 
 
 def test_a_zoom_enlarges_the_middle():
