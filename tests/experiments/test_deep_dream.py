@@ -48,7 +48,7 @@ def test_a_narrow_and_a_black_image(tmp_path):
         (("--max-memory", "1MB"), "--max-memory 1MB is less than"),
         (("--max-memory", "lots"), "--max-memory takes an amount such as 4GB"),
         (("--network", "Nothing"), "--network takes vgg16, vgg19, compact, or one of keras.applications"),
-        (("--network", "InceptionV3"), "--network InceptionV3 needs a file of its weights"),
+        (("--network", "InceptionV3"), "--network InceptionV3 needs the file of its weights"),
         (("--content", "gone.png"), "gone.png"),
         (("--strategy", "mirrored"), "--strategy mirrored has no effect here"),
     ],
