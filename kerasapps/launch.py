@@ -8,8 +8,10 @@ terminal.
 """
 
 import contextlib
+import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -176,7 +178,9 @@ def _folder_of(command: Sequence[str]) -> str:
 def _gpus() -> list[str]:
     """Returns the numbers of the usable GPUs, without TensorFlow, which would occupy them."""
     if "CUDA_VISIBLE_DEVICES" in os.environ:
-        return [name for name in os.environ["CUDA_VISIBLE_DEVICES"].split(",") if name]
+        # CUDA sees what stands before the first name that is none: -1, or the NoDevFiles of Slurm.
+        names = os.environ["CUDA_VISIBLE_DEVICES"].split(",")
+        return list(itertools.takewhile(re.compile(r"\d+|(GPU|MIG)-.+").fullmatch, map(str.strip, names)))
     if not shutil.which("nvidia-smi"):
         return []
     listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False).stdout

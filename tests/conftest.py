@@ -1,10 +1,11 @@
-"""Before TensorFlow starts: quiet, and two logical CPU devices, so that distribution is tested without a GPU."""
+"""Before TensorFlow starts: quiet, on the CPU, and in two logical devices of it, by which distribution is tested."""
 
 import functools
 import os
 import signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 import keras
 import pytest
@@ -31,8 +32,13 @@ def _fresh_keras():
 
 @pytest.fixture(autouse=True, scope="module")
 def _fresh_fixtures():
-    """The same for the fixtures of a module, which are made before that."""
+    """The same for the fixtures of a module, which are made before that; no module changes what the next one starts."""
     start_afresh()
+    before = dict(os.environ)
+    yield
+    changed = {name for name, _ in before.items() ^ os.environ.items()} - {"PYTEST_CURRENT_TEST"}
+    changed -= {"TMPDIR", "RAY_TMPDIR"}  # The command line sets these once for its process.
+    assert not changed, f"left changed in the environment: {changed}"
 
 
 def pytest_collection_modifyitems(items):

@@ -15,7 +15,7 @@ import yaml
 
 from experiments.image_classification import __main__ as image_classification
 from experiments.shared import cli
-from kerasapps import distribution
+from kerasapps import distribution, launch
 from kerasapps.errors import UserError
 from kerasapps.runs import Options
 from kerasapps.settings import from_settings
@@ -43,6 +43,20 @@ def worker_in(monkeypatch, **environment: str) -> distribution.Worker:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     return distribution.this_worker("multiworker")
+
+
+@pytest.mark.parametrize(
+    ("visible", "names"),
+    [
+        ("0,1", ["0", "1"]),
+        (" 2, 5 ,-1,3", ["2", "5"]),
+        ("GPU-8932f937,MIG-1/0", ["GPU-8932f937", "MIG-1/0"]),
+        *[(none, []) for none in ("-1", "", "NoDevFiles", "none", ",")],
+    ],
+)
+def test_a_launcher_sees_the_gpus_that_cuda_does(visible, names, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert launch._gpus() == names
 
 
 def test_workers_of_a_tfjob(monkeypatch):
