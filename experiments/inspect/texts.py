@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kerasapps.data.text_classes import TextClassCodec
-from kerasapps.data.words import tokenize
+from kerasapps.data.words import between, tokenize
 from kerasapps.errors import UserError
 from kerasapps.formats import format_share
 from kerasapps.inside.words import attends_to_words, word_drops, word_weights
@@ -53,8 +53,6 @@ def text_block(saved: SavedRun, texts: Sequence[str], output: str | None, *, occ
         words = codec.words.cut(tokenize(text, codec.words.tokens))
         of_words = weights[i][ids[i] != 0][: len(words)]
         title = f"{codec.class_names[labels[i]]}, {format_share(probabilities[i, labels[i]])}"
-        shown.append(
-            Highlighted(words[: len(of_words)], of_words, title, "" if codec.words.tokens == "characters" else " ")
-        )
+        shown.append(Highlighted(words[: len(of_words)], of_words, title, between(codec.words.tokens)))
     caption = OCCLUSION if occlusion else ATTENTION if attends_to_words(model) else GRADIENT
     return Highlights("Occlusion by word" if occlusion else "What each word speaks for", caption, shown)

@@ -42,7 +42,7 @@ class Source:
         size: Side of the images in pixels; simulated ones have 48.
         vocab_size: Token ids at most; the most frequent words get one.
         tokens: Whether texts are cut into words, words and punctuation (also with case), or characters; auto
-            takes characters where there are no spaces.
+            learns words where there are no spaces between them.
         missing: Share of the simulated descriptions and images that are left out.
     """
 

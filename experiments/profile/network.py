@@ -38,7 +38,7 @@ class Source:
         vocab_size: Token ids at most; the most frequent words get one. By default 50,000, for adult 2,500.
         length: Tokens of a text at most.
         tokens: Whether texts are cut into words, words and punctuation (also with case), or characters; auto
-            takes characters where there are no spaces.
+            learns words where there are no spaces between them.
         missing: Share of the labels that are removed from training and validation set, each by itself.
     """
 

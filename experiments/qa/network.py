@@ -35,7 +35,7 @@ class Source:
         data: "stories" (simulated), "babi", "babi-10k", or a file or folder in the bAbI format.
         tasks: bAbI tasks, all for one network.
         tokens: Whether sentences are cut into words, words and punctuation (also with case), or characters; auto
-            takes characters where there are no spaces.
+            learns words where there are no spaces between them.
     """
 
     data: Text = "stories"

@@ -10,7 +10,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from kerasapps.data.text_classes import TextSplits
-from kerasapps.data.words import tokenize
+from kerasapps.data.words import Tokens, tokenize
 
 MANY = 20_000  # texts
 STRENGTHS = (0.1, 1.0, 10.0)  # inverse of the regularization; validation accuracy chooses
@@ -57,7 +57,7 @@ def least_count(texts: int) -> int:
     return 2 if texts > MANY else 1
 
 
-def ngrams(text: str, *, tokens: str, longest: int) -> list[str]:
+def ngrams(text: str, *, tokens: Tokens, longest: int) -> list[str]:
     """Returns the n-grams of a text, from single words on."""
     words = tokenize(text, tokens)
     return [" ".join(words[i : i + n]) for n in range(1, longest + 1) for i in range(len(words) - n + 1)]

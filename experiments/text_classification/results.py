@@ -7,7 +7,7 @@ import numpy as np
 
 from kerasapps.data.splits import Split
 from kerasapps.data.text_classes import TextSplits
-from kerasapps.data.words import tokenize
+from kerasapps.data.words import between, tokenize
 from kerasapps.formats import format_share
 from kerasapps.inside.words import attends_to_words, word_weights
 from kerasapps.reports import Block, Figure, Highlighted, Highlights, Table, add_axes, new_figure
@@ -91,7 +91,7 @@ def mistakes_block(model: keras.Model, splits: TextSplits, probabilities: np.nda
     for i, ids, of_words in zip(worst, test.inputs["text"][worst], weights, strict=True):
         read = words.cut(tokenize(splits.texts["test"][i], words.tokens))
         title = f"{names[predicted[i]]} ({format_share(sure[i])} sure), truly {names[truth[i]]}"
-        texts.append(Highlighted(read, of_words[ids != 0], title, "" if words.tokens == "characters" else " "))
+        texts.append(Highlighted(read, of_words[ids != 0], title, between(words.tokens)))
     what = (
         "the network attends to it"
         if attends_to_words(model)

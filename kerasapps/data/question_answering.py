@@ -22,9 +22,18 @@ from kerasapps.data.babi import (
     read_story_files,
     strip_tabs,
 )
+from kerasapps.data.segments import Segmenter
 from kerasapps.data.splits import Split, Splits, split_groups
 from kerasapps.data.stories import make_questions
-from kerasapps.data.words import GivenTokens, checked_tokens, settle_tokens, tokenize
+from kerasapps.data.words import (
+    GivenTokens,
+    Tokens,
+    settle_tokens,
+    tokenize,
+    tokens_from_json,
+    tokens_to_json,
+    unit_of,
+)
 from kerasapps.errors import DataError
 from kerasapps.files import user_path
 
@@ -38,7 +47,6 @@ MAX_SENTENCES = 70
 MAX_WORDS = 400
 # As in the bAbI format, and as people number lists: "1. ", "1) ", with the digits of any script.
 NUMBERED = re.compile(r"\s*(\d{1,9})[.:)]?\s+(.*)", re.DOTALL)
-SAMPLE = 100  # questions whose stories show whether there are spaces between words
 # The simulator's training and test stories come from different seeds.
 TEST_SEED = 1_000_003
 
@@ -59,7 +67,7 @@ class StoryCodec:
     answers: tuple[str, ...]
     form: Form
     sentence_length: int
-    tokens: str = "words"
+    tokens: Tokens = "words"
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -80,17 +88,17 @@ class StoryCodec:
             long = [i for i, words in enumerate(question.story, 1) if len(words) > self.sentence_length]
             if long:
                 said.append(
-                    f"Sentence {long[0]} has {len(question.story[long[0] - 1])} {self.tokens}; the network reads the "
-                    f"first {self.sentence_length} of each. Write one sentence a line."
+                    f"Sentence {long[0]} has {len(question.story[long[0] - 1])} {unit_of(self.tokens)}; the network "
+                    f"reads the first {self.sentence_length} of each. Write one sentence a line."
                 )
             if len(question.story) > MAX_SENTENCES:
                 said.append(
                     f"The story has {len(question.story):,} sentences; the network reads the last {MAX_SENTENCES}."
                 )
         elif sum(map(len, question.story)) > MAX_WORDS:
-            said.append(f"The story is long; the network reads the last {MAX_WORDS} {self.tokens}.")
+            said.append(f"The story is long; the network reads the last {MAX_WORDS} {unit_of(self.tokens)}.")
         if len(question.question) > self.sentence_length:
-            said.append(f"The network reads the first {self.sentence_length} {self.tokens} of the question.")
+            said.append(f"The network reads the first {self.sentence_length} {unit_of(self.tokens)} of the question.")
         return said
 
     def encode(self, *, story: Sequence[str], question: str) -> dict[str, np.ndarray]:
@@ -117,7 +125,7 @@ class StoryCodec:
 
     def to_json(self) -> dict[str, Any]:
         """Returns what `from_json` needs."""
-        return asdict(self)
+        return asdict(self) | {"tokens": tokens_to_json(self.tokens)}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "StoryCodec":
@@ -125,7 +133,7 @@ class StoryCodec:
         if content["form"] not in get_args(Form):
             raise ValueError(f"`form` must be one of {', '.join(get_args(Form))}. Received: {content['form']!r}")
         words, answers = tuple(content["words"]), tuple(content["answers"])
-        tokens = checked_tokens(content.get("tokens", "words"))
+        tokens = tokens_from_json(content.get("tokens", "words"))
         return cls(words, answers, content["form"], int(content["sentence_length"]), tokens)
 
     def split(self, questions: Sequence[Question]) -> Split:
@@ -185,7 +193,7 @@ def load_stories(
         form: Whether the network's input is one text or sentences.
         tasks: bAbI tasks, by number.
         questions_per_kind: Number of simulated questions of each kind.
-        tokens: Whether sentences are cut into words or characters; "auto" takes characters where there are no spaces.
+        tokens: Whether sentences are cut into words or characters; "auto" learns words where there are no spaces.
         validation: Share of the training stories that are held out. Whole stories, because the questions of one
             story share their sentences: a split by questions estimates task 17's error at 14 %, the test at 40 %.
         seed: Seed of simulation and split.
@@ -261,23 +269,27 @@ def split_stories(
     train, held_out = _hold_out(train, validation, seed)
     sets = {"train": train, "validation": held_out, "test": test}
     sets = {name: _thin(questions, limit) for name, questions in sets.items()}
-    tokens, _ = settle_tokens(tokens, ["".join(question.text) for question in sets["train"][:SAMPLE]])
+    # A sentence is part of the stories of many questions.
+    sentences = list(dict.fromkeys(sentence for question in sets["train"] for sentence in question.text))
+    tokens, _ = settle_tokens(tokens, sentences)
     codec = fit_codec(sets["train"], form=form, tokens=tokens)
     splits = {name: codec.split(questions) for name, questions in sets.items()}
     return StorySplits(**splits, sizes=codec.sizes, codec=codec, questions=sets, notes=_notes(marked, tokens))
 
 
-def _notes(marked: int, tokens: str) -> tuple[str, ...]:
+def _notes(marked: int, tokens: Tokens) -> tuple[str, ...]:
     """Returns what a person should know about how stories were read."""
     notes = []
     if marked:
         notes.append(f"{marked:,} sentences hold a question mark: only what has a tab and an answer is a question.")
     if tokens == "characters":
         notes.append("The stories are cut into characters, as they have no spaces or as --tokens says.")
+    elif isinstance(tokens, Segmenter):
+        notes.append("The stories have no spaces between words, or --tokens says so: words were learned from them.")
     return tuple(notes)
 
 
-def cut(questions: Sequence[Question], tokens: str) -> Sequence[Question]:
+def cut(questions: Sequence[Question], tokens: Tokens) -> Sequence[Question]:
     """Returns questions whose sentences are cut into tokens; the reader has cut them into words."""
     if tokens == "words":
         return questions
@@ -288,7 +300,7 @@ def cut(questions: Sequence[Question], tokens: str) -> Sequence[Question]:
     ]
 
 
-def fit_codec(questions: Sequence[Question], *, form: Form, tokens: str = "words") -> StoryCodec:
+def fit_codec(questions: Sequence[Question], *, form: Form, tokens: Tokens = "words") -> StoryCodec:
     """Collects words and answers, sorted, and widths."""
     questions = cut(questions, tokens)
     sentences = {sentence for question in questions for sentence in question.story}

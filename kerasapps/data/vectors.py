@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from kerasapps.data.text_sets import clean, read_imdb
-from kerasapps.data.words import UNKNOWN, WordIds, tokenize
+from kerasapps.data.words import UNKNOWN, Tokens, WordIds, tokenize
 from kerasapps.errors import DataError
 from kerasapps.files import regular_file, user_path
 
@@ -22,7 +22,7 @@ SMOOTHING = 0.75  # exponent of the neighbors' frequencies: rare ones would seem
 LONGEST_WORD = 1_000  # bytes
 
 
-def load_vectors(source: str, words: Sequence[str], *, seed: int, tokens: str = "words") -> tuple[np.ndarray, str]:
+def load_vectors(source: str, words: Sequence[str], *, seed: int, tokens: Tokens = "words") -> tuple[np.ndarray, str]:
     """Returns a vector for every token id, and how many words have one of their own.
 
     Args:
@@ -115,7 +115,7 @@ def _read_binary(file, path: Path, *, count: int, width: int) -> Iterator[tuple[
 
 
 def learn_vectors(
-    texts: Sequence[str], words: Sequence[str], *, size: int = LEARNED_SIZE, tokens: str = "words"
+    texts: Sequence[str], words: Sequence[str], *, size: int = LEARNED_SIZE, tokens: Tokens = "words"
 ) -> dict[str, np.ndarray]:
     """Learns word vectors from how often words are near each other.
 

@@ -1,6 +1,7 @@
 """Texts as tokens, in every script, and tokens as ids: the one text layer of all applications.
 
-The same functions cut texts at training and at prediction: a codec keeps which (`WordIds.tokens`).
+The same functions cut texts at training and at prediction: a codec keeps which (`WordIds.tokens`), with the words that
+were learned for scripts without spaces (`kerasapps.data.segments`).
 """
 
 import re
@@ -15,11 +16,15 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-# How texts are cut; "auto" looks at the texts and settles on one of the others.
-Tokens = Literal["words", "punctuation", "cased", "characters"]
+from kerasapps.data.segments import SPACELESS, Segmenter, learn_segmenter
+
+# How texts are cut: one of these, or a segmenter.
+KINDS = ("words", "punctuation", "cased", "characters", "keras")
+Tokens = str | Segmenter
 # What stays of a text that is too long: its beginning, its end, or half of each.
 Keep = Literal["head", "tail", "both"]
-GivenTokens = Literal["auto", "words", "punctuation", "cased", "characters"]
+# What a person asks for; "auto" looks at the texts.
+GivenTokens = Literal["auto", "words", "punctuation", "cased", "characters", "learned"]
 
 PADDING, UNKNOWN = 0, 1
 # Apostrophes and hyphens of all scripts, which belong to a word only inside it.
@@ -34,8 +39,6 @@ WIDTHS = re.compile("[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\uff66-\uff9f]+")  
 JOINERS = "\u200c\u200d"  # inside words of Persian and of the scripts of India
 WIDE = re.compile("[\U00010000-\U0010ffff]")
 EMOJI = "[\u2600-\u27bf\U0001f000-\U0001faff]"
-# The scripts that put no spaces between words: Thai and Lao, Tibetan, Burmese, Khmer, kana, Han.
-SPACELESS = re.compile("[\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 LETTER = SPACELESS.pattern
 SPACES = re.compile(f"(?<={LETTER})[\\s\u200b\u0f0b]+(?={LETTER})")  # Khmer has unseen ones, Tibetan a point
 FEW_SPACES = 0.1  # Thai whose words stand apart has a space for about four letters
@@ -60,7 +63,7 @@ ASCII_BLANKS = {i: " " for i in range(128) if not re.match(r"\w", chr(i))}
 KERAS_DELETES = b"!\"#$%&()*+,-./:;<=>?@[\\]^_`{|}~'"
 
 
-def tokenize(text: str, tokens: str = "words") -> tuple[str, ...]:
+def tokenize(text: str, tokens: Tokens = "words") -> tuple[str, ...]:
     """Cuts a text into tokens.
 
     Words are in lower case (case folded), composed (NFC) and without punctuation. Vowel signs, tones and joiners
@@ -69,8 +72,9 @@ def tokenize(text: str, tokens: str = "words") -> tuple[str, ...]:
     Args:
         text: The text, in any script.
         tokens: "words"; "punctuation", the same with each punctuation mark as a token of its own; "cased", as that with
-            upper and lower case kept; "characters", each with its marks, for texts without spaces; or "keras", the
-            words of runs from before this module, which were right for ASCII only.
+            upper and lower case kept; "characters", each with its marks, for texts without spaces; a segmenter, which
+            cuts words of scripts without spaces further; or "keras", the words of runs from before this module, which
+            were right for ASCII only.
 
     Example:
         >>> tokenize("Don't go, «Mary-Ann»!")
@@ -78,6 +82,8 @@ def tokenize(text: str, tokens: str = "words") -> tuple[str, ...]:
         >>> tokenize("Don't go!", "punctuation")
         ("don't", 'go', '!')
     """
+    if isinstance(tokens, Segmenter):
+        return tokens.cut(tokenize(text))
     if tokens == "keras":
         cut = text.encode("utf-8", "replace").lower().translate(None, KERAS_DELETES).split()
         return tuple(word.decode() for word in cut)
@@ -147,7 +153,8 @@ def settle_tokens(tokens: GivenTokens, texts: Sequence[str]) -> tuple[Tokens, tu
     """Returns how to cut texts, and what a person should know about it.
 
     Args:
-        tokens: What was asked for; "auto" cuts texts of scripts without spaces into characters.
+        tokens: What was asked for. "learned" learns the words of scripts without spaces, and cuts texts into characters
+            where there is too little to learn from; "auto" does so with texts that are mostly of such scripts.
         texts: The texts of the training set; the first of them decide.
 
     Returns:
@@ -156,17 +163,33 @@ def settle_tokens(tokens: GivenTokens, texts: Sequence[str]) -> tuple[Tokens, tu
     if tokens not in get_args(GivenTokens):
         raise ValueError(f"`tokens` must be one of {', '.join(get_args(GivenTokens))}. Received: tokens={tokens}")
     sample = [text for text in islice(texts, SAMPLE) if text.strip()]
-    settled = tokens
-    if tokens == "auto":
-        settled = "characters" if without_spaces(sample) else "words"
+    settled = "words" if tokens in ("auto", "learned") else tokens
+    if tokens == "learned" or (tokens == "auto" and without_spaces(sample)):
+        settled = learn_segmenter([run for text in texts for run in tokenize(text)]) or "characters"
     per_text = sum(len(tokenize(text, settled)) for text in sample) / max(1, len(sample))
-    unit = "words and punctuation marks" if settled in ("punctuation", "cased") else settled
-    notes = [f"{per_text:.1f} {unit} in a text on average."]
-    if settled != tokens and settled == "characters":
+    notes = [f"{per_text:.1f} {unit_of(settled)} in a text on average."]
+    if settled == "characters" != tokens:
         notes.append("The texts have no spaces between words: each character is a token. `--tokens words` keeps words.")
+    elif isinstance(settled, Segmenter):
+        notes.append(
+            "The texts have no spaces between words: words were learned from them. `--tokens characters` takes "
+            "characters, `--tokens words` what is between spaces."
+        )
     elif settled != "characters" and 0 < per_text < 1.5:
         notes.append("The texts have about one word each; if words are not set apart, try `--tokens characters`.")
     return settled, tuple(notes)
+
+
+def unit_of(tokens: Tokens) -> str:
+    """Returns what a person calls tokens of this kind."""
+    if tokens in ("punctuation", "cased"):
+        return "words and punctuation marks"
+    return "characters" if tokens == "characters" else "words"
+
+
+def between(tokens: Tokens) -> str:
+    """Returns what stands between two tokens where they are shown as a text."""
+    return "" if tokens == "characters" or isinstance(tokens, Segmenter) else " "
 
 
 def without_spaces(texts: Iterable[str]) -> bool:
@@ -199,7 +222,7 @@ class WordIds:
 
     words: tuple[str, ...]
     length: int
-    tokens: str = "words"
+    tokens: Tokens = "words"
     keep: Keep = "head"
 
     @property
@@ -259,20 +282,28 @@ class WordIds:
 
     def to_json(self) -> dict[str, Any]:
         """Returns what `from_json` needs."""
-        return {"words": self.words, "length": self.length, "tokens": self.tokens, "keep": self.keep}
+        tokens = tokens_to_json(self.tokens)
+        return {"words": self.words, "length": self.length, "tokens": tokens, "keep": self.keep}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "WordIds":
         """Returns what `to_json` described, also in a codec from before there was a choice of tokens."""
-        tokens = checked_tokens(content.get("tokens", "keras"))
+        tokens = tokens_from_json(content.get("tokens", "keras"))
         return cls(tuple(content["words"]), int(content["length"]), tokens, content.get("keep", "head"))
 
 
-def checked_tokens(tokens: str) -> str:
-    """Returns the tokens that a codec names; ValueError if there are none of that name."""
-    if tokens not in (*get_args(Tokens), "keras"):
-        raise ValueError(f"`tokens` must be words, punctuation, cased, characters or keras. Received: tokens={tokens}")
-    return tokens
+def tokens_to_json(tokens: Tokens) -> Any:
+    """Returns what `tokens_from_json` needs."""
+    return tokens.to_json() if isinstance(tokens, Segmenter) else tokens
+
+
+def tokens_from_json(content: Any) -> Tokens:
+    """Returns the tokens that a codec names; ValueError if there are none such."""
+    if isinstance(content, Mapping) and "segmenter" in content:
+        return Segmenter.from_json(content)
+    if content not in KINDS:
+        raise ValueError(f"`tokens` must be {', '.join(KINDS)} or a segmenter. Received: tokens={content}")
+    return content
 
 
 def fit_words(

@@ -1,0 +1,92 @@
+"""Words of scripts that put no spaces between them, learned from texts by sentencepiece.
+
+Reference: Kudo, "Subword Regularization", ACL 2018 (the unigram language model of pieces).
+"""
+
+import base64
+import io
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+# The scripts that put no spaces between words: Thai and Lao, Tibetan, Burmese, Khmer, kana, Han.
+SPACELESS = re.compile("[\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+ENOUGH = 100_000  # letters; from less, single letters and phrases are learned rather than words
+READ = 300_000  # letters that are learned from: more of them find hardly better words and take longer
+# Words grow with the root of a text's length (Heaps' law). With many more of them whole phrases would be words, and the
+# same word would be written in several ways.
+GROWTH = 0.5
+LONGEST = 1_000  # letters that are read at once; sentencepiece would leave out longer ones
+
+
+@dataclass(frozen=True)
+class Segmenter:
+    """Cuts texts of scripts without spaces into learned words.
+
+    Args:
+        model: A model of sentencepiece, as bytes.
+    """
+
+    model: bytes
+
+    @cached_property
+    def _processor(self):
+        import sentencepiece
+
+        return sentencepiece.SentencePieceProcessor(model_proto=self.model)
+
+    def cut(self, runs: Iterable[str]) -> tuple[str, ...]:
+        """Cuts what stands between spaces and punctuation marks; that of other scripts stays as it is."""
+        words: list[str] = []
+        for run in runs:
+            words += self._processor.encode(run, out_type=str) if SPACELESS.search(run) else [run]
+        return tuple(words)
+
+    def to_json(self) -> dict[str, str]:
+        """Returns what `from_json` needs."""
+        return {"segmenter": base64.b64encode(self.model).decode()}
+
+    @classmethod
+    def from_json(cls, content: dict[str, str]) -> "Segmenter":
+        """Returns the segmenter that `to_json` described; ValueError if it is damaged."""
+        made = cls(base64.b64decode(content["segmenter"], validate=True))
+        try:
+            made.cut(["\u4e00"])
+        except RuntimeError as error:
+            raise ValueError(f"`segmenter` is no model of sentencepiece: {error}") from None
+        return made
+
+
+def learn_segmenter(runs: Sequence[str]) -> Segmenter | None:
+    """Learns words from what stands between spaces and punctuation marks; None where there is too little to learn from.
+
+    Args:
+        runs: Of the training texts, in any order.
+    """
+    runs = [run for run in runs if SPACELESS.search(run)]
+    letters = sum(map(len, runs))
+    if letters < ENOUGH:
+        return None
+    read = [run[i : i + LONGEST] for run in runs[:: -(-letters // READ)] for i in range(0, len(run), LONGEST)]
+    single = len(set("".join(read)))
+    return Segmenter(_train(read, single + round(GROWTH * letters**0.5)))
+
+
+def _train(runs: Sequence[str], size: int) -> bytes:
+    import sentencepiece
+
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(runs),
+        model_writer=model,
+        model_type="unigram",
+        vocab_size=size,
+        hard_vocab_limit=False,
+        normalization_rule_name="identity",
+        add_dummy_prefix=False,
+        character_coverage=1.0,
+        num_threads=1,
+        minloglevel=2,
+    )
+    return model.getvalue()
