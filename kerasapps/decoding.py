@@ -9,7 +9,7 @@ al., "The Curious Case of Neural Text Degeneration", ICLR 2020 (top-p).
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
@@ -78,7 +78,7 @@ class Writer:
             model.dtype_policy, model.autocast = keras.DTypePolicy("float32"), False
         self.start = start
         self.end = end
-        self._functions: dict[Beam | Sampling, Callable] = {}
+        self._functions: dict[Beam | Sampling, Callable] = {}  # whatever the seed
 
     def __call__(
         self, inputs: Mapping[str, np.ndarray], how: Beam | Sampling, *, max_length: int
@@ -94,15 +94,17 @@ class Writer:
             Tokens int32 (B, K, L), K = 1 without a beam, the best first, 0 from the end token on; and float32 (B, K)
             their scores: log-probabilities, for a beam with its length penalty.
         """
-        if how not in self._functions:
+        seed, kind = (0, how) if isinstance(how, Beam) else (how.seed, replace(how, seed=0))
+        if kind not in self._functions:
             signature = {tensor.name: tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in self.encoder.inputs}
-            call = functools.partial(self._write, how=how)
-            self._functions[how] = tf.function(call, [signature, tf.TensorSpec((), tf.int32)], autograph=False)
+            call = functools.partial(self._write, how=kind)
+            number = tf.TensorSpec((), tf.int32)
+            self._functions[kind] = tf.function(call, [signature, number, number], autograph=False)
         given = {tensor.name: tf.constant(inputs[tensor.name], tensor.dtype) for tensor in self.encoder.inputs}
-        tokens, scores = self._functions[how](given, tf.constant(max_length))
+        tokens, scores = self._functions[kind](given, tf.constant(max_length), tf.constant(seed))
         return tokens.numpy(), scores.numpy()
 
-    def _write(self, inputs, max_length, *, how: Beam | Sampling):
+    def _write(self, inputs, max_length, seed, *, how: Beam | Sampling):
         encoded = self.encoder(inputs, training=False)
         rows = tf.shape(next(iter(encoded.values())))[0]
         growing = {
@@ -122,7 +124,7 @@ class Writer:
         ends = {"start": self.start, "end": self.end, "max_length": max_length}
         if isinstance(how, Beam):
             return beam_search(step, own, how, **ends)
-        tokens, scores = sample(step, own, how, **ends)
+        tokens, scores = sample(step, own, replace(how, seed=seed), **ends)
         return tokens[:, None], scores[:, None]
 
 

@@ -191,6 +191,11 @@ class Table:
     caption: str = ""
     digits: int = 1
 
+    def is_text(self, column: int) -> bool:
+        """Whether a column holds no numbers."""
+        cells = [row[column] for row in self.rows]
+        return any(isinstance(cell, str) for cell in cells) and all(isinstance(cell, str | None) for cell in cells)
+
     def html(self) -> str:
         """Returns rows and caption."""
         return render("table", table=self)

@@ -124,19 +124,30 @@ def search(
 
 
 def evaluate(
-    *, run: Path, data: or_none(Text) = None, writing: Writing = Writing(), limit: or_none(Count) = None
+    *,
+    run: Path,
+    data: or_none(Text) = None,
+    pair: or_none(Text) = None,
+    target: or_none(Text) = None,
+    writing: Writing = Writing(),
+    limit: or_none(Count) = None,
 ) -> None:
     """Prints the metrics of a trained network on the test set.
 
     Args:
         run: A run folder.
         data: As for `train`; its test set is used. By default what the network was trained on.
+        pair: As for `train`; by default that of the run.
+        target: As for `train`, for the file that --data names.
         writing: How translations are written.
         limit: Texts at most.
     """
     saved = load_run(run, EXPERIMENT)
     source = from_settings(Source, saved.settings)
-    source = source if data is None else replace(source, data=data)
+    if target is not None and data is None:
+        raise DataError("--target holds the translations of the file that --data names: give both.")
+    source = replace(source, pair=pair or source.pair)
+    source = source if data is None else replace(source, data=data, target=target)
     pairs = load(source, options=from_settings(Options, saved.settings)).texts["test"][:limit]
     metrics, _ = test_metrics(saved.model, saved.settings["arch"], saved.codec, pairs, writing)
     print_table(score_table(metrics, data=source.data, pair=source.pair, beam=writing.beam))

@@ -1,7 +1,7 @@
 """The translators: which data, how each is built, trained, and how it writes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import ModuleType
 from typing import Any, Literal
@@ -203,7 +203,9 @@ def translate_texts(
     def write(chosen: np.ndarray) -> list[list[tuple[str, float]]]:
         longest = int(lengths[chosen].max())
         limit = min(codec.max_length, 2 * longest + 10)
-        tokens, scores = writer({"source": ids[chosen, :longest]}, how, max_length=limit)
+        # Or the same noise would come again in each batch.
+        drawn = replace(how, seed=(how.seed + int(chosen[0])) % 2**31) if isinstance(how, Sampling) else how
+        tokens, scores = writer({"source": ids[chosen, :longest]}, drawn, max_length=limit)
         decoded = codec.decode(tokens.reshape(-1, tokens.shape[-1]))
         return [
             list(zip(decoded[i * len(row) : (i + 1) * len(row)], map(float, row), strict=True))

@@ -16,6 +16,7 @@ from keras import layers, ops
 from kerasapps.blocks.arguments import check_at_least, check_share, checked
 from kerasapps.blocks.attention import Present, Unmasked
 from kerasapps.blocks.attention_decoder import Attention, AttentionDecoder
+from kerasapps.blocks.gru import GRU
 from kerasapps.blocks.noise import ByteDropout
 from kerasapps.blocks.recurrent import LSTM
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from keras_tuner import HyperParameters
 
 Cell = Literal["gru", "lstm"]
-CELLS = {"gru": layers.GRU, "lstm": LSTM}
+CELLS = {"gru": GRU, "lstm": LSTM}
 
 
 @checked

@@ -13,6 +13,10 @@ from keras import layers, ops
 
 from kerasapps.blocks.arguments import refusal
 from kerasapps.blocks.attention import HIDDEN
+from kerasapps.blocks.attention_loop import AttentionWeights, run_attention
+from kerasapps.blocks.backend import kernels_run
+from kerasapps.blocks.gru import gru_step, product, run_gru
+from kerasapps.blocks.recurrent import FORMATS
 
 Attention = Literal["additive", "lectures", "dot", "none"]
 
@@ -71,7 +75,9 @@ class AttentionDecoder(layers.Layer):
             self.combine = add(name="combine", shape=(memory + words, units))
             self.combine_bias = add(name="combine_bias", shape=(units,), initializer="zeros")
 
-    def call(self, words, memory, keys, present, state):
+    def call(self, words, memory, keys, present, state, training=False):
+        # Whether the loops run whose gradients are our own, with the same results.
+        own = self.compute_dtype in FORMATS and kernels_run(training=bool(training))
         state = ops.cast(state, "float32")
         if self.attention == "lectures":
             given = self._of_words(words, memory)
@@ -81,14 +87,39 @@ class AttentionDecoder(layers.Layer):
             if self.attention == "none":
                 of_memory = self._product(memory, self.kernel[words.shape[-1] :])  # (B, 1, 3 U)
                 given = (given[0] + of_memory,)
-            states, last = self._scan(lambda s, x: (self._gru(s, x),), given, (state,))[0]
+            states, last = self._run_gru(given[0], state, own=own)
             contexts, weights = self._afterwards(states, memory, keys, present)
+        elif self.attention == "additive" and own:
+            states, contexts, weights, last = self._attend(given[0], state, memory, keys, present)
         else:
             step = self._additive_step if self.attention == "additive" else self._lectures_step
             first = state, ops.zeros_like(memory[:, 0]), ops.zeros_like(memory[:, :, 0], dtype="float32")
             done = self._scan(step(memory, keys, present), given, first)
             (states, last), (contexts, _), (weights, _) = done
         return ops.cast(states, self.compute_dtype), contexts, weights, last
+
+    def _run_gru(self, given, state, *, own: bool):
+        """Runs over the products of the words (B, T, 3 U): the states (B, T, U) and the last."""
+        if not own:
+            return self._scan(lambda s, x: (self._gru(s, x),), (given,), (state,))[0]
+        given = ops.swapaxes(given, 0, 1)
+        states = run_gru(given, state, self.recurrent, self.bias[1], dtype=self.compute_dtype)
+        return ops.swapaxes(states, 0, 1), states[-1]
+
+    def _attend(self, given, state, memory, keys, present):
+        """Runs "additive" over the products of the words: states, contexts, weights and the last state."""
+        weights = ops.concatenate([self.recurrent, self.query], axis=1)
+        done = run_attention(
+            ops.swapaxes(given, 0, 1),
+            state,
+            memory,
+            self._float(keys),
+            _penalty(present),
+            AttentionWeights(weights, self.bias[1], self.kernel[-memory.shape[-1] :], self.score),
+            dtype=self.compute_dtype,
+        )
+        states, contexts, alphas = (ops.swapaxes(one, 0, 1) for one in done)
+        return states, ops.cast(contexts, memory.dtype), alphas, done[0][-1]
 
     def _scan(self, step, given, first):
         """Runs a step over the words: of each part of the carry all values (B, T, ...) and the last."""
@@ -154,15 +185,11 @@ class AttentionDecoder(layers.Layer):
         """Returns the next state: s (B, U), the input's product x (B, 3 U), and the state's if it is known."""
         of_state = self._product(s, self.recurrent) if of_state is None else of_state
         of_state = of_state + self._float(self.bias[1])
-        x_update, x_reset, x_candidate = ops.split(x, 3, axis=1)
-        s_update, s_reset, s_candidate = ops.split(of_state, 3, axis=1)
-        update, reset = ops.sigmoid(x_update + s_update), ops.sigmoid(x_reset + s_reset)
-        candidate = ops.tanh(x_candidate + reset * s_candidate)
-        return candidate + update * (s - candidate)
+        return gru_step(s, x, of_state)[0]
 
     def _product(self, x, kernel):
         """Multiplies in the precision of the policy: float32."""
-        return self._float(ops.matmul(ops.cast(x, self.compute_dtype), ops.cast(kernel, self.compute_dtype)))
+        return product(x, kernel, dtype=self.compute_dtype)
 
     def _average(self, weights, memory):
         """Weighs the memory: (B, T, S) and (B, S, M) -> (B, T, M)."""
@@ -171,7 +198,7 @@ class AttentionDecoder(layers.Layer):
     def _float(self, x):
         return ops.cast(x, "float32")
 
-    def compute_output_spec(self, words, memory, keys, present, state):
+    def compute_output_spec(self, words, memory, keys, present, state, training=False):
         rows, steps, _ = words.shape
         return (
             keras.KerasTensor((rows, steps, self.units), self.compute_dtype),

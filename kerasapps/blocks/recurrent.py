@@ -20,11 +20,15 @@ from kerasapps.blocks.plain import keras_layer
 FORMATS = "float32", "bfloat16"  # in which the fused kernel is used
 
 
-class FusedLoop:
-    """What LSTM layers share: the loop over the steps in TensorFlow's fused kernel."""
+class OwnLoop:
+    """What recurrent layers with a loop of their own share: dropout, direction and mask around it.
 
-    def fused_loop(self, sequences, initial_state, mask, training):
-        """Runs over sequences (B, T, D) from two states (B, U), as `inner_loop` does, whose results it returns."""
+    `run(sequences, *states)` takes (B, T, D) and (B, U) and returns for each state its values after all steps, float32
+    (T, B, U), the output first.
+    """
+
+    def own_loop(self, sequences, initial_state, mask, training):
+        """Runs over sequences (B, T, D) from first states (B, U), as `inner_loop` does, whose results it returns."""
         if keras.tree.is_nested(mask):
             mask = mask[0]
         if training and self.cell.dropout:
@@ -32,22 +36,22 @@ class FusedLoop:
         if self.go_backwards:
             sequences = ops.flip(sequences, axis=1)
             mask = None if mask is None else ops.flip(mask, axis=1)
-        wide = [ops.cast(one, "float32") for one in (sequences, *initial_state)]
-        return keras.tree.map_structure(lambda x: ops.cast(x, self.compute_dtype), self._loop(*wide, mask))
+        states = [ops.cast(one, "float32") for one in keras.tree.flatten(initial_state)]
+        done = self._loop(ops.cast(sequences, "float32"), states, mask)
+        return keras.tree.map_structure(lambda x: ops.cast(x, self.compute_dtype), done)
 
-    def _loop(self, sequences, hidden, cell, mask):
+    def _loop(self, sequences, states, mask):
         """Returns the last output, all outputs, and the last states."""
         if mask is None:
-            hiddens, cells = self._run(sequences, hidden, cell)
-            return hiddens[-1], self._outputs(hiddens), [hiddens[-1], cells[-1]]
+            done = self.run(sequences, *states)
+            return done[0][-1], self._outputs(done[0]), [one[-1] for one in done]
 
         # A masked step changes nothing, so the steps that count may as well come first in each row.
         count = ops.cumsum(ops.cast(mask, "int32"), axis=1)  # (B, T), steps so far that count
-        hiddens, cells = self._run(_counted_first(sequences, mask), hidden, cell)
-        done = count[:, -1]  # (B,)
-        state = [_at(hiddens, done, before=hidden), _at(cells, done, before=cell)]
+        done = self.run(_counted_first(sequences, mask), *states)
+        state = [_at(steps, count[:, -1], before=first) for steps, first in zip(done, states, strict=True)]
         # Before the first step that counts Keras outputs zero, whatever the state.
-        zero = ops.zeros_like(hidden)
+        hiddens, zero = done[0], ops.zeros_like(states[0])
         if self.zero_output_for_mask:
             count = count * ops.cast(mask, "int32")
         if not self.return_sequences:
@@ -56,7 +60,15 @@ class FusedLoop:
         outputs = _at(hiddens, count, before=zero)  # (B, T, U)
         return outputs[:, -1], outputs, state
 
-    def _run(self, sequences, hidden, cell):
+    def _outputs(self, hiddens):
+        """Returns the outputs of all steps (B, T, U), or of the last (B, 1, U)."""
+        return ops.transpose(hiddens, (1, 0, 2)) if self.return_sequences else hiddens[-1][:, None]
+
+
+class FusedLoop(OwnLoop):
+    """What LSTM layers share: the loop over the steps in TensorFlow's fused kernel."""
+
+    def run(self, sequences, hidden, cell):
         """Returns hidden and cell states after each step, both (T, B, U)."""
         import tensorflow as tf
 
@@ -81,10 +93,6 @@ class FusedLoop:
         hiddens, cells = zip(*done, strict=True)
         return tf.concat(hiddens, 1), tf.concat(cells, 1)
 
-    def _outputs(self, hiddens):
-        """Returns the outputs of all steps (B, T, U), or of the last (B, 1, U)."""
-        return ops.transpose(hiddens, (1, 0, 2)) if self.return_sequences else hiddens[-1][:, None]
-
 
 @keras.saving.register_keras_serializable(package="kerasapps")
 class LSTM(FusedLoop, keras.layers.LSTM):
@@ -99,11 +107,11 @@ class LSTM(FusedLoop, keras.layers.LSTM):
         return keras_layer(self, keras.layers.LSTM)
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
-        if not (self._has_kernel() and kernels_run(training=bool(training))):
+        if not (self.has_own_loop() and kernels_run(training=bool(training))):
             return super().inner_loop(sequences, initial_state, mask, training=training)
-        return self.fused_loop(sequences, initial_state, mask, training)
+        return self.own_loop(sequences, initial_state, mask, training)
 
-    def _has_kernel(self) -> bool:
+    def has_own_loop(self) -> bool:
         """Whether the fused kernel supports the options of this layer."""
         return (
             self.compute_dtype in FORMATS
@@ -168,7 +176,7 @@ class PeepholeLSTM(FusedLoop, keras.layers.RNN):
             or not kernels_run(training=bool(training))
         ):
             return super().inner_loop(sequences, initial_state, mask, training=training)
-        return self.fused_loop(sequences, initial_state, mask, training)
+        return self.own_loop(sequences, initial_state, mask, training)
 
     def get_config(self):
         config = super().get_config()
@@ -253,7 +261,7 @@ def _back_through_time(of_hiddens, of_cells, done, cell, weights: KernelWeights)
 
     units = cell.shape[-1]
     i, g, f, o, squashed = done.i, done.ci, done.f, done.o, done.co  # gates, and tanh of the cells
-    before = _shifted(cell, done.cs)
+    before = shifted(cell, done.cs)
     # How the cell moves with the first three sums, and the hidden state with the last.
     slopes = [g * i * (1 - i), i * (1 - g * g), before * f * (1 - f), squashed * o * (1 - o)]
     out, on = o * (1 - squashed * squashed), f  # how the hidden state and the next cell move with the cell
@@ -289,9 +297,9 @@ def _of_weights(sums, x, hidden, done):
     """Returns the gradients of kernel and bias."""
     import tensorflow as tf
 
-    of_recurrent = _product(done.h[:-1], sums[1:]) + _product(hidden, sums[0])
-    of_bias = _product(tf.ones_like(sums[:, :, :1]), sums)[0]  # a sum in a third of the time
-    return tf.concat([_product(x, sums), of_recurrent], 0), of_bias
+    of_recurrent = summed_products(done.h[:-1], sums[1:]) + summed_products(hidden, sums[0])
+    of_bias = summed_products(tf.ones_like(sums[:, :, :1]), sums)[0]  # a sum in a third of the time
+    return tf.concat([summed_products(x, sums), of_recurrent], 0), of_bias
 
 
 def _of_peepholes(sums, cell, done):
@@ -299,12 +307,12 @@ def _of_peepholes(sums, cell, done):
     import tensorflow as tf
 
     of_input, _, of_forget, of_output = tf.split(sums, 4, axis=2)
-    before = _shifted(cell, done.cs)
+    before = shifted(cell, done.cs)
     seen = of_input * before, of_forget * before, of_output * done.cs
     return tf.stack([tf.reduce_sum(one, [0, 1]) for one in seen])
 
 
-def _shifted(first, steps):
+def shifted(first, steps):
     """Returns what is there before each step: (B, U) and (T, B, U) -> (T, B, U)."""
     return ops.concatenate([first[None], steps[:-1]])
 
@@ -314,7 +322,7 @@ def _rows(x):
     return ops.reshape(x, (-1, x.shape[-1]))
 
 
-def _product(x, y):
+def summed_products(x, y):
     """Sums the outer products of rows, in the format of y: (..., D) and (..., E) -> float32 (D, E)."""
     import tensorflow as tf
 

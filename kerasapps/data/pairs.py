@@ -13,6 +13,7 @@ import numpy as np
 from kerasapps.data.download import cache_folder, data_folders, downloading, fetch
 from kerasapps.data.encodings import read_text
 from kerasapps.data.market import write_market
+from kerasapps.data.splits import split_groups
 from kerasapps.errors import DataError
 from kerasapps.files import user_path
 
@@ -21,7 +22,7 @@ MARKET_PAIRS = ("en-de", "de-en")
 MULTI30K = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task1/raw"
 MULTI30K_LINES = {"train": 29_000, "val": 1_014, "test_2016_flickr": 1_000}
 MULTI30K_LANGUAGES = ("de", "en", "fr")
-HELD_OUT, MOST_HELD_OUT = 0.05, 1_000  # share, and number, of own pairs for validation and for the test set each
+HELD_OUT, MOST_HELD_OUT = 0.05, 1_000  # share, and number, of own texts for validation and for the test set each
 Pair = tuple[str, str]
 
 
@@ -162,10 +163,24 @@ def _read_own(path: Path, target: Path | None, *, seed: int) -> PairSet:
         notes += (f"{len(whole) - len(kept):,} repeated pairs were left out.",)
     if len(kept) < 10:
         raise DataError(f"{path} has {len(kept)} pairs of texts, and at least 10 are needed.")
-    order = np.random.default_rng(seed).permutation(len(kept))
-    held_out = min(MOST_HELD_OUT, max(1, round(HELD_OUT * len(kept))))
-    mixed = [kept[i] for i in order]
-    return PairSet(mixed[2 * held_out :], mixed[held_out : 2 * held_out], mixed[:held_out], notes)
+    return PairSet(*_held_out(kept, seed=seed), notes)
+
+
+def _held_out(pairs: Sequence[Pair], *, seed: int) -> tuple[list[Pair], list[Pair], list[Pair]]:
+    """Splits pairs for training, validation and test; all translations of one text stay together.
+
+    Raises:
+        DataError: If there are fewer than three different texts.
+    """
+    sources, group = np.unique([source for source, _ in pairs], return_inverse=True)
+    if len(sources) < 3:
+        raise DataError(f"There are {len(sources)} different texts to translate, and at least 3 are needed.")
+    held_out = min(MOST_HELD_OUT, max(1, round(HELD_OUT * len(sources))))
+    rest, test = split_groups(group, share=held_out / len(sources), seed=seed)
+    train, validation = split_groups(group[rest], share=held_out / (len(sources) - held_out), seed=seed + 1)
+    order = np.random.default_rng(seed)
+    parts = (order.permutation(rows) for rows in (rest[train], rest[validation], test))
+    return tuple([pairs[i] for i in rows] for rows in parts)
 
 
 def file_lines(path: Path) -> tuple[list[str], tuple[str, ...]]:

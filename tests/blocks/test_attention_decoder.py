@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from kerasapps.blocks import attention_decoder
 from kerasapps.blocks.attention_decoder import AttentionDecoder
 
 B, T, S, E, M, U = 2, 3, 4, 3, 5, 4
@@ -83,3 +85,50 @@ def test_a_source_longer_than_there_are_scores_for_is_refused():
     layer = AttentionDecoder(U, attention="lectures", max_length=3)
     with pytest.raises(ValueError, match="at most `max_length` = 3 steps"):
         layer(WORDS, MEMORY, KEYS, PRESENT, STATE)
+
+
+def values_and_gradients(layer, inputs, *, graph: bool):
+    """Everything that the layer returns in training, and the gradients of its inputs and weights."""
+    weights = [weight.value for weight in layer.trainable_variables]
+
+    def run(words, memory, keys, state):
+        with tf.GradientTape() as tape:
+            tape.watch([words, memory, keys, state])
+            y = layer(words, memory, keys, PRESENT, state, training=True)
+            loss = tf.add_n([tf.reduce_sum(tf.sin(3 * tf.cast(v, tf.float32) + i)) for i, v in enumerate(y)])
+        watched = [words, memory, keys, state, *weights]
+        return [*y, *tape.gradient(loss, watched, unconnected_gradients="zero")]
+
+    return (tf.function(run) if graph else run)(*map(tf.constant, inputs))
+
+
+@pytest.mark.parametrize("attention", ["additive", "dot", "none"])
+def test_a_loop_with_its_own_gradient_gives_what_the_other_gives(attention, monkeypatch):
+    layer = AttentionDecoder(U, attention=attention)
+    memory = MEMORY[:, :1] if attention == "none" else MEMORY
+    layer(WORDS, memory, KEYS, PRESENT, STATE)
+    layer.set_weights([rng.normal(size=weight.shape) * 0.5 for weight in layer.get_weights()])
+    inputs = WORDS, memory, KEYS, STATE
+    own = [values_and_gradients(layer, inputs, graph=graph) for graph in (True, False)]
+    monkeypatch.setattr(attention_decoder, "kernels_run", lambda training: False)
+    expected = values_and_gradients(layer, inputs, graph=True)
+    for found in own:
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-5, rtol=1e-5)
+
+
+def test_its_gradient_has_none():
+    layer = AttentionDecoder(U)
+
+    @tf.function
+    def penalty(words):
+        with tf.GradientTape() as outer:
+            outer.watch(words)
+            with tf.GradientTape() as inner:
+                inner.watch(words)
+                y = tf.reduce_sum(layer(words, MEMORY, KEYS, PRESENT, STATE, training=True)[0] ** 2)
+            slope = tf.reduce_sum(inner.gradient(y, words) ** 2)
+        return outer.gradient(slope, words)
+
+    with pytest.raises(Exception, match="has no second derivatives"):
+        penalty(tf.constant(WORDS))

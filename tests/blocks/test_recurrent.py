@@ -1,14 +1,24 @@
-"""The fast LSTM gives what Keras' gives: outputs, states and every gradient."""
+"""The fast LSTM and GRU give what Keras' give: outputs, states and every gradient."""
+
+import itertools
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from kerasapps.blocks.gru import GRU
 from kerasapps.blocks.recurrent import LSTM, PeepholeLSTM
 
 rng = np.random.default_rng(0)
 B, D, U = 6, 5, 4
+KERAS = {LSTM: keras.layers.LSTM, GRU: keras.layers.GRU}
+layers = pytest.mark.parametrize("kind", KERAS)
+# Masks are handled before a layer's own loop, which is the same for both.
+masked = pytest.mark.parametrize(
+    ("kind", "masked"),
+    [*itertools.product([LSTM], ["none", "right", "left", "middle"]), (GRU, "none"), (GRU, "middle")],
+)
 
 
 def masks(length):
@@ -48,33 +58,36 @@ def check(ours, keras_layer, x, mask, state=()):
             np.testing.assert_allclose(a, b, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["none", "right", "left", "middle"])
+@masked
 @pytest.mark.parametrize("sequences", [False, True])
 @pytest.mark.parametrize("backwards", [False, True])
-def test_equals_keras(kind, sequences, backwards):
+def test_equals_keras(kind, masked, sequences, backwards):
     x = rng.normal(size=(B, 13, D)).astype("float32")
     options = {"return_sequences": sequences, "go_backwards": backwards, "return_state": True}
-    check(LSTM(U, **options), keras.layers.LSTM(U, **options), x, masks(13)[kind])
+    check(kind(U, **options), KERAS[kind](U, **options), x, masks(13)[masked])
 
 
+@layers
 @pytest.mark.parametrize("length", [3, 10, 23])
-def test_unknown_length_in_a_graph(length):
+def test_unknown_length_in_a_graph(kind, length):
     x = rng.normal(size=(B, length, D)).astype("float32")
-    check(LSTM(U, return_sequences=True), keras.layers.LSTM(U, return_sequences=True), x, masks(length)["middle"])
+    check(kind(U, return_sequences=True), KERAS[kind](U, return_sequences=True), x, masks(length)["middle"])
 
 
-@pytest.mark.parametrize("kind", ["none", "right", "middle"])
+@masked
 @pytest.mark.parametrize("rows", [1, 5, B])
-def test_from_given_states_and_with_uneven_halves(kind, rows):
-    x, *state = (rng.normal(size=shape).astype("float32") for shape in ((rows, 7, D), (rows, U), (rows, U)))
-    mask = masks(7)[kind]
+def test_from_given_states_and_with_uneven_halves(kind, masked, rows):
+    states = 2 if kind is LSTM else 1
+    x, *state = (rng.normal(size=shape).astype("float32") for shape in ((rows, 7, D), *[(rows, U)] * states))
+    mask = masks(7)[masked]
     options = {"return_sequences": True, "return_state": True}
-    check(LSTM(U, **options), keras.layers.LSTM(U, **options), x, None if mask is None else mask[:rows], state)
+    check(kind(U, **options), KERAS[kind](U, **options), x, None if mask is None else mask[:rows], state)
 
 
-def test_in_bfloat16_it_is_nearly_what_it_is_in_float32():
+@layers
+def test_in_bfloat16_it_is_nearly_what_it_is_in_float32(kind):
     x, mask = rng.normal(size=(B, 40, D)).astype("float32"), masks(40)["right"]
-    narrow, wide = (LSTM(U, return_sequences=True, dtype=dtype) for dtype in ("mixed_bfloat16", "float32"))
+    narrow, wide = (kind(U, return_sequences=True, dtype=dtype) for dtype in ("mixed_bfloat16", "float32"))
     for layer in (narrow, wide):
         layer.build(x.shape)
     narrow.set_weights(wide.get_weights())
@@ -85,8 +98,9 @@ def test_in_bfloat16_it_is_nearly_what_it_is_in_float32():
         assert np.abs(tf.cast(one, tf.float32) - other).max() < 0.05 * np.abs(other).max()
 
 
-def test_second_derivatives_are_refused():
-    layer = LSTM(U)
+@layers
+def test_second_derivatives_are_refused(kind):
+    layer = kind(U)
 
     @tf.function
     def penalty(x):
@@ -100,62 +114,71 @@ def test_second_derivatives_are_refused():
 
     with pytest.raises(Exception, match="has no second derivatives") as caught:  # of a class that autograph makes
         penalty(tf.ones((2, 3, D)))
-    assert "use keras.layers.LSTM" in str(caught.value)
+    assert f"use keras.layers.{kind.__name__}" in str(caught.value)
 
 
+@layers
 @pytest.mark.parametrize(
     "options",
     [
         {"use_bias": False},
-        {"unit_forget_bias": False},
         {"zero_output_for_mask": True},
         {"activation": "relu"},
         {"unroll": True},
     ],
 )
-def test_options(options):
+def test_options(kind, options):
     x = rng.normal(size=(B, 12, D)).astype("float32")
     options = {"return_sequences": True, **options}
-    check(LSTM(U, **options), keras.layers.LSTM(U, **options), x, masks(12)["middle"])
+    check(kind(U, **options), KERAS[kind](U, **options), x, masks(12)["middle"])
 
 
-@pytest.mark.parametrize("kind", ["none", "right", "middle"])
-@pytest.mark.parametrize("sequences", [False, True])
-def test_bidirectional(kind, sequences):
+def test_options_of_one_of_them():
     x = rng.normal(size=(B, 12, D)).astype("float32")
-    pair = [keras.layers.Bidirectional(c(U, return_sequences=sequences)) for c in (LSTM, keras.layers.LSTM)]
-    assert isinstance(pair[0].backward_layer, LSTM)
-    check(*pair, x, masks(12)[kind])
+    check(LSTM(U, unit_forget_bias=False), keras.layers.LSTM(U, unit_forget_bias=False), x, None)
+    check(GRU(U, reset_after=False), keras.layers.GRU(U, reset_after=False), x, None)
 
 
-def network():
+@masked
+@pytest.mark.parametrize("sequences", [False, True])
+def test_bidirectional(kind, masked, sequences):
+    x = rng.normal(size=(B, 12, D)).astype("float32")
+    pair = [keras.layers.Bidirectional(c(U, return_sequences=sequences)) for c in (kind, KERAS[kind])]
+    assert isinstance(pair[0].backward_layer, kind)
+    check(*pair, x, masks(12)[masked])
+
+
+def network(kind=LSTM):
     text = keras.Input((None,), dtype="int32")
     x = keras.layers.Embedding(20, 6, mask_zero=True)(text)
-    model = keras.Model(text, keras.layers.Dense(3, activation="softmax")(LSTM(4, dropout=0.1)(x)))
+    model = keras.Model(text, keras.layers.Dense(3, activation="softmax")(kind(4, dropout=0.1)(x)))
     model.compile("adam", "sparse_categorical_crossentropy")
     return model
 
 
-def test_batches_of_unknown_size():
+@layers
+def test_batches_of_unknown_size(kind):
     x, y = rng.integers(0, 20, size=(30, 11)), rng.integers(0, 3, size=30)
-    history = network().fit(tf.data.Dataset.from_tensor_slices((x, y)).batch(8), shuffle=False, verbose=0)
+    history = network(kind).fit(tf.data.Dataset.from_tensor_slices((x, y)).batch(8), shuffle=False, verbose=0)
     assert np.isfinite(history.history["loss"][0])
 
 
-def test_saves_and_learns(tmp_path):
+@layers
+def test_saves_and_learns(kind, tmp_path):
     x, y = rng.integers(0, 20, size=(32, 11)), rng.integers(0, 3, size=32)
-    model = network()
+    model = network(kind)
     model.fit(x, y, verbose=0)
     model.save(tmp_path / "m.keras")
     again = keras.saving.load_model(tmp_path / "m.keras")
-    assert isinstance(again.layers[-2], LSTM)
+    assert isinstance(again.layers[-2], kind)
     np.testing.assert_allclose(again.predict(x, verbose=0), model.predict(x, verbose=0), atol=1e-6)
 
 
+@layers
 @pytest.mark.parametrize("options", [{"recurrent_dropout": 0.2}, {"dtype": "mixed_float16"}])
-def test_falls_back(options):
-    layer = LSTM(U, **options)
-    assert not layer._has_kernel()
+def test_falls_back(kind, options):
+    layer = kind(U, **options)
+    assert not layer.has_own_loop()
     assert layer(np.ones((2, 5, D), "float32"), training=True).shape == (2, U)
 
 

@@ -156,3 +156,16 @@ def test_multi30k_from_a_folder(tmp_path, monkeypatch):
         read_pairs("multi30k", pair="de-en", target=None, seed=0)
     with pytest.raises(DataError, match="--pair de-es is none of those of multi30k: de-en"):
         read_pairs("multi30k", pair="de-es", target=None, seed=0)
+
+
+def test_translations_of_one_text_are_in_one_set(tmp_path):
+    path = tmp_path / "pairs.tsv"
+    path.write_text("".join(f"text {i // 4}\tText {i // 4}, {i}\n" for i in range(400)))
+    parts = load_pairs(str(path), tokens="words").texts
+    sources = [{source for source, _ in parts[name]} for name in ("train", "validation", "test")]
+    assert list(map(len, sources)) == [90, 5, 5]
+    assert not sources[0] & sources[1] | sources[0] & sources[2] | sources[1] & sources[2]
+    assert sum(map(len, parts.values())) == 400
+    path.write_text("".join(f"text {i % 2}\tText {i}\n" for i in range(40)))
+    with pytest.raises(DataError, match="There are 2 different texts to translate, and at least 3"):
+        load_pairs(str(path))
