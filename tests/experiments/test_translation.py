@@ -1,20 +1,27 @@
 """The translation experiment as a person runs it."""
 
 import io
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from experiments.shared.runs import load_run
 from experiments.translation import __main__ as experiment
-from experiments.translation.network import make_model, recipe_of
+from experiments.translation.network import BATCH_SIZE, make_model, recipe_of, translate_texts, writer_of
 from experiments.translation.results import mistakes_table
 from experiments.translation.scores import bleu, signature, tokenized_bleu, translation_metrics
+from kerasapps.checkpoints import load_arrays
+from kerasapps.decoding import Sampling
 from kerasapps.runs import Options
 from tests.experiments.commands import commands, read
 
 run, refused = commands("experiments.translation", *experiment.COMMANDS)
+ROOT = Path(__file__).parents[2]
 SMALL = '{"embedding_dim": 32, "units": 64, "dropout": 0.0}'
 
 
@@ -129,3 +136,30 @@ def test_mistakes_by_hand():
     )
     assert [row[1] for row in table.rows] == [1, 2, 1, 1]
     assert [row[2] for row in table.rows] == ["red 1", "roter 1, hat 1", "roter 1", "hat 1"]
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_it_ends_as_if_it_had_not_been(tmp_path):
+    few = ("train", "--limit", 300, "--epochs", 3, "--batch-size", 256, "--params", SMALL, "--beam", 1)
+    run(*few, "--out", tmp_path / "whole")
+    command = [sys.executable, "-m", "experiments.translation", *few, "--out", tmp_path / "killed"]
+    process = subprocess.Popen(list(map(str, command)), cwd=ROOT, stdout=subprocess.DEVNULL)
+    while not (tmp_path / "killed" / "history.csv").exists() and process.poll() is None:
+        time.sleep(0.05)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert len((tmp_path / "killed" / "history.csv").read_text().splitlines()) < 4
+    run(*few, "--out", tmp_path / "killed", "--resume")
+    whole, killed = (load_arrays(tmp_path / name / "checkpoints" / "last.npz")[0] for name in ("whole", "killed"))
+    for name, values in whole.items():
+        np.testing.assert_array_equal(killed[name], values)
+
+
+@pytest.mark.slow
+def test_draws_of_one_batch_do_not_come_again_in_the_next(trained):
+    saved = load_run(trained, "translation")
+    writer = writer_of(saved.model, "additive")
+    texts = ["The farmer has sold one hat."] * (2 * BATCH_SIZE)
+    drawn = [one[0][0] for one in translate_texts(writer, saved.codec, texts, Sampling(temperature=2.0))]
+    assert drawn[:BATCH_SIZE] != drawn[BATCH_SIZE:]
+    assert drawn == [one[0][0] for one in translate_texts(writer, saved.codec, texts, Sampling(temperature=2.0))]
