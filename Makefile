@@ -18,7 +18,7 @@ demo: setup
 	$(RUN) -m experiments.qa train --data stories --epochs 20 --baseline lstm
 
 test: setup
-	$(RUN) -m pytest -n 2 --dist loadscope -m "not slow"
+	$(RUN) -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not slow"
 
 lint: setup
 	$(VENV)/bin/ruff check .

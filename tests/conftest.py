@@ -42,7 +42,8 @@ def _fresh_fixtures():
 
 
 def pytest_collection_modifyitems(items):
-    """Skips what needs real data where there is none."""
+    """Puts what waits for other processes first, beside which there is room; skips what needs real data without it."""
+    items.sort(key=lambda item: item.get_closest_marker("multiworker") is None)
     if not os.environ.get("KERASAPPS_DATA"):
         for item in items:
             if item.get_closest_marker("real_data"):

@@ -77,7 +77,7 @@ EXPERIMENTS = {
 
 
 # Recurrent and embedded ones train as the convolutions do, without their statistics.
-SLOW = {"qa", "profile", "translation"}
+SLOW = {"qa", "profile", "gan", "translation"}
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def as_on_a_terminal():
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)])
 def test_a_signal_to_the_launcher_saves_within_an_epoch(whole, tmp_path, number):
     out = tmp_path / "run"
     process = start(*toy(out, "--epochs", 4, "--seconds", 0.3), preexec_fn=as_on_a_terminal)

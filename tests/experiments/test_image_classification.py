@@ -538,6 +538,7 @@ def test_a_folder_of_one_class(tmp_path, capsys):
     assert "has only one class, red" in said
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_cifar10(tmp_path):
     tiny = ("--arch", "residual", "--params", '{"depth": 8, "filters": [4, 4, 4]}', "--epochs", 1)

@@ -55,6 +55,7 @@ def test_train_writes_a_run_folder(trained):
     assert (baseline["settings"]["arch"], baseline["settings"]["learning_rate"]) == ("lstm", 1e-3)
 
 
+@pytest.mark.slow
 def test_train_on_two_devices(tmp_path):
     small = ("--params", '{"units": 8, "hops": 2, "walkers": 2, "walk_steps": 2}')
     run("train", "--smoke", *small, "--strategy", "mirrored", "--batch-size", 16, "--out", tmp_path / "run")
@@ -116,6 +117,7 @@ def test_search_writes_params_that_train_takes(tmp_path, capsys):
     assert said == "--params are for --arch conv, not for --arch gru."
 
 
+@pytest.mark.slow
 def test_all_twenty_tasks_train_in_hindi(tmp_path, capsys):
     write_hindi(tmp_path / "hn")
     run("train", "--data", tmp_path / "hn", "--epochs", 12, "--out", tmp_path / "run")

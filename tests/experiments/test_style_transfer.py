@@ -319,6 +319,7 @@ def test_reconstruct_shows_every_layer(tmp_path):
     assert (tmp_path / "run" / "figures" / "reconstructions.png").is_file()
 
 
+@pytest.mark.usefixtures("_jobs_here")
 def test_search_writes_params_that_run_takes(tmp_path):
     run("search", "--smoke", "--max-trials", 1, "--out", tmp_path / "search")
     best = read(tmp_path / "search", "best.json")

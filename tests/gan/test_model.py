@@ -64,7 +64,9 @@ def same(before: list[np.ndarray], after: list[np.ndarray]) -> list[bool]:
 # --- which network a step changes
 
 
-@pytest.mark.parametrize(("pair", "classes"), [("plain", None), ("dcgan", 3), ("resnet", None)])
+@pytest.mark.parametrize(
+    ("pair", "classes"), [("plain", None), ("dcgan", 3), pytest.param("resnet", None, marks=pytest.mark.slow)]
+)
 def test_an_update_leaves_the_other_network_untouched(pair, classes):
     gan = make_gan(pair, num_classes=classes)
 
@@ -186,7 +188,7 @@ class Still(GAN):
     [
         ("plain", Rules(r1=1.0, generator_steps=2)),
         ("dcgan", Rules(generator_steps=2)),  # normalized by the whole batch
-        ("resnet", Rules(loss="hinge")),
+        pytest.param("resnet", Rules(loss="hinge"), marks=pytest.mark.slow),
     ],
 )
 def test_two_replicas_do_what_one_does(pair, rules):

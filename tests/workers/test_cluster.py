@@ -1,3 +1,4 @@
+import os
 import threading
 import time
 
@@ -12,6 +13,15 @@ from kerasapps.workers import cluster
 from kerasapps.workers.cluster import LOST, Cluster
 from tests import trials
 from tests.workers.test_jobs import is_alive
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _environment_of_ray():
+    """Undoes what Ray sets for its process."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.mark.parametrize("address", ["rubbish", "127.0.0.1:1"])
