@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from kerasapps import build_transfer_classifier, freeze_base
+from kerasapps.applications.quick_residual_classifier import build_quick_residual_classifier
 from kerasapps.applications.residual_classifier import build_residual_classifier
 from kerasapps.applications.transfer_classifier import FEATURES, base_layers, head_of, put_head
 from kerasapps.applications.vgg import build_vgg
@@ -88,6 +89,12 @@ def test_a_network_of_this_package_ends_before_its_classes():
     assert model.get_layer(FEATURES).output.shape[-1] == 6
     again = build_transfer_classifier(base=model, num_classes=7)  # on one that was fine-tuned before
     assert again.output["label"].shape == (None, 7)
+
+
+def test_a_network_that_scales_its_scores_ends_before_them():
+    base = build_quick_residual_classifier(image_shape=(16, 16, 3), num_classes=4, filters=(4, 4, 6))
+    model = build_transfer_classifier(base=base, num_classes=3)
+    assert model.get_layer(FEATURES).output.shape[-1] == 6
 
 
 def test_several_layers_are_joined():

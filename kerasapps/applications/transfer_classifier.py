@@ -151,10 +151,14 @@ def _output(base: keras.Model, name: str):
 
 
 def _last(base: keras.Model):
-    """Returns the features of a whole network: the input of its output "label", or else its output."""
+    """Returns the features of a whole network: what its output "label" is computed from, or else its output."""
     output = base.outputs if isinstance(base, keras.Sequential) else base.output
     if isinstance(output, dict) and "label" in output:
-        return base.get_layer("label").input
+        label = layer = base.get_layer("label")
+        # Scores may be scaled before they become probabilities.
+        while not isinstance(layer, layers.Dense) and getattr(layer.input, "shape", None) == label.output.shape:
+            layer = layer.input._keras_history.operation
+        return (layer if isinstance(layer, layers.Dense) else label).input
     flat = keras.tree.flatten(output)
     return flat[0] if len(flat) == 1 else output
 
