@@ -91,6 +91,11 @@ class Transformer(nn.Module):
         self.transformer = nn.Transformer(
             UNITS, HEADS, LAYERS, LAYERS, FEEDFORWARD, DROPOUT, batch_first=True, norm_first=True
         )
+        # Ours drops what a sublayer gives, and nothing inside it.
+        for layer in (*self.transformer.encoder.layers, *self.transformer.decoder.layers):
+            layer.dropout = nn.Identity()
+            for attention in (layer.self_attn, getattr(layer, "multihead_attn", layer.self_attn)):
+                attention.dropout = 0.0
         rates = 10000.0 ** (-torch.arange(0, UNITS, 2) / UNITS)
         turns = torch.arange(LENGTH)[:, None] * rates
         self.register_buffer("sinusoids", torch.stack([turns.sin(), turns.cos()], 2).flatten(1))

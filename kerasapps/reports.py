@@ -191,14 +191,10 @@ class Table:
     caption: str = ""
     digits: int = 1
 
-    def is_text(self, column: int) -> bool:
-        """Whether a column holds no numbers."""
-        cells = [row[column] for row in self.rows]
-        return any(isinstance(cell, str) for cell in cells) and all(isinstance(cell, str | None) for cell in cells)
-
     def html(self) -> str:
         """Returns rows and caption."""
-        return render("table", table=self)
+        columns = ([row[i] for row in self.rows if i < len(row)] for i in range(len(self.columns)))
+        return render("table", table=self, texts=list(map(_is_text, columns)))
 
 
 @dataclass(frozen=True)
@@ -363,6 +359,18 @@ def render_report(
         commands=commands,
         files=files,
     )
+
+
+def _is_text(column: Sequence[str | float | None]) -> bool:
+    """Whether a column holds text that is no number written out."""
+
+    def is_number(cell: str | float | None) -> bool:
+        with contextlib.suppress(ValueError):
+            return isinstance(float(str(cell).replace(",", "").rstrip(" %")), float)
+        return False
+
+    cells = [cell for cell in column if cell not in (None, "", "–")]
+    return bool(cells) and not all(map(is_number, cells))
 
 
 def _tile(name: str, metrics: dict[str, float]) -> dict[str, str]:

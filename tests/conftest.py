@@ -42,7 +42,7 @@ def _fresh_fixtures():
 
 
 def pytest_collection_modifyitems(items):
-    """Puts what waits for other processes first, beside which there is room; skips what needs real data without it."""
+    """Puts what waits for other processes first, next to which there is room; skips what needs real data without it."""
     items.sort(key=lambda item: item.get_closest_marker("multiworker") is None)
     if not os.environ.get("KERASAPPS_DATA"):
         for item in items:

@@ -251,3 +251,12 @@ def test_highlights_color_words_by_what_they_speak_for():
     assert "&lt;good&gt;" in html
     assert Highlighted([], np.zeros(0), "empty").pieces() == []
     assert Highlighted(["one"], np.zeros(1), "no weight").pieces() == [("one", 0.0)]
+
+
+def test_columns_of_text_stand_at_the_left_and_long_texts_wrap():
+    rows = [["a", "x" * 50, 1.0, "3", None], ["b", "y", None, "1,024", "–"], ["c", None, "x" * 50, "", None]]
+    html = Table("", ["name", "text", "mixed", "written", "nothing"], rows).html()
+    assert html.count('<th scope="col" class="text">') == 3
+    assert html.count('class="text long"') == 2
+    assert re.findall(r"<td[^>]*>(?:3|1,024)</td>", html) == ["<td>3</td>", "<td>1,024</td>"]
+    assert "<th" in Table("", ["a", "b"], []).html()

@@ -53,6 +53,6 @@ def text_block(saved: SavedRun, texts: Sequence[str], output: str | None, *, occ
         words = codec.words.cut(tokenize(text, codec.words.tokens))
         of_words = weights[i][ids[i] != 0][: len(words)]
         title = f"{codec.class_names[labels[i]]}, {format_share(probabilities[i, labels[i]])}"
-        shown.append(Highlighted(words[: len(of_words)], of_words, title, between(codec.words.tokens)))
+        shown.append(Highlighted(words[: len(of_words)], of_words, title, between(words, codec.words.tokens)))
     caption = OCCLUSION if occlusion else ATTENTION if attends_to_words(model) else GRADIENT
     return Highlights("Occlusion by word" if occlusion else "What each word speaks for", caption, shown)

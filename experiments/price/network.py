@@ -41,8 +41,8 @@ class Source:
         image: Column that holds the path of an image, relative to the folder of the file.
         size: Side of the images in pixels; simulated ones have 48.
         vocab_size: Token ids at most; the most frequent words get one.
-        tokens: Whether texts are cut into words, words and punctuation (also with case), or characters; auto
-            learns words where there are no spaces between them.
+        tokens: Whether texts are cut into words, words and punctuation (also with case), characters, or learned words
+            of scripts without spaces; auto settles on words or, from 100,000 letters of such scripts on, learned ones.
         missing: Share of the simulated descriptions and images that are left out.
     """
 

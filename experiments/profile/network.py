@@ -37,8 +37,8 @@ class Source:
             set.
         vocab_size: Token ids at most; the most frequent words get one. By default 50,000, for adult 2,500.
         length: Tokens of a text at most.
-        tokens: Whether texts are cut into words, words and punctuation (also with case), or characters; auto
-            learns words where there are no spaces between them.
+        tokens: Whether texts are cut into words, words and punctuation (also with case), characters, or learned words
+            of scripts without spaces; auto settles on words or, from 100,000 letters of such scripts on, learned ones.
         missing: Share of the labels that are removed from training and validation set, each by itself.
     """
 

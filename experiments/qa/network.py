@@ -34,8 +34,8 @@ class Source:
     Args:
         data: "stories" (simulated), "babi", "babi-10k", or a file or folder in the bAbI format.
         tasks: bAbI tasks, all for one network.
-        tokens: Whether sentences are cut into words, words and punctuation (also with case), or characters; auto
-            learns words where there are no spaces between them.
+        tokens: Whether sentences are cut into words, words and punctuation (also with case), characters, or learned
+            words of scripts without spaces; auto takes words or, from 100,000 letters of such scripts on, learned ones.
     """
 
     data: Text = "stories"

@@ -47,7 +47,7 @@ class Source:
         length: Tokens of a text at most.
         keep: What stays of a longer text: its beginning ("head"), its end ("tail"), or half of "both".
         tokens: "words", "punctuation" (words, and punctuation marks as words), "cased" (as that, with case),
-            "characters", "learned" (words of scripts without spaces), or "auto": learned or as they are, by the script.
+            "characters", "learned" (words of scripts without spaces), or "auto": words, learned ones where needed.
         sentence_length: Tokens of a sentence at most, for --arch hierarchical; a longer one goes on as the next.
         vectors: A file of word vectors in the format of word2vec, GloVe or fastText, or "imdb": learned from the
             reviews. Words that have none start at random.

@@ -91,7 +91,7 @@ def mistakes_block(model: keras.Model, splits: TextSplits, probabilities: np.nda
     for i, ids, of_words in zip(worst, test.inputs["text"][worst], weights, strict=True):
         read = words.cut(tokenize(splits.texts["test"][i], words.tokens))
         title = f"{names[predicted[i]]} ({format_share(sure[i])} sure), truly {names[truth[i]]}"
-        texts.append(Highlighted(read, of_words[ids != 0], title, between(words.tokens)))
+        texts.append(Highlighted(read, of_words[ids != 0], title, between(read, words.tokens)))
     what = (
         "the network attends to it"
         if attends_to_words(model)

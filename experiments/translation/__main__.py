@@ -14,7 +14,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from kerasapps.data.pairs import file_lines
+from kerasapps.data.pairs import NAMED, file_lines
 from kerasapps.data.translation import TranslationCodec
 from kerasapps.decoding import Sampling, Writer
 from kerasapps.errors import DataError
@@ -144,10 +144,13 @@ def evaluate(
     """
     saved = load_run(run, EXPERIMENT)
     source = from_settings(Source, saved.settings)
-    if target is not None and data is None:
-        raise DataError("--target holds the translations of the file that --data names: give both.")
-    source = replace(source, pair=pair or source.pair)
     source = source if data is None else replace(source, data=data, target=target)
+    named = source.data in NAMED
+    if pair is not None and not named:
+        raise DataError(f"--pair chooses among the languages of {' or '.join(NAMED)}, and the data are {source.data}.")
+    if target is not None and (data is None or named):
+        raise DataError("--target holds the translations of a file that --data names: give both.")
+    source = replace(source, pair=pair or source.pair)
     pairs = load(source, options=from_settings(Options, saved.settings)).texts["test"][:limit]
     metrics, _ = test_metrics(saved.model, saved.settings["arch"], saved.codec, pairs, writing)
     print_table(score_table(metrics, data=source.data, pair=source.pair, beam=writing.beam))

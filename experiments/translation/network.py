@@ -203,8 +203,9 @@ def translate_texts(
     def write(chosen: np.ndarray) -> list[list[tuple[str, float]]]:
         longest = int(lengths[chosen].max())
         limit = min(codec.max_length, 2 * longest + 10)
-        # Or the same noise would come again in each batch.
-        drawn = replace(how, seed=(how.seed + int(chosen[0])) % 2**31) if isinstance(how, Sampling) else how
+        drawn = how
+        if isinstance(how, Sampling):  # or the same noise would come again in each batch
+            drawn = replace(how, seed=int(np.random.SeedSequence([how.seed, chosen[0]]).generate_state(1)[0] >> 1))
         tokens, scores = writer({"source": ids[chosen, :longest]}, drawn, max_length=limit)
         decoded = codec.decode(tokens.reshape(-1, tokens.shape[-1]))
         return [

@@ -112,7 +112,7 @@ class AttentionDecoder(layers.Layer):
         done = run_attention(
             ops.swapaxes(given, 0, 1),
             state,
-            memory,
+            ops.cast(memory, self.compute_dtype),
             self._float(keys),
             _penalty(present),
             AttentionWeights(weights, self.bias[1], self.kernel[-memory.shape[-1] :], self.score),

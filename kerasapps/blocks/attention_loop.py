@@ -51,7 +51,8 @@ def run_attention(x, state, memory, keys, hidden, weights: AttentionWeights, *, 
         done = _forwards(x, state, memory, keys, hidden, w, dtype=dtype)
 
         def back(of_states, of_contexts, of_alphas):
-            kept = Done(*(once(one) for one in done[:-1]), Gates(*(once(one) for one in done.gates)))
+            message = "AttentionDecoder has no second derivatives on a CPU."
+            kept = tf.nest.map_structure(lambda one: once(one, message), done)
             return _backwards(Done(of_states, of_contexts, of_alphas), kept, state, memory, keys, w, dtype=dtype)
 
         return done[:3], back

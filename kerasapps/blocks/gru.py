@@ -148,7 +148,8 @@ def run_gru(x, state, recurrent, bias, *, dtype: str):
         _, (states, *done) = loop(step, (state,), count=count, widths=[units, 2 * units, units, units])
 
         def back(of_states):
-            kept = [once(one) for one in (states, *done)]
+            message = "The fast GRU has no second derivatives: use keras.layers.GRU."
+            kept = [once(one, message) for one in (states, *done)]
             before = shifted(state, kept[0])
             slopes = Slopes.of(before, Gates(*kept[1:]))
             turned = tf.transpose(narrow)
@@ -206,8 +207,8 @@ def thrice(x):
     return ops.concatenate([x, x, x], -1)
 
 
-def once(x):
+def once(x, message: str):
     """Returns a value of a gradient that TensorFlow shall not differentiate again, as it would get that wrong."""
     import tensorflow as tf
 
-    return tf.raw_ops.PreventGradient(input=x, message="The fast GRU has no second derivatives: use keras.layers.GRU.")
+    return tf.raw_ops.PreventGradient(input=x, message=message)

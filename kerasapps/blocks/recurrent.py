@@ -1,4 +1,4 @@
-"""LSTM layer that trains fast on a CPU: TensorFlow's fused LSTM kernel behind Keras' layer.
+"""LSTM layer that trains fast on a CPU: TensorFlow's fused LSTM kernel behind Keras' layer; and what a GRU shares.
 
 Keras' own loop runs a dozen small operations a step, forwards and backwards, each of which costs more to schedule than
 to compute. The fused kernel is one operation for all steps. It is faster only if small operations stay on one thread:
@@ -17,7 +17,7 @@ from keras import ops
 from kerasapps.blocks.backend import kernels_run
 from kerasapps.blocks.plain import keras_layer
 
-FORMATS = "float32", "bfloat16"  # in which the fused kernel is used
+FORMATS = "float32", "bfloat16"  # in which recurrent layers have a loop of their own
 
 
 class OwnLoop:

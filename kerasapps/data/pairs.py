@@ -17,6 +17,7 @@ from kerasapps.data.splits import split_groups
 from kerasapps.errors import DataError
 from kerasapps.files import user_path
 
+NAMED = ("market", "multi30k")
 MARKET, MARKET_TEST = 12_000, 500
 MARKET_PAIRS = ("en-de", "de-en")
 MULTI30K = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task1/raw"
@@ -170,17 +171,22 @@ def _held_out(pairs: Sequence[Pair], *, seed: int) -> tuple[list[Pair], list[Pai
     """Splits pairs for training, validation and test; all translations of one text stay together.
 
     Raises:
-        DataError: If there are fewer than three different texts.
+        DataError: If there are fewer than three different texts, those left out that would be a whole set.
     """
-    sources, group = np.unique([source for source, _ in pairs], return_inverse=True)
-    if len(sources) < 3:
-        raise DataError(f"There are {len(sources)} different texts to translate, and at least 3 are needed.")
-    held_out = min(MOST_HELD_OUT, max(1, round(HELD_OUT * len(sources))))
-    rest, test = split_groups(group, share=held_out / len(sources), seed=seed)
-    train, validation = split_groups(group[rest], share=held_out / (len(sources) - held_out), seed=seed + 1)
+    number = {source: i for i, source in enumerate(dict.fromkeys(source for source, _ in pairs))}
+    group = np.array([number[source] for source, _ in pairs])
+    held_out = min(MOST_HELD_OUT, max(1, round(HELD_OUT * len(number))))
+    # A text with more translations than are held out is trained on.
+    frequent = np.bincount(group)[group] > max(held_out, len(pairs) // len(number))
+    rows = np.flatnonzero(~frequent)
+    texts = len(np.unique(group[rows]))
+    if texts < 3:
+        raise DataError(f"There are {texts} different texts to translate, and at least 3 are needed.")
+    rest, test = split_groups(group[rows], share=held_out / texts, seed=seed)
+    train, validation = split_groups(group[rows][rest], share=held_out / (texts - held_out), seed=seed + 1)
     order = np.random.default_rng(seed)
-    parts = (order.permutation(rows) for rows in (rest[train], rest[validation], test))
-    return tuple([pairs[i] for i in rows] for rows in parts)
+    parts = [*np.flatnonzero(frequent), *rows[rest][train]], rows[rest][validation], rows[test]
+    return tuple([pairs[i] for i in order.permutation(part)] for part in parts)
 
 
 def file_lines(path: Path) -> tuple[list[str], tuple[str, ...]]:

@@ -287,7 +287,7 @@ def load_prices(
         image: Column with the path of an image, relative to the folder of the file.
         size: Side of the images in pixels; simulated ones have 48.
         vocab_size: Maximum number of token ids.
-        tokens: Whether texts are cut into words or characters; "auto" learns words where there are no spaces.
+        tokens: How texts are cut, see `kerasapps.data.words.settle_tokens`.
         missing: Share of the simulated descriptions and images that are left out.
         validation: Share of the rows for the validation set.
         test: Share of the rows for the test set.

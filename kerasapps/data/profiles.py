@@ -162,7 +162,7 @@ def load_profiles(
         author: Column of a file with the author: no author is then in two sets.
         vocab_size: Maximum number of token ids; the most frequent words get one.
         length: Maximum number of tokens in a text.
-        tokens: Whether texts are cut into words or characters; "auto" learns words where there are no spaces.
+        tokens: How texts are cut, see `kerasapps.data.words.settle_tokens`.
         missing: Share of the labels that are removed from the training and validation set, independently.
         validation: Share of the authors for the validation set.
         test: Share of the authors for the test set.

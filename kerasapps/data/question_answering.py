@@ -193,7 +193,7 @@ def load_stories(
         form: Whether the network's input is one text or sentences.
         tasks: bAbI tasks, by number.
         questions_per_kind: Number of simulated questions of each kind.
-        tokens: Whether sentences are cut into words or characters; "auto" learns words where there are no spaces.
+        tokens: How sentences are cut, see `kerasapps.data.words.settle_tokens`.
         validation: Share of the training stories that are held out. Whole stories, because the questions of one
             story share their sentences: a split by questions estimates task 17's error at 14 %, the test at 40 %.
         seed: Seed of simulation and split.
@@ -270,7 +270,8 @@ def split_stories(
     sets = {"train": train, "validation": held_out, "test": test}
     sets = {name: _thin(questions, limit) for name, questions in sets.items()}
     # A sentence is part of the stories of many questions.
-    sentences = list(dict.fromkeys(sentence for question in sets["train"] for sentence in question.text))
+    read = (text for question in sets["train"] for text in (*question.text, question.question_text))
+    sentences = list(dict.fromkeys(read))
     tokens, _ = settle_tokens(tokens, sentences)
     codec = fit_codec(sets["train"], form=form, tokens=tokens)
     splits = {name: codec.split(questions) for name, questions in sets.items()}
@@ -285,7 +286,7 @@ def _notes(marked: int, tokens: Tokens) -> tuple[str, ...]:
     if tokens == "characters":
         notes.append("The stories are cut into characters, as they have no spaces or as --tokens says.")
     elif isinstance(tokens, Segmenter):
-        notes.append("The stories have no spaces between words, or --tokens says so: words were learned from them.")
+        notes.append("Words of scripts without spaces were learned from the stories and questions.")
     return tuple(notes)
 
 

@@ -5,6 +5,8 @@ Reference: Kudo, "Subword Regularization", ACL 2018 (the unigram language model 
 
 import base64
 import io
+import itertools
+import random
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,8 +14,10 @@ from functools import cached_property
 
 # The scripts that put no spaces between words: Thai and Lao, Tibetan, Burmese, Khmer, kana, Han.
 SPACELESS = re.compile("[\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+# What stands between spaces, in parts of such scripts and of others.
+PARTS = re.compile(f"{SPACELESS.pattern}+|[^{SPACELESS.pattern[1:-1]}]+")
 ENOUGH = 100_000  # letters; from less, single letters and phrases are learned rather than words
-READ = 300_000  # letters that are learned from: more of them find hardly better words and take longer
+READ = 300_000  # letters that are read, drawn at random: more of them find hardly better words and take longer
 # Words grow with the root of a text's length (Heaps' law). With many more of them whole phrases would be words, and the
 # same word would be written in several ways.
 GROWTH = 0.5
@@ -36,11 +40,20 @@ class Segmenter:
 
         return sentencepiece.SentencePieceProcessor(model_proto=self.model)
 
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return frozenset(map(self._processor.id_to_piece, range(self._processor.vocab_size())))
+
     def cut(self, runs: Iterable[str]) -> tuple[str, ...]:
         """Cuts what stands between spaces and punctuation marks; that of other scripts stays as it is."""
         words: list[str] = []
         for run in runs:
-            words += self._processor.encode(run, out_type=str) if SPACELESS.search(run) else [run]
+            for part in PARTS.findall(run):
+                if not SPACELESS.match(part):
+                    words.append(part)
+                    continue
+                for piece in self._processor.encode(part, out_type=str):
+                    words += [piece] if piece in self._known else piece  # unknown letters each by itself
         return tuple(words)
 
     def to_json(self) -> dict[str, str]:
@@ -58,22 +71,26 @@ class Segmenter:
         return made
 
 
-def learn_segmenter(runs: Sequence[str]) -> Segmenter | None:
+def learn_segmenter(runs: Iterable[str]) -> Segmenter | None:
     """Learns words from what stands between spaces and punctuation marks; None where there is too little to learn from.
 
     Args:
         runs: Of the training texts, in any order.
     """
-    runs = [run for run in runs if SPACELESS.search(run)]
-    letters = sum(map(len, runs))
+    parts = [part for run in runs for part in PARTS.findall(run) if SPACELESS.match(part)]
+    letters = sum(map(len, parts))
     if letters < ENOUGH:
         return None
-    read = [run[i : i + LONGEST] for run in runs[:: -(-letters // READ)] for i in range(0, len(run), LONGEST)]
-    single = len(set("".join(read)))
-    return Segmenter(_train(read, single + round(GROWTH * letters**0.5)))
+    alphabet = "".join(sorted(set().union(*parts)))
+    chunks = [part[i : i + LONGEST] for part in parts for i in range(0, len(part), LONGEST)]
+    # In the order of the texts every second one might be of another column.
+    random.Random(0).shuffle(chunks)
+    ends = itertools.accumulate(map(len, chunks))
+    read = [chunk for chunk, end in zip(chunks, ends, strict=True) if end <= READ]
+    return Segmenter(_train(read, alphabet, len(alphabet) + round(GROWTH * letters**0.5)))
 
 
-def _train(runs: Sequence[str], size: int) -> bytes:
+def _train(runs: Sequence[str], alphabet: str, size: int) -> bytes:
     import sentencepiece
 
     model = io.BytesIO()
@@ -86,6 +103,7 @@ def _train(runs: Sequence[str], size: int) -> bytes:
         normalization_rule_name="identity",
         add_dummy_prefix=False,
         character_coverage=1.0,
+        required_chars=alphabet,
         num_threads=1,
         minloglevel=2,
     )

@@ -129,7 +129,7 @@ def load_texts(
         length: Tokens of a text at most.
         keep: What stays of longer texts: "head", "tail", or half of "both".
         tokens: "words", "punctuation" (words, and punctuation marks as words), "cased" (as that, with case),
-            "characters", "learned" (words of scripts without spaces), or "auto": learned or as they are, by the script.
+            "characters", "learned" (words of scripts without spaces), or "auto": words, learned ones where needed.
         sentence_length: Tokens of a sentence at most, for networks that read a text by sentences; 0 for others.
         folds: Number of parts of a data set that is cross-validated.
         fold: Which of them is the test set; by default the data set's own, or a tenth of the rows.

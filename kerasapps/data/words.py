@@ -153,9 +153,9 @@ def settle_tokens(tokens: GivenTokens, texts: Sequence[str]) -> tuple[Tokens, tu
     """Returns how to cut texts, and what a person should know about it.
 
     Args:
-        tokens: What was asked for. "learned" learns the words of scripts without spaces, and cuts texts into characters
-            where there is too little to learn from; "auto" does so with texts that are mostly of such scripts.
-        texts: The texts of the training set; the first of them decide.
+        tokens: What was asked for. "learned" learns the words of scripts without spaces, and cuts texts of such scripts
+            into characters where there is too little to learn from; "auto" does so with texts that are mostly of them.
+        texts: The texts of the training set; the first of them show of which scripts they are.
 
     Returns:
         What "auto" settled on or what was asked for, and notes, a sentence each.
@@ -164,16 +164,18 @@ def settle_tokens(tokens: GivenTokens, texts: Sequence[str]) -> tuple[Tokens, tu
         raise ValueError(f"`tokens` must be one of {', '.join(get_args(GivenTokens))}. Received: tokens={tokens}")
     sample = [text for text in islice(texts, SAMPLE) if text.strip()]
     settled = "words" if tokens in ("auto", "learned") else tokens
-    if tokens == "learned" or (tokens == "auto" and without_spaces(sample)):
-        settled = learn_segmenter([run for text in texts for run in tokenize(text)]) or "characters"
+    unspaced = without_spaces(sample)
+    if tokens == "learned" or (tokens == "auto" and unspaced):
+        learned = learn_segmenter(run for text in texts for run in tokenize(text))
+        settled = learned or ("characters" if unspaced else "words")
     per_text = sum(len(tokenize(text, settled)) for text in sample) / max(1, len(sample))
     notes = [f"{per_text:.1f} {unit_of(settled)} in a text on average."]
     if settled == "characters" != tokens:
         notes.append("The texts have no spaces between words: each character is a token. `--tokens words` keeps words.")
     elif isinstance(settled, Segmenter):
         notes.append(
-            "The texts have no spaces between words: words were learned from them. `--tokens characters` takes "
-            "characters, `--tokens words` what is between spaces."
+            "Words of scripts without spaces were learned from the texts. `--tokens characters` takes characters, "
+            "`--tokens words` what is between spaces."
         )
     elif settled != "characters" and 0 < per_text < 1.5:
         notes.append("The texts have about one word each; if words are not set apart, try `--tokens characters`.")
@@ -187,9 +189,11 @@ def unit_of(tokens: Tokens) -> str:
     return "characters" if tokens == "characters" else "words"
 
 
-def between(tokens: Tokens) -> str:
-    """Returns what stands between two tokens where they are shown as a text."""
-    return "" if tokens == "characters" or isinstance(tokens, Segmenter) else " "
+def between(words: Sequence[str], tokens: Tokens) -> str:
+    """Returns what stands between the tokens of a text where they are shown."""
+    spaceless = sum(SPACELESS.match(word) is not None for word in words)
+    learned = isinstance(tokens, Segmenter) and 2 * spaceless > len(words)
+    return "" if tokens == "characters" or learned else " "
 
 
 def without_spaces(texts: Iterable[str]) -> bool:

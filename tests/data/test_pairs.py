@@ -166,6 +166,9 @@ def test_translations_of_one_text_are_in_one_set(tmp_path):
     assert list(map(len, sources)) == [90, 5, 5]
     assert not sources[0] & sources[1] | sources[0] & sources[2] | sources[1] & sources[2]
     assert sum(map(len, parts.values())) == 400
+    path.write_text("".join(f"text {i if i % 2 else 0}\tText {i}\n" for i in range(400)))
+    parts = load_pairs(str(path), tokens="words").texts  # half of it has one source, which is trained on
+    assert [len(parts[name]) for name in ("train", "validation", "test")] == [380, 10, 10]
     path.write_text("".join(f"text {i % 2}\tText {i}\n" for i in range(40)))
     with pytest.raises(DataError, match="There are 2 different texts to translate, and at least 3"):
         load_pairs(str(path))

@@ -50,6 +50,16 @@ def test_evaluate_repeats_what_train_found(trained, capsys):
     assert f"{'bleu':<20}{read(trained)['bleu']:.4f}" in capsys.readouterr().out
 
 
+def test_evaluate_takes_data_of_another_kind_with_what_belongs_to_it(trained, tmp_path, capsys):
+    for name, text in (("source", "The farmer has sold one hat."), ("target", "Der Bauer hat einen Hut verkauft.")):
+        (tmp_path / name).write_text("".join(f"{text[:-1]} {i}.\n" for i in range(20)))
+    own = ("--data", tmp_path / "source", "--target", tmp_path / "target")
+    run("evaluate", "--run", trained, *own, "--beam", 1)
+    assert "chrf" in capsys.readouterr().out
+    assert "--pair chooses among" in refused(capsys, "evaluate", "--run", trained, *own, "--pair", "en-de")
+    assert "give both" in refused(capsys, "evaluate", "--run", trained, "--target", tmp_path / "target")
+
+
 def test_a_line_comes_out_for_each_line_that_goes_in(trained, tmp_path, capsys, monkeypatch):
     lines = ["The farmer has sold one hat.", "", "The child will bring one hat.", "zyx 😀"]
     (tmp_path / "lines.txt").write_text("\n".join(lines) + "\n")
