@@ -413,7 +413,8 @@ def _data_uri(kind: str, content: bytes) -> str:
 
 def title_of(name: str) -> str:
     """Returns a heading made of a file name."""
-    return re.sub(r"[_-]+", " ", name).strip().capitalize()
+    words = re.sub(r"[_-]+", " ", name).strip()
+    return words[:1].upper() + words[1:]
 
 
 def _draw(figure: matplotlib.figure.Figure) -> Image.Image:

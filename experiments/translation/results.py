@@ -90,7 +90,7 @@ def bleu_figure(rows: Sequence[dict[str, float]]) -> Figure | None:
     figure = new_figure()
     axes = add_axes(figure, xlabel="epoch", ylabel="BLEU")
     axes.plot(range(1, len(rows) + 1), [row["val_bleu"] for row in rows], marker="o")
-    return Figure("validation_bleu", "BLEU of greedy translations of validation texts, cased.", figure)
+    return Figure("validation_BLEU", "BLEU of greedy translations of validation texts, cased.", figure)
 
 
 def length_figure(pairs: Sequence[tuple[str, str]], best: Sequence[str]) -> Figure:
@@ -102,7 +102,7 @@ def length_figure(pairs: Sequence[tuple[str, str]], best: Sequence[str]) -> Figu
     figure = new_figure()
     axes = add_axes(figure, xlabel="words of the source", ylabel="BLEU")
     axes.bar(range(len(groups)), scores, tick_label=names)
-    return Figure("bleu_by_length", "Test BLEU, lower case, by the length of the source.", figure)
+    return Figure("BLEU_by_length", "Test BLEU, lower case, by the length of the source.", figure)
 
 
 def attention_figures(
