@@ -10,6 +10,8 @@ from collections.abc import Mapping
 
 import keras
 
+from kerasapps.blocks.noise import replicas, sum_of_replicas
+
 
 def one_cycle(peak: float, *, steps: int, warmup: float) -> keras.optimizers.schedules.LearningRateSchedule:
     """Returns a learning rate that rises to its peak and falls along a cosine to a hundredth of it.
@@ -30,8 +32,18 @@ class Adam(keras.optimizers.Adam):
     """Keras' Adam with the same arguments and variables, faster on TensorFlow.
 
     Results are equal except for embeddings: if a batch looks a row up twice, Keras on TensorFlow adds the squares of
-    both gradients; here, as on its other backends, their sum is squared.
+    both gradients; here, as on its other backends, their sum is squared. Gradients are clipped after those of all
+    replicas were added up, as with one device; Keras clips the share of each.
     """
+
+    def _clip_gradients(self, grads):
+        if replicas() == 1 or not any((self.clipnorm, self.global_clipnorm, self.clipvalue)):
+            return super()._clip_gradients(grads)
+        import tensorflow as tf
+
+        whole = [sum_of_replicas(tf.convert_to_tensor(gradient)) for gradient in grads]
+        # Keras will add up those of all replicas, which are equal now.
+        return [gradient / replicas() for gradient in super()._clip_gradients(whole)]
 
     def update_step(self, gradient, variable, learning_rate):
         if keras.backend.backend() != "tensorflow":

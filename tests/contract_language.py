@@ -87,6 +87,6 @@ CONTRACTS = [
         depth=1,
         tied=True,
     ),
-    transformer("sinusoids", extra=2 * 8),
+    transformer("sinusoids", extra=2 * 8, context=4),  # which ends learned positions alone
     transformer("learned-post-untied", extra=9 * 8 + 8 * V, positions="learned", context=9, norm="post", tied=False),
 ]

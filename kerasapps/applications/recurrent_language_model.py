@@ -148,8 +148,8 @@ def step_of(model: keras.Model) -> keras.Model:
     ]
     logits, last = language_block(token, states, cell=cell, depth=depth, make=make)
     outputs = {"log_probs": ops.log_softmax(ops.cast(logits[:, -1], "float32"))}
-    outputs |= dict(zip(sum(names, []), sum(last, []), strict=True))
-    return keras.Model([token, *sum(states, [])], outputs, name=f"{model.name}_step")
+    outputs |= dict(zip(keras.tree.flatten(names), keras.tree.flatten(last), strict=True))
+    return keras.Model([token, *keras.tree.flatten(states)], outputs, name=f"{model.name}_step")
 
 
 def search_space(hp: "HyperParameters") -> dict[str, Any]:
