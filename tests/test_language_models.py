@@ -24,7 +24,9 @@ def given(ids: np.ndarray):
 def nothing(step, rows: int) -> dict:
     """States before the first token."""
     return {
-        tensor.name: keras.ops.zeros((rows, 0, tensor.shape[-1]) if "cache" in tensor.name else (rows, tensor.shape[-1]))
+        tensor.name: keras.ops.zeros(
+            (rows, 0, tensor.shape[-1]) if "cache" in tensor.name else (rows, tensor.shape[-1])
+        )
         for tensor in step.inputs
         if tensor.name != "token"
     }
@@ -85,7 +87,7 @@ def test_learned_positions_end():
     words = np.zeros((1, 4, 2), np.float32)
     np.testing.assert_allclose(layer(words)[0], layer.table)
     np.testing.assert_allclose(layer(words[:, :1], np.zeros((1, 3, 8)))[0], layer.table[3:])
-    with pytest.raises(ValueError, match="at most `context`=4 tokens. Received: 5"):
+    with pytest.raises(ValueError, match=r"at most `context`=4 tokens\. Received: 5"):
         layer(np.zeros((1, 5, 2)))
 
 

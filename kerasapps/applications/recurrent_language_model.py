@@ -153,9 +153,8 @@ def step_of(model: keras.Model) -> keras.Model:
 
 
 def search_space(hp: "HyperParameters") -> dict[str, Any]:
-    """Returns arguments for `build_recurrent_language_model`; each default equals the builder's."""
+    """Returns arguments for `build_recurrent_language_model`, the cell given; each default equals the builder's."""
     return {
-        "cell": hp.Choice("cell", ["lstm", "gru"], default="lstm"),
         "embedding_dim": hp.Choice("embedding_dim", [0, 16, 64, 128], default=64),
         "units": hp.Int("units", 128, 512, step=64, default=256),
         "depth": hp.Int("depth", 1, 3, default=2),
