@@ -34,9 +34,9 @@ from .network import (
     Writing,
     first_ids,
     generator_of,
+    known_ids,
     load,
     module_of,
-    prompt_ids,
     recipe_of,
     stream_text,
     train_one,
@@ -71,7 +71,7 @@ def train(
     run = start("Language model", settings_of(locals()), experiment=EXPERIMENT, workload=WORKLOADS[arch])
     trained = train_one(run, source=source, arch=arch, params=read_params(params), recipe=recipe, patience=patience)
     model, splits = trained.model, trained.splits
-    metrics = test_metrics(model, arch, splits)
+    metrics = test_metrics(model, arch, splits.codec, splits.tested, splits.characters, splits.text)
     generator = generator_of(model, arch, splits.codec)
     samples = write_texts(generator, splits.codec, first_ids(splits.codec), Writing(), length=LONG, n=SHOWN)
     table = loss_table(metrics, data=source.data, arch=arch)
@@ -115,7 +115,7 @@ def search(
     splits = load(source, options=options)  # before the trials, so that an error in the data is reported once
 
     def test(model):
-        metrics = test_metrics(model, arch, splits)
+        metrics = test_metrics(model, arch, splits.codec, splits.tested, splits.characters, splits.text)
         return metrics, [loss_table(metrics, data=source.data, arch=arch)]
 
     space = module_of(arch).search_space
@@ -140,9 +140,7 @@ def evaluate(*, run: Path, data: or_none(Text) = None) -> None:
     if len(ids) < 2:
         raise DataError(f"The test text of {source.data} has {len(ids)} tokens, and at least 2 are needed.")
     arch = saved.settings["arch"]
-    metrics = test_metrics(
-        saved.model, arch, codec=saved.codec, ids=ids, characters=characters, text=text
-    )
+    metrics = test_metrics(saved.model, arch, saved.codec, ids, characters, text)
     print_table(loss_table(metrics, data=source.data, arch=arch))
     for name, value in metrics.items():
         print(f"{name:<20}{value:.4f}")
@@ -175,7 +173,8 @@ def generate(
         raise DataError(f"--n must be at most --beam, which is {beam}. Received: {n}")
     saved = load_run(run, EXPERIMENT)
     codec, arch = saved.codec, saved.settings["arch"]
-    ids, unknown = prompt_ids(codec, prompt)
+    ids, unknown = known_ids(codec, prompt), codec.vocabulary.unknown(prompt)
+    begun, ids = codec.decode(ids), ids if len(ids) else first_ids(codec)
     if unknown:
         print(f"Left out of the prompt, as it was not in the training text: {unknown!r}", file=sys.stderr)
     if beam > 1 and arch == "transformer" and len(ids) + length > codec.context:
@@ -183,7 +182,7 @@ def generate(
             f"--beam keeps all it has written: --length and the {len(ids)} tokens of the prompt must together be at most "
             f"the --context of the training, {codec.context}. Received: {length}"
         )
-    generator, begun = generator_of(saved.model, arch, codec), codec.decode(ids) if prompt else ""
+    generator = generator_of(saved.model, arch, codec)
     if n == 1 and beam == 1:
         print(begun, end="", flush=True)
         for piece in stream_text(generator, codec, ids, writing, length=length, stop=stop):

@@ -181,16 +181,10 @@ def generator_of(model: keras.Model, arch: Arch, codec: LanguageCodec) -> Genera
     return Generator(module_of(arch).step_of(model), context=context, banned=codec.vocabulary.banned)
 
 
-def prompt_ids(codec: LanguageCodec, prompt: str) -> tuple[np.ndarray, str]:
-    """Returns the ids of a prompt, int32 (T,), without what the network does not know, and the latter.
-
-    An empty prompt begins a line, or, of a text without lines, as its most frequent token does.
-    """
-    vocabulary = codec.vocabulary
-    ids = vocabulary.encode(prompt)
-    unknown = "".join(dict.fromkeys(one for one in prompt if UNKNOWN in vocabulary.encode(one)))
-    ids = ids[ids != UNKNOWN]
-    return (ids if len(ids) else first_ids(codec)), unknown
+def known_ids(codec: LanguageCodec, prompt: str) -> np.ndarray:
+    """Returns the ids of a prompt without what the network does not know, int32 (T,)."""
+    ids = codec.vocabulary.encode(prompt)
+    return ids[ids != UNKNOWN]
 
 
 def first_ids(codec: LanguageCodec) -> np.ndarray:
@@ -270,7 +264,7 @@ class Samples(keras.callbacks.Callback):
         text = write_texts(self.generator, self.codec, first_ids(self.codec), Writing(), length=SAMPLE)[0]
         path = self.run.path(SAMPLES)
         # A run that was killed and is resumed repeats an epoch.
-        before = path.read_text("utf-8").split(NEXT)[: epoch] if path.exists() else []
+        before = path.read_text("utf-8").split(NEXT)[:epoch] if path.exists() else []
         path.write_text(NEXT.join([*before, text]), "utf-8")
 
 

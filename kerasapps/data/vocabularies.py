@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from kerasapps.data.subwords import END, PADDING, START, UNKNOWN, Subwords, Words, fit_pieces, pieces_from_json
+from kerasapps.data.words import tokenize
 
 Tokens = Literal["characters", "bytes", "subwords", "words"]
 FIRST = UNKNOWN + 1  # of what is known
@@ -49,6 +50,10 @@ class Characters:
         """Returns the text of ids."""
         return "".join(self.piece(int(i)) for i in ids)
 
+    def unknown(self, text: str) -> str:
+        """Returns the characters of a text that have no id, each once."""
+        return "".join(one for one in dict.fromkeys(text) if one not in self.known)
+
     def piece(self, token: int) -> str:
         """Returns what an id stands for."""
         return self.known[token - FIRST] if token >= FIRST else "�" if token == UNKNOWN else ""
@@ -73,6 +78,10 @@ class Bytes:
     def decode(self, ids: Sequence[int]) -> str:
         """Returns the text of ids; bytes that are not UTF-8 are marked."""
         return bytes(int(i) - FIRST for i in ids if i >= FIRST).decode("utf-8", "replace")
+
+    def unknown(self, text: str) -> str:
+        """Returns nothing: there is no other byte."""
+        return ""
 
     def piece(self, token: int) -> str:
         """Returns what an id stands for."""
@@ -116,6 +125,11 @@ class Lines:
             else:
                 lines[-1].append(int(i))
         return "\n".join(self.pieces.decode(lines))
+
+    def unknown(self, text: str) -> str:
+        """Returns the words of a text that have no id, each once."""
+        words = dict.fromkeys(tokenize(text, "cased")) if isinstance(self.pieces, Words) else ()
+        return " ".join(word for word in words if UNKNOWN in self.encode(word))
 
     def piece(self, token: int) -> str:
         """Returns what an id stands for."""
