@@ -79,7 +79,7 @@ def train(
         run,
         trained,
         metrics,
-        [table, *result_blocks(model, arch, splits, samples, run.path(), trained.history.rows)],
+        [table, *result_blocks(model, arch, splits, samples, run.folder, trained.history.rows)],
         summary=f"{arch} on {source.data}: {metrics['loss']:.4f} nats a character of the test text after "
         f"{len(trained.history.rows)} epochs.",
         headline=("loss", "loss_reference", "perplexity", "seconds"),
@@ -179,8 +179,8 @@ def generate(
         print(f"Left out of the prompt, as it was not in the training text: {unknown!r}", file=sys.stderr)
     if beam > 1 and arch == "transformer" and len(ids) + length > codec.context:
         raise DataError(
-            f"--beam keeps all it has written: --length and the {len(ids)} tokens of the prompt must together be at most "
-            f"the --context of the training, {codec.context}. Received: {length}"
+            f"--beam keeps all it has written: --length and the {len(ids)} tokens of the prompt must together be at "
+            f"most the --context of the training, {codec.context}. Received: {length}"
         )
     generator = generator_of(saved.model, arch, codec)
     if n == 1 and beam == 1:

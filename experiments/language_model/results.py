@@ -189,9 +189,9 @@ def unit_blocks(model: keras.Model, codec: LanguageCodec, ids: np.ndarray) -> li
         return []  # whose tokens are no single characters
     some = ids[:FOLLOWED]
     text = "".join((codec.vocabulary.piece(int(i)) or " ")[0] for i in some)
-    layers = [layer for layer in model.layers if layer.name[:-1] in ("lstm", "gru")]
-    outputs = keras.Model(model.inputs, [layer.output[0] for layer in layers]).predict_on_batch([some[None]])
-    outputs = [np.asarray(one)[0].astype(np.float32) for one in outputs]
+    layers = {layer.name: layer.output[0] for layer in model.layers if layer.name[:-1] in ("lstm", "gru")}
+    activities = keras.Model(model.inputs, layers).predict_on_batch([some[None]])
+    outputs = [np.asarray(activities[name])[0].astype(np.float32) for name in layers]
     names = [f"layer {i}, unit {j}" for i, one in enumerate(outputs, start=1) for j in range(1, one.shape[1] + 1)]
     found = closest(np.concatenate(outputs, 1), {name: function(text) for name, function in FUNCTIONS.items()})
     activity = np.concatenate(outputs, 1)

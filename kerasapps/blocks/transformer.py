@@ -185,7 +185,9 @@ def attention_block(
     if keys_values is None:
         keys_values = keys_values_block(x, sizes=sizes, make=make, name=name)
         if cache is not None:
-            keys_values = make(layers.Concatenate, axis=1, name=f"{name}_cache")([cache, keys_values])
+            # In the format of the network, whatever the policy is by now.
+            joined = make(layers.Concatenate, axis=1, dtype=keys_values.dtype, name=f"{name}_cache")
+            keys_values = joined([cache, keys_values])
     attention = make(ScaledDotProduct, heads=sizes.heads, causal=causal, name=f"{name}_attention")
     attended, weights = attention(queries, keys_values, present)  # (B, T, D)
     return make(layers.Dense, sizes.units, name=f"{name}_output")(attended), weights, keys_values
