@@ -12,7 +12,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from kerasapps.data.language import tested_ids
+from kerasapps.data.language import encode_content
 from kerasapps.data.running_text import read_running_text
 from kerasapps.data.vocabularies import Bytes
 from kerasapps.errors import DataError
@@ -136,7 +136,7 @@ def evaluate(*, run: Path, data: or_none(Text) = None) -> None:
     source = source if data is None else replace(source, data=data)
     vocabulary = saved.codec.vocabulary
     text = read_running_text(source.data, as_bytes=isinstance(vocabulary, Bytes), seed=options.seed)
-    ids, characters = tested_ids(vocabulary, text.test)
+    ids, characters = encode_content(vocabulary, text.test)
     if len(ids) < 2:
         raise DataError(f"The test text of {source.data} has {len(ids)} tokens, and at least 2 are needed.")
     arch = saved.settings["arch"]

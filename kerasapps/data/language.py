@@ -100,7 +100,7 @@ def load_language(
     vocabulary = fit_vocabulary(text.train, tokens=tokens or "characters", size=vocab_size)
     codec = LanguageCodec(vocabulary, context)
     train, validation = _ids(vocabulary, text.train), _ids(vocabulary, text.validation)
-    tested, characters = tested_ids(vocabulary, text.test)
+    tested, characters = encode_content(vocabulary, text.test)
     for name, ids in (("training", train), ("validation", validation), ("test", tested)):
         if len(ids) <= context:
             raise DataError(f"The {name} text has {len(ids):,} tokens, too few for --context {context}.")
@@ -121,7 +121,7 @@ def load_language(
     )
 
 
-def tested_ids(vocabulary: Vocabulary, content: Content) -> tuple[np.ndarray, int]:
+def encode_content(vocabulary: Vocabulary, content: Content) -> tuple[np.ndarray, int]:
     """Returns the token ids of a test text, int32 (n,), of a long one those of its beginning, and how many characters.
 
     A byte that continues a character of UTF-8 is none of its own.
