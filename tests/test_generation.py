@@ -1,4 +1,4 @@
-"""Text from a language model: greedy text is that of the whole network, caches are bounded, what is drawn is as asked."""
+"""Text from a language model: greedy text is that of the whole network, caches are bounded, draws are as asked."""
 
 import keras
 import numpy as np

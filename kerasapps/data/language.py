@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from kerasapps.data.running_text import Content, RunningText, read_running_text
 from kerasapps.data.splits import Split, Splits
-from kerasapps.data.vocabularies import FIRST, Tokens, Vocabulary, fit_vocabulary, vocabulary_from_json
+from kerasapps.data.vocabularies import FIRST, Lines, Tokens, Vocabulary, fit_vocabulary, vocabulary_from_json
 from kerasapps.errors import DataError
 
 MOST_WINDOWS = 4_000  # of a validation text, evenly spaced
@@ -100,7 +100,9 @@ def load_language(
     vocabulary = fit_vocabulary(text.train, tokens=tokens or "characters", size=vocab_size)
     codec = LanguageCodec(vocabulary, context)
     train, validation = _ids(vocabulary, text.train), _ids(vocabulary, text.validation)
-    tested, characters = encode_content(vocabulary, text.test)
+    # A token has a few characters; with a limit of windows no more are tested.
+    most = None if limit is None else 1 + limit * context * (10 if isinstance(vocabulary, Lines) else 1)
+    tested, characters = encode_content(vocabulary, text.test[:most])
     for name, ids in (("training", train), ("validation", validation), ("test", tested)):
         if len(ids) <= context:
             raise DataError(f"The {name} text has {len(ids):,} tokens, too few for --context {context}.")

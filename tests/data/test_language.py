@@ -7,7 +7,7 @@ import pytest
 
 from kerasapps.data import running_text
 from kerasapps.data.grammar import entropy, mean_length, write_lines
-from kerasapps.data.language import LanguageCodec, load_language, random_windows, encode_content
+from kerasapps.data.language import LanguageCodec, encode_content, load_language, random_windows
 from kerasapps.data.running_text import read_running_text
 from kerasapps.data.vocabularies import UNKNOWN, Bytes, fit_vocabulary, vocabulary_from_json
 from kerasapps.errors import DataError
