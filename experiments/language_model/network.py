@@ -92,7 +92,7 @@ class Writing:
 
 
 GivenRecipe = optional(Recipe)
-GRAMMAR = Recipe(epochs=2, batch_size=32, learning_rate=1e-2)
+GRAMMAR = Recipe(epochs=2, batch_size=16, learning_rate=1e-2)
 TRANSFORMER = Recipe(epochs=12, batch_size=16, learning_rate=2e-3, warmup=0.1)
 # Builder arguments for the grammar, whose text is simple, and for a first look at another text; --params come before.
 SMALL = {

@@ -3,17 +3,15 @@
 Each line is drawn independently from a probabilistic grammar (a word in brackets comes with the probability given, one
 of a list is drawn with equal probabilities):
 
-    line     clause "." end                          0.6
-             NAME SAID , " clause ." end             0.4
-    clause   subject VERB object
-    subject  THE [ADJECTIVE 0.4] NOUN                0.5, and the verb ends with s
+    line     noun VERB noun . end                    0.6
+             NAME SAID , " noun VERB . " end         0.4
+    noun     THE [ADJECTIVE 0.4] NOUN                0.5, and a verb after it ends with s
              MANY [ADJECTIVE 0.4] NOUNs              0.5
-    object   as the subject
 
 No text can be derived in two ways, so the probability of a line is that of its choices, and the entropy of the source
 is the sum of theirs. Lines are independent and have a mean length, so that of a character is the entropy of a line
 divided by it: no network predicts better, up to chance. To come near it a network must spell, know where in the line it
-is, carry the number of the subject to the verb over an adjective, and remember an open quotation mark to its end.
+is, carry the number of a noun to its verb, over an adjective, and remember an open quotation mark over several words.
 """
 
 from dataclasses import dataclass
@@ -59,17 +57,17 @@ def write_lines(count: int, *, seed: int) -> Lines:
 def entropy() -> float:
     """Returns the entropy of the source in nats a character."""
     noun = _of(SINGULAR) + np.log(4) + _of(DESCRIBED) + DESCRIBED * np.log(len(ADJECTIVES)) + np.log(len(NOUNS))
-    clause = 2 * noun + np.log(len(VERBS))
-    line = _of(QUOTED) + QUOTED * (np.log(len(NAMES)) + np.log(len(SAID))) + clause
+    line = _of(QUOTED) + noun + np.log(len(VERBS))
+    line += QUOTED * (np.log(len(NAMES)) + np.log(len(SAID))) + (1 - QUOTED) * noun
     return float(line / mean_length())
 
 
 def mean_length() -> float:
     """Returns the mean length of a line in characters, its end included."""
     noun = SINGULAR * _mean(THE) + (1 - SINGULAR) * (_mean(MANY) + 1)  # the plural's s
-    noun += DESCRIBED * (_mean(ADJECTIVES) + 1) + _mean(NOUNS) + 1  # blanks
-    clause = 2 * noun + _mean(VERBS) + SINGULAR + 2
-    return clause + 2 + QUOTED * (_mean(NAMES) + _mean(SAID) + len(' , "" ') - 1)
+    noun += DESCRIBED * (_mean(ADJECTIVES) + 1) + _mean(NOUNS) + 1  # and blanks between
+    line = noun + 1 + _mean(VERBS) + SINGULAR + len(".\n")
+    return line + QUOTED * (_mean(NAMES) + _mean(SAID) + len(' , ""')) + (1 - QUOTED) * (1 + noun)
 
 
 class _Choices:
@@ -97,8 +95,8 @@ def _line(choices: _Choices) -> tuple[str, float]:
     start = f'{choices.of(NAMES)} {choices.of(SAID)}, "' if quoted else ""
     subject, singular = _noun(choices)
     verb = choices.of(VERBS) + "s" * singular
-    line = f"{start}{subject} {verb} {_noun(choices)[0]}." + '"' * quoted + "\n"
-    return line, choices.nats
+    end = '."' if quoted else f" {_noun(choices)[0]}."
+    return f"{start}{subject} {verb}{end}\n", choices.nats
 
 
 def _noun(choices: _Choices) -> tuple[str, bool]:
