@@ -2,10 +2,10 @@
 
     python -m benchmarks.language_model --out runs/bench-language.json --torch-python OTHER/VENV/bin/python
 
-Training: an LSTM of two layers of 256 units, and a transformer of nanoGPT's small size (4 layers, 128 wide), 32 windows
-of 128 characters, Adam with clipped gradients. Ours is compiled as the experiment does it, in the precision that
-`--precision auto` chooses. PyTorch has `nn.LSTM`, and blocks with `scaled_dot_product_attention` as nanoGPT has them, as
-they are and under `torch.compile`, in float32 and under bfloat16 autocast. The best of each counts.
+Training: an LSTM of two layers of 256 units, and a transformer of nanoGPT's small size (4 layers, 128 wide), 32
+windows of 128 characters, Adam with clipped gradients. Ours is compiled as the experiment does it, in the precision
+that `--precision auto` chooses. PyTorch has `nn.LSTM`, and blocks with `scaled_dot_product_attention` as nanoGPT has
+them, as they are and under `torch.compile`, in float32 and under bfloat16 autocast. The best of each counts.
 
 Writing: one text of 128, 512 and 2,048 tokens by each of our networks, against nanoGPT's loop, which reads the last 128
 tokens again for each new one. Seconds a token at each length show whether its cost grows.
