@@ -6,6 +6,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from kerasapps.applications import transformer_language_model
 from kerasapps.data.language import LanguageCodec, LanguageSplits
@@ -26,6 +27,7 @@ READ, SKIPPED = 1024, 128  # of a recurrent network: tokens it reads at a time, 
 AT_ONCE = 32  # windows
 PASSAGE, ATTENDED = 400, 48  # tokens that are shown, and that attention is drawn for
 FOLLOWED, BEST = 4_000, 5  # tokens that units are compared with, and units that are shown
+AS_WINDOWS = tf.TensorSpec((None, None), tf.int32)
 VOWELS = "aeiouAEIOU"
 
 
@@ -42,9 +44,11 @@ def token_surprise(model: keras.Model, ids: np.ndarray, *, window: int, skip: in
     skip = min(skip, window - 1)
     starts = [*range(0, len(ids) - 1 - window, window - skip), len(ids) - 1 - window]
     surprise = np.zeros(len(ids) - 1, np.float32)
+    # Not `predict_on_batch`, which gives each of several devices a share of a batch, however small.
+    predict = tf.function(lambda rows: model([rows], training=False)["next"], [AS_WINDOWS], autograph=False)
     for some in (starts[i : i + AT_ONCE] for i in range(0, len(starts), AT_ONCE)):
         rows = ids[np.array(some)[:, None] + np.arange(window + 1)]
-        logits = np.asarray(model.predict_on_batch([rows[:, :-1]])["next"]).astype(np.float32)
+        logits = predict(tf.constant(rows[:, :-1])).numpy().astype(np.float32)
         logits -= logits.max(-1, keepdims=True)
         whole = np.log(np.exp(logits).sum(-1))
         losses = whole - np.take_along_axis(logits, rows[:, 1:, None], -1)[..., 0]
@@ -190,7 +194,7 @@ def unit_blocks(model: keras.Model, codec: LanguageCodec, ids: np.ndarray) -> li
     some = ids[:FOLLOWED]
     text = "".join((codec.vocabulary.piece(int(i)) or " ")[0] for i in some)
     layers = {layer.name: layer.output[0] for layer in model.layers if layer.name[:-1] in ("lstm", "gru")}
-    activities = keras.Model(model.inputs, layers).predict_on_batch([some[None]])
+    activities = keras.Model(model.inputs, layers)([some[None]], training=False)
     outputs = [np.asarray(activities[name])[0].astype(np.float32) for name in layers]
     names = [f"layer {i}, unit {j}" for i, one in enumerate(outputs, start=1) for j in range(1, one.shape[1] + 1)]
     found = closest(np.concatenate(outputs, 1), {name: function(text) for name, function in FUNCTIONS.items()})
@@ -231,7 +235,7 @@ def closest(activity: np.ndarray, functions: Mapping[str, Sequence[float]]) -> l
 def heads_figure(model: keras.Model, codec: LanguageCodec, ids: np.ndarray) -> Figure:
     """Draws where each head looks, a row of images for each layer."""
     some = ids[: min(ATTENDED, codec.context)]
-    attention = transformer_language_model.attention_of(model).predict_on_batch([some[None]])["attention"]
+    attention = transformer_language_model.attention_of(model)([some[None]], training=False)["attention"]
     attention = np.asarray(attention)[0]  # (layers, heads, T, T)
     depth, heads = attention.shape[:2]
     figure = new_figure(width=min(11.0, 1.9 * heads), height=1.9 * depth)
