@@ -136,7 +136,7 @@ def evaluate(*, run: Path, data: or_none(Text) = None) -> None:
     source = source if data is None else replace(source, data=data)
     vocabulary = saved.codec.vocabulary
     text = read_running_text(source.data, as_bytes=isinstance(vocabulary, Bytes), seed=options.seed)
-    ids, characters = encode_content(vocabulary, text.test)
+    ids, characters = encode_content(saved.codec, text.test, limit=options.rows if data is None else None)
     if len(ids) < 2:
         raise DataError(f"The test text of {source.data} has {len(ids)} tokens, and at least 2 are needed.")
     arch = saved.settings["arch"]

@@ -100,9 +100,7 @@ def load_language(
     vocabulary = fit_vocabulary(text.train, tokens=tokens or "characters", size=vocab_size)
     codec = LanguageCodec(vocabulary, context)
     train, validation = _ids(vocabulary, text.train), _ids(vocabulary, text.validation)
-    # A token has a few characters; with a limit of windows no more are tested.
-    most = None if limit is None else 1 + limit * context * (10 if isinstance(vocabulary, Lines) else 1)
-    tested, characters = encode_content(vocabulary, text.test[:most])
+    tested, characters = encode_content(codec, text.test, limit=limit)
     for name, ids in (("training", train), ("validation", validation), ("test", tested)):
         if len(ids) <= context:
             raise DataError(f"The {name} text has {len(ids):,} tokens, too few for --context {context}.")
@@ -123,13 +121,21 @@ def load_language(
     )
 
 
-def encode_content(vocabulary: Vocabulary, content: Content) -> tuple[np.ndarray, int]:
+def encode_content(codec: LanguageCodec, content: Content, *, limit: int | None = None) -> tuple[np.ndarray, int]:
     """Returns the token ids of a test text, int32 (n,), of a long one those of its beginning, and how many characters.
 
     A byte that continues a character of UTF-8 is none of its own.
+
+    Args:
+        codec: The codec.
+        content: The text.
+        limit: Windows at most.
     """
+    if limit is not None:
+        # A word or a piece of one has a few characters.
+        content = content[: 1 + limit * codec.context * (10 if isinstance(codec.vocabulary, Lines) else 1)]
     content = content[:MOST_TESTED]
-    ids = vocabulary.encode(content)
+    ids = codec.vocabulary.encode(content)
     if isinstance(content, str):
         return ids, len(content)
     return ids, int(np.count_nonzero((np.asarray(content) & 0xC0) != 0x80))

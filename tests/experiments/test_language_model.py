@@ -29,7 +29,7 @@ def trained(tmp_path_factory) -> Path:
 def test_train_learns_what_frequencies_alone_do_not_give(trained):
     metrics = read(trained)
     assert metrics["loss"] < 2.5  # letters by their frequency have 2.8
-    assert metrics["loss_reference"] == pytest.approx(0.4756, abs=1e-3)
+    assert metrics["loss_reference"] == pytest.approx(0.4666, abs=1e-4)
     assert metrics["bits_per_character"] == pytest.approx(metrics["loss"] / np.log(2))
     assert metrics["perplexity"] == pytest.approx(np.exp(metrics["loss"]))
     html = (trained / "report.html").read_text()
