@@ -47,15 +47,15 @@ class Sampling:
         temperature: By which log-probabilities are divided; 0 takes the likeliest token, which is greedy decoding.
         top_k: Draw among so many likeliest tokens; 0 for all.
         top_p: Draw among the fewest tokens that together have this probability, in (0, 1].
-        min_p: Draw among tokens that have at least this share of the likeliest one's probability, in [0, 1].
         seed: Seed.
+        min_p: Draw among tokens that have at least this share of the likeliest one's probability, in [0, 1].
     """
 
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
-    min_p: float = 0.0
     seed: int = 0
+    min_p: float = 0.0
 
 
 GREEDY = Sampling(temperature=0.0)

@@ -88,7 +88,7 @@ class Writing:
     @property
     def sampling(self) -> Sampling:
         """How tokens are drawn."""
-        return Sampling(self.temperature, self.top_k, self.top_p, self.min_p, self.seed)
+        return Sampling(self.temperature, self.top_k, self.top_p, self.seed, self.min_p)
 
 
 GivenRecipe = optional(Recipe)
