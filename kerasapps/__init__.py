@@ -33,6 +33,9 @@ if TYPE_CHECKING:  # the names below once more, for editors and type checkers
         build_quick_residual_classifier as build_quick_residual_classifier,
     )
     from kerasapps.applications.recurrent_classifier import build_recurrent_classifier as build_recurrent_classifier
+    from kerasapps.applications.recurrent_language_model import (
+        build_recurrent_language_model as build_recurrent_language_model,
+    )
     from kerasapps.applications.residual_classifier import build_residual_classifier as build_residual_classifier
     from kerasapps.applications.resnet_gan import build_resnet_discriminator as build_resnet_discriminator
     from kerasapps.applications.resnet_gan import build_resnet_generator as build_resnet_generator
@@ -43,6 +46,9 @@ if TYPE_CHECKING:  # the names below once more, for editors and type checkers
     from kerasapps.applications.transfer_classifier import build_transfer_classifier as build_transfer_classifier
     from kerasapps.applications.transfer_classifier import freeze_base as freeze_base
     from kerasapps.applications.transformer import build_transformer as build_transformer
+    from kerasapps.applications.transformer_language_model import (
+        build_transformer_language_model as build_transformer_language_model,
+    )
     from kerasapps.applications.vgg import build_vgg as build_vgg
     from kerasapps.applications.wide_text_cnn import build_wide_text_cnn as build_wide_text_cnn
     from kerasapps.applications.xception import build_xception as build_xception
@@ -102,6 +108,7 @@ _MODULES = {
     "build_question_answering": "applications.question_answering",
     "build_quick_residual_classifier": "applications.quick_residual_classifier",
     "build_recurrent_classifier": "applications.recurrent_classifier",
+    "build_recurrent_language_model": "applications.recurrent_language_model",
     "build_residual_classifier": "applications.residual_classifier",
     "build_resnet_discriminator": "applications.resnet_gan",
     "build_resnet_generator": "applications.resnet_gan",
@@ -111,6 +118,7 @@ _MODULES = {
     "build_text_cnn": "applications.text_cnn",
     "build_transfer_classifier": "applications.transfer_classifier",
     "build_transformer": "applications.transformer",
+    "build_transformer_language_model": "applications.transformer_language_model",
     "build_wide_text_cnn": "applications.wide_text_cnn",
     "build_vgg": "applications.vgg",
     "build_xception": "applications.xception",

@@ -4,7 +4,8 @@ Nothing here knows what is written. A step takes the token before and a state, a
 token and the state after it; all hypotheses of a batch take it together, in one graph with the loop inside.
 
 References: Wu et al., "Google's Neural Machine Translation System", 2016, equation 14 (length penalty); Holtzman et
-al., "The Curious Case of Neural Text Degeneration", ICLR 2020 (top-p).
+al., "The Curious Case of Neural Text Degeneration", ICLR 2020 (top-p); Nguyen et al., "Turning Up the Heat", ICLR 2025
+(min-p); Keskar et al., "CTRL", 2019 (penalty of repetitions).
 """
 
 import functools
@@ -47,12 +48,14 @@ class Sampling:
         top_k: Draw among so many likeliest tokens; 0 for all.
         top_p: Draw among the fewest tokens that together have this probability, in (0, 1].
         seed: Seed.
+        min_p: Draw among tokens that have at least this share of the likeliest one's probability, in [0, 1].
     """
 
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
     seed: int = 0
+    min_p: float = 0.0
 
 
 GREEDY = Sampling(temperature=0.0)
@@ -134,11 +137,22 @@ def sample(step: Step, state: State, how: Sampling, *, start: int, end: int, max
     Returns:
         Tokens int32 (B, L), 0 from the end token on, and their log-probability under the network float32 (B,).
     """
+    tokens, score, _ = sample_on(step, state, how, start=start, end=end, max_length=max_length)
+    return tokens, score
+
+
+def sample_on(
+    step: Step, state: State, how: Sampling, *, start, end: int, max_length, drawn=0
+) -> tuple[tf.Tensor, tf.Tensor, State]:
+    """Does as `sample`, of which it is a part where `drawn` tokens were drawn before; returns the state as well.
+
+    `start` is one token, or one for each row (B,).
+    """
     rows = tf.shape(tf.nest.flatten(state)[0])[0]
 
     def body(t, tokens, score, done, state):
         log_probs, state = step(tokens[:, -1], state)
-        token = _drawn(log_probs, how, t)
+        token = _drawn(log_probs, how, t + drawn)
         score += tf.where(done, 0.0, tf.gather(log_probs, token, batch_dims=1))
         done |= token == end
         token = tf.where(done & (token != end), PADDING, token)
@@ -146,18 +160,33 @@ def sample(step: Step, state: State, how: Sampling, *, start: int, end: int, max
 
     first = (
         tf.constant(0),
-        tf.fill((rows, 1), start),
+        tf.broadcast_to(tf.reshape(start, (-1, 1)), (rows, 1)),
         tf.zeros((rows,)),
         tf.zeros((rows,), tf.bool),
         state,
     )
-    _, tokens, score, _, _ = tf.while_loop(
+    _, tokens, score, _, state = tf.while_loop(
         lambda t, tokens, score, done, state: (t < max_length) & ~tf.reduce_all(done),
         body,
         first,
         shape_invariants=tf.nest.map_structure(_loose, first),
     )
-    return _without_end(tokens[:, 1:], end), score
+    return _without_end(tokens[:, 1:], end), score, state
+
+
+def penalized(step: Step, penalty: float) -> Step:
+    """Returns a step whose log-probabilities of tokens that there were before are multiplied by a penalty, at least 1.
+
+    Its state has "seen" as well, float32 (N, V), 1 for those tokens.
+    """
+
+    def call(token, state):
+        others = {name: value for name, value in state.items() if name != "seen"}
+        log_probs, others = step(token, others)
+        seen = tf.maximum(state["seen"], tf.one_hot(token, tf.shape(log_probs)[-1]))
+        return tf.where(seen > 0, penalty * log_probs, log_probs), others | {"seen": seen}
+
+    return call
 
 
 def _drawn(log_probs, how: Sampling, t):
@@ -165,6 +194,9 @@ def _drawn(log_probs, how: Sampling, t):
     if not how.temperature:
         return tf.argmax(log_probs, -1, output_type=tf.int32)
     logits = log_probs / how.temperature
+    if how.min_p:
+        likeliest = tf.reduce_max(logits, -1, keepdims=True)
+        logits = tf.where(logits >= likeliest + np.float32(np.log(how.min_p)), logits, NEVER)
     if how.top_k or how.top_p < 1:
         size = tf.shape(logits)[-1]
         ordered = tf.sort(logits, direction="DESCENDING")
@@ -193,7 +225,7 @@ def beam_search(
         step: Takes B K rows, those of a text one after the other.
         state: Of B rows.
         how: How it chooses.
-        start: Token before the first.
+        start: Token before the first, one or one for each row (B,).
         end: Token after the last.
         max_length: Tokens of a text at most; one that does not end by then counts as it is.
 
@@ -203,7 +235,7 @@ def beam_search(
     size = how.size
     rows = tf.shape(tf.nest.flatten(state)[0])[0]
     state = {name: tf.repeat(value, size, axis=0) for name, value in state.items()}
-    tokens = tf.fill((rows, size, 1), start)
+    tokens = tf.broadcast_to(tf.reshape(start, (-1, 1, 1)), (rows, size, 1))
     score = tf.tile([[0.0] + [NEVER] * (size - 1)], (rows, 1))  # at first all hypotheses are one
     first = (
         tf.constant(0),

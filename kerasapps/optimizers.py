@@ -10,6 +10,8 @@ from collections.abc import Mapping
 
 import keras
 
+from kerasapps.blocks.noise import replicas, sum_of_replicas
+
 
 def one_cycle(peak: float, *, steps: int, warmup: float) -> keras.optimizers.schedules.LearningRateSchedule:
     """Returns a learning rate that rises to its peak and falls along a cosine to a hundredth of it.
@@ -30,8 +32,18 @@ class Adam(keras.optimizers.Adam):
     """Keras' Adam with the same arguments and variables, faster on TensorFlow.
 
     Results are equal except for embeddings: if a batch looks a row up twice, Keras on TensorFlow adds the squares of
-    both gradients; here, as on its other backends, their sum is squared.
+    both gradients; here, as on its other backends, their sum is squared. So it is where gradients are clipped, which
+    moreover happens after those of all replicas were added up, as with one device: Keras clips the share of each.
     """
+
+    def _clip_gradients(self, grads):
+        if keras.backend.backend() != "tensorflow" or not any((self.clipnorm, self.global_clipnorm, self.clipvalue)):
+            return super()._clip_gradients(grads)
+        import tensorflow as tf
+
+        whole = [sum_of_replicas(tf.convert_to_tensor(gradient)) for gradient in grads]
+        # Keras will add up those of all replicas, which are equal now.
+        return [gradient / replicas() for gradient in super()._clip_gradients(whole)]
 
     def update_step(self, gradient, variable, learning_rate):
         if keras.backend.backend() != "tensorflow":
@@ -66,7 +78,8 @@ class LazyAdam(Adam):
     momentum, and lets its moments fade, after the row was last looked up; here both wait until it is looked up again. A
     rare word therefore moves as often as it occurs, in steps that follow from its own last gradients. The two are equal
     if every batch looks up every row, for weights other than embeddings, and on other backends. Weight decay and
-    averaged weights, if asked for, are Keras' own and apply to every row.
+    averaged weights, if asked for, are Keras' own and apply to every row, and gradients that are clipped are those of
+    every row.
 
     Reference: `LazyAdamOptimizer` of TensorFlow 1's contrib, and `torch.optim.SparseAdam`.
     """

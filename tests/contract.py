@@ -10,7 +10,14 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from tests import contract_gan, contract_images, contract_questions, contract_texts, contract_translation
+from tests import (
+    contract_gan,
+    contract_images,
+    contract_language,
+    contract_questions,
+    contract_texts,
+    contract_translation,
+)
 from tests.contract_row import Contract
 
 GOLDEN = Path(__file__).with_name("golden.json")
@@ -19,6 +26,7 @@ CONTRACTS = [
     *contract_images.CONTRACTS,
     *contract_texts.CONTRACTS,
     *contract_translation.CONTRACTS,
+    *contract_language.CONTRACTS,
     *contract_gan.CONTRACTS,
 ]
 

@@ -27,6 +27,7 @@ ALLOWED = {
     "weights": set(),
     "complexity": set(),
     "decoding": set(),
+    "generation": {"decoding"},
     "distribution": {"errors", "startup", "workers"},
     "launch": {"errors", "startup", "workers"},
     "runtime": {"errors", "workers"},
@@ -37,7 +38,7 @@ ALLOWED = {
     "panels": set(),
     "networks": {"reports"},
     "reports": {"errors", "fonts", "formats", "panels"},
-    "optimizers": set(),
+    "optimizers": {"blocks"},
     "styling": {"blocks", "errors"},
     "runs": {"distribution", "errors", "files", "reports", "runtime", "saving", "settings", "tracking"},
     "saving": {"blocks"},  # it imports by name what registers classes

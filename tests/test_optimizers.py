@@ -19,6 +19,9 @@ class Dense(keras.optimizers.Adam):
     Given IndexedSlices with a row twice, Keras on TensorFlow adds up the squares instead of squaring the sum.
     """
 
+    def _clip_gradients(self, grads):
+        return super()._clip_gradients([tf.convert_to_tensor(gradient) for gradient in grads])
+
     def update_step(self, gradient, variable, learning_rate):
         super().update_step(tf.convert_to_tensor(gradient), variable, learning_rate)
 
@@ -101,6 +104,17 @@ def test_two_replicas_equal_one():
     one = model_for(Dense())
     fit(two), fit(one)
     same_weights(two, one, atol=1e-5)
+
+
+def test_two_replicas_clip_the_gradients_of_both_together():
+    clipped = {"global_clipnorm": 0.05}
+    with distribution.make_strategy("mirrored").scope():
+        two = model_for(Adam(**clipped))
+    one, free = model_for(Adam(**clipped)), model_for(Adam())
+    fit(two), fit(one), fit(free)
+    same_weights(two, one, atol=1e-5)
+    with pytest.raises(AssertionError):
+        same_weights(one, free, atol=1e-5)
 
 
 def lookup(optimizer, ids):

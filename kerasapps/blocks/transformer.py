@@ -109,9 +109,7 @@ class Sinusoids(layers.Layer):
 
     def call(self, words, before=None):
         width = words.shape[-1]
-        t = positions(words)  # (1, T)
-        if before is not None:
-            t = t + ops.sum(ops.ones_like(positions(before)), axis=1, keepdims=True)
+        t = _places(words, before)  # (1, T)
         feature = np.arange(width)
         rates = 10000.0 ** (-2.0 * (feature // 2) / width)
         # The cosine is the sine a quarter of a turn later.
@@ -120,6 +118,50 @@ class Sinusoids(layers.Layer):
 
     def compute_output_spec(self, words, before=None):
         return keras.KerasTensor(words.shape, self.compute_dtype)
+
+
+@keras.saving.register_keras_serializable(package="kerasapps")
+class LearnedPositions(layers.Layer):
+    """Adds to token vectors, multiplied by sqrt(D), a learned vector for where they stand.
+
+    Call with: as for `Sinusoids`.
+
+    Args:
+        longest: Number of positions; a longer text is refused.
+    """
+
+    def __init__(self, longest: int, **kwargs):
+        super().__init__(**kwargs)
+        self.longest = longest
+
+    def plain(self):
+        """Returns a function of Keras' layers: the number of the position, one-hot, times the vectors."""
+        table = layers.Embedding(self.longest, self.table.shape[-1], dtype=self.dtype_policy, name=f"{self.name}_table")
+        table.build((None, None))
+        table.set_weights([ops.convert_to_numpy(self.table)])
+        return lambda words, before=None: words * words.shape[-1] ** 0.5 + table(_places(words, before))
+
+    def build(self, words_shape, before_shape=None):
+        self.table = self.add_weight(shape=(self.longest, words_shape[-1]), initializer="random_normal", name="table")
+
+    def call(self, words, before=None):
+        for steps in (words.shape[1], None if before is None else before.shape[1]):
+            if steps is not None and steps > self.longest:
+                raise ValueError(f"`text` must have at most `context`={self.longest} tokens. Received: {steps}")
+        places = _places(words, before)  # (1, T)
+        return words * words.shape[-1] ** 0.5 + ops.cast(ops.take(self.table, places, axis=0), words.dtype)
+
+    def compute_output_spec(self, words, before=None):
+        return keras.KerasTensor(words.shape, self.compute_dtype)
+
+    def get_config(self):
+        return super().get_config() | {"longest": self.longest}
+
+
+def _places(words, before):
+    """Numbers the steps of words (B, T, ...) after those of what came before: int32 (1, T)."""
+    places = positions(words)
+    return places if before is None else places + ops.sum(ops.ones_like(positions(before)), axis=1, keepdims=True)
 
 
 def attention_block(
@@ -144,7 +186,9 @@ def attention_block(
     if keys_values is None:
         keys_values = keys_values_block(x, sizes=sizes, make=make, name=name)
         if cache is not None:
-            keys_values = make(layers.Concatenate, axis=1, name=f"{name}_cache")([cache, keys_values])
+            # In the format of the network, whatever the policy is by now.
+            joined = make(layers.Concatenate, axis=1, dtype=keys_values.dtype, name=f"{name}_cache")
+            keys_values = joined([cache, keys_values])
     attention = make(ScaledDotProduct, heads=sizes.heads, causal=causal, name=f"{name}_attention")
     attended, weights = attention(queries, keys_values, present)  # (B, T, D)
     return make(layers.Dense, sizes.units, name=f"{name}_output")(attended), weights, keys_values

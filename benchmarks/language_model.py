@@ -1,0 +1,129 @@
+"""Speed of language models: training ours and PyTorch, and writing with caches and without.
+
+    python -m benchmarks.language_model --out runs/bench-language.json --torch-python OTHER/VENV/bin/python
+
+Training: an LSTM of two layers of 256 units, and a transformer of nanoGPT's small size (4 layers, 128 wide), 32
+windows of 128 characters, Adam with clipped gradients. Ours is compiled as the experiment does it, in the precision
+that `--precision auto` chooses. PyTorch has `nn.LSTM`, and blocks with `scaled_dot_product_attention` as nanoGPT has
+them, as they are and under `torch.compile`, in float32 and under bfloat16 autocast. The best of each counts.
+
+Writing: one text of 128, 512 and 2,048 tokens by each of our networks, against nanoGPT's loop, which reads the last 128
+tokens again for each new one. Seconds a token at each length show whether its cost grows.
+"""
+
+import json
+import platform
+import sys
+import time
+from pathlib import Path
+
+import tyro
+
+from benchmarks.harness import Implementation, compare, has_torch, report, run, write
+from benchmarks.language_model_data import (
+    CASES,
+    DEPTH,
+    EMBEDDING,
+    FEEDFORWARD,
+    HEADS,
+    LAYERS,
+    LENGTH,
+    ROWS,
+    UNITS,
+    VOCABULARY,
+    WIDTH,
+    WRITTEN,
+    batches,
+    count_flops,
+)
+
+TORCH = [(how, precision) for how in ("plain", "compiled") for precision in ("float32", "bfloat16")]
+PARAMS = {
+    "lstm": {"embedding_dim": EMBEDDING, "units": UNITS, "depth": LAYERS, "dropout": 0.0},
+    "transformer": {"units": WIDTH, "heads": HEADS, "feedforward": FEEDFORWARD, "depth": DEPTH, "dropout": 0.0},
+}
+
+
+def main(
+    *, out: Path, rounds: int = 5, steps: int = 40, torch_python: str = sys.executable, cases: tuple[str, ...] = CASES
+) -> None:
+    """Measures and writes records and ratios.
+
+    Args:
+        out: JSON file to write.
+        rounds: Measurements of each implementation, in turn.
+        steps: Training steps of a measurement, the first ten of which do not count.
+        torch_python: An interpreter that has torch; it may belong to another environment.
+        cases: Which networks are trained.
+    """
+    with_torch = has_torch(torch_python)
+    if not with_torch:
+        print("PyTorch is not installed here (pip install torch, or --torch-python): measuring the rest.")
+    here, there = "benchmarks.language_model", "benchmarks.language_model_torch"
+    implementations = {case: [Implementation("ours", ["-m", here, "--worker", case, str(steps)])] for case in cases}
+    for case in cases if with_torch else ():
+        for how, precision in TORCH:
+            command = ["-m", there, "train", case, how, precision, str(steps)]
+            implementations[case].append(Implementation(f"torch, {how}, {precision}", command, torch_python))
+    peak = run(Implementation("peak", ["-m", "benchmarks.profile", "--worker", "peak", "0"]))
+    flops = {case: count_flops(case) for case in cases}
+    result = compare(implementations, rounds=rounds, flops=flops, peak=max(peak.values()), batch=ROWS * LENGTH)
+    writers = {case: Implementation(case, ["-m", here, "--writing", case]) for case in cases}
+    if with_torch:
+        writers["nanoGPT's loop"] = Implementation("loop", ["-m", there, "write"], torch_python)
+    result["seconds_per_token"] = {name: run(one) for name, one in writers.items()}
+    result["machine"] = f"{platform.processor() or platform.machine()}, {time.strftime('%Y-%m-%d')}"
+    print(result["seconds_per_token"])
+    write(out, result)
+
+
+def compile_ours(case: str, steps: int):
+    """Returns our network, compiled as the experiment does it, and its precision."""
+    from experiments.language_model.network import WORKLOADS, Recipe, make_model
+    from kerasapps import runtime
+
+    runtime.set_devices(WORKLOADS[case])
+    precision = runtime.set_precision("auto", workload=WORKLOADS[case])
+    sizes = {"vocab_size": VOCABULARY}
+    model = make_model(arch=case, sizes=sizes, params=PARAMS[case], recipe=Recipe(), steps=steps, context=LENGTH)
+    return model, precision
+
+
+def worker(case: str, steps: int) -> None:
+    """Trains one network and reports the moments at which its steps ended."""
+    import keras
+    import tensorflow as tf
+
+    model, precision = compile_ours(case, steps)
+    ids = batches(steps).reshape(-1, LENGTH + 1)
+    rows = tf.data.Dataset.from_tensor_slices(({"text": ids[:, :-1]}, {"next": ids[:, 1:]}))
+    times = []
+    clock = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: times.append(time.perf_counter()))
+    model.fit(rows.batch(ROWS, drop_remainder=True).prefetch(2), verbose=0, callbacks=[clock])
+    report(times, precision=precision)
+
+
+def measure_writing(case: str) -> None:
+    """Prints the seconds a token that writing takes, by the length of the text."""
+    from experiments.language_model.network import module_of
+    from kerasapps.decoding import Sampling
+    from kerasapps.generation import Generator
+
+    model, _ = compile_ours(case, steps=1)
+    generator = Generator(module_of(case).step_of(model), context=LENGTH if case == "transformer" else None)
+    readings = {}
+    for length in (WRITTEN[0], *WRITTEN):  # traced the first time
+        start = time.perf_counter()
+        for _ in generator.stream([2], Sampling(), rows=1, length=length):
+            pass
+        readings[str(length)] = (time.perf_counter() - start) / length
+    print(json.dumps(readings))
+
+
+if __name__ == "__main__":
+    if "--worker" in sys.argv:
+        worker(sys.argv[2], int(sys.argv[3]))
+    elif "--writing" in sys.argv:
+        measure_writing(sys.argv[2])
+    else:
+        tyro.cli(main)

@@ -1,0 +1,118 @@
+"""The PyTorch side of benchmarks/language_model.py, for an interpreter that has torch and need not have Keras.
+
+python -m benchmarks.language_model_torch train CASE HOW PRECISION STEPS
+python -m benchmarks.language_model_torch write
+
+HOW is "plain" or "compiled".
+"""
+
+import json
+import sys
+import time
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from benchmarks.harness import report
+from benchmarks.language_model_data import (
+    DEPTH,
+    EMBEDDING,
+    FEEDFORWARD,
+    HEADS,
+    LAYERS,
+    LENGTH,
+    UNITS,
+    VOCABULARY,
+    WIDTH,
+    WRITTEN,
+    batches,
+)
+
+
+class LSTM(nn.Module):
+    """The same network as `build_recurrent_language_model`."""
+
+    def __init__(self):
+        super().__init__()
+        self.tokens = nn.Embedding(VOCABULARY, EMBEDDING)
+        self.lstm = nn.LSTM(EMBEDDING, UNITS, LAYERS, batch_first=True)
+        self.logits = nn.Linear(UNITS, VOCABULARY)
+
+    def forward(self, text):
+        """Returns logits (B, T, V)."""
+        return self.logits(self.lstm(self.tokens(text))[0])
+
+
+class Layer(nn.Module):
+    """Causal attention, then a network at every position, each normalized before."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
+        self.projection, self.output = nn.Linear(WIDTH, 3 * WIDTH), nn.Linear(WIDTH, WIDTH)
+        self.feedforward = nn.Sequential(nn.Linear(WIDTH, FEEDFORWARD), nn.ReLU(), nn.Linear(FEEDFORWARD, WIDTH))
+
+    def forward(self, x):
+        """Returns features (B, T, D)."""
+        parts = self.projection(self.norm1(x)).chunk(3, -1)
+        q, k, v = (one.unflatten(-1, (HEADS, -1)).transpose(1, 2) for one in parts)  # (B, H, T, d)
+        seen = functional.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2)
+        x = x + self.output(seen)
+        return x + self.feedforward(self.norm2(x))
+
+
+class Transformer(nn.Module):
+    """The same network as `build_transformer_language_model`, with learned positions as nanoGPT has them."""
+
+    def __init__(self):
+        super().__init__()
+        self.tokens, self.places = nn.Embedding(VOCABULARY, WIDTH), nn.Embedding(LENGTH, WIDTH)
+        self.layers, self.norm = nn.Sequential(*(Layer() for _ in range(DEPTH))), nn.LayerNorm(WIDTH)
+
+    def forward(self, text):
+        """Returns logits (B, T, V)."""
+        x = self.tokens(text) + self.places(torch.arange(text.shape[1]))
+        return functional.linear(self.norm(self.layers(x)), self.tokens.weight)
+
+
+def train(case: str, how: str, precision: str, steps: int) -> None:
+    """Trains and reports the moments at which steps ended."""
+    network = LSTM() if case == "lstm" else Transformer()
+    optimizer = torch.optim.Adam(network.parameters(), fused=True)
+    called = torch.compile(network) if how == "compiled" else network
+    times = []
+    for ids in torch.from_numpy(batches(steps)).long():
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+            logits = called(ids[:, :-1])
+        loss = functional.cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten())
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        loss.item()
+        times.append(time.perf_counter())
+    report(times, precision=precision)
+
+
+@torch.no_grad()
+def write() -> None:
+    """Prints the seconds a token of a loop that reads the last window again for each."""
+    network, readings = Transformer().eval(), {}
+    for length in (WRITTEN[0], *WRITTEN):
+        text = torch.full((1, 1), 2)
+        start = time.perf_counter()
+        for _ in range(length):
+            chances = functional.softmax(network(text[:, -LENGTH:])[:, -1], -1)
+            text = torch.cat([text, torch.multinomial(chances, 1)], 1)
+        readings[str(length)] = (time.perf_counter() - start) / length
+    print(json.dumps(readings))
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(2)
+    torch.manual_seed(0)
+    if sys.argv[1] == "train":
+        train(*sys.argv[2:5], int(sys.argv[5]))
+    else:
+        write()
