@@ -13,9 +13,8 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from kerasapps.blocks.backend import kernels_run
 from kerasapps.blocks.plain import keras_layer
-from kerasapps.blocks.recurrent import FORMATS, OwnLoop, shifted, summed_products
+from kerasapps.blocks.recurrent import OwnLoop, shifted, summed_products
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")
@@ -29,21 +28,6 @@ class GRU(OwnLoop, keras.layers.GRU):
     def plain(self):
         """Returns Keras' layer."""
         return keras_layer(self, keras.layers.GRU)
-
-    def inner_loop(self, sequences, initial_state, mask, training=False):
-        if not (self.has_own_loop() and kernels_run(training=bool(training))):
-            return super().inner_loop(sequences, initial_state, mask, training=training)
-        return self.own_loop(sequences, initial_state, mask, training)
-
-    def has_own_loop(self) -> bool:
-        """Whether the loop supports the options of this layer."""
-        return (
-            self.compute_dtype in FORMATS
-            and self.reset_after
-            and self.activation is keras.activations.tanh
-            and self.recurrent_activation is keras.activations.sigmoid
-            and not (self.recurrent_dropout or self.stateful or self.unroll or self.use_cudnn is True)
-        )
 
     def run(self, sequences, hidden):
         """Returns a tuple of the states after each step, (T, B, U)."""

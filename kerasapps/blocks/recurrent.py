@@ -27,8 +27,10 @@ class OwnLoop:
     (T, B, U), the output first.
     """
 
-    def own_loop(self, sequences, initial_state, mask, training):
-        """Runs over sequences (B, T, D) from first states (B, U), as `inner_loop` does, whose results it returns."""
+    def inner_loop(self, sequences, initial_state, mask, training=False):
+        """Runs over sequences (B, T, D) from first states (B, U), as Keras' does where ours does not run."""
+        if not (self.has_own_loop() and kernels_run(training=bool(training))):
+            return super().inner_loop(sequences, initial_state, mask, training=training)
         if keras.tree.is_nested(mask):
             mask = mask[0]
         if training and self.cell.dropout:
@@ -39,6 +41,21 @@ class OwnLoop:
         states = [ops.cast(one, "float32") for one in keras.tree.flatten(initial_state)]
         done = self._loop(ops.cast(sequences, "float32"), states, mask)
         return keras.tree.map_structure(lambda x: ops.cast(x, self.compute_dtype), done)
+
+    def has_own_loop(self) -> bool:
+        """Whether the loop supports the options of this layer."""
+
+        def option(name, default):
+            return getattr(self, name, default)
+
+        return (
+            self.compute_dtype in FORMATS
+            and option("activation", keras.activations.tanh) is keras.activations.tanh
+            and option("recurrent_activation", keras.activations.sigmoid) is keras.activations.sigmoid
+            and option("reset_after", True)
+            and not (option("recurrent_dropout", 0) or self.stateful or self.unroll)
+            and option("use_cudnn", None) is not True
+        )
 
     def _loop(self, sequences, states, mask):
         """Returns the last output, all outputs, and the last states."""
@@ -106,20 +123,6 @@ class LSTM(FusedLoop, keras.layers.LSTM):
         """Returns Keras' layer."""
         return keras_layer(self, keras.layers.LSTM)
 
-    def inner_loop(self, sequences, initial_state, mask, training=False):
-        if not (self.has_own_loop() and kernels_run(training=bool(training))):
-            return super().inner_loop(sequences, initial_state, mask, training=training)
-        return self.own_loop(sequences, initial_state, mask, training)
-
-    def has_own_loop(self) -> bool:
-        """Whether the fused kernel supports the options of this layer."""
-        return (
-            self.compute_dtype in FORMATS
-            and self.activation is keras.activations.tanh
-            and self.recurrent_activation is keras.activations.sigmoid
-            and not (self.recurrent_dropout or self.stateful or self.unroll or self.use_cudnn is True)
-        )
-
 
 @keras.saving.register_keras_serializable(package="kerasapps")
 class PeepholeLSTMCell(keras.layers.LSTMCell):
@@ -167,16 +170,6 @@ class PeepholeLSTM(FusedLoop, keras.layers.RNN):
 
     def __init__(self, units: int, *, dropout: float = 0.0, **kwargs):
         super().__init__(PeepholeLSTMCell(units, dropout=dropout, dtype=kwargs.get("dtype"), name="cell"), **kwargs)
-
-    def inner_loop(self, sequences, initial_state, mask, training=False):
-        if (
-            self.compute_dtype not in FORMATS
-            or self.stateful
-            or self.unroll
-            or not kernels_run(training=bool(training))
-        ):
-            return super().inner_loop(sequences, initial_state, mask, training=training)
-        return self.own_loop(sequences, initial_state, mask, training)
 
     def get_config(self):
         config = super().get_config()
