@@ -5,7 +5,7 @@ token and the state after it; all hypotheses of a batch take it together, in one
 
 References: Wu et al., "Google's Neural Machine Translation System", 2016, equation 14 (length penalty); Holtzman et
 al., "The Curious Case of Neural Text Degeneration", ICLR 2020 (top-p); Nguyen et al., "Turning Up the Heat", ICLR 2025
-(min-p); Keskar et al., "CTRL", 2019 (penalty of repetitions).
+(min-p).
 """
 
 import functools
@@ -21,6 +21,7 @@ State = dict[str, tf.Tensor]
 Step = Callable[[tf.Tensor, State], tuple[tf.Tensor, State]]
 
 NEVER = -1e30  # log-probability of what is not to be: finite, or differences of it would be NaN
+COLD = 1e-6  # temperature under which the likeliest token is taken, as at 0
 FIRST = 1e9  # what puts a candidate before all others
 PADDING = 0
 
@@ -175,7 +176,7 @@ def sample_on(
 
 
 def penalized(step: Step, penalty: float) -> Step:
-    """Returns a step whose log-probabilities of tokens that there were before are multiplied by a penalty, at least 1.
+    """Returns a step that divides the probability of tokens that there were before by a penalty, at least 1.
 
     Its state has "seen" as well, float32 (N, V), 1 for those tokens.
     """
@@ -184,14 +185,14 @@ def penalized(step: Step, penalty: float) -> Step:
         others = {name: value for name, value in state.items() if name != "seen"}
         log_probs, others = step(token, others)
         seen = tf.maximum(state["seen"], tf.one_hot(token, tf.shape(log_probs)[-1]))
-        return tf.where(seen > 0, penalty * log_probs, log_probs), others | {"seen": seen}
+        return log_probs - np.float32(np.log(penalty)) * seen, others | {"seen": seen}
 
     return call
 
 
 def _drawn(log_probs, how: Sampling, t):
     """Returns a token for each row: int32 (N,)."""
-    if not how.temperature:
+    if how.temperature < COLD:
         return tf.argmax(log_probs, -1, output_type=tf.int32)
     logits = log_probs / how.temperature
     if how.min_p:
@@ -206,7 +207,7 @@ def _drawn(log_probs, how: Sampling, t):
             count = tf.reduce_sum(tf.cast(before < how.top_p, tf.int32), -1, keepdims=True)  # at least 1
             least = tf.gather(ordered, count - 1, batch_dims=1)
         if how.top_k:
-            kth = ordered[:, tf.minimum(how.top_k, size) - 1, None]
+            kth = ordered[:, tf.minimum(min(how.top_k, np.iinfo(np.int32).max), size) - 1, None]
             least = tf.maximum(least, kth) if how.top_p < 1 else kth
         logits = tf.where(logits >= least, logits, NEVER)
     uniform = tf.random.stateless_uniform(tf.shape(logits), [how.seed, t], minval=np.finfo(np.float32).tiny)

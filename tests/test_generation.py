@@ -104,7 +104,7 @@ def test_the_penalty_by_hand():
     log_probs = tf.math.log([[0.5, 0.3, 0.2]])
     step = penalized(lambda token, state: (log_probs, state), 2.0)
     rated, state = step(tf.constant([0]), {"seen": tf.constant([[0.0, 0.0, 1.0]])})
-    np.testing.assert_allclose(rated, np.log([[0.25, 0.3, 0.04]]), rtol=1e-5)
+    np.testing.assert_allclose(rated, np.log([[0.25, 0.3, 0.1]]), rtol=1e-5)
     assert state["seen"].numpy().tolist() == [[1, 0, 1]]
 
 

@@ -72,12 +72,13 @@ EXPERIMENTS = {
     "profile": (),
     "gan": ("--data", "gaussians"),
     # Adam divides by the size of a gradient, in which rounding is all there is to a weight without one.
+    "language_model": ("--context", "16", "--learning-rate", "1e-5", "--params", '{"units": 16}'),
     "translation": ("--beam", "1", "--learning-rate", "1e-5", "--params", '{"units": 16, "dropout": 0.0}'),
 }
 
 
 # Recurrent and embedded ones train as the convolutions do, without their statistics.
-SLOW = {"qa", "profile", "gan", "translation"}
+SLOW = {"qa", "profile", "gan", "translation", "language_model"}
 
 
 @pytest.mark.parametrize(

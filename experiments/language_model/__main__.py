@@ -150,7 +150,7 @@ def generate(
     *,
     run: Path,
     prompt: str = "",
-    length: Count = 500,
+    length: ranged(int, least=1, most=10_000_000) = 500,
     n: Count = 1,
     writing: Writing = Writing(),
     beam: ranged(int, least=1, most=100) = 1,
@@ -169,6 +169,8 @@ def generate(
     """
     if "" in stop:
         raise DataError("--stop must be strings that are not empty.")
+    if beam > 1 and writing != Writing(repetition_penalty=writing.repetition_penalty):
+        raise DataError("--beam draws nothing: leave out --temperature, --top-k, --top-p, --min-p and --seed.")
     if beam > 1 and n > beam:
         raise DataError(f"--n must be at most --beam, which is {beam}. Received: {n}")
     saved = load_run(run, EXPERIMENT)

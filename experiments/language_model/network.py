@@ -12,7 +12,7 @@ import numpy as np
 from kerasapps.applications import recurrent_language_model, transformer_language_model
 from kerasapps.data.language import LanguageCodec, LanguageSplits, load_language
 from kerasapps.data.vocabularies import UNKNOWN, Tokens
-from kerasapps.decoding import Beam, Sampling
+from kerasapps.decoding import NEVER, Beam, Sampling
 from kerasapps.generation import Generator
 from kerasapps.losses import TokenCrossentropy
 from kerasapps.optimizers import Adam, one_cycle
@@ -42,7 +42,7 @@ class Source:
 
     data: Text = "grammar"
     tokens: or_none(Tokens) = None
-    vocab_size: ranged(int, least=10) = 2_000
+    vocab_size: ranged(int, least=10, most=1_000_000) = 2_000
     context: ranged(int, least=2) = 128
 
 
@@ -74,15 +74,15 @@ class Writing:
         top_k: Draw among so many likeliest tokens; 0 for all.
         top_p: Draw among the fewest tokens that together have this probability.
         min_p: Draw among tokens with at least this share of the likeliest one's probability.
-        repetition_penalty: What log-probabilities of tokens that the text has already are multiplied by; 1 for none.
+        repetition_penalty: By what the probability of tokens that the text has already is divided; 1 for none.
         seed: Seed of what is drawn.
     """
 
-    temperature: Weight = 0.8
+    temperature: ranged(float, least=0, most=1_000) = 0.8
     top_k: ranged(int, least=0) = 0
     top_p: ranged(float, above=0, most=1) = 1.0
     min_p: ranged(float, least=0, most=1) = 0.0
-    repetition_penalty: ranged(float, least=1) = 1.0
+    repetition_penalty: ranged(float, least=1, most=1e6) = 1.0
     seed: ranged(int, least=0, most=2**31 - 1) = 0
 
     @property
@@ -213,8 +213,8 @@ def stream_text(
         if len(whole) < len(text):
             yield whole[shown:]
             return
-        # The last character may be a part of one whose other bytes are to come.
-        safe = max(shown, len(text) - held - text.endswith("\ufffd"))
+        # At the end may be bytes of a character whose others are to come.
+        safe = max(shown, min(len(text) - held, len(text.rstrip("\ufffd"))))
         yield text[shown:safe]
         shown = safe
     yield text[shown:]
@@ -234,7 +234,8 @@ def write_texts(
     """Returns several texts that follow a prompt; with a beam the likeliest ones."""
     penalty = writing.repetition_penalty
     if beam > 1:
-        rows = generator.search(ids, Beam(beam, 0.0), length=length, penalty=penalty)[0][:n]
+        rows, scores = generator.search(ids, Beam(beam, 0.0), length=length, penalty=penalty)
+        rows = rows[scores > NEVER / 2][:n]  # where there are few tokens there are few texts
     else:
         parts = generator.stream(ids, writing.sampling, rows=n, length=length, penalty=penalty)
         rows = np.concatenate(list(parts), 1)

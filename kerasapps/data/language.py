@@ -51,7 +51,10 @@ class LanguageCodec:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "LanguageCodec":
         """Returns the codec that `to_json` described."""
-        return cls(vocabulary_from_json(content["vocabulary"]), int(content["context"]))
+        context = int(content["context"])
+        if context < 2:
+            raise ValueError(f"`context` must be at least 2. Received: context={context}")
+        return cls(vocabulary_from_json(content["vocabulary"]), context)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +110,7 @@ def load_language(
     unknown = int(np.count_nonzero(tested == FIRST - 1))
     notes = [*text.notes, f"{len(train):,} tokens to train on, {vocabulary.size:,} token ids."]
     if unknown:
-        notes.append(f"{unknown:,} of {len(tested):,} tokens of the test text do not occur in the training text.")
+        notes.append(f"{unknown:,} of {len(tested):,} tokens of the test text have no token id.")
     return LanguageSplits(
         train=random_windows(train, context=context, limit=limit),
         validation=windows(validation, context=context, limit=limit),
@@ -165,16 +168,22 @@ def random_windows(ids: np.ndarray, *, context: int, limit: int | None = None) -
         whole.set_shape((None, context + 1))
         return {"text": whole[:, :-1]}, {"next": whole[:, 1:]}
 
-    # By the first tokens workers notice that they have different texts.
-    return Split({"text": starts}, {"next": _windows(ids, starts, 0)}, augment=draw)
+    # By some of the first tokens workers notice that they have different texts; all would read a mapped file whole.
+    first, some = np.zeros((len(starts), 1), np.int32), _spread(len(starts), MOST_WINDOWS)
+    first[some] = _windows(ids, starts[some], 0)
+    return Split({"text": starts}, {"next": first}, augment=draw)
 
 
 def windows(ids: np.ndarray, *, context: int, limit: int | None = None) -> Split:
     """Returns windows that follow one another, of a long text some of them; what is left at its end is not read."""
     starts = np.arange(0, len(ids) - context, context)
-    kept = np.linspace(0, len(starts) - 1, min(len(starts), limit or MOST_WINDOWS, MOST_WINDOWS)).astype(int)
-    whole = _windows(ids, starts[kept], context)
+    whole = _windows(ids, starts[_spread(len(starts), min(limit or MOST_WINDOWS, MOST_WINDOWS))], context)
     return Split({"text": whole[:, :-1]}, {"next": whole[:, 1:]})
+
+
+def _spread(count: int, most: int) -> np.ndarray:
+    """Returns numbers below a count, evenly spaced, at most so many."""
+    return np.linspace(0, count - 1, min(count, most)).astype(int)
 
 
 def _windows(ids: np.ndarray, starts: np.ndarray, context: int) -> np.ndarray:

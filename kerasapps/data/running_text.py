@@ -75,7 +75,8 @@ def read_running_text(data: str, *, as_bytes: bool | None, seed: int) -> Running
             "are mapped into memory."
         )
     if as_bytes or size >= LARGE:
-        whole, notes = _map(path, files), ()
+        notes = () if as_bytes else (f"{printable(path)} has {size / 1e6:,.0f} MB: its tokens are bytes.",)
+        whole = _map(path, files)
     else:
         whole, notes = _read(files)
     return _cut(path, whole, notes)

@@ -17,6 +17,7 @@ from kerasapps.errors import DataError
 
 Pieces = Literal["subwords", "words"]
 PADDING, UNKNOWN, START, END = range(4)
+LONGEST = 1_000  # characters that sentencepiece reads at once
 LEAST = 300  # of the pieces, 256 stand for bytes, of which every character is made
 
 
@@ -122,7 +123,8 @@ def _train(texts: Sequence[str], size: int) -> Subwords:
 
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(texts),
+        # It would leave out longer ones.
+        sentence_iterator=(text[i : i + LONGEST] for text in texts for i in range(0, len(text), LONGEST)),
         model_writer=model,
         model_type="bpe",
         vocab_size=size,
@@ -143,4 +145,13 @@ def _train(texts: Sequence[str], size: int) -> Subwords:
 
 def pieces_from_json(content: Mapping[str, Any]) -> Subwords | Words:
     """Returns what `to_json` described."""
-    return Subwords(base64.b64decode(content["subwords"])) if "subwords" in content else Words(tuple(content["words"]))
+    if "subwords" not in content:
+        if not all(isinstance(word, str) for word in content["words"]):
+            raise ValueError("`words` must be texts.")
+        return Words(tuple(content["words"]))
+    pieces = Subwords(base64.b64decode(content["subwords"]))
+    try:
+        pieces.size  # noqa: B018
+    except RuntimeError as error:
+        raise ValueError(f"`subwords` is no model of sentencepiece: {error}") from None
+    return pieces

@@ -158,5 +158,7 @@ def fit_vocabulary(text: str | np.ndarray, *, tokens: Tokens, size: int) -> Voca
 def vocabulary_from_json(content: Mapping[str, Any]) -> Vocabulary:
     """Returns what `to_json` described."""
     if "characters" in content:
-        return Characters(str(content["characters"]))
+        if not isinstance(content["characters"], str):
+            raise ValueError(f"`characters` must be a text. Received: {content['characters']!r}")
+        return Characters(content["characters"])
     return Bytes() if "bytes" in content else Lines(pieces_from_json(content))

@@ -131,7 +131,27 @@ def test_the_vocabulary_is_that_of_the_training_text(tmp_path):
     (tmp_path / "text.txt").write_text("abc " * 500 + "xyz " * 30)
     splits = load_language(str(tmp_path / "text.txt"), context=8)
     assert sorted(splits.codec.vocabulary.known) == [" ", "a", "b", "c"]
-    assert any("do not occur in the training text" in note for note in splits.notes)
+    assert any("have no token id" in note for note in splits.notes)
     assert LanguageCodec.from_json(splits.codec.to_json()) == splits.codec
     ids, characters = encode_content(splits.codec, "ab?")
     assert (ids[2], characters) == (UNKNOWN, 3)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        {"context": 0},
+        {"vocabulary": {"characters": ["a", "b"]}},
+        {"vocabulary": {"subwords": "AAAA"}},
+        {"vocabulary": {"words": [1, 2]}},
+    ],
+)
+def test_a_damaged_codec_is_refused(damaged):
+    whole = LanguageCodec(fit_vocabulary(TEXT, tokens="characters", size=300), 8).to_json()
+    with pytest.raises(ValueError, match="`"):
+        LanguageCodec.from_json(whole | damaged)
+
+
+def test_pieces_of_a_text_of_one_line():
+    vocabulary = fit_vocabulary("to be or not to be " * 1_000, tokens="subwords", size=300)
+    assert vocabulary.piece(int(vocabulary.encode("be")[-1])) != "e"

@@ -9,9 +9,9 @@ import pytest
 from experiments.language_model import __main__ as experiment
 from experiments.language_model.network import GRAMMAR, Samples, Writing, make_model, stopped, stream_text
 from experiments.language_model.results import FUNCTIONS, closest, token_surprise
-from experiments.shared.runs import load_run
+from kerasapps.checkpoints import load_arrays
 from kerasapps.data.language import LanguageCodec
-from kerasapps.data.vocabularies import Bytes, Characters
+from kerasapps.data.vocabularies import Bytes, Characters, fit_vocabulary
 from tests.experiments.commands import commands, read
 
 run, refused = commands("experiments.language_model", *experiment.COMMANDS)
@@ -82,11 +82,12 @@ def test_a_prompt_that_was_never_seen(trained, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--temperature", -1), "--temperature must be at least 0. Received: -1"),
+        (("--temperature", -1), "--temperature must be in [0, 1000]. Received: -1"),
         (("--top-p", 0), "--top-p must be in (0, 1]. Received: 0"),
-        (("--repetition-penalty", 0.5), "--repetition-penalty must be at least 1"),
+        (("--repetition-penalty", 0.5), "--repetition-penalty must be in [1, 1000000]"),
         (("--beam", 2, "--n", 3), "--n must be at most --beam, which is 2"),
-        (("--length", 0), "--length must be at least 1"),
+        (("--length", 0), "--length must be in [1, 10000000]"),
+        (("--beam", 2, "--temperature", 0.5), "--beam draws nothing: leave out --temperature"),
         (("--stop", ""), "--stop must be strings that are not empty"),
     ],
 )
@@ -144,9 +145,9 @@ def test_resumed_ends_as_if_never_stopped(tmp_path, monkeypatch):
         run("train", *few, "--out", tmp_path / "part")
     assert read(tmp_path / "part")["epochs"] == 1
     run("train", *few, "--resume", "--out", tmp_path / "part")
-    whole, part = (load_run(tmp_path / name).model.get_weights() for name in ("whole", "part"))
-    for one, other in zip(whole, part, strict=True):
-        np.testing.assert_array_equal(one, other)
+    whole, part = (load_arrays(tmp_path / name / "checkpoints" / "last.npz")[0] for name in ("whole", "part"))
+    for name, values in whole.items():
+        np.testing.assert_array_equal(part[name], values)
     assert (tmp_path / "whole" / "samples.txt").read_text() == (tmp_path / "part" / "samples.txt").read_text()
 
 
@@ -215,3 +216,11 @@ def test_a_character_of_two_bytes_across_two_parts():
     codec = LanguageCodec(Bytes(), 8)
     ids = codec.vocabulary.encode("aß")
     assert list(stream_text(Scripted(ids[1:2], ids[2:]), codec, ids[:1], Writing(), length=2)) == ["", "ß", ""]
+
+
+def test_a_character_of_three_pieces_cut_after_each():
+    vocabulary = fit_vocabulary("the cat and the dog\n" * 50, tokens="subwords", size=300)
+    codec, ids = LanguageCodec(vocabulary, 8), vocabulary.encode("the 日 cat")
+    for cut in range(2, len(ids)):
+        parts = stream_text(Scripted(ids[1:cut], ids[cut:]), codec, ids[:1], Writing(), length=len(ids))
+        assert codec.decode(ids[:1]) + "".join(parts) == "the 日 cat"
