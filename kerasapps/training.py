@@ -101,7 +101,8 @@ def fit(
     ]
     validation = splits.validation
     if validation is not None:
-        validation = distribution.shard_rows(validation.batches(batch_size))
+        replicas = run.strategy.num_replicas_in_sync
+        validation = distribution.shard_rows(validation.batches(batch_size, replicas=replicas))
     interrupted = False
     tracker = run.options.track if run.is_chief else "none"
     with asked_to_stop(keeper), tracking.tracked(tracker, run.folder, run.config) as logs:

@@ -132,6 +132,14 @@ def test_two_replicas_see_every_batch(tmp_path):
     assert all(np.isfinite(list(row.values())).all() for row in history.rows)
 
 
+@pytest.mark.parametrize("rows", [9, 17])
+def test_a_validation_set_that_cannot_be_shared_equally(tmp_path, rows):
+    rates = {"epochs": 1, "points": 100 + rows, "learning_rate": 1e-9}  # or the noise of two replicas would matter
+    alone, shared = (train_toy(tmp_path / one, strategy=one, **rates)[0].rows[0] for one in ("none", "mirrored"))
+    for name in ("val_loss", "val_accuracy"):
+        assert shared[name] == pytest.approx(alone[name], abs=1e-6)
+
+
 def test_a_checkpoint_of_another_network_is_refused(tmp_path):
     _, run = train_toy(tmp_path / "run", epochs=1)
     path = run.folder / "checkpoints" / "last.npz"

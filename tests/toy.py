@@ -65,14 +65,14 @@ class DieIn(keras.callbacks.Callback):
 
 def train_toy(out: Path, *, epochs: int, resume: bool = False, callbacks=(), **arguments) -> tuple[History, Run]:
     """Trains the toy model in a run folder."""
-    strategy = arguments.pop("strategy", "none")
+    strategy, points = arguments.pop("strategy", "none"), arguments.pop("points", 120)
     options = Options(out=out, resume=resume, seed=3, strategy=strategy, precision="float32")
     learning_rate = arguments.pop("learning_rate", 1e-2)
     run = start("toy train", {"options": options, "epochs": epochs}, workload="matmul")
     with run.strategy.scope():
         model = toy_model(learning_rate=learning_rate)
     arguments = {"monitor": "val_loss"} | arguments
-    history = fit(model, toy_splits(), run, epochs=epochs, batch_size=16, callbacks=callbacks, **arguments)
+    history = fit(model, toy_splits(points=points), run, epochs=epochs, batch_size=16, callbacks=callbacks, **arguments)
     run.finish({"accuracy": 1.0})
     return history, run
 

@@ -92,7 +92,8 @@ def train_labels(
     sets = Splits(repeated(train, options=run.options), splits.validation, splits.test, sizes=splits.sizes)
     best = {"monitor": "val_accuracy", "maximize": True}
     trained = training.train(run, sets, make_model, recipe, batch_size=batch_size, **best)
-    return trained.model.evaluate(splits.test.batches(256), verbose=0, return_dict=True)["accuracy"], trained
+    batches = splits.test.batches(256, replicas=run.strategy.num_replicas_in_sync)
+    return trained.model.evaluate(batches, verbose=0, return_dict=True)["accuracy"], trained
 
 
 def run_labels(

@@ -57,7 +57,8 @@ def train_features(
     params = {"depth": 16, "filters": NETWORKS[NETWORK][1], "dense_units": (256,), "batch_norm": True, "dropout": 0.3}
     trained = image_classifier.train(run, splits, partial(build_vgg, **params, **splits.sizes), recipe)
     model = trained.model
-    metrics = model.evaluate(splits.test.batches(recipe.batch_size), return_dict=True, verbose=0)
+    batches = splits.test.batches(recipe.batch_size, replicas=run.strategy.num_replicas_in_sync)
+    metrics = model.evaluate(batches, return_dict=True, verbose=0)
     folded = fold(model)
     numbers = sum(kernel.size + bias.size for kernel, bias in folded.values())
     card = {

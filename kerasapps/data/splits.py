@@ -89,10 +89,18 @@ class Split:
                 state.update(content)
         return state.digest()
 
-    def batches(self, batch_size: int) -> tf.data.Dataset:
-        """Returns batches of (inputs, targets), or with weights, in the order of the rows, for one pass."""
+    def batches(self, batch_size: int, *, replicas: int = 1) -> tf.data.Dataset:
+        """Returns batches of (inputs, targets), or with weights, in the order of the rows, for one pass.
+
+        Args:
+            batch_size: Rows, or steps of the longest padded array, of a batch.
+            replicas: By how many devices a batch is shared. Keras adds up their shares of the first batch, to see what
+                is in it, so that these must be equal; all but the last batch have such a size.
+        """
         if self.by_tokens:
             batch_size = max(1, batch_size // int(self._longest.max(initial=1)))
+        if replicas > 1:
+            batch_size = max(replicas, min(batch_size, len(self)) // replicas * replicas)
         starts = tf.data.Dataset.range(0, len(self), batch_size)
         gather = self._gather()
 
