@@ -109,7 +109,7 @@ def language_block(text, caches=None, *, sizes: Sizes, depth: int, make: Layers)
     """
     tokens, caches, grown = make.known["tokens"], caches or [None] * depth, []
     x = make(Sinusoids, name="positions")(tokens(text), caches[0])  # (B, T, D)
-    x = make(ByteDropout, sizes.dropout, name="dropout")(x)
+    x = make(ByteDropout, sizes.dropout, name="tokens_dropout")(x)
     for i, cache in enumerate(caches, start=1):
         x, cache, _ = decoder_layer_block(x, sizes=sizes, make=make, name=f"layer{i}", cache=cache)
         grown.append(cache)
