@@ -30,6 +30,8 @@ bench: setup
 	$(RUN) -m benchmarks.image_classification --out runs/bench-images.json
 	$(RUN) -m benchmarks.profile --out runs/bench-profile.json
 	$(RUN) -m benchmarks.text_classification --out runs/bench-text.json
+	$(RUN) -m benchmarks.translation --out runs/bench-translation.json
+	$(RUN) -m benchmarks.language_model --out runs/bench-language.json
 	$(RUN) -m benchmarks.style_transfer --out runs/bench-style.json
 	$(RUN) -m benchmarks.gan --out runs/bench-gan.json
 

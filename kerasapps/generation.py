@@ -49,7 +49,7 @@ class Generator:
             how: How tokens are drawn.
             rows: Number of texts.
             length: Tokens of each.
-            penalty: What log-probabilities of tokens that there were before are multiplied by; 1 for none.
+            penalty: By what the probability of tokens that there were before is divided; 1 for none.
 
         Yields:
             The next tokens of all texts, int32 (rows, k).

@@ -365,9 +365,11 @@ def _is_text(column: Sequence[str | float | None]) -> bool:
     """Whether a column holds text that is no number written out."""
 
     def is_number(cell: str | float | None) -> bool:
-        with contextlib.suppress(ValueError):
-            return isinstance(float(str(cell).replace(",", "").rstrip(" %")), float)
-        return False
+        try:
+            float(str(cell).replace(",", "").rstrip(" %"))
+        except ValueError:
+            return False
+        return True
 
     cells = [cell for cell in column if cell not in (None, "", "–")]
     return bool(cells) and not all(map(is_number, cells))

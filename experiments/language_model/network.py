@@ -11,7 +11,7 @@ import numpy as np
 
 from kerasapps.applications import recurrent_language_model, transformer_language_model
 from kerasapps.data.language import LanguageCodec, LanguageSplits, load_language
-from kerasapps.data.vocabularies import UNKNOWN, Tokens
+from kerasapps.data.vocabularies import UNKNOWN, TokenKind
 from kerasapps.decoding import NEVER, Beam, Sampling
 from kerasapps.generation import Generator
 from kerasapps.losses import TokenCrossentropy
@@ -41,7 +41,7 @@ class Source:
     """
 
     data: Text = "grammar"
-    tokens: or_none(Tokens) = None
+    tokens: or_none(TokenKind) = None
     vocab_size: ranged(int, least=10, most=1_000_000) = 2_000
     context: ranged(int, least=2) = 128
 

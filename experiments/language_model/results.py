@@ -243,7 +243,7 @@ def closest(activity: np.ndarray, functions: Mapping[str, Sequence[float]]) -> l
 
 
 def heads_figure(model: keras.Model, codec: LanguageCodec, ids: np.ndarray) -> Figure:
-    """Draws where each head looks, a row of images for each layer."""
+    """Draws what each head attends to, a row of images for each layer."""
     some = ids[: min(ATTENDED, codec.context)]
     attention = transformer_language_model.attention_of(model)([some[None]], training=False)["attention"]
     attention = np.asarray(attention)[0]  # (layers, heads, T, T)

@@ -40,7 +40,7 @@ def build_recurrent_language_model(
     """Builds a network that predicts each token of a text from those before it.
 
     This is the graph for training; it begins each row with states of zero. On the same weights `step_of` gives the
-    graph that goes on from any state, which writes; `kerasapps.generation` runs it.
+    graph that continues from any state, which writes; `kerasapps.generation` runs it.
 
     Args:
         vocab_size: Number of token ids; 0 is padding. Ids in the input must be below it: TensorFlow refuses others on a
@@ -110,7 +110,7 @@ def language_block(text, states=None, *, cell: Cell, depth: int, make: Layers):
 
     Args:
         text: Token ids, int32 (B, T).
-        states: For each layer the states (B, U) that it goes on from, zero by default.
+        states: For each layer the states (B, U) that it continues from, zero by default.
         cell: Recurrent cell.
         depth: Number of layers.
         make: Has the layers by name.
@@ -130,7 +130,7 @@ def language_block(text, states=None, *, cell: Cell, depth: int, make: Layers):
 
 
 def step_of(model: keras.Model) -> keras.Model:
-    """Returns the graph that goes on from any state, on the weights of a network of `build_recurrent_language_model`.
+    """Returns the graph that continues from any state, on the weights of a network of `build_recurrent_language_model`.
 
     Returns:
         In: "token" int32 (B, T), the tokens that come next, such as a prompt or the last token, and for each layer

@@ -44,12 +44,12 @@ def build_transformer_language_model(
     Args:
         vocab_size: Number of token ids; 0 is padding. Ids in the input must be below it: TensorFlow refuses others on a
             CPU, and reads them as zeros on a GPU.
-        context: Longest text, for learned positions alone: sinusoids go on.
+        context: Longest text, for learned positions alone: sinusoids have no end.
         units: Width of the model, an even multiple of `heads`.
         heads: Heads of each attention.
         feedforward: Width within the position-wise networks.
         depth: Number of layers.
-        positions: What tells where a token stands: sinusoids, or a vector that is learned for each position.
+        positions: How a token's place is marked: by sinusoids, or a vector that is learned for each position.
         norm: Where normalization is: before each sublayer ("pre"), or after its residual ("post").
         tied: Whether the output multiplies by the tokens' vectors, instead of weights of its own.
         dropout: Share dropped in training of positioned token vectors and of each sublayer's outputs, in [0, 1).
@@ -119,7 +119,7 @@ def language_block(text, caches=None, *, sizes: Sizes, depth: int, make: Layers)
 
 
 def step_of(model: keras.Model) -> keras.Model:
-    """Returns the graph that goes on from a cache, on the weights of a network of `build_transformer_language_model`.
+    """Returns the graph that continues from a cache, on the weights of a network of `build_transformer_language_model`.
 
     Returns:
         In: "token" int32 (B, T), the tokens that come next, such as a prompt or the last token, and for each layer,
@@ -141,7 +141,7 @@ def step_of(model: keras.Model) -> keras.Model:
 
 
 def attention_of(model: keras.Model) -> keras.Model:
-    """Returns the graph that shows where a network of `build_transformer_language_model` looks.
+    """Returns the graph of what a network of `build_transformer_language_model` attends to.
 
     Returns:
         In: as the model. Out: "attention" float32 (B, depth, heads, T, T), the weights of all tokens at each one.

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from kerasapps.data.running_text import Content, RunningText, read_running_text
 from kerasapps.data.splits import Split, Splits
-from kerasapps.data.vocabularies import FIRST, Lines, Tokens, Vocabulary, fit_vocabulary, vocabulary_from_json
+from kerasapps.data.vocabularies import FIRST, Lines, TokenKind, Vocabulary, fit_vocabulary, vocabulary_from_json
 from kerasapps.errors import DataError
 
 MOST_WINDOWS = 4_000  # of a validation text, evenly spaced
@@ -75,7 +75,7 @@ class LanguageSplits(Splits):
 def load_language(
     data: str = "grammar",
     *,
-    tokens: Tokens | None = None,
+    tokens: TokenKind | None = None,
     vocab_size: int = 2_000,
     context: int = 128,
     seed: int = 0,

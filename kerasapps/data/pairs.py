@@ -182,6 +182,7 @@ def _held_out(pairs: Sequence[Pair], *, seed: int) -> tuple[list[Pair], list[Pai
     texts = len(np.unique(group[rows]))
     if texts < 3:
         raise DataError(f"There are {texts} different texts to translate, and at least 3 are needed.")
+    held_out = min(held_out, texts // 3)
     rest, test = split_groups(group[rows], share=held_out / texts, seed=seed)
     train, validation = split_groups(group[rows][rest], share=held_out / (texts - held_out), seed=seed + 1)
     order = np.random.default_rng(seed)

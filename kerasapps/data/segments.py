@@ -4,13 +4,14 @@ Reference: Kudo, "Subword Regularization", ACL 2018 (the unigram language model 
 """
 
 import base64
-import io
 import itertools
 import random
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+
+from kerasapps.data.pieces import LONGEST, open_pieces, train_pieces
 
 # The scripts that put no spaces between words: Thai and Lao, Tibetan, Burmese, Khmer, kana, Han.
 SPACELESS = re.compile("[\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
@@ -21,7 +22,6 @@ READ = 300_000  # letters that are read, drawn at random: more of them find hard
 # Words grow with the root of a text's length (Heaps' law). With many more of them whole phrases would be words, and the
 # same word would be written in several ways.
 GROWTH = 0.5
-LONGEST = 1_000  # letters that are read at once; sentencepiece would leave out longer ones
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,7 @@ class Segmenter:
 
     @cached_property
     def _processor(self):
-        import sentencepiece
-
-        return sentencepiece.SentencePieceProcessor(model_proto=self.model)
+        return open_pieces(self.model)
 
     @cached_property
     def _known(self) -> frozenset[str]:
@@ -63,12 +61,9 @@ class Segmenter:
     @classmethod
     def from_json(cls, content: dict[str, str]) -> "Segmenter":
         """Returns the segmenter that `to_json` described; ValueError if it is damaged."""
-        made = cls(base64.b64decode(content["segmenter"], validate=True))
-        try:
-            made.cut(["\u4e00"])
-        except RuntimeError as error:
-            raise ValueError(f"`segmenter` is no model of sentencepiece: {error}") from None
-        return made
+        model = base64.b64decode(content["segmenter"], validate=True)
+        open_pieces(model)
+        return cls(model)
 
 
 def learn_segmenter(runs: Iterable[str]) -> Segmenter | None:
@@ -87,24 +82,6 @@ def learn_segmenter(runs: Iterable[str]) -> Segmenter | None:
     random.Random(0).shuffle(chunks)
     ends = itertools.accumulate(map(len, chunks))
     read = [chunk for chunk, end in zip(chunks, ends, strict=True) if end <= READ]
-    return Segmenter(_train(read, alphabet, len(alphabet) + round(GROWTH * letters**0.5)))
-
-
-def _train(runs: Sequence[str], alphabet: str, size: int) -> bytes:
-    import sentencepiece
-
-    model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(runs),
-        model_writer=model,
-        model_type="unigram",
-        vocab_size=size,
-        hard_vocab_limit=False,
-        normalization_rule_name="identity",
-        add_dummy_prefix=False,
-        character_coverage=1.0,
-        required_chars=alphabet,
-        num_threads=1,
-        minloglevel=2,
-    )
-    return model.getvalue()
+    size = len(alphabet) + round(GROWTH * letters**0.5)
+    options = {"hard_vocab_limit": False, "add_dummy_prefix": False, "required_chars": alphabet}
+    return Segmenter(train_pieces(read, kind="unigram", size=size, **options))

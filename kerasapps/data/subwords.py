@@ -5,19 +5,18 @@ Richardson, "SentencePiece", EMNLP 2018.
 """
 
 import base64
-import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+from kerasapps.data.pieces import open_pieces, train_pieces
 from kerasapps.data.words import fit_words, tokenize
 from kerasapps.errors import DataError
 
 Pieces = Literal["subwords", "words"]
 PADDING, UNKNOWN, START, END = range(4)
-LONGEST = 1_000  # characters that sentencepiece reads at once
 LEAST = 300  # of the pieces, 256 stand for bytes, of which every character is made
 
 
@@ -33,9 +32,7 @@ class Subwords:
 
     @cached_property
     def _processor(self):
-        import sentencepiece
-
-        return sentencepiece.SentencePieceProcessor(model_proto=self.model)
+        return open_pieces(self.model)
 
     @property
     def size(self) -> int:
@@ -119,28 +116,10 @@ def fit_pieces(texts: Iterable[str], *, kind: Pieces, size: int) -> Subwords | W
 
 
 def _train(texts: Sequence[str], size: int) -> Subwords:
-    import sentencepiece
-
-    model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        # It would leave out longer ones.
-        sentence_iterator=(text[i : i + LONGEST] for text in texts for i in range(0, len(text), LONGEST)),
-        model_writer=model,
-        model_type="bpe",
-        vocab_size=size,
-        # A text comes back as it was.
-        normalization_rule_name="identity",
-        remove_extra_whitespaces=False,
-        byte_fallback=True,
-        character_coverage=1.0,
-        pad_id=PADDING,
-        unk_id=UNKNOWN,
-        bos_id=START,
-        eos_id=END,
-        num_threads=1,
-        minloglevel=2,
-    )
-    return Subwords(model.getvalue())
+    # A text comes back as it was.
+    options = {"remove_extra_whitespaces": False, "byte_fallback": True}
+    numbers = {"pad_id": PADDING, "unk_id": UNKNOWN, "bos_id": START, "eos_id": END}
+    return Subwords(train_pieces(texts, kind="bpe", size=size, **options, **numbers))
 
 
 def pieces_from_json(content: Mapping[str, Any]) -> Subwords | Words:
@@ -149,9 +128,6 @@ def pieces_from_json(content: Mapping[str, Any]) -> Subwords | Words:
         if not all(isinstance(word, str) for word in content["words"]):
             raise ValueError("`words` must be texts.")
         return Words(tuple(content["words"]))
-    pieces = Subwords(base64.b64decode(content["subwords"]))
-    try:
-        pieces.size  # noqa: B018
-    except RuntimeError as error:
-        raise ValueError(f"`subwords` is no model of sentencepiece: {error}") from None
-    return pieces
+    model = base64.b64decode(content["subwords"])
+    open_pieces(model)
+    return Subwords(model)

@@ -14,7 +14,7 @@ import numpy as np
 from kerasapps.data.subwords import END, PADDING, START, UNKNOWN, Subwords, Words, fit_pieces, pieces_from_json
 from kerasapps.data.words import tokenize
 
-Tokens = Literal["characters", "bytes", "subwords", "words"]
+TokenKind = Literal["characters", "bytes", "subwords", "words"]
 FIRST = UNKNOWN + 1  # of what is known
 
 
@@ -143,7 +143,7 @@ class Lines:
 Vocabulary = Characters | Bytes | Lines
 
 
-def fit_vocabulary(text: str | np.ndarray, *, tokens: Tokens, size: int) -> Vocabulary:
+def fit_vocabulary(text: str | np.ndarray, *, tokens: TokenKind, size: int) -> Vocabulary:
     """Learns the tokens of a training text; `size` is the number of ids at most, of words and pieces of words."""
     if tokens == "bytes":
         return Bytes()
