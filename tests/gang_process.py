@@ -75,7 +75,7 @@ def train(
     faulty = strategy == "multiworker" and distribution.this_worker(strategy).index == 1
     splits = toy.toy_splits
     if fault == "data" and faulty:
-        toy.toy_splits = lambda: splits(points=121)
+        toy.toy_splits = lambda **_: splits(points=121)
     if fault == "code" and faulty:
         keras.__version__ = "3.15.77"
     if fault == "missing" and faulty:
