@@ -80,6 +80,16 @@ def test_integrated_gradients_add_up(model):
     assert gradients.completeness_error(*given, maps).max() < 0.01
 
 
+def test_one_kink_on_the_way_is_found_by_the_change_of_the_score():
+    image = keras.Input((1, 2, 1), name="image")
+    hidden = keras.layers.Dense(1, activation="relu", name="hidden")
+    model = keras.Model([image], {"score": keras.layers.Dense(1, name="score")(hidden(keras.layers.Flatten()(image)))})
+    hidden.set_weights([np.float32([[1.0], [2.0]]), np.float32([-1.3])])  # on from 0.26 of the way on
+    model.get_layer("score").set_weights([np.float32([[3.0]]), np.float32([0.5])])
+    maps = gradients.integrated_gradients(Probe(model), {"image": np.float32([[[[1.0], [2.0]]]])}, [0], steps=4)
+    np.testing.assert_allclose(maps, [[[3 * 1 * 0.74, 3 * 4 * 0.74]]], rtol=1e-5)
+
+
 def test_weights_drawn_anew_come_back(model):
     before = model.get_weights()
     with drawn_anew(model.weights, seed=0):
