@@ -6,6 +6,7 @@ References: Simonyan, Vedaldi and Zisserman, "Deep Inside Convolutional Networks
 and Understanding Convolutional Networks", ECCV 2014 (DeconvNet).
 """
 
+import contextlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -161,21 +162,29 @@ def grad_cam(probe: Probe, inputs: Inputs, units: Sequence[int], *, layer: str |
         probe: The network and its output.
         inputs: The images, and other inputs.
         units: A class for each row.
-        layer: A layer with height and width; the last one by default.
+        layer: A layer with height and width; by default the last one that the score depends on.
 
     Raises:
-        ValueError: If the layer has no height and width.
+        ValueError: If the layer has no height and width, or the score does not depend on it.
     """
-    named = spatial_layers(probe.model)
-    if layer is None and not named:
-        raise ValueError(f"`model` must have a layer with height and width. Received: {probe.model.name}")
-    layer = layer or named[-1]
+    if layer is None:
+        layer = _last_before(probe, inputs, units)
     values, gradient = probe.gradient_at(inputs, units, layer)
     if values.ndim != 4:
         raise refusal("have height and width", layer=layer)
     weights = gradient.mean((1, 2), keepdims=True)
     maps = np.maximum((weights * values).sum(-1, keepdims=True), 0)  # (n, h, w, 1)
     return tf.image.resize(maps, inputs[probe.image].shape[1:3]).numpy()[..., 0]
+
+
+def _last_before(probe: Probe, inputs: Inputs, units: Sequence[int]) -> str:
+    """Returns the last layer with height and width that the score depends on; another head may have later ones."""
+    one = {name: array[:1] for name, array in inputs.items()}
+    for layer in reversed(spatial_layers(probe.model)):
+        with contextlib.suppress(ValueError):
+            probe.gradient_at(one, units[:1], layer)
+            return layer
+    raise ValueError(f"`model` must have a layer with height and width. Received: {probe.model.name}")
 
 
 def guided(probe: Probe, inputs: Inputs, units: Sequence[int]) -> np.ndarray:
