@@ -186,9 +186,7 @@ def of_run(saved: SavedRun, subject: Subject, *, options: Options, has_images: b
         given = replace(from_settings(Options, saved.settings), smoke=options.smoke, limit=options.limit)
         data = convert("data", str, data)
         try:
-            rows, labels = rows_of(
-                image_classifier.load_as_trained(saved, data, options=given, same=subject.data is None)
-            )
+            splits = image_classifier.load_as_trained(saved, data, options=given, same=subject.data is None)
         except UserError as error:
             if subject.data is not None or not has_images:
                 raise

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from experiments.image_classification.__main__ import COMMANDS as TRAINING
 from experiments.inspect import opening
 from experiments.inspect.__main__ import COMMANDS
 from experiments.inspect.layers import full_name
@@ -115,6 +116,21 @@ def test_a_layer_inside_a_network_is_found_by_its_own_name():
     assert full_name(["net/conv1", "net/conv2", "conv2"], "conv1") == "net/conv1"
     assert full_name(["net/conv1", "net/conv2", "conv2"], "conv2") == "conv2"
     assert full_name(["a/conv1", "b/conv1"], "conv1") == "conv1"  # which of them is not known
+
+
+def test_a_run_whose_data_are_gone_is_looked_into_with_other_images(photo, tmp_path, capsys):
+    for label in "ab":
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for i in range(8):
+            pixels = np.random.default_rng(i).integers(0, 256, (8, 8, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "data" / label / f"{i}.png")
+    train = commands("experiments.image_classification", *TRAINING)[0]
+    options = ("--arch", "perceptron", "--size", 8, "--batch-size", 4, "--smoke")
+    train("train", "--data", tmp_path / "data", *options, "--out", tmp_path / "trained")
+    shutil.rmtree(tmp_path / "data")
+    run("saliency", photo, "--run", tmp_path / "trained", *FAST, "--out", tmp_path / "run")
+    assert "Without the data of the run: " in capsys.readouterr().out
+    assert "data" in refused(capsys, "saliency", "--run", tmp_path / "trained", *FAST, "--out", tmp_path / "more")
 
 
 def test_a_tour_of_a_network_without_convolutions(tmp_path):
