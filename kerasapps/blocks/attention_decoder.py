@@ -140,10 +140,10 @@ class AttentionDecoder(layers.Layer):
 
         def step(s, x):
             of_state = self._product(s, weights)  # (B, 3 U + A)
-            seen = ops.tanh(keys + of_state[:, None, 3 * self.units :])  # (B, S, A)
+            seen = ops.tanh(keys + ops.expand_dims(of_state[:, 3 * self.units :], 1))  # (B, S, A)
             scores = ops.matmul(seen, self._float(self.score))[..., 0] + hidden  # (B, S)
             alpha = ops.softmax(scores, axis=-1)
-            c = self._average(alpha[:, None], memory)[:, 0]  # (B, M)
+            c = self._average(ops.expand_dims(alpha, 1), memory)[:, 0]  # (B, M)
             return self._gru(s, x + self._product(c, of_context), of_state[:, : 3 * self.units]), c, alpha
 
         return step
@@ -158,7 +158,7 @@ class AttentionDecoder(layers.Layer):
         def step(s, of_scores, of_combined):
             of_state = self._product(s, weights)  # (B, 3 U + S)
             alpha = ops.softmax(of_scores + of_state[:, 3 * self.units :] + hidden, axis=-1)
-            c = self._average(alpha[:, None], memory)[:, 0]  # (B, M)
+            c = self._average(ops.expand_dims(alpha, 1), memory)[:, 0]  # (B, M)
             combined = ops.relu(of_combined + self._product(c, of_context))  # (B, U)
             x = self._product(combined, self.kernel) + self._float(self.bias[0])
             return self._gru(s, x, of_state[:, : 3 * self.units]), c, alpha
@@ -178,7 +178,7 @@ class AttentionDecoder(layers.Layer):
             weights = ops.ones_like(states[:, :, :1])
             return ops.cast(weights, memory.dtype) * memory, weights
         scores = ops.matmul(ops.cast(states, keys.dtype), ops.swapaxes(keys, 1, 2))  # (B, T, S)
-        weights = ops.softmax(self._float(scores) + _penalty(present)[:, None], axis=-1)
+        weights = ops.softmax(self._float(scores) + ops.expand_dims(_penalty(present), 1), axis=-1)
         return self._average(weights, memory), weights
 
     def _gru(self, s, x, of_state=None):

@@ -15,7 +15,7 @@ CONV_WIDTH = 3
 
 def zero_padded(features, ids):
     """Sets the steps whose id is 0 to zero: features (..., D), ids (...) -> (..., D)."""
-    return features * keras.ops.cast(ids != 0, features.dtype)[..., None]
+    return features * keras.ops.expand_dims(keras.ops.cast(ids != 0, features.dtype), -1)
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")
@@ -42,7 +42,7 @@ class NotPadding(layers.Layer):
         return self.call
 
     def call(self, ids):
-        return keras.ops.cast(ids != 0, self.compute_dtype)[:, :, None]
+        return keras.ops.expand_dims(keras.ops.cast(ids != 0, self.compute_dtype), -1)
 
     def compute_output_shape(self, ids_shape):
         return (*ids_shape, 1)
