@@ -15,7 +15,7 @@ from kerasapps.blocks.arguments import refusal
 from kerasapps.blocks.attention import HIDDEN
 from kerasapps.blocks.attention_loop import AttentionWeights, run_attention
 from kerasapps.blocks.backend import kernels_run
-from kerasapps.blocks.gru import gru_step, product, run_gru
+from kerasapps.blocks.gru import gru_step, loop, product, run_gru
 from kerasapps.blocks.recurrent import FORMATS
 
 Attention = Literal["additive", "lectures", "dot", "none"]
@@ -124,12 +124,26 @@ class AttentionDecoder(layers.Layer):
     def _scan(self, step, given, first):
         """Runs a step over the words: of each part of the carry all values (B, T, ...) and the last."""
         by_time = tuple(ops.swapaxes(one, 0, 1) for one in given)
+        if by_time[0].shape[0] == 1:  # one word: no loop
+            last = step(first[0], *(one[0] for one in by_time))
+            return [(ops.expand_dims(one, 1), one) for one in last]
+        if keras.backend.backend() == "tensorflow":  # of Keras' loop, ONNX has no types and LiteRT no shapes
+            dtypes = [one.dtype for one in first]
 
-        def both(carry, x):
-            carry = step(carry[0], *x)
-            return carry, carry  # an output needs the shape and dtype of what is carried, on TensorFlow
+            def write(t, *carry):
+                carry = step(carry[0], *(one[t] for one in by_time))
+                return carry, [self._float(one) for one in carry]
 
-        last, values = ops.scan(both, first, by_time)
+            widths = [one.shape[-1] for one in first]
+            last, values = loop(write, first, count=ops.shape(by_time[0])[0], widths=widths)
+            values = [ops.cast(one, dtype) for one, dtype in zip(values, dtypes, strict=True)]
+        else:
+
+            def both(carry, x):
+                carry = step(carry[0], *x)
+                return carry, carry
+
+            last, values = ops.scan(both, first, by_time)
         return [(ops.swapaxes(one, 0, 1), end) for one, end in zip(values, last, strict=True)]
 
     def _additive_step(self, memory, keys, present):
