@@ -150,7 +150,9 @@ class Ngrams(layers.Layer):
             last = ids[:, n - 1 :]  # (B, T - n + 1)
             # The product overflows, on every backend in the same way.
             hashes = hashes[:, :-1] * 1_000_003 + last
-            ngrams.append(keras.ops.where(last != 0, self.vocab_size + keras.ops.mod(hashes, self.buckets), 0))
+            # Twice: of a negative number ONNX files have the remainder, which may be negative too.
+            buckets = keras.ops.mod(keras.ops.mod(hashes, self.buckets) + self.buckets, self.buckets)
+            ngrams.append(keras.ops.where(last != 0, self.vocab_size + buckets, 0))
         return keras.ops.concatenate(ngrams, axis=1)
 
     def compute_output_spec(self, ids):

@@ -67,8 +67,7 @@ def serving_function(model: keras.Model, shapes: Sequence[tuple[int | None, ...]
 
     @tf.function(input_signature=specs, autograph=False)
     def serve(*given):
-        inputs = dict(zip(names, given, strict=True))
-        outputs = model(inputs if isinstance(model, keras.Model) and len(names) > 1 else given[0], training=False)
+        outputs = model(_as_structured(model, dict(zip(names, given, strict=True))), training=False)
         return named(outputs, output_names(model))
 
     return serve
@@ -100,6 +99,13 @@ def frozen(serve: Callable) -> Callable:
 
 def predictions(model: keras.Model, examples: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Returns the outputs of a network by name, in Keras."""
-    given = examples if len(model.inputs) > 1 else next(iter(examples.values()))
-    outputs = named(model(given, training=False), output_names(model))
+    outputs = named(model(_as_structured(model, examples), training=False), output_names(model))
     return {name: keras.ops.convert_to_numpy(value) for name, value in outputs.items()}
+
+
+def _as_structured(model: keras.Model, inputs: dict[str, Any]) -> Any:
+    """Returns inputs as the model takes them: a dict, a list or one tensor."""
+    if isinstance(model.input, dict):
+        return inputs
+    listed = [inputs[tensor.name] for tensor in model.inputs]
+    return listed if isinstance(model.input, list | tuple) else listed[0]

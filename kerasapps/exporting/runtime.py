@@ -2,6 +2,7 @@
 
 This file stands by itself, and a copy of it lies in every deployable folder.
 
+python runtime.py                                 compares the outputs for the example beside it with those expected
 python runtime.py MODEL INPUTS.npz OUTPUTS.npz
 """
 
@@ -138,6 +139,56 @@ class _SavedModel:
         return {name: value.numpy() for name, value in self.run(**given).items()}
 
 
+# --- what the programs of deployable folders share
+
+
+def beside(script, stem="model"):
+    """Returns the network of a folder with this program, and what its codec.json holds."""
+    folder = Path(script).resolve().parent
+    path = next(path for path in (folder / f"{stem}{suffix}" for suffix in NEEDS) if path.exists())
+    return Network(path), json.loads((folder / "codec.json").read_text(encoding="utf-8"))
+
+
+def likeliest(probabilities, names, count):
+    """Returns the most probable names with their probabilities, the first one first."""
+    order = np.argsort(-probabilities, kind="stable")[:count]
+    return [(names[i], float(probabilities[i])) for i in order]
+
+
+def percent(share, digits=1):
+    """Returns a share as 98.3 %; only all is 100 % and only nothing 0 %, except without digits after the point."""
+    text = f"{100 * share:.{digits}f}"
+    if 100 * share in (0, 100):
+        return f"{100 * share:.0f} %"
+    return f"{min(max(100 * share, 0.01), 99.99):.2f} %" if digits and float(text) in (0, 100) else f"{text} %"
+
+
+def show(columns, rows):
+    """Prints a table, its first column to the left."""
+    widths = [max(len(str(row[i])) for row in [columns, *rows]) for i in range(len(columns))]
+    for row in [columns, ["─" * width for width in widths], *rows]:
+        cells = [
+            f"{row[0]:<{widths[0]}}",
+            *(f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True)),
+        ]
+        print(" " + "  ".join(cells).rstrip())
+
+
+def check(folder):
+    """Prints how far the outputs for the examples of a folder are from those that they had when it was made."""
+    for path in sorted(folder.glob("example*.npz")):
+        network, _ = beside(folder / "predict.py", path.stem.removeprefix("example-") if "-" in path.stem else "model")
+        with np.load(path) as file:
+            given = {name.removeprefix("input."): file[name] for name in file if name.startswith("input.")}
+            expected = {name.removeprefix("output."): file[name] for name in file if name.startswith("output.")}
+        outputs = network(given)
+        far = max(float(np.abs(outputs[name] - value).max()) for name, value in expected.items())
+        print(f"{path.name}: the outputs differ by at most {far:.1e}.")
+
+
 if __name__ == "__main__":
-    with np.load(sys.argv[2]) as file:
-        np.savez(sys.argv[3], **Network(sys.argv[1])(dict(file)))
+    if len(sys.argv) == 1:
+        check(Path(__file__).resolve().parent)
+    else:
+        with np.load(sys.argv[2]) as file:
+            np.savez(sys.argv[3], **Network(sys.argv[1])(dict(file)))
