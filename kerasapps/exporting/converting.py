@@ -125,10 +125,14 @@ def to_openvino(model: keras.Model, path: Path) -> None:
     """Writes OpenVINO's pair of files, .xml and .bin, in float32."""
     import openvino
 
+    taken = {tensor.name for tensor in model.inputs}
     with tempfile.TemporaryDirectory() as folder:
         to_onnx(model, Path(folder) / "model.onnx")
         with quiet():
             made = openvino.convert_model(Path(folder) / "model.onnx")
+            for port, name in zip(made.outputs, output_names(model), strict=True):
+                # One that an input has as well is marked, as in ONNX.
+                port.get_tensor().set_names({f"{name}_output" if name in taken else name})
             openvino.save_model(made, path, compress_to_fp16=False)
 
 

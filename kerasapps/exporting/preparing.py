@@ -24,6 +24,8 @@ def inference_form(model: keras.Model) -> keras.Model:
         raise ValueError(f"`model` must be functional, or sequential with an input. Received: {model.name}, a {kind}")
     made = type(model).from_config(_in_float32(model.get_config()))
     made.set_weights(model.get_weights())
+    if isinstance(made, keras.Sequential):
+        made = keras.Model(made.inputs, made.outputs, name=made.name)
     for layer in made._flatten_layers():
         if isinstance(layer, keras.layers.Normalization) and layer.mean is not None:
             # As tensors of their own they would become further inputs of an ONNX graph.

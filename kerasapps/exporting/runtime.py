@@ -109,16 +109,20 @@ class _OpenVINO:
 
         options = {"INFERENCE_PRECISION_HINT": "f32"} | ({"INFERENCE_NUM_THREADS": threads} if threads else {})
         self.network = openvino.Core().compile_model(str(path), "CPU", options)
-        self.inputs = {
-            port.get_any_name(): tuple(
+        self.inputs = {  # by the name of the node: a tensor may also have that of an operation that was left out
+            port.get_node().get_friendly_name(): tuple(
                 None if side.is_dynamic else side.get_length() for side in port.get_partial_shape()
             )
             for port in self.network.inputs
         }
 
     def __call__(self, inputs):
-        done = self.network(inputs)
-        return {port.get_any_name(): np.array(done[port]) for port in self.network.outputs}
+        done, outputs = self.network([inputs[name] for name in self.inputs]), {}
+        for port in self.network.outputs:
+            name = port.get_any_name()
+            plain = name.removesuffix("_output")
+            outputs[plain if plain in self.inputs else name] = np.array(done[port])
+        return outputs
 
 
 class _SavedModel:
