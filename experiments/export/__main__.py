@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 from kerasapps.exporting.converting import Format, Precision
+from kerasapps.exporting.inspecting import inspected
+from kerasapps.reports import Table
 from kerasapps.settings import Count, or_none
 
 from ..shared.cli import main, print_table
@@ -44,12 +46,16 @@ def inspect(file: Path, /) -> None:
     Args:
         file: An ONNX, LiteRT or .keras file, or the folder of a SavedModel.
     """
-    from kerasapps.exporting.inspecting import inspected
-
     found = inspected(file)
-    for table in found.tables:
-        print_table(table)
-    print(found.verdict)
+    print(f"{found.kind}, {found.size / 1e6:,.2f} MB")
+    tensors = [["in", *pair] for pair in found.inputs.items()] + [["out", *pair] for pair in found.outputs.items()]
+    print_table(Table("", ["", "tensor", "dtype and shape"], tensors))
+    counted = sorted(found.operations.items(), key=lambda one: (-one[1], one[0]))
+    print_table(Table("", ["operation", "count"], [list(one) for one in counted]))
+    if found.is_data:
+        print("It computes, and can do nothing else.")
+    for name, what in sorted(found.reaching.items()):
+        print(f"It can {what}: {name}.")
 
 
 COMMANDS = (export, inspect)

@@ -17,6 +17,7 @@ from kerasapps.exporting import runtime
 from kerasapps.exporting.checking import run_apart
 from kerasapps.exporting.converting import FILES, ExportError, Format, Precision, require
 from kerasapps.exporting.exporter import Exported, export
+from kerasapps.exporting.inspecting import signature_tensors
 from kerasapps.exporting.preparing import inference_form, predictions
 from kerasapps.files import printable, user_path, write_json
 from kerasapps.formats import format_share
@@ -25,6 +26,7 @@ from ..shared.deploying import Deployable, Part
 from ..shared.runs import SavedRun
 from .card import card_of
 
+C_PROGRAM = Path(__file__).with_name("classify.c")
 POINT = 0.01  # of accuracy, which 8 bits may cost
 RUNTIMES: dict[Format, str] = {
     "onnx": "onnxruntime",
@@ -60,6 +62,8 @@ def write_folder(
         for name, part in deployed.parts.items():
             notes += _write_part(name, part, folder, format=format, precision=precision, length=length)
         _write_program(deployed, folder)
+        if format == "saved_model":
+            write_c_program(deployed, folder)
         write_json(folder / "codec.json", deployed.codec)
         packages = [RUNTIMES[format], "numpy"]
         pinned = [f"{name}>={version(name)}" for name in packages] + list(deployed.needs)
@@ -133,6 +137,23 @@ def _write_program(deployed: Deployable, folder: Path) -> None:
         (folder / f"{module.__name__.rpartition('.')[2]}.py").write_text(standing_alone(module), encoding="utf-8")
     for name, content in deployed.files.items():
         (folder / name).write_bytes(content)
+
+
+def write_c_program(deployed: Deployable, folder: Path) -> None:
+    """Adds a program in C, with names of tensors and an image, where the network is a classifier of images."""
+    part = deployed.parts.get("model")
+    if part is None or part.label is None or [tensor.name for tensor in part.model.inputs] != ["image"]:
+        return
+    inputs, outputs = signature_tensors(folder / FILES["saved_model"])
+    image = np.asarray(part.rows["image"][:1], np.float32)
+    classes = list(deployed.codec["class_names"])
+    lines = [
+        f"{name.partition(':')[0]} {name.partition(':')[2]} {len(sides)} {' '.join(map(str, sides))}"
+        for name, sides in ((inputs["image"], image.shape), (outputs[part.label], (1, len(classes))))
+    ]
+    shutil.copy(C_PROGRAM, folder / C_PROGRAM.name)
+    (folder / "tensors.txt").write_text("".join(f"{line}\n" for line in [*lines, *classes]), encoding="utf-8")
+    (folder / "example.raw").write_bytes(image.tobytes())
 
 
 def standing_alone(module: ModuleType) -> str:

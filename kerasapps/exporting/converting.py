@@ -38,19 +38,13 @@ class ExportError(UserError):
     """A network that a format cannot hold, or whose file does not compute what the network does."""
 
 
-def to_saved_model(model: keras.Model, path: Path) -> None:
-    """Writes a SavedModel whose signature has the names of inputs and outputs."""
-    _save(serving_function(model), path, model)
-
-
-def _save(serve, path: Path, *tracked) -> None:
-    """Writes a function as a SavedModel, with what owns its weights."""
+def to_saved_model(model: keras.Model, path: Path, shapes: Shapes | None = None) -> None:
+    """Writes a SavedModel whose signature has the names of inputs and outputs, and whose weights are constants."""
     import tensorflow as tf
 
-    module = tf.Module()
-    module.serve, module.tracked = serve, list(tracked)
+    serve = frozen(serving_function(model, shapes))
     with quiet():
-        tf.saved_model.save(module, str(path), signatures={"serving_default": serve})
+        tf.saved_model.save(tf.Module(), str(path), signatures={"serving_default": serve})
 
 
 def to_onnx(model: keras.Model, path: Path) -> None:
@@ -104,7 +98,7 @@ def to_litert(
     import tensorflow as tf
 
     with tempfile.TemporaryDirectory() as folder:
-        _save(frozen(serving_function(model, shapes)), Path(folder))
+        to_saved_model(model, Path(folder), shapes)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         if precision != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
