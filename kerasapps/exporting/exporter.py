@@ -68,7 +68,8 @@ def export(
         UserError: If the path exists, a library is missing, or the export fails; then there is no file.
 
     Example:
-        >>> done = export(model, "model.onnx", format="onnx", examples={"text": ids[:8]})
+        >>> model = build_mnist_network(image_shape=(28, 28, 1))
+        >>> done = export(model, "model.onnx", format="onnx", examples={"image": digits})
         >>> done.difference  # at most 1e-5, or it would have raised
     """
     path = user_path(path)
