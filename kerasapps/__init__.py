@@ -54,6 +54,7 @@ if TYPE_CHECKING:  # the names below once more, for editors and type checkers
     from kerasapps.applications.xception import build_xception as build_xception
     from kerasapps.data.splits import Split as Split
     from kerasapps.data.splits import Splits as Splits
+    from kerasapps.exporting.exporter import export as export
     from kerasapps.gan.classifier import SemiSupervisedGAN as SemiSupervisedGAN
     from kerasapps.gan.losses import Rules as Rules
     from kerasapps.gan.model import GAN as GAN
@@ -123,6 +124,7 @@ _MODULES = {
     "build_vgg": "applications.vgg",
     "build_xception": "applications.xception",
     "compile_heads": "losses",
+    "export": "exporting.exporter",
     "feature_taps": "taps",
     "fit": "training",
     "freeze_base": "applications.transfer_classifier",

@@ -20,6 +20,7 @@ ALLOWED = {
     "gan": {"applications", "blocks"},
     "inside": {"applications", "blocks"},
     "errors": set(),
+    "exporting": {"errors", "files", "weights"},
     "files": {"errors"},
     "startup": {"errors"},
     "spaces": set(),  # it imports builders by name

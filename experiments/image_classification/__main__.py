@@ -182,7 +182,7 @@ def predict(images: tyro.conf.Positional[tuple[Path, ...]], /, *, run: Path, fig
     if not inputs:
         raise DataError("None of the images could be read.")
     stacked, names = np.concatenate(inputs), saved.codec.class_names
-    probabilities = saved.model.predict({"image": stacked}, verbose=0)["label"]
+    probabilities = saved.outputs({"image": stacked})["label"]
     print_table(predictions_table(files, probabilities, names))
     if figure:
         shown = predictions_figure(files, stacked, probabilities, names)

@@ -159,7 +159,7 @@ def predict(
         if value not in codec.categories[name]:
             print(f"No training row has the {name} {value}: it counts as unknown.")
     inputs = codec.encode(numbers=known, categories=named, text=text, image=image)
-    price = codec.decode(saved.model.predict(inputs, verbose=0))[0]
+    price = codec.decode(saved.outputs(inputs))[0]
     half = saved.metric("percent_error")
     print(f"Estimated price: {price:,.2f}. Half of the test estimates were within {half:.0f} %.")
 

@@ -156,7 +156,7 @@ def predict(*, run: Path, text: Text) -> None:
     inputs = saved.codec.encode(text_or_file(text))
     if not (inputs["text"] > 1).any():
         raise UserError("No training text has any of these words, so there is nothing to predict from.")
-    outputs = saved.model.predict(pad_inputs(inputs, saved.model), verbose=0)
+    outputs = saved.outputs(pad_inputs(inputs, saved.model))
     for name, predicted in saved.codec.decode(outputs)[0].items():
         print(f"{name}: {shown(predicted)}")
 

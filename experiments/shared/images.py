@@ -196,7 +196,11 @@ def tile(images: np.ndarray, *, columns: int = 8, gap: int = 1) -> np.ndarray:
 def png(image: np.ndarray) -> bytes:
     """Returns an image, uint8 (H, W, C), as a PNG file, its pixels repeated until a person can see them."""
     times = max(1, -(-LEAST_SIDE // max(image.shape[:2])))
-    image = image.repeat(times, 0).repeat(times, 1)
+    return plain_png(image.repeat(times, 0).repeat(times, 1))
+
+
+def plain_png(image: np.ndarray) -> bytes:
+    """Returns an image, uint8 (H, W, C), as a PNG file with these pixels."""
     buffer = io.BytesIO()
     Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(buffer, "PNG")
     return buffer.getvalue()

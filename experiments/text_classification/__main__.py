@@ -152,7 +152,7 @@ def predict(*, run: Path, text: tuple[str, ...] = (), file: Path | None = None) 
     unknown = saved.codec.unknown(texts)
     if unknown:
         print(f"Not in the training texts, and therefore unknown: {some(unknown)}.", file=sys.stderr)
-    likely = saved.codec.decode(saved.model.predict(saved.codec.encode(*texts), verbose=0))
+    likely = saved.codec.decode(saved.outputs(saved.codec.encode(*texts)))
     print_table(predictions_table(texts, likely))
 
 

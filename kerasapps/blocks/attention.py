@@ -113,9 +113,9 @@ class ContextAttention(layers.Layer):
 def _attend(features, present, *, project, context):
     """Weighs features (B, T, D) by a context vector (B, D), or (1, D) for all rows: -> (B, D), weights (B, T)."""
     keys = features if project is None else project(features)
-    scores = ops.cast(ops.sum(keys * ops.cast(context, keys.dtype)[:, None], axis=-1), "float32")  # (B, T)
+    scores = ops.cast(ops.sum(keys * ops.expand_dims(ops.cast(context, keys.dtype), 1), axis=-1), "float32")  # (B, T)
     weights = ops.softmax(ops.where(present, scores, HIDDEN), axis=-1) * ops.cast(present, "float32")
-    return ops.sum(ops.cast(weights, features.dtype)[..., None] * features, axis=1), weights
+    return ops.sum(ops.expand_dims(ops.cast(weights, features.dtype), -1) * features, axis=1), weights
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")

@@ -15,7 +15,7 @@ from kerasapps.blocks.arguments import refusal
 from kerasapps.blocks.attention import HIDDEN
 from kerasapps.blocks.attention_loop import AttentionWeights, run_attention
 from kerasapps.blocks.backend import kernels_run
-from kerasapps.blocks.gru import gru_step, product, run_gru
+from kerasapps.blocks.gru import gru_step, loop, product, run_gru
 from kerasapps.blocks.recurrent import FORMATS
 
 Attention = Literal["additive", "lectures", "dot", "none"]
@@ -124,12 +124,26 @@ class AttentionDecoder(layers.Layer):
     def _scan(self, step, given, first):
         """Runs a step over the words: of each part of the carry all values (B, T, ...) and the last."""
         by_time = tuple(ops.swapaxes(one, 0, 1) for one in given)
+        if by_time[0].shape[0] == 1:  # one word: no loop
+            last = step(first[0], *(one[0] for one in by_time))
+            return [(ops.expand_dims(one, 1), one) for one in last]
+        if keras.backend.backend() == "tensorflow":  # of Keras' loop, ONNX has no types and LiteRT no shapes
+            dtypes = [one.dtype for one in first]
 
-        def both(carry, x):
-            carry = step(carry[0], *x)
-            return carry, carry  # an output needs the shape and dtype of what is carried, on TensorFlow
+            def write(t, *carry):
+                carry = step(carry[0], *(one[t] for one in by_time))
+                return carry, [self._float(one) for one in carry]
 
-        last, values = ops.scan(both, first, by_time)
+            widths = [one.shape[-1] for one in first]
+            last, values = loop(write, first, count=ops.shape(by_time[0])[0], widths=widths)
+            values = [ops.cast(one, dtype) for one, dtype in zip(values, dtypes, strict=True)]
+        else:
+
+            def both(carry, x):
+                carry = step(carry[0], *x)
+                return carry, carry
+
+            last, values = ops.scan(both, first, by_time)
         return [(ops.swapaxes(one, 0, 1), end) for one, end in zip(values, last, strict=True)]
 
     def _additive_step(self, memory, keys, present):
@@ -140,10 +154,10 @@ class AttentionDecoder(layers.Layer):
 
         def step(s, x):
             of_state = self._product(s, weights)  # (B, 3 U + A)
-            seen = ops.tanh(keys + of_state[:, None, 3 * self.units :])  # (B, S, A)
+            seen = ops.tanh(keys + ops.expand_dims(of_state[:, 3 * self.units :], 1))  # (B, S, A)
             scores = ops.matmul(seen, self._float(self.score))[..., 0] + hidden  # (B, S)
             alpha = ops.softmax(scores, axis=-1)
-            c = self._average(alpha[:, None], memory)[:, 0]  # (B, M)
+            c = self._average(ops.expand_dims(alpha, 1), memory)[:, 0]  # (B, M)
             return self._gru(s, x + self._product(c, of_context), of_state[:, : 3 * self.units]), c, alpha
 
         return step
@@ -158,7 +172,7 @@ class AttentionDecoder(layers.Layer):
         def step(s, of_scores, of_combined):
             of_state = self._product(s, weights)  # (B, 3 U + S)
             alpha = ops.softmax(of_scores + of_state[:, 3 * self.units :] + hidden, axis=-1)
-            c = self._average(alpha[:, None], memory)[:, 0]  # (B, M)
+            c = self._average(ops.expand_dims(alpha, 1), memory)[:, 0]  # (B, M)
             combined = ops.relu(of_combined + self._product(c, of_context))  # (B, U)
             x = self._product(combined, self.kernel) + self._float(self.bias[0])
             return self._gru(s, x, of_state[:, : 3 * self.units]), c, alpha
@@ -178,7 +192,7 @@ class AttentionDecoder(layers.Layer):
             weights = ops.ones_like(states[:, :, :1])
             return ops.cast(weights, memory.dtype) * memory, weights
         scores = ops.matmul(ops.cast(states, keys.dtype), ops.swapaxes(keys, 1, 2))  # (B, T, S)
-        weights = ops.softmax(self._float(scores) + _penalty(present)[:, None], axis=-1)
+        weights = ops.softmax(self._float(scores) + ops.expand_dims(_penalty(present), 1), axis=-1)
         return self._average(weights, memory), weights
 
     def _gru(self, s, x, of_state=None):

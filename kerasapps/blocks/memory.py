@@ -41,7 +41,7 @@ class PositionWeightedSum(layers.Layer):
 def _weighted_sum(words, ids, weight):
     """Adds words (B, ..., W, D) up, weighted by (1, W, D) or (B, W, D), without padding: -> (B, ..., D)."""
     weight = ops.expand_dims(weight, tuple(range(1, len(ids.shape) - 1)))
-    present = ops.cast(ids != 0, words.dtype)[..., None]
+    present = ops.expand_dims(ops.cast(ids != 0, words.dtype), -1)
     return ops.sum(words * present * ops.cast(weight, words.dtype), axis=-2)
 
 
@@ -110,17 +110,17 @@ class SharedWordWalk(layers.Layer):
 
     def _walk(self, story, question, *, word, place, leave, enter):
         """Walks, with a function from ids to (..., R) and three weights, the same for all rows or one for each row."""
-        nodes = ops.concatenate([question[:, None], story], axis=1)  # (B, N, W), N = S + 1
-        role = ops.sigmoid(place[:, None] + word(nodes))  # (B, N, W, R)
+        nodes = ops.concatenate([ops.expand_dims(question, 1), story], axis=1)  # (B, N, W), N = S + 1
+        role = ops.sigmoid(ops.expand_dims(place, 1) + word(nodes))  # (B, N, W, R)
         bridges = self._bridges(nodes, role)  # (B, R * N, R * N)
-        start = ops.cast(ops.equal(positions(nodes), 0), role.dtype)[:, None]  # (1, 1, N)
+        start = ops.expand_dims(ops.cast(ops.equal(positions(nodes), 0), role.dtype), 1)  # (1, 1, N)
         start = start * ops.ones_like(nodes[:, :1, :1], dtype=role.dtype)  # (B, 1, N)
         at = ops.repeat(start, self.walkers, axis=1)  # (B, K, N), K walkers
         by_role, anywhere = [], []
         for step in range(self.steps):
-            leaves = ops.softmax(leave[:, step], axis=-1)[..., None]  # (.., K, R, 1)
-            enters = ops.softmax(enter[:, step], axis=-1)[..., None]
-            leaving = reshape(at[:, :, None] * leaves, (self.walkers, -1))  # (B, K, R * N)
+            leaves = ops.expand_dims(ops.softmax(leave[:, step], axis=-1), -1)  # (.., K, R, 1)
+            enters = ops.expand_dims(ops.softmax(enter[:, step], axis=-1), -1)
+            leaving = reshape(ops.expand_dims(at, 2) * leaves, (self.walkers, -1))  # (B, K, R * N)
             arriving = reshape(ops.matmul(leaving, bridges), (self.walkers, self.roles, -1))  # (B, K, R, N)
             arriving = arriving / (ops.sum(arriving * enters, axis=(2, 3), keepdims=True) + 1e-6)
             at = ops.sum(arriving * enters, axis=2)
@@ -129,7 +129,7 @@ class SharedWordWalk(layers.Layer):
         half = self.walkers // 2
         meetings = []
         for first, second in ((0, 1), (1, 0), (0, 0)):
-            met = by_role[first][:, :half] * anywhere[second][:, half:, None]  # (B, K / 2, R, N)
+            met = by_role[first][:, :half] * ops.expand_dims(anywhere[second][:, half:], 2)  # (B, K / 2, R, N)
             meetings.append(met / (ops.sum(met, axis=(2, 3), keepdims=True) + 1e-4))
         shares = reshape(ops.concatenate([*by_role, *meetings], axis=1), (self._features(), -1))  # (B, F, N)
         return ops.transpose(shares, (0, 2, 1))[:, 1:]  # (B, S, F)
@@ -137,16 +137,15 @@ class SharedWordWalk(layers.Layer):
     def _bridges(self, nodes, role):
         """Returns how strongly each role of each sentence leads to each role of each other: (B, R * N, R * N)."""
         words = ops.one_hot(nodes, self.vocab_size)  # (B, N, W, V)
-        role = role * ops.cast(nodes != 0, role.dtype)[..., None]  # (B, N, W, R)
+        role = role * ops.expand_dims(ops.cast(nodes != 0, role.dtype), -1)  # (B, N, W, R)
         bags = ops.matmul(ops.transpose(role, (0, 1, 3, 2)), words)  # (B, N, R, V)
         bags = reshape(ops.transpose(bags, (0, 2, 1, 3)), (-1, self.vocab_size))  # (B, R * N, V)
         # Number of other sentences that have a word of a sentence.
         others = ops.maximum(ops.sum(ops.max(words, axis=2), axis=1, keepdims=True) - 1.0, 1.0)  # (B, 1, V)
         bridges = ops.matmul(bags / others, ops.transpose(bags, (0, 2, 1)))
         sentence = ops.concatenate([positions(nodes)] * self.roles, axis=1)  # (1, R * N)
-        return bridges * ops.cast(
-            sentence[:, :, None] != sentence[:, None], role.dtype
-        )  # no way from a sentence to itself
+        other = ops.expand_dims(sentence, 2) != ops.expand_dims(sentence, 1)
+        return bridges * ops.cast(other, role.dtype)  # no way from a sentence to itself
 
     def _features(self) -> int:
         return (self.steps * self.walkers + 3 * self.walkers // 2) * self.roles
@@ -233,9 +232,9 @@ class QueryReduction(Composite):
 
     def _reduce(self, sentences, queries, story, *, update, reset, candidate):
         if len(queries.shape) == 2:
-            queries = queries[:, None] + ops.zeros_like(sentences)
+            queries = ops.expand_dims(queries, 1) + ops.zeros_like(sentences)
         steps = positions(story)  # (1, S)
-        present = ops.cast(ops.any(story != 0, axis=-1), sentences.dtype)[..., None]  # (B, S, 1)
+        present = ops.expand_dims(ops.cast(ops.any(story != 0, axis=-1), sentences.dtype), -1)  # (B, S, 1)
         both = ops.concatenate([sentences * queries, sentences, queries], axis=-1)  # (B, S, 3 D)
         # In float32 under any precision: the weights are differences of a long sum.
         gate = ops.cast(update(both), "float32")
@@ -245,16 +244,19 @@ class QueryReduction(Composite):
         candidates = candidate(ops.concatenate([sentences, queries], axis=-1))  # (B, S, D)
         total = ops.cumsum(closed, axis=1)  # (B, S, directions)
         # Forwards, sentence s reaches t >= s through the gates of s + 1 .. t; backwards t <= s through t .. s - 1.
-        exponents = [total[:, :, None, 0] - total[:, None, :, 0]]
-        reachable = [steps[:, :, None] >= steps[:, None]]
+        before, after = (ops.expand_dims(total[..., 0], axis) for axis in (1, 2))
+        exponents = [after - before]
+        earlier, later = (ops.expand_dims(steps, axis) for axis in (1, 2))
+        reachable = [later >= earlier]
         if not self.last:
-            before = (total - closed)[..., 1]
-            exponents.append(before[:, None, :] - before[:, :, None])
-            reachable.append(steps[:, :, None] <= steps[:, None])
+            before, after = (ops.expand_dims((total - closed)[..., 1], axis) for axis in (1, 2))
+            exponents.append(before - after)
+            reachable.append(later <= earlier)
         weights = []
         for i, (exponent, reach) in enumerate(zip(exponents, reachable, strict=True)):
             # The minimum keeps unreachable sentences from overflowing into a NaN gradient.
-            share = ops.exp(ops.minimum(exponent + opened[:, None, :, i], 0.0)) * passed[:, None, :, i]
+            opens, passes = (ops.expand_dims(one[..., i], 1) for one in (opened, passed))
+            share = ops.exp(ops.minimum(exponent + opens, 0.0)) * passes
             weights.append(ops.where(reach, share, 0.0))  # (B, S, S)
         reduced = ops.matmul(ops.cast(sum(weights), candidates.dtype), candidates)
         # Padding at the end changes nothing, so the last row is that of the last sentence.

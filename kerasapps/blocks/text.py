@@ -15,7 +15,7 @@ CONV_WIDTH = 3
 
 def zero_padded(features, ids):
     """Sets the steps whose id is 0 to zero: features (..., D), ids (...) -> (..., D)."""
-    return features * keras.ops.cast(ids != 0, features.dtype)[..., None]
+    return features * keras.ops.expand_dims(keras.ops.cast(ids != 0, features.dtype), -1)
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")
@@ -42,7 +42,7 @@ class NotPadding(layers.Layer):
         return self.call
 
     def call(self, ids):
-        return keras.ops.cast(ids != 0, self.compute_dtype)[:, :, None]
+        return keras.ops.expand_dims(keras.ops.cast(ids != 0, self.compute_dtype), -1)
 
     def compute_output_shape(self, ids_shape):
         return (*ids_shape, 1)
@@ -150,7 +150,9 @@ class Ngrams(layers.Layer):
             last = ids[:, n - 1 :]  # (B, T - n + 1)
             # The product overflows, on every backend in the same way.
             hashes = hashes[:, :-1] * 1_000_003 + last
-            ngrams.append(keras.ops.where(last != 0, self.vocab_size + keras.ops.mod(hashes, self.buckets), 0))
+            # Twice: of a negative number ONNX files have the remainder, which may be negative too.
+            buckets = keras.ops.mod(keras.ops.mod(hashes, self.buckets) + self.buckets, self.buckets)
+            ngrams.append(keras.ops.where(last != 0, self.vocab_size + buckets, 0))
         return keras.ops.concatenate(ngrams, axis=1)
 
     def compute_output_spec(self, ids):

@@ -69,11 +69,13 @@ class ScaledDotProduct(layers.Layer):
         scores = ops.einsum("bthd,bshd->bhts", queries, keys)  # from (B, S, H, d)
         scores = ops.cast(scores, "float32")  # the softmax of long texts needs its digits
         if present is not None:
-            scores = ops.where(present[:, None, None], scores, HIDDEN)
+            scores = ops.where(ops.expand_dims(present, (1, 2)), scores, HIDDEN)
         if self.causal:
-            ahead = _steps(keys)[None, :] - _steps(queries)[:, None]  # (T, S), by how much a key is later
+            ahead = ops.expand_dims(_steps(keys), 0) - ops.expand_dims(
+                _steps(queries), 1
+            )  # (T, S), by how much a key is later
             later = ahead > ahead[-1:, -1:]
-            scores = ops.where(later[None, None], HIDDEN, scores)
+            scores = ops.where(ops.expand_dims(later, (0, 1)), HIDDEN, scores)
         weights = ops.cast(ops.softmax(scores, axis=-1), self.compute_dtype)  # (B, H, T, S)
         attended = ops.einsum("bhts,bshd->bthd", weights, values)
         return reshape(attended, (-1, self.heads * width)), weights
@@ -113,7 +115,9 @@ class Sinusoids(layers.Layer):
         feature = np.arange(width)
         rates = 10000.0 ** (-2.0 * (feature // 2) / width)
         # The cosine is the sine a quarter of a turn later.
-        turns = ops.cast(t, "float32")[..., None] * rates.astype(np.float32) + np.float32(np.pi / 2) * (feature % 2)
+        turns = ops.expand_dims(ops.cast(t, "float32"), -1) * rates.astype(np.float32) + np.float32(np.pi / 2) * (
+            feature % 2
+        )
         return words * width**0.5 + ops.cast(ops.sin(turns), words.dtype)
 
     def compute_output_spec(self, words, before=None):

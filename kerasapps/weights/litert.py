@@ -7,9 +7,11 @@ Reference: FlatBuffers, "FlatBuffer Internals"; TensorFlow, `schema.fbs`.
 """
 
 import struct
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,13 +19,24 @@ from kerasapps.weights import WeightsError
 
 IDENTIFIER = b"TFL3"
 LARGEST = 2**28  # bytes of a file
-# Of the schema: numbers of fields in the tables Model, SubGraph, Tensor, Buffer and QuantizationParameters.
-SUBGRAPHS, BUFFERS = 2, 4
-TENSORS = 0
-SHAPE, TYPE, BUFFER, NAME, QUANTIZATION = 0, 1, 2, 3, 4
+# Of the schema: numbers of fields in the tables Model, SubGraph, Tensor, Buffer, QuantizationParameters, OperatorCode
+# and Operator.
+CODES, SUBGRAPHS, BUFFERS, SIGNATURES = 1, 2, 4, 7
+MAP_NAME, MAP_TENSOR = 0, 1  # of the table that names a tensor of a signature
+TENSORS, GRAPH_INPUTS, GRAPH_OUTPUTS, OPERATORS = 0, 1, 2, 3
+OLD_CODE, CUSTOM_CODE, CODE = 0, 1, 3
+CUSTOM = 32  # the code of an operation that is named
+SHAPE, TYPE, BUFFER, NAME, QUANTIZATION, SIGNATURE = 0, 1, 2, 3, 4, 7
 DATA = 0
 SCALE, ZERO_POINT, AXIS = 2, 3, 6
-TYPES = {0: np.dtype("<f4"), 1: np.dtype("<f2"), 2: np.dtype("<i4"), 3: np.dtype("u1"), 9: np.dtype("i1")}
+TYPES = {
+    0: np.dtype("<f4"),
+    1: np.dtype("<f2"),
+    2: np.dtype("<i4"),
+    6: np.dtype("?"),
+    3: np.dtype("u1"),
+    9: np.dtype("i1"),
+}
 
 
 def read_litert(path: Path) -> dict[str, np.ndarray]:
@@ -35,6 +48,31 @@ def read_litert(path: Path) -> dict[str, np.ndarray]:
     Raises:
         WeightsError: If the file is missing, cannot be read, is damaged or is no LiteRT file.
     """
+    return _read(path, lambda model: dict(_constants(model)))
+
+
+@dataclass(frozen=True)
+class Operators:
+    """What a LiteRT file computes.
+
+    Args:
+        counts: How often each operation is there, "custom NAME" for one that is not built in.
+        inputs: Dtype and shape of the inputs of the first graph by name, as text.
+        outputs: The same of its outputs.
+    """
+
+    counts: dict[str, int]
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+
+
+def operators(path: Path) -> Operators:
+    """Returns what a LiteRT file computes, without executing anything; errors as of `read_litert`."""
+    return _read(path, _operators)
+
+
+def _read(path: Path, take: Callable[["_Table"], Any]) -> Any:
+    """Returns what is taken from the model table of a file."""
     try:
         if not path.is_file():
             raise WeightsError(f"{path} is {'no file' if path.exists() else 'not there'}.")
@@ -46,7 +84,7 @@ def read_litert(path: Path) -> dict[str, np.ndarray]:
     if content[4:8] != IDENTIFIER:
         raise WeightsError(f"{path} is not a LiteRT file.")
     try:
-        return dict(_constants(_Table(content, *struct.unpack_from("<I", content))))
+        return take(_Table(content, *struct.unpack_from("<I", content)))
     except (struct.error, ValueError, IndexError, OverflowError, UnicodeDecodeError) as error:
         raise WeightsError(f"{path} is damaged: {error}.") from None
 
@@ -110,7 +148,52 @@ def _constants(model: _Table) -> Iterator[tuple[str, np.ndarray]]:
                 continue
             shape = tensor.vector(SHAPE, np.dtype("<i4"))
             values = np.frombuffer(data.tobytes(), kind).reshape(shape)
-            yield tensor.vector(NAME, np.dtype("u1")).tobytes().decode(), _scaled(values, tensor.table(QUANTIZATION))
+            yield _text(tensor, NAME), _scaled(values, tensor.table(QUANTIZATION))
+
+
+def _operators(model: _Table) -> Operators:
+    """Returns the operations of all graphs, and inputs and outputs of the first."""
+    names = []
+    for one in model.tables(CODES):
+        number = max(one.number(OLD_CODE, "<b"), one.number(CODE, "<i"))  # small ones are in either field
+        custom = _text(one, CUSTOM_CODE)
+        names.append(f"custom {custom}" if number == CUSTOM else _built_in(number))
+    graphs = model.tables(SUBGRAPHS)
+    counts = Counter(names[node.number(0, "<I")] for graph in graphs for node in graph.tables(OPERATORS))
+    tensors, (signature, *_) = graphs[0].tables(TENSORS), [*model.tables(SIGNATURES), None]
+
+    def shown(of_graph: int, of_signature: int) -> dict[str, str]:
+        if signature is None:
+            found = {_text(tensors[i], NAME): tensors[i] for i in graphs[0].vector(of_graph, np.dtype("<i4"))}
+        else:  # it has the names that a caller uses
+            named = signature.tables(of_signature)
+            found = {_text(one, MAP_NAME): tensors[one.number(MAP_TENSOR, "<I")] for one in named}
+        return {name: _shape(one.number(TYPE, "<b"), one) for name, one in found.items()}
+
+    inputs, outputs = shown(GRAPH_INPUTS, 0), shown(GRAPH_OUTPUTS, 1)
+    return Operators(dict(counts), inputs, outputs)
+
+
+def _text(table: _Table, field: int) -> str:
+    """Returns a field that is a text."""
+    return table.vector(field, np.dtype("u1")).tobytes().decode()
+
+
+def _shape(kind: int, tensor: _Table) -> str:
+    """Returns dtype and shape, where -1 says that a side is free."""
+    sides = tensor.vector(SIGNATURE, np.dtype("<i4"))
+    sides = sides if len(sides) else tensor.vector(SHAPE, np.dtype("<i4"))
+    name = TYPES[kind].name if kind in TYPES else f"type {kind}"
+    return f"{name} ({', '.join('any' if side < 0 else str(side) for side in sides)})"
+
+
+def _built_in(number: int) -> str:
+    """Returns the name of a built-in operation where the runtime is installed, else its number."""
+    try:
+        from ai_edge_litert.schema_py_generated import BuiltinOperator
+    except ImportError:
+        return f"operation {number}"
+    return next((name for name, value in vars(BuiltinOperator).items() if value == number), f"operation {number}")
 
 
 def _scaled(values: np.ndarray, quantization: _Table | None) -> np.ndarray:

@@ -1,0 +1,66 @@
+"""Estimates a price with the network beside this file: its runtime and NumPy are enough, but for image files.
+
+python predict.py --numbers years=3 --categories kind=coat --text "a warm wool coat"
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from runtime import beside
+
+
+def main():
+    """Prints the estimated price of one thing, from as much of it as is known."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--numbers", nargs="+", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--categories", nargs="+", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--text", default="", help="its description")
+    parser.add_argument("--image", type=Path, help="an image of it")
+    options = parser.parse_args()
+    network, codec = beside(__file__)
+    numbers = pairs(parser, options.numbers, codec["numbers"])
+    categories = pairs(parser, options.categories, codec["categories"])
+    inputs = {}
+    if codec["numbers"]:
+        # An unknown number is the mean.
+        known = [float(numbers.get(name, mean)) for name, (mean, _) in codec["numbers"].items()]
+        inputs["numbers"] = np.array([known], np.float32)
+    if codec["categories"]:
+        # A value of no training row is 0.
+        values = {name: ["", *values] for name, values in codec["categories"].items()}
+        ids = [
+            values[name].index(categories.get(name, "")) if categories.get(name) in values[name] else 0
+            for name in values
+        ]
+        inputs["categories"] = np.array([ids], np.int32)
+    if "words" in codec:
+        from words import WordIds
+
+        inputs["text"] = WordIds.from_json(codec).encode([options.text])[0]
+    if codec["image_shape"]:
+        inputs["image"] = read(options.image, codec["image_shape"])
+    price = np.exp(network(inputs)["log_price"][0, 0])
+    half = codec["percent_error"]
+    print(f"Estimated price: {price:,.2f}. Half of the test estimates were within {half:.0f} %.")
+
+
+def pairs(parser, given, names):
+    """Splits NAME=VALUE where the name is one of those that there are."""
+    for pair in given:
+        if "=" not in pair or pair.partition("=")[0] not in names:
+            parser.error(f"{pair}: give NAME=VALUE with a name of {', '.join(names)}")
+    return dict(pair.split("=", 1) for pair in given)
+
+
+def read(path, shape):
+    """Returns an image as the network takes it, values 0 to 255; -1 where there is none."""
+    if path is None:
+        return np.full((1, *shape), -1, np.float32)
+    from pictures import read_square
+
+    return read_square(path, side=shape[0], channels=shape[2])[None]
+
+
+if __name__ == "__main__":
+    main()

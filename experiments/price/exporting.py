@@ -1,0 +1,39 @@
+"""How a network that estimates prices is deployed."""
+
+from pathlib import Path
+
+from kerasapps.data import pieces, segments, words
+from kerasapps.data.segments import Segmenter
+from kerasapps.exporting import pictures
+from kerasapps.runs import Options
+from kerasapps.settings import from_settings
+
+from ..shared.deploying import SAMPLES, Deployable, Part, prepared_rows
+from ..shared.runs import SavedRun
+from .network import Source, load
+
+
+def deployable(saved: SavedRun) -> Deployable:
+    """Returns the network with rows of its test set."""
+    codec, settings = saved.codec, saved.settings
+    options = from_settings(Options, settings)
+    splits = load(from_settings(Source, settings), settings["branches"], options=options)
+    rows = prepared_rows(codec.split(splits.things["test"]))
+    samples = prepared_rows(codec.split(splits.things["train"]), SAMPLES)
+    arguments = []
+    if codec.numbers:
+        arguments += ["--numbers", *(f"{name}={mean:.0f}" for name, (mean, _) in codec.numbers.items())]
+    if codec.categories:
+        arguments += ["--categories", *(f"{name}={values[0]}" for name, values in codec.categories.items())]
+    if codec.words:
+        arguments += ["--text", " ".join(codec.words.words[:8])]
+    learned = codec.words is not None and isinstance(codec.words.tokens, Segmenter)
+    return Deployable(
+        parts={"model": Part(model=saved.model, rows=rows, samples=samples)},
+        script=Path(__file__).with_name("deployed.py"),
+        modules=(words, segments, pieces, pictures),
+        codec=codec.to_json() | {"percent_error": saved.metric("percent_error")},
+        arguments=tuple(arguments),
+        needs=("pillow",) * (codec.image_shape is not None) + ("sentencepiece",) * learned,
+        limits=("What is not known may be left out; the fewer is known, the closer the estimate is to the average.",),
+    )

@@ -1,0 +1,74 @@
+"""Answers a question about a story with the network beside this file: its runtime and NumPy are enough.
+
+python predict.py --story story.txt --question "Where is the umbrella?"
+"""
+
+import argparse
+import re
+from pathlib import Path
+
+import numpy as np
+from runtime import beside, likeliest, percent
+from words import tokenize, tokens_from_json
+
+NUMBERED = re.compile(r"\s*\d{1,9}[.:)]?\s+(.*)", re.DOTALL)
+SENTENCES, WORDS, ANSWERS = 70, 400, 3  # of a story that the network reads, and answers that are printed
+
+
+def main():
+    """Prints the story with the sentences that the network attends to, and its answers."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--story", type=Path, required=True, help="a text file, one sentence a line")
+    parser.add_argument("--question", required=True, help="the question")
+    options = parser.parse_args()
+    network, codec = beside(__file__)
+    tokens = tokens_from_json(codec.get("tokens", "words"))
+    sentences = read(options.story)
+    story, question = [tokenize(one, tokens) for one in sentences], tokenize(options.question, tokens)
+    if not (story and question):
+        parser.error("neither the story nor the question may be empty")
+    outputs = network(encode(codec, story, question))
+    hops = [outputs[name][0] for name in outputs if name != "answer"]
+    if hops:
+        kept = min(len(sentences), len(hops[0]))
+        attention = np.max(hops, 0)[:kept]
+        attention = np.pad(attention, (len(sentences) - kept, 0))  # of a long story the end is read
+        for weight, sentence in zip(attention, sentences, strict=True):
+            print(f"  {'●' if weight >= 0.5 else '○' if weight >= 0.15 else ' '} {weight:4.2f}  {sentence}")
+    else:
+        print("\n".join(f"  {sentence}" for sentence in sentences))
+    likely = likeliest(outputs["answer"][0], codec["answers"], ANSWERS)
+    print(f"  {options.question}  ->  {', '.join(f'{answer} {percent(share, 0)}' for answer, share in likely)}")
+
+
+def read(path):
+    """Returns the sentences of a file, without the numbers of lines where all have one."""
+    lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    numbered = [NUMBERED.fullmatch(line) for line in lines]
+    lines = [match[1] for match in numbered] if all(numbered) else lines
+    return [line for line in lines if tokenize(line)]
+
+
+def encode(codec, story, question):
+    """Returns token ids: 0 is padding, 1 any word that no training story has."""
+    numbers = {word: i for i, word in enumerate(codec["words"], start=2)}
+    width = codec["sentence_length"]
+    story = [[numbers.get(word, 1) for word in sentence] for sentence in story]
+    asked = [numbers.get(word, 1) for word in question]
+    inputs = {"question": padded([asked], width)}
+    if codec["form"] == "story":
+        return inputs | {"story": padded(story[-SENTENCES:], width)[None]}
+    words = [number for sentence in story for number in sentence][-WORDS:]
+    return inputs | {"text": padded([words], len(words))}
+
+
+def padded(rows, width):
+    """Returns rows of ids as one array, cut and padded at the end."""
+    array = np.zeros((len(rows), width), np.int32)
+    for i, row in enumerate(rows):
+        array[i, : len(row)] = row[:width]
+    return array
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""Reads image files for an exported network: PNG with NumPy alone, all other formats with Pillow.
+
+This file stands by itself, and a copy of it lies in deployable folders of networks of images.
+"""
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # of a PNG file, by its kind of color
+
+
+def read_square(path, *, side, channels):
+    """Returns an image, cropped at its center and scaled to a square, float32 (side, side, channels), 0 to 255.
+
+    Args:
+        path: A .npy file with (H, W, C), or an image file.
+        side: Height and width.
+        channels: 1 for gray, 3 for red, green and blue.
+    """
+    path = Path(path)
+    if path.suffix == ".npy":
+        image = np.load(path, allow_pickle=False)
+    else:
+        try:
+            from PIL import Image, ImageOps
+        except ImportError:
+            image = _png(path)
+        else:
+            image = ImageOps.exif_transpose(Image.open(path))
+            if image.has_transparency_data:
+                image = image.convert("RGBA")
+                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+            image = image.convert("L" if channels == 1 else "RGB")
+            if image.size != (side, side):
+                image = ImageOps.fit(image, (side, side), Image.Resampling.BILINEAR)
+            image = np.asarray(image).reshape(side, side, channels)
+    image = np.asarray(image, np.float32).reshape(*image.shape[:2], -1)
+    if image.shape[2] != channels:
+        image = np.repeat(image, 3, 2) if channels == 3 else np.round(image @ np.float32([[0.299], [0.587], [0.114]]))
+    if image.shape[:2] != (side, side):
+        raise SystemExit(f"{path} has {image.shape[1]}x{image.shape[0]} pixels: pip install pillow to scale it.")
+    return image
+
+
+def scaled(images, side):
+    """Scales squares (n, H, W, C) to another side as the training data were, by smoothed linear interpolation."""
+    have = images.shape[1]
+    if have == side:
+        return images
+    scale = have / side
+    reach = max(scale, 1.0)
+    places = (np.arange(side) + 0.5) * scale - 0.5
+    weights = np.maximum(0, 1 - np.abs(np.arange(have) - places[:, None]) / reach)
+    weights = (weights / weights.sum(1, keepdims=True)).astype(np.float32)  # (side, H)
+    return np.einsum("ih,nhwc,jw->nijc", weights, images, weights, optimize=True)
+
+
+def _png(path):
+    """Returns the pixels of a PNG file of 8 bits, without Pillow."""
+    content = path.read_bytes()
+    if content[:8] != b"\x89PNG\r\n\x1a\n":
+        raise SystemExit(f"{path} is no PNG file: pip install pillow to read others.")
+    width, height, bits, kind, _, _, woven = struct.unpack(">IIBBBBB", content[16:29])
+    if bits != 8 or kind not in CHANNELS or woven:
+        raise SystemExit(f"{path} is a PNG file with a palette, 16 bits or interlacing: pip install pillow to read it.")
+    data, at = b"", 8
+    while at < len(content):
+        (length,) = struct.unpack(">I", content[at : at + 4])
+        if content[at + 4 : at + 8] == b"IDAT":
+            data += content[at + 8 : at + 8 + length]
+        at += 12 + length
+    step = CHANNELS[kind]
+    lines = np.frombuffer(zlib.decompress(data), np.uint8).reshape(height, 1 + width * step)
+    image = np.zeros((height, width * step), np.uint8)
+    above = np.zeros(width * step, np.uint8)
+    for y, line in enumerate(lines):
+        above = image[y] = _unfiltered(int(line[0]), line[1:], above, step)
+    image = image.reshape(height, width, step)
+    if step in (2, 4):  # transparency becomes white
+        alpha = image[..., -1:] / np.float32(255)
+        return np.round(image[..., :-1] * alpha + 255 * (1 - alpha))
+    return image
+
+
+def _unfiltered(kind, line, above, step):
+    """Returns a line of pixels from its differences to its neighbors, by one of the five filters of PNG."""
+    if kind == 0:
+        return line
+    if kind == 2:
+        return line + above
+    made = np.zeros(step + len(line), np.int32)  # with zeros to the left
+    above = np.concatenate([np.zeros(step, np.int32), above.astype(np.int32)])
+    for i, value in enumerate(line.tolist(), start=step):
+        left, up, corner = made[i - step], above[i], above[i - step]
+        if kind == 1:
+            value += left
+        elif kind == 3:
+            value += (left + up) // 2
+        else:
+            far = [abs(left + up - corner - one) for one in (left, up, corner)]
+            value += (left, up, corner)[far.index(min(far))]
+        made[i] = value & 255
+    return made[step:].astype(np.uint8)
