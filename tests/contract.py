@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from tests import (
+    contract_ensemble,
     contract_gan,
     contract_images,
     contract_language,
@@ -28,6 +29,7 @@ CONTRACTS = [
     *contract_translation.CONTRACTS,
     *contract_language.CONTRACTS,
     *contract_gan.CONTRACTS,
+    *contract_ensemble.CONTRACTS,
 ]
 
 

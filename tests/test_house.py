@@ -54,7 +54,7 @@ ALLOWED = {
     "__init__": set(),
 }
 # A builder that only joins networks has no hyperparameters beside theirs.
-JOINS = {"build_gan": {"search_space_generator"}}
+JOINS = {"build_gan": {"search_space_generator"}, "build_ensemble": {"build_ensemble"}}
 ONLY_IN = {
     "keras_tuner": {"search"},
     "matplotlib": {"fonts", "panels", "reports", "search"},
