@@ -22,6 +22,8 @@ ALLOWED = {
     "errors": set(),
     "files": {"errors"},
     "startup": {"errors"},
+    "estimators": {"blocks"},
+    "superlearner": set(),
     "spaces": set(),  # it imports builders by name
     "taps": set(),
     "weights": set(),
