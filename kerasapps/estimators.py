@@ -176,20 +176,21 @@ def trees_block(tables: Sequence[tuple[np.ndarray, ...]], x, *, name: str):
     columns: dict[str, list] = {column: [] for column in TABLES}
     for number, (leaf, feature, threshold, left, right, value) in enumerate(tables):
         more, own = nodes - len(leaf), np.arange(len(leaf))
+        children = [np.where(leaf, own, child) for child in (left, right)]
         found = {
             "feature": np.where(leaf, 0, feature),
             "threshold": at_most(np.where(leaf, 0.0, threshold)),
-            "left": np.where(leaf, own, left) + number * nodes,
-            "right": np.where(leaf, own, right) + number * nodes,
+            "child": np.stack(children, 1) + number * nodes,
+            "value": value,
         }
         for column, one in found.items():
-            columns[column].append(np.pad(one, (0, more)))
-        columns["value"].append(np.pad(value, ((0, more), (0, 0))))
+            columns[column].append(np.pad(one, ((0, more), *[(0, 0)] * (one.ndim - 1))))
     outputs = tables[0][-1].shape[1]
     depth = max(depth_of(leaf, left, right) for leaf, _, _, left, right, _ in tables)
     layer = DecisionTrees(trees=len(tables), nodes=nodes, outputs=outputs, depth=depth, dtype="float32", name=name)
     made = layer(x)
-    layer.set_weights([np.concatenate(columns[column]) for column in TABLES])
+    whole = {column: np.concatenate(parts) for column, parts in columns.items()}
+    layer.set_weights([whole["feature"], whole["threshold"], whole["child"].ravel(), whole["value"]])
     return made
 
 

@@ -143,10 +143,14 @@ def train(
     return training.train(run, splits, partial(compiled, build), recipe, patience=patience)
 
 
-def compiled(build: Callable[[], keras.Model], *, recipe: Recipe, steps: int, jit_compile: bool) -> keras.Model:
-    """Builds and compiles; `steps` are those of the whole training."""
+def compiled(
+    build: Callable[[], keras.Model], *, recipe: Recipe, steps: int, jit_compile: bool, cycles: int = 1
+) -> keras.Model:
+    """Builds and compiles; `steps` are those of the whole training, in which the learning rate falls `cycles` times."""
     model = build()
     rate = one_cycle(recipe.learning_rate, steps=steps, warmup=WARMUP)
+    if cycles > 1:
+        rate = keras.optimizers.schedules.CosineDecayRestarts(recipe.learning_rate, steps // cycles, t_mul=1.0)
     decay = recipe.weight_decay or None
     if recipe.optimizer == "adam":
         optimizer = Adam(rate, weight_decay=decay)

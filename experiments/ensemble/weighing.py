@@ -1,0 +1,49 @@
+"""From what the members of all parts predict to one network."""
+
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+
+from kerasapps import saving
+from kerasapps.applications.ensemble import build_ensemble
+from kerasapps.runs import Run
+from kerasapps.superlearner import Method, Weights
+
+from ..shared.runs import write_codec
+from .judging import Evidence, weigh
+from .learning import Learned, inner_predictions
+from .network import Data, truth_of
+
+
+def evidence_of(data: Data, learned: Mapping[str, Learned]) -> Evidence:
+    """Returns what members predict of rows that they have not seen, by the cross-validation of all rows."""
+    rows, folds, predictions = inner_predictions(learned)
+    failed: dict[str, str] = {}
+    for name, one in learned.items():
+        if not name.startswith("outer"):
+            failed = one.failed | failed
+    final = learned["all"]
+    return Evidence(
+        truth=truth_of(data.train, data.output)[rows],
+        predictions=predictions,
+        groups=data.groups[rows],
+        folds=folds,
+        test_truth=truth_of(data.test, data.output),
+        test={name: np.asarray(one, np.float64) for name, one in final.predictions.items()},
+        failed=failed,
+        seconds=final.seconds,
+    )
+
+
+def join(run: Run, data: Data, evidence: Evidence, method: Method) -> tuple[keras.Model, Weights]:
+    """Weighs the members that were trained on all rows, joins them in one network, and saves it with its codec."""
+    weights = weigh(evidence, method)
+    counted = {name: weight for name, weight in weights.values.items() if weight > 0}
+    folder = run.folder / "all" / "members"
+    members = {f"member_{name}": saving.load_model(folder / name / "model.keras") for name in counted}
+    shares = {f"member_{name}": weight for name, weight in counted.items()}
+    model = build_ensemble(members=members, weights=shares)
+    run.save(model)
+    write_codec(run, data.codec)
+    return model, weights
