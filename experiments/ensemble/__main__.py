@@ -21,6 +21,8 @@ from kerasapps.settings import Count, from_settings, or_none, settings_of
 from ..shared.cli import main, print_table
 from ..shared.runs import load_run
 from ..shared.training import tell
+from .combining import combine
+from .distilling import distill
 from .judging import cross_fitted, outer_risks, risk_metrics
 from .learning import EXPERIMENT, Learning, check_library, learn_all
 from .network import Source, load, predict_split, truth_of
@@ -102,7 +104,7 @@ def predict(*, run: Path, files: tuple[Path, ...] = (), row: tuple[str, ...] = (
     print_table(predictions_table(names, saved.codec.decode(outputs)))
 
 
-COMMANDS = (train, evaluate, predict)
+COMMANDS = (train, combine, distill, evaluate, predict)
 
 if __name__ == "__main__":
     main("experiments.ensemble", *COMMANDS)

@@ -101,6 +101,18 @@ class EnsembleCodec:
 CODEC = EnsembleCodec
 
 
+@dataclass(frozen=True)
+class CodecOf:
+    """The codec of runs of another experiment, as it is written."""
+
+    experiment: str
+    codec: Any
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns what `EnsembleCodec` reads."""
+        return {"experiment": self.experiment, "codec": self.codec.to_json()}
+
+
 def is_table(data: str) -> bool:
     """Tells whether data are rows of a table, not images."""
     return data in rows.NAMES or user_path(data).suffix.lower() in ENDINGS

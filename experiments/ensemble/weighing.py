@@ -41,9 +41,15 @@ def join(run: Run, data: Data, evidence: Evidence, method: Method) -> tuple[kera
     weights = weigh(evidence, method)
     counted = {name: weight for name, weight in weights.values.items() if weight > 0}
     folder = run.folder / "all" / "members"
-    members = {f"member_{name}": saving.load_model(folder / name / "model.keras") for name in counted}
-    shares = {f"member_{name}": weight for name, weight in counted.items()}
-    model = build_ensemble(members=members, weights=shares)
+    model = one_network({name: saving.load_model(folder / name / "model.keras") for name in counted}, counted)
     run.save(model)
     write_codec(run, data.codec)
     return model, weights
+
+
+def one_network(members: Mapping[str, keras.Model], weights: Mapping[str, float]) -> keras.Model:
+    """Joins members in one network; their names begin with "member_", so that none is that of an input or output."""
+    return build_ensemble(
+        members={f"member_{name}": model for name, model in members.items()},
+        weights={f"member_{name}": weights[name] for name in members},
+    )
