@@ -97,8 +97,8 @@ def check_together(saved: Sequence[SavedRun]) -> None:
             raise UserError(f"{one.folder} has other classes than {first.folder}: they cannot be combined.")
         if same_json(one) != same_json(first):
             raise UserError(
-                f"{one.folder} takes other inputs than {first.folder} (another size, vocabulary or data): train them with "
-                "the same options for the data."
+                f"{one.folder} takes other inputs than {first.folder} (another size, vocabulary or data): train them "
+                "with the same options for the data."
             )
 
 
@@ -164,10 +164,7 @@ def read(model: keras.Model, split: Split, output: str) -> tuple[np.ndarray, np.
     split = labelled(split, output)
     target = np.asarray(split.targets[output])
     predicted = np.asarray(model.predict(split.batches(BATCH_SIZE), verbose=0)[output], np.float64)
-    binary = (
-        predicted.shape[-1] == 1 and set(np.unique(target)) <= {0, 1} and 0 <= predicted.min() <= predicted.max() <= 1
-    )
-    if binary:
+    if predicted.shape[-1] == 1 and set(np.unique(target)) <= {0, 1}:
         yes = predicted.reshape(len(target))
         return np.stack([1 - yes, yes], 1), target.reshape(len(target)).astype(np.int64)
     if predicted.shape[-1] == 1:
