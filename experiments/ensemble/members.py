@@ -226,8 +226,13 @@ def features_network(data: Data) -> keras.Model:
     return keras.Model([inputs], features_block(inputs), name="features")
 
 
+def estimator_of(kind: str, data: Data, *, seed: int) -> Any:
+    """Returns an estimator of scikit-learn that has learned nothing yet."""
+    return (CLASSIFIERS if data.num_classes else REGRESSORS)[kind](seed)
+
+
 def fit_estimator(kind: str, data: Data, features: np.ndarray, truth: np.ndarray, *, seed: int) -> keras.Model:
-    """Fits an estimator of scikit-learn, and returns it as a network.
+    """Fits an estimator of scikit-learn, or the base rate, and returns it as a network.
 
     Args:
         kind: What it is.
@@ -244,6 +249,6 @@ def fit_estimator(kind: str, data: Data, features: np.ndarray, truth: np.ndarray
         kernel = np.zeros((features.shape[1], len(bias)))
         made = dense_block(x, kernel, bias, softmax=bool(data.num_classes), name=kind)
     else:
-        estimator = (CLASSIFIERS if data.num_classes else REGRESSORS)[kind](seed).fit(features, truth)
+        estimator = estimator_of(kind, data, seed=seed).fit(features, truth)
         made = estimator_block(estimator, x, num_classes=data.num_classes, name=kind)
     return keras.Model([inputs], {data.output: made}, name=kind)
