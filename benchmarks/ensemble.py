@@ -4,10 +4,10 @@
     python -m benchmarks.ensemble --data adult posts --rows 100 400 1600 --seeds 10 --out runs/bench-rows.json
     python -m benchmarks.ensemble --outer-folds 5 --seeds 5 --out runs/bench-outer.json
 
-Each seed draws another training set; everything else is the test set. Members are estimators of scikit-learn, fitted as
-`python -m experiments.ensemble train` does: weights come from a cross-validation of the training set alone, and the test
-set is used once. A ratio is the loss of a way to combine them, on the test set, over that of the best single member on
-that test set, which nobody could have chosen.
+Each seed draws another training set; of everything else, at most 8,000 rows are the test set. Members are estimators
+of scikit-learn, as `python -m experiments.ensemble train` fits them: weights come from a cross-validation of the
+training set alone, and the test set is used once. A ratio is the loss of a way to combine them, on the test set, over
+that of the best single member on that test set, which nobody could have chosen.
 """
 
 import json
@@ -29,9 +29,9 @@ from experiments.ensemble.members import BASE, CLASSIFIERS, REGRESSORS, estimato
 from experiments.ensemble.network import Data, Source, load, truth_of
 from kerasapps.runs import Options
 from kerasapps.runtime import machine
-from kerasapps.superlearner import base_rate, combined, risk
+from kerasapps.superlearner import base_rate, risk
 
-METHODS = ("convex", "nnls", "greedy", "validation")
+METHODS = ("auto", "convex", "log_linear", "nnls", "greedy", "validation")
 MEMBERS = {
     "digits": ("logistic", "forest", "boosting", "neighbors", "bayes"),
     "adult": ("logistic", "forest", "boosting", "neighbors", "bayes"),
@@ -86,15 +86,13 @@ def lines_of(readings: Sequence[dict[str, Any]]) -> list[str]:
         lines.append(
             f"{way:<12}loss {loss.mean():9.4f}  ratio {ratio.mean():.3f} ({ratio.min():.3f} to {ratio.max():.3f})"
         )
-    gap = np.mean([one["loss"]["convex"] - one["loss"]["oracle"] for one in readings])
-    lines.append(f"gap of the convex weights to the best possible ones {gap:.4f}")
+    gap = np.mean([one["loss"]["auto"] - one["loss"]["oracle"] for one in readings])
+    lines.append(f"gap of the weights to the best possible ones {gap:.4f}")
     for name in ("cv", "outer"):
         if name in readings[0]:
-            off = np.array([(one["loss"]["convex"] - one[name]["mean"]) / one[name]["error"] for one in readings])
-            lines.append(
-                f"test loss minus {name} estimate, in standard errors: {off.mean():.2f}, {np.abs(off).max():.2f} at most"
-            )
-            lines.append(f"  within 2 of them: {(np.abs(off) <= 2).sum()} of {len(off)}")
+            off = np.array([(one["loss"]["auto"] - one[name]["mean"]) / one[name]["error"] for one in readings])
+            lines.append(f"test loss minus its {name} estimate, in its standard errors: {off.mean():.2f} on average,")
+            lines.append(f"  {np.abs(off).max():.2f} at most, within 2 in {(np.abs(off) <= 2).sum()} of {len(off)}")
     return lines
 
 
@@ -107,10 +105,11 @@ def measure(name: str, rows: int, seed: int, outer_folds: int) -> dict[str, Any]
     numbers, folds, predictions = inner_predictions(learned)
     test = learned["all"].predictions
     evidence = Evidence(truth[numbers], predictions, data.groups[numbers], folds, test_truth, test, {}, {})
-    found = {way: combined(test, weigh(evidence, way).values) for way in METHODS} | rivals(evidence)
+    weights = {way: weigh(evidence, way) for way in METHODS}
+    found = {way: one.pooled(test) for way, one in weights.items()} | rivals(evidence, weights["auto"])
     alone = {member: risk(test[member], test_truth).mean for member in evidence.members}
-    cv = cross_fitted(evidence, "convex")
-    outer = outer_risks(learned, truth, data.groups, "convex")
+    cv = cross_fitted(evidence, "auto")
+    outer = outer_risks(learned, truth, data.groups, "auto")
     return {
         "data": name,
         "rows": rows,
@@ -119,7 +118,7 @@ def measure(name: str, rows: int, seed: int, outer_folds: int) -> dict[str, Any]
         "accuracy": {way: accuracy(prediction, test_truth) for way, prediction in found.items()},
         "members": alone,
         "best_member": min(alone.values()),
-        "weights": weigh(evidence, "convex").values,
+        "weights": weights["auto"].values,
         "cv": vars(cv),
         **({"outer": vars(outer["outer"])} if outer else {}),
     }

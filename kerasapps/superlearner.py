@@ -9,7 +9,7 @@ al., "Ensemble Selection from Libraries of Models", ICML 2004.
 
 Example:
     >>> weights = fit_weights({"forest": forest, "boosting": boosting}, labels)  # float (n, classes), int (n,)
-    >>> risk(combined({"forest": forest, "boosting": boosting}, weights.values), labels)
+    >>> risk(weights.pooled({"forest": forest, "boosting": boosting}), labels)
 """
 
 from collections.abc import Callable, Mapping
@@ -18,8 +18,9 @@ from typing import Literal
 
 import numpy as np
 from scipy.optimize import minimize, nnls
+from scipy.special import logsumexp, softmax
 
-Method = Literal["convex", "nnls", "greedy", "validation", "mean", "best"]
+Method = Literal["convex", "log_linear", "nnls", "greedy", "validation", "mean", "best"]
 Loss = Literal["log_loss", "squared"]
 Predictions = Mapping[str, np.ndarray]
 
@@ -27,6 +28,7 @@ SMALLEST = 1e-7  # what a loss takes a probability of zero for
 ALIKE = 1e-9  # mean squared distance of two members in units of their spread, up to which one repeats the other
 ROUNDS = 100  # of greedy selection
 FAINT = 1e-6  # a weight below this is rounding
+SPREAD = 1e-3  # share of a probability that is spread over all classes before logarithms: 0 would be a veto
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,25 @@ class Risk:
 
 @dataclass(frozen=True)
 class Weights:
-    """The weight of each member, which sum to 1, and what is to be known about them, a sentence each."""
+    """How members are pooled.
+
+    Args:
+        values: The weight of each, at least 0; they sum to 1.
+        notes: What is to be known about them, a sentence each.
+        sharpness: None for the weighted mean. Otherwise the weighted mean of logarithms of probabilities is multiplied
+            by it and made probabilities again: members that agree are then surer together than each by itself.
+    """
 
     values: dict[str, float]
     notes: tuple[str, ...] = ()
+    sharpness: float | None = None
+
+    def pooled(self, predictions: Predictions) -> np.ndarray:
+        """Returns what the members predict together; one without weight has no effect, whatever it predicts."""
+        if self.sharpness is None:
+            return combined(predictions, self.values)
+        logs = {name: logarithms(predictions[name]) for name, weight in self.values.items() if weight > 0}
+        return softmax(self.sharpness * combined(logs, self.values), axis=1)
 
 
 def loss_of(truth: np.ndarray) -> Loss:
@@ -117,7 +134,8 @@ def fit_weights(
             weights of at least 0, divided by their sum, as in the R package SuperLearner. "greedy" adds members one by
             one, repeatedly if need be. "validation" weighs members by how much they gain over predicting the mean of
             the truth. "mean" weighs all alike. "best" is the member of the lowest loss alone, the discrete
-            SuperLearner.
+            SuperLearner. "log_linear" pools logarithms of probabilities, by what minimizes log loss (as the R package's
+            NNloglik); for numbers it is "convex".
         loss: As for `row_losses`; "nnls" always is by squared error.
         base: Name of the member, if there is one, that predicts the base rate for all rows. It may get a weight, which
             draws the mean towards it, but not by "mean".
@@ -140,7 +158,8 @@ def fit_weights(
         found = best(given, truth, loss)
     found = np.where(found < FAINT * found.sum(), 0, found)
     values = dict.fromkeys(predictions, 0.0) | dict(zip(usable, (found / found.sum()).tolist(), strict=True))
-    return Weights(values, notes)
+    logarithmic = method == "log_linear" and loss_of(truth) == "log_loss"
+    return Weights(values, notes, float(found.sum()) if logarithmic else None)
 
 
 def usable_of(
@@ -210,6 +229,30 @@ def convex(predictions: Predictions, truth: np.ndarray, loss: Loss) -> np.ndarra
             return weights @ gram @ weights, 2 * gram @ weights
 
     return on_simplex(objective, len(predictions))
+
+
+def log_linear(predictions: Predictions, truth: np.ndarray, loss: Loss) -> np.ndarray:
+    """Minimizes the log loss of pooled logarithms over weights of at least 0, in which it is convex."""
+    if loss_of(truth) != "log_loss":
+        return convex(predictions, truth, loss)
+    columns = np.stack([logarithms(one) for one in predictions.values()], -1)  # (n, classes, members)
+    of_truth = columns[np.arange(len(truth)), truth]  # (n, members)
+
+    def objective(weights):
+        scores = columns @ weights  # (n, classes)
+        expected = np.einsum("nk,nkm->nm", softmax(scores, axis=1), columns)
+        value = (logsumexp(scores, axis=1) - of_truth @ weights).mean()
+        return value, (expected - of_truth).mean(0)
+
+    count = len(predictions)
+    found = minimize(objective, np.full(count, 1 / count), jac=True, method="L-BFGS-B", bounds=[(0, None)] * count)
+    return np.maximum(found.x, 0)
+
+
+def logarithms(probabilities: np.ndarray) -> np.ndarray:
+    """Returns logarithms of probabilities (n, classes), none of them that of 0."""
+    probabilities = np.asarray(probabilities, np.float64)
+    return np.log((1 - SPREAD) * probabilities + SPREAD / probabilities.shape[1])
 
 
 def on_simplex(objective: Callable, count: int) -> np.ndarray:
@@ -286,6 +329,7 @@ def best(predictions: Predictions, truth: np.ndarray, loss: Loss) -> np.ndarray:
 
 METHODS: dict[Method, Callable[[Predictions, np.ndarray, Loss], np.ndarray]] = {
     "convex": convex,
+    "log_linear": log_linear,
     "nnls": non_negative,
     "greedy": greedy,
     "validation": by_gain,

@@ -27,6 +27,15 @@ def members_of(one) -> keras.Model:
 
 SUBCLASS = type("Subclass", (keras.Model,), {})
 WIDER = {**SIZES, "num_classes": 4}
+SHARP = Contract(
+    builder=build_ensemble,
+    variant="sharp",
+    arguments={"members": {"small": (6,), "deep": (5, 4)}, "sharpness": 1.5},
+    inputs={"image": images(*SHAPE)},
+    outputs={"label": (3,)},
+    parameters=dense(20, 6, 3) + dense(20, 5, 4, 3) + 2,
+    refused=[({"sharpness": 0.0}, "`sharpness` must be above 0. Received: sharpness=0.0")],
+)
 CONTRACTS = [
     Contract(
         builder=build_ensemble,
@@ -54,5 +63,6 @@ CONTRACTS = [
             ),
             ({"members": {"small": (6,), "deep": SUBCLASS()}}, "`members` must be functional. Received: deep, a Subc"),
         ],
-    )
+    ),
+    SHARP,
 ]

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from kerasapps import build_ensemble, build_perceptron, load_model, portable
+from kerasapps.superlearner import Weights
 from tests.contract_row import images
 
 SHAPE = (4, 5, 1)
@@ -88,3 +89,18 @@ def test_several_outputs_without_names_are_refused():
     several = keras.Model(entry, [keras.layers.Dense(2)(entry), keras.layers.Dense(2)(entry)])
     with pytest.raises(ValueError, match="must name their outputs in a dict"):
         build_ensemble(members={"a": several})
+
+
+def test_sharpness_pools_logarithms_as_superlearner_does():
+    members = {"one": network(4), "two": network(5)}
+    model = build_ensemble(members=members, weights={"one": 1, "two": 3}, sharpness=1.7)
+    given = {name: member(INPUTS)["label"].numpy() for name, member in members.items()}
+    expected = Weights({"one": 0.25, "two": 0.75}, sharpness=1.7).pooled(given)
+    np.testing.assert_allclose(model(INPUTS)["label"], expected, atol=1e-5)
+
+
+def test_sharpness_needs_classes():
+    entry = keras.Input((3,))
+    number = keras.Model(entry, {"age": keras.layers.Dense(1)(entry)})
+    with pytest.raises(ValueError, match="`sharpness` must be None for outputs without classes"):
+        build_ensemble(members={"a": number, "b": number}, sharpness=1.0)

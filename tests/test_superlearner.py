@@ -111,6 +111,31 @@ def test_the_gap_to_the_oracle_shrinks_with_the_rows():
     assert gaps[100] > gaps[400] > gaps[1600] > 0
 
 
+def test_log_linear_weights_are_optimal_and_never_worse_than_a_member():
+    for seed in SEEDS:
+        predictions, truth = classes_of(seed)
+        found = fit_weights(predictions, truth, method="log_linear")
+        lowest = risk(found.pooled(predictions), truth).mean
+        rng = np.random.default_rng(seed)
+        for point in [*np.eye(4), *(2 * rng.dirichlet(np.ones(4), 30))]:
+            values = dict(zip(predictions, point / point.sum(), strict=True))
+            other = superlearner.Weights(values, sharpness=float(point.sum()))
+            assert lowest <= risk(other.pooled(predictions), truth).mean + 1e-6
+        pooled = found.pooled(predictions)
+        np.testing.assert_allclose(pooled.sum(1), 1)
+        np.testing.assert_allclose(pooled[:1], found.pooled({name: one[:1] for name, one in predictions.items()}))
+
+
+def test_members_that_know_different_things_are_surer_together():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 2, 4000)
+    votes = {f"m{i}": np.where(rng.random(4000) < 0.8, truth, 1 - truth) for i in range(5)}
+    given = {name: np.stack([0.8 - 0.6 * vote, 0.2 + 0.6 * vote], 1) for name, vote in votes.items()}
+    mean, product = (fit_weights(given, truth, method=way) for way in ("convex", "log_linear"))
+    assert product.sharpness == pytest.approx(5, abs=0.5)  # independent evidence adds up
+    assert risk(product.pooled(given), truth).mean < 0.8 * risk(mean.pooled(given), truth).mean
+
+
 # --- members that nothing can be done with
 
 
@@ -133,8 +158,8 @@ def test_failed_constant_and_repeated_members_get_no_weight_and_a_sentence(made,
     )
     alone = fit_weights({"m0": predictions["m0"], "m1": one}, truth, method=method).values
     assert {name: found.values[name] for name in alone} == pytest.approx(alone)
-    assert np.isfinite(combined(given, found.values)).all()
-    assert np.isfinite(combined({name: one[:1] for name, one in given.items()}, found.values)).all()
+    assert np.isfinite(found.pooled(given)).all()
+    assert np.isfinite(found.pooled({name: one[:1] for name, one in given.items()})).all()
 
 
 def test_what_is_constant_in_each_fold_is_constant():

@@ -13,11 +13,10 @@ from kerasapps.errors import UserError
 from kerasapps.runs import Options
 from kerasapps.session import start
 from kerasapps.settings import Text, nonempty, or_none, settings_of
-from kerasapps.superlearner import Method
 
 from ..shared.runs import SavedRun, load_run, load_splits, write_codec
 from .judging import Evidence, weigh
-from .learning import EXPERIMENT
+from .learning import EXPERIMENT, Way
 from .network import BATCH_SIZE, CodecOf
 from .reporting import report_ensemble
 from .weighing import one_network
@@ -26,7 +25,7 @@ from .weighing import one_network
 def combine(
     *,
     runs: nonempty(tuple[Path, ...]),
-    method: Method = "convex",
+    method: Way = "auto",
     output: or_none(Text) = None,
     options: Options = Options(),
 ) -> None:
@@ -63,7 +62,7 @@ def combine(
     if not evidence.members:
         raise UserError("None of these networks predicts finite numbers for all rows of the validation set.")
     weights = weigh(evidence, method)
-    model = one_network(dict(zip(names, (one.model for one in saved), strict=True)), weights.values)
+    model = one_network(dict(zip(names, (one.model for one in saved), strict=True)), weights)
     run.save(model)
     write_codec(run, CodecOf(saved[0].experiment, saved[0].codec))
     class_names = classes_of(saved[0].codec, output, evidence)

@@ -16,7 +16,6 @@ from kerasapps.reports import Table
 from kerasapps.runs import Options, Run
 from kerasapps.session import start
 from kerasapps.settings import Count, from_settings, or_none, ranged, settings_of
-from kerasapps.superlearner import combined
 
 from ..shared import training
 from ..shared.runs import SavedRun, load_run
@@ -25,6 +24,7 @@ from .judging import scores
 from .learning import EXPERIMENT, Learned, Learning, inner_predictions, parts_for
 from .members import NETWORKS, make_network, recipe_of
 from .network import Data, Source, load, predict_split, truth_of
+from .weighing import weights_in
 
 
 def distill(
@@ -79,9 +79,7 @@ def soft_targets(saved: SavedRun, data: Data) -> np.ndarray:
         with np.load(path) as file:
             learned[name] = Learned(part, {one: file[one] for one in file.files}, {}, {})
     _, _, predictions = inner_predictions(learned)
-    shares = saved.model.get_layer(f"{data.output}_weights").get_weights()[0].ravel()
-    names = [layer.name.removeprefix("member_") for layer in saved.model.layers if isinstance(layer, keras.Model)]
-    return combined(predictions, dict(zip(names, shares.tolist(), strict=True)))
+    return weights_in(saved.model, data.output).pooled(predictions)
 
 
 def train_student(

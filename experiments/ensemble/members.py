@@ -33,10 +33,10 @@ from kerasapps.applications import (
 from kerasapps.blocks.perceptron import perceptron_block
 from kerasapps.errors import UserError
 from kerasapps.estimators import dense_block, estimator_block
-from kerasapps.optimizers import Adam, one_cycle
+from kerasapps.optimizers import Adam
 from kerasapps.superlearner import base_rate
 
-from ..shared.image_classifier import ADAM, SGD, Recipe, compiled
+from ..shared.image_classifier import ADAM, SGD, Recipe, compiled, rate_of
 from .network import Data
 
 BASE = "base_rate"  # the member that predicts the same for all rows
@@ -80,18 +80,21 @@ class Network:
     recipe: Recipe
 
 
+# Smoothed labels keep a network from saying how sure it is, which is what members are weighed by.
+SURE_SGD = replace(SGD, epochs=12, label_smoothing=0.0)
+SURE_ADAM = replace(ADAM, epochs=12)
 NETWORKS = {
     "separable": Network(
         partial(separable_classifier.build_separable_classifier, padding="same", batch_norm=True),
-        replace(ADAM, batch_size=64, learning_rate=4e-3),
+        replace(SURE_ADAM, batch_size=64, learning_rate=4e-3),
     ),
-    "residual": Network(residual_classifier.build_residual_classifier, SGD),
+    "residual": Network(residual_classifier.build_residual_classifier, SURE_SGD),
     "quick_residual": Network(
-        quick_residual_classifier.build_quick_residual_classifier, replace(SGD, epochs=18, learning_rate=0.3)
+        quick_residual_classifier.build_quick_residual_classifier, replace(SURE_SGD, learning_rate=0.3)
     ),
-    "inception": Network(inception_classifier.build_inception_classifier, SGD),
-    "perceptron": Network(partial(classic.build_perceptron, dropout=0.2), ADAM),
-    "lenet5": Network(classic.build_lenet5, ADAM),
+    "inception": Network(inception_classifier.build_inception_classifier, SURE_SGD),
+    "perceptron": Network(partial(classic.build_perceptron, dropout=0.2), SURE_ADAM),
+    "lenet5": Network(classic.build_lenet5, SURE_ADAM),
 }
 ROWS = Recipe(optimizer="adam", epochs=30, learning_rate=3e-3, weight_decay=0.0, label_smoothing=0.0)
 
@@ -187,7 +190,7 @@ def make_network(
     if data.num_classes:
         return compiled(build, recipe=recipe, steps=steps, jit_compile=jit_compile, cycles=cycles)
     model = build()
-    rate = one_cycle(recipe.learning_rate, steps=steps, warmup=0.1)
+    rate = rate_of(recipe, steps=steps, cycles=cycles)
     model.compile(Adam(rate), {"number": "mse"}, jit_compile=jit_compile)
     return model
 

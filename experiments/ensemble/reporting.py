@@ -52,10 +52,10 @@ def report_ensemble(
         following: Commands that may come next.
     """
     prediction = np.asarray(prediction, np.float64)
-    metrics = test_metrics(evidence, prediction)
+    metrics = test_metrics(evidence, weights, prediction)
     metrics |= (calibration_metrics(evidence, prediction) if class_names else {}) | dict(more or {})
     metrics |= {"parameters": model.count_params(), "train_rows": len(evidence.truth), "test_rows": len(test)}
-    table = risk_table(evidence, weights, prediction, rivals(evidence))
+    table = risk_table(evidence, weights, prediction, rivals(evidence, weights))
     for note in weights.notes:
         print(note, flush=True)
     blocks: list[Block | None] = [table, *result_blocks(evidence, weights, prediction, test, class_names)]

@@ -8,12 +8,13 @@ import numpy as np
 from kerasapps.data.splits import Split
 from kerasapps.formats import format_share
 from kerasapps.reports import Block, Figure, Table, add_axes, new_figure
-from kerasapps.superlearner import Weights, combined, fit_weights, risk, row_losses
+from kerasapps.superlearner import Method, Weights, combined, fit_weights, risk, row_losses
 
 from ..shared.classification import calibration_error, calibration_figure, shorten
 from ..shared.images import image_grid, stored_images
 from .judging import Evidence, scores
 from .network import predict_split, truth_of
+from .weighing import weights_in
 
 DISAGREEMENTS = 12
 LOSSES = {"log_loss": "log loss", "mse": "squared error"}
@@ -41,7 +42,7 @@ def risk_table(evidence: Evidence, weights: Weights, prediction: np.ndarray, riv
             rows.append([name, weights.values[name], known.mean, known.error, *tested(evidence.test[name])])
         rows[-1] += [evidence.seconds.get(name)] if evidence.seconds else []
     rows.sort(key=lambda row: (row[2] is None, row[2]))
-    known = risk(combined(evidence.predictions, weights.values), evidence.truth, groups=evidence.groups)
+    known = risk(weights.pooled(evidence.predictions), evidence.truth, groups=evidence.groups)
     blank = [None] * bool(evidence.seconds)
     rows.insert(0, ["the ensemble", 1.0, known.mean, known.error, *tested(prediction), *blank])
     names = {"mean": "mean of all members", "discrete": "member chosen before", "oracle": "best possible weights"}
@@ -60,7 +61,7 @@ def result_blocks(
     """Returns the figures and tables of a report, after the table of risks."""
     return [
         risk_figure(evidence, weights, prediction),
-        size_figure(evidence),
+        size_figure(evidence, "convex" if weights.sharpness is None else "log_linear"),
         correlation_figure(evidence),
         calibration_block(evidence, prediction) if names else None,
         disagreements(evidence, weights, prediction, split, names),
@@ -102,7 +103,7 @@ def by_risk(evidence: Evidence) -> list[str]:
     return sorted(risks, key=risks.get)
 
 
-def size_figure(evidence: Evidence) -> Figure | None:
+def size_figure(evidence: Evidence, way: Method) -> Figure | None:
     """Draws the loss of ensembles of the best members, one to all of them, next to the mean of these."""
     order = by_risk(evidence)
     if len(order) < 2:
@@ -110,8 +111,8 @@ def size_figure(evidence: Evidence) -> Figure | None:
     lines: dict[str, list[float]] = {"weighted": [], "mean": []}
     for count in range(1, len(order) + 1):
         names = order[:count]
-        weights = fit_weights({name: evidence.predictions[name] for name in names}, evidence.truth).values
-        lines["weighted"].append(risk(combined(evidence.test, weights), evidence.test_truth).mean)
+        found = fit_weights({name: evidence.predictions[name] for name in names}, evidence.truth, method=way)
+        lines["weighted"].append(risk(found.pooled(evidence.test), evidence.test_truth).mean)
         alike = dict.fromkeys(names, 1 / count)
         lines["mean"].append(risk(combined(evidence.test, alike), evidence.test_truth).mean)
     figure = new_figure()
@@ -205,14 +206,14 @@ def score_table(model: keras.Model, split: Split, output: str) -> Table:
     """Lists the metrics of an ensemble and of each of its members that counts, on some rows."""
     truth = truth_of(split, output)
     members = {layer.name: layer for layer in model.layers if isinstance(layer, keras.Model)}
-    shares = model.get_layer(f"{output}_weights").get_weights()[0].ravel()
+    shares = weights_in(model, output).values.values()
     rows, columns = [], []
     for name, network, share in (("the ensemble", model, None), *zip(members, members.values(), shares, strict=True)):
         # A member is a part of the graph, whose outputs have no names.
         named = network if name == "the ensemble" else keras.Model(network.inputs, {output: network.outputs[0]})
         found = scores(np.asarray(predict_split(named, split, output), np.float64), truth)
         columns = [*found]
-        rows.append([name.removeprefix("member_"), None if share is None else float(share), *found.values()])
+        rows.append([name.removeprefix("member_"), share, *found.values()])
     return Table(f"{len(truth):,} test rows", ["", "weight", *columns], rows, digits=4)
 
 

@@ -10,8 +10,9 @@ import keras
 import numpy as np
 from keras import layers
 
-from kerasapps.blocks.arguments import checked, refusal
+from kerasapps.blocks.arguments import check_positive, checked, refusal
 from kerasapps.blocks.heads import NamedHeads
+from kerasapps.blocks.logarithms import Logarithms
 
 
 @checked
@@ -19,9 +20,13 @@ def build_ensemble(
     *,
     members: Mapping[str, keras.Model],
     weights: Mapping[str, float] | None = None,
+    sharpness: float | None = None,
     name: str = "ensemble",
 ) -> keras.Model:
     """Joins trained networks of the same inputs and outputs in one, whose outputs are the mean of theirs.
+
+    With `sharpness` it is the mean of logarithms of probabilities, times that number, made probabilities again: members
+    that agree are then surer together than each by itself, as those that learned little from few rows should be.
 
     Each member is a layer of the new network by the name that it has in `members`, so that members of equal names do
     not clash: `model.get_layer("wide")` is the member "wide". It shares the weights of the network that was given. The
@@ -32,6 +37,7 @@ def build_ensemble(
             output of a member may have any name, those of the first member are then kept.
         weights: Name of each member to its weight, 0 or more; they are divided by their sum. A member of weight 0 is
             left out, and whatever it predicts, NaN included, has no effect. By default all are equal.
+        sharpness: Above 0, for outputs that are all probabilities (B, ..., classes); None for the mean itself.
         name: Name of the model.
 
     Returns:
@@ -42,7 +48,7 @@ def build_ensemble(
 
     Raises:
         ValueError: If there is no member, or it is not functional; if inputs or outputs differ; if `weights` are not of
-            these members, or negative, or all 0.
+            these members, or negative, or all 0; if `sharpness` is not above 0, or an output has no classes.
 
     Example:
         >>> wide = build_mnist_network(image_shape=(28, 28, 1))  # both trained before
@@ -50,11 +56,16 @@ def build_ensemble(
         >>> model = build_ensemble(members={"wide": wide, "deep": deep}, weights={"wide": 0.4, "deep": 0.6})
         >>> model.predict({"image": digits})["label"]  # digits float32 (n, 28, 28, 1)
     """
+    if sharpness is not None:
+        check_positive(sharpness=sharpness)
     shares = shares_of(members, weights)
     taken = {name: members[name].inputs for name in shares}
     given = {name: outputs_of(name, members[name]) for name in shares}
     check_alike(taken, given)
     first = next(iter(shares))
+    widths = {output: tensor.shape[-1] for output, tensor in given[first].items()}
+    if sharpness is not None and 1 in widths.values():
+        raise refusal(f"be None for outputs without classes, {widths}", sharpness=sharpness)
 
     # --- inputs
     inputs = {one.name: keras.Input(one.shape[1:], dtype=one.dtype, name=one.name) for one in taken[first]}
@@ -69,7 +80,10 @@ def build_ensemble(
             tensors.append(made[output])  # (B, ...)
 
     # --- heads
-    heads = {output: mean_block(tensors, list(shares.values()), name=output) for output, tensors in predicted.items()}
+    heads = {
+        output: mean_block(tensors, [*shares.values()], sharpness=sharpness, name=output)
+        for output, tensors in predicted.items()
+    }
     return NamedHeads([*inputs.values()], heads, name=name)
 
 
@@ -125,8 +139,11 @@ def check_alike(taken: Mapping[str, Sequence], given: Mapping[str, Mapping[str, 
         raise ValueError(f"`members` must not be called like an input or output. Received: {', '.join(clash)}")
 
 
-def mean_block(tensors: Sequence, shares: Sequence[float], *, name: str):
-    """Returns the weighted mean of tensors of one shape (B, ...), float32; the weights do not train."""
+def mean_block(tensors: Sequence, shares: Sequence[float], *, sharpness: float | None, name: str):
+    """Returns the weighted mean of tensors of one shape (B, ...), float32, or that of their logarithms, sharpened.
+
+    The weights do not train; with `sharpness` they are multiplied by it.
+    """
     shape = tensors[0].shape[1:]
     sides = [-1 if side is None else side for side in shape]
     columns = [
@@ -135,6 +152,11 @@ def mean_block(tensors: Sequence, shares: Sequence[float], *, name: str):
     stacked = layers.Concatenate(dtype="float32", name=f"{name}_stacked")(columns) if len(columns) > 1 else columns[0]
     # A dense layer without bias: its kernel (members, 1) has the weights.
     mean = layers.Dense(1, use_bias=False, trainable=False, dtype="float32", name=f"{name}_weights")
-    pooled = mean(stacked)  # (B, ..., 1)
-    mean.set_weights([np.array(shares, np.float32)[:, np.newaxis]])
-    return layers.Reshape(sides, dtype="float32", name=name)(pooled)  # (B, ...)
+    if sharpness is None:
+        made = layers.Reshape(sides, dtype="float32", name=name)(mean(stacked))  # (B, ...)
+    else:
+        scores = mean(Logarithms(dtype="float32", name=f"{name}_logarithms")(stacked))  # (B, ..., 1)
+        scores = layers.Reshape(sides, dtype="float32", name=f"{name}_scores")(scores)  # (B, ...)
+        made = layers.Softmax(dtype="float32", name=name)(scores)
+    mean.set_weights([np.array(shares, np.float32)[:, np.newaxis] * (sharpness or 1)])
+    return made
