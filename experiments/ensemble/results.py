@@ -26,12 +26,12 @@ def risk_table(evidence: Evidence, weights: Weights, prediction: np.ndarray, riv
     classes, loss = evidence.loss == "log_loss", LOSSES[evidence.loss]
     before = "cross-validated" if evidence.folds is not None else "validation"
     columns = ["", "weight", f"{before} {loss}", "± standard error", f"test {loss}"]
-    columns += ["test accuracy in %"] if classes else ["test mean absolute error"]
+    columns += ["test accuracy"] if classes else ["test mean absolute error"]
     columns += ["seconds"] if evidence.seconds else []
 
     def tested(found: np.ndarray) -> list[float]:
         score = scores(found, evidence.test_truth)
-        return [score[evidence.loss], 100 * score["accuracy"] if classes else score["mae"]]
+        return [score[evidence.loss], score["accuracy"] if classes else score["mae"]]
 
     rows = []
     for name, found in evidence.predictions.items():
@@ -40,11 +40,11 @@ def risk_table(evidence: Evidence, weights: Weights, prediction: np.ndarray, riv
         else:
             known = risk(found, evidence.truth, groups=evidence.groups)
             rows.append([name, weights.values[name], known.mean, known.error, *tested(evidence.test[name])])
-        rows[-1] += [evidence.seconds.get(name)] if evidence.seconds else []
+        rows[-1] += [round(evidence.seconds.get(name, 0))] if evidence.seconds else []
     rows.sort(key=lambda row: (row[2] is None, row[2]))
     known = risk(weights.pooled(evidence.predictions), evidence.truth, groups=evidence.groups)
     blank = [None] * bool(evidence.seconds)
-    rows.insert(0, ["the ensemble", 1.0, known.mean, known.error, *tested(prediction), *blank])
+    rows.insert(0, ["the ensemble", None, known.mean, known.error, *tested(prediction), *blank])
     names = {"mean": "mean of all members", "discrete": "member chosen before", "oracle": "best possible weights"}
     for key, name in names.items():
         rows.append([name, None, None, None, *tested(rivals[key]), *blank])
