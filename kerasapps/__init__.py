@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # the names below once more, for editors and type checkers
     from kerasapps.applications.dcgan import build_dcgan_discriminator as build_dcgan_discriminator
     from kerasapps.applications.dcgan import build_dcgan_generator as build_dcgan_generator
     from kerasapps.applications.densenet import build_densenet as build_densenet
+    from kerasapps.applications.ensemble import build_ensemble as build_ensemble
     from kerasapps.applications.gan import build_discriminator as build_discriminator
     from kerasapps.applications.gan import build_gan as build_gan
     from kerasapps.applications.gan import build_generator as build_generator
@@ -92,6 +93,7 @@ _MODULES = {
     "build_dcgan_generator": "applications.dcgan",
     "build_densenet": "applications.densenet",
     "build_discriminator": "applications.gan",
+    "build_ensemble": "applications.ensemble",
     "build_gan": "applications.gan",
     "build_generator": "applications.gan",
     "build_image_filter": "applications.image_filter",

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests import (
+    contract_ensemble,
     contract_gan,
     contract_images,
     contract_language,
@@ -30,6 +31,7 @@ CONTRACTS = [
     *contract_translation.CONTRACTS,
     *contract_language.CONTRACTS,
     *contract_gan.CONTRACTS,
+    *contract_ensemble.CONTRACTS,
 ]
 
 # What takes seconds a network is tried on one of each kind of graph; on all others by `pytest -m slow`.

@@ -14,6 +14,7 @@ import pytest
 from kerasapps import Head, SmoothedCrossentropy
 from kerasapps.applications import gan, vgg
 from kerasapps.blocks.arguments import checked
+from tests import contract_ensemble
 from tests.contract import CONTRACTS
 
 # The first row of each builder; of `build_gan` the builder itself, as that of the row takes other arguments.
@@ -53,6 +54,10 @@ def wrong(name: str, builder: str, annotation: Any) -> list:
         return [64, "64", None, *empty, *[(value,) for value in wrong(name, builder, inner[0])]]
     if kind is tuple:  # a mean and a standard deviation
         return [3.0, (1.0,), (1.0, "1"), (math.nan, 1.0), (0.0, 0.0), (0.0, -1.0), None]
+    if kind is Mapping and inner[1] is keras.Model:
+        return [{}, None, ["wide"], "wide", {"wide": None}, {"wide": 5}, {5: vgg.build_vgg}, {"": vgg.build_vgg}]
+    if kind is Mapping and inner[1] is float:
+        return [{}, None, [1.0], {"small": 1.0}, {"small": "1", "deep": 1.0}, {"small": math.nan, "deep": 1.0}]
     if kind is Mapping:
         head = Head("binary")
         return [{}, None, ["age"], "age", {"age": "regression"}, {5: head}, {"": head}, {"a/b": head}, {"text": head}]
@@ -79,6 +84,9 @@ def test_every_wrong_argument_is_one_sentence(row):
         arguments["discriminator"] = gan.build_discriminator(**row.arguments["discriminator"])
     if builder.__name__ == "build_transfer_classifier":
         builder, arguments = row.builder.__wrapped__, arguments | {"base": vgg.build_vgg(**arguments["base"])}
+    if builder.__name__ == "build_ensemble":
+        made = {name: contract_ensemble.members_of(one) for name, one in arguments["members"].items()}
+        builder, arguments = row.builder.__wrapped__, arguments | {"members": made}
     for name, parameter in inspect.signature(builder).parameters.items():
         for value in wrong(name, builder.__name__, parameter.annotation):
             others = {other: given for other, given in arguments.items() if other != name}

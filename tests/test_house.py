@@ -23,6 +23,8 @@ ALLOWED = {
     "exporting": {"errors", "files", "weights"},
     "files": {"errors"},
     "startup": {"errors"},
+    "estimators": {"blocks"},
+    "superlearner": set(),
     "spaces": set(),  # it imports builders by name
     "taps": set(),
     "weights": set(),
@@ -55,7 +57,7 @@ ALLOWED = {
     "__init__": set(),
 }
 # A builder that only joins networks has no hyperparameters beside theirs.
-JOINS = {"build_gan": {"search_space_generator"}}
+JOINS = {"build_gan": {"search_space_generator"}, "build_ensemble": {"build_ensemble"}}
 ONLY_IN = {
     "keras_tuner": {"search"},
     "matplotlib": {"fonts", "panels", "reports", "search"},

@@ -18,12 +18,15 @@ from kerasapps.applications import (
     xception,
 )
 from kerasapps.data.image_codec import ImageCodec
+from kerasapps.data.images import ImageSplits
 from kerasapps.runs import Options, Run
 from kerasapps.search.loop import Space
+from kerasapps.settings import from_settings
 
 from ..shared import image_classifier
 from ..shared.image_classifier import ADAM, SGD, GivenRecipe, Recipe, settle_recipe
 from ..shared.params import build, read_params
+from ..shared.runs import SavedRun
 from ..shared.training import Trained
 
 CODEC = ImageCodec
@@ -120,6 +123,12 @@ def train_one(
     splits = image_classifier.load(data, recipe, options=run.options)
     network = partial(build_network, arch, params, **splits.sizes)
     return image_classifier.train(run, splits, network, recipe, patience=patience)
+
+
+def splits_of(saved: SavedRun) -> ImageSplits:
+    """Loads the images that a run was trained on, for `load_splits`."""
+    options = from_settings(Options, saved.settings)
+    return image_classifier.load_as_trained(saved, saved.settings["data"], options=options, same=True)
 
 
 def build_network(

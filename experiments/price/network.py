@@ -1,7 +1,7 @@
 """The network of the price experiment: which data, how it is built and trained."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -17,10 +17,11 @@ from kerasapps.heads import Head
 from kerasapps.losses import Deviation, compile_heads
 from kerasapps.optimizers import Adam, one_cycle
 from kerasapps.runs import Options, Run
-from kerasapps.settings import Count, Positive, Share, ranged
+from kerasapps.settings import Count, Positive, Share, from_settings, ranged
 
 from ..shared import training
 from ..shared.params import build
+from ..shared.runs import SavedRun
 from ..shared.training import Trained, tell
 
 CODEC = PriceCodec
@@ -101,6 +102,15 @@ def train_one(
     tell(splits.notes)
     network = partial(make_model, sizes=splits.sizes, params=params)
     return training.train(run, splits, network, recipe, patience=patience)
+
+
+def splits_of(saved: SavedRun) -> PriceSplits:
+    """Loads the things that a run was trained on, in its words and categories, for `load_splits`."""
+    settings = {"branches": BRANCHES} | saved.settings
+    options = from_settings(Options, saved.settings)
+    splits = load(from_settings(Source, settings), settings["branches"], options=options)
+    encoded = {name: saved.codec.split(things) for name, things in splits.things.items()}
+    return replace(splits, **encoded, codec=saved.codec)
 
 
 def make_model(

@@ -14,10 +14,11 @@ from kerasapps.data.words import GivenTokens
 from kerasapps.losses import Deviation, compile_heads
 from kerasapps.optimizers import Adam, LazyAdam, one_cycle
 from kerasapps.runs import Options, Run
-from kerasapps.settings import Count, Positive, Share, Text, optional, or_none, ranged, settle
+from kerasapps.settings import Count, Positive, Share, Text, from_settings, optional, or_none, ranged, settle
 
 from ..shared import training
 from ..shared.params import build, read_params
+from ..shared.runs import SavedRun
 from ..shared.training import Trained, tell
 
 CODEC = TextCodec
@@ -126,6 +127,13 @@ def train_one(
     splits = splits.only(only or splits.codec.heads)
     network = partial(make_model, sizes=splits.sizes, params=params)
     return training.train(run, splits, network, recipe, prepare=pad_to_shortest, patience=patience)
+
+
+def splits_of(saved: SavedRun) -> ProfileSplits:
+    """Loads the texts that a run was trained on, in its words and classes, for `load_splits`."""
+    source, options = from_settings(Source, saved.settings), from_settings(Options, saved.settings)
+    splits = load(source, options=options)
+    return pad_to_shortest(splits.as_seen_by(saved.codec), saved.model)
 
 
 def make_model(

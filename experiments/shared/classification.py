@@ -1,6 +1,6 @@
 """What every classifier reports, of texts or of images: metrics, a table by class, confusions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
@@ -18,6 +18,7 @@ NUMBERED = 20  # classes up to which the cells of a confusion matrix hold number
 NAMED = 50  # classes up to which its columns have names as well
 LEAST_WRONG = 0.1  # no smaller share of a class gets the darkest color of a mistake
 LONGEST_NAME = 18
+BINS = 10  # of the highest probability
 LIKELIEST = 3
 MOST_CLASSES = 100  # rows of a table
 SMALLEST = 1e-7  # what the loss takes a probability of zero for
@@ -141,6 +142,45 @@ def confusion_figure(
     if many > NAMED:
         caption += " The columns are in the order of the rows."
     return Figure("confusion", caption, figure, "Confusion matrix")
+
+
+def calibration_error(probabilities: np.ndarray, truth: np.ndarray) -> float:
+    """Returns the mean distance between the highest probability and how often it is right, over bins of it."""
+    shares, sure, right = calibration(probabilities, truth)
+    return float(np.nansum(shares * np.abs(sure - right)))
+
+
+def calibration(probabilities: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns by bins of the highest probability the share of rows, its mean, and the accuracy, NaN where empty."""
+    highest = probabilities.max(1)
+    bins = np.minimum((highest * BINS).astype(int), BINS - 1)
+    counts = np.bincount(bins, minlength=BINS)
+    with np.errstate(invalid="ignore"):
+        sure = np.bincount(bins, highest, minlength=BINS) / counts
+        right = np.bincount(bins, probabilities.argmax(1) == truth, minlength=BINS) / counts
+    return counts / len(truth), sure, right
+
+
+def calibration_figure(
+    probabilities: np.ndarray,
+    truth: np.ndarray,
+    *,
+    name: str = "the network",
+    others: Mapping[str, np.ndarray] | None = None,
+) -> Figure:
+    """Draws how often a classifier is right where it is so sure; `others` are probabilities of further ones by name."""
+    figure = new_figure()
+    axes = add_axes(figure, xlabel="highest probability", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
+    axes.plot([0, 1], [0, 1], color="#9aa3af", linestyle="--", label="perfectly calibrated")
+    errors = []
+    for one, found in ({name: probabilities} | dict(others or {})).items():
+        shares, sure, right = calibration(found, truth)
+        there = shares > 0
+        axes.plot(sure[there], right[there], marker="o", label=plain(one))
+        errors.append(f"{calibration_error(found, truth):.3f}" + (f" of {one}" if others else ""))
+    axes.legend()
+    caption = f"Right and sure: expected calibration error {', '.join(errors)}."
+    return Figure("calibration", caption, figure)
 
 
 def shorten(name: str, longest: int = LONGEST_NAME) -> str:

@@ -143,10 +143,12 @@ def train(
     return training.train(run, splits, partial(compiled, build), recipe, patience=patience)
 
 
-def compiled(build: Callable[[], keras.Model], *, recipe: Recipe, steps: int, jit_compile: bool) -> keras.Model:
-    """Builds and compiles; `steps` are those of the whole training."""
+def compiled(
+    build: Callable[[], keras.Model], *, recipe: Recipe, steps: int, jit_compile: bool, cycles: int = 1
+) -> keras.Model:
+    """Builds and compiles; `steps` are those of the whole training, in which the learning rate falls `cycles` times."""
     model = build()
-    rate = one_cycle(recipe.learning_rate, steps=steps, warmup=WARMUP)
+    rate = rate_of(recipe, steps=steps, cycles=cycles)
     decay = recipe.weight_decay or None
     if recipe.optimizer == "adam":
         optimizer = Adam(rate, weight_decay=decay)
@@ -158,6 +160,13 @@ def compiled(build: Callable[[], keras.Model], *, recipe: Recipe, steps: int, ji
         optimizer, {"label": loss_of(recipe.label_smoothing)}, metrics={"label": ["accuracy"]}, jit_compile=jit_compile
     )
     return model
+
+
+def rate_of(recipe: Recipe, *, steps: int, cycles: int = 1) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Returns the learning rate of a training: up and down once, or down from its peak in each of several cycles."""
+    if cycles > 1:
+        return keras.optimizers.schedules.CosineDecayRestarts(recipe.learning_rate, steps // cycles, t_mul=1.0)
+    return one_cycle(recipe.learning_rate, steps=steps, warmup=WARMUP)
 
 
 def loss_of(smoothing: float) -> str | SmoothedCrossentropy:

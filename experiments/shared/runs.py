@@ -10,6 +10,7 @@ from typing import Any, Protocol, Self
 import keras
 import numpy as np
 
+from kerasapps.data.splits import Splits
 from kerasapps.errors import UserError
 from kerasapps.records import experiment_of
 from kerasapps.runs import Run, load_model, read_config, read_json, write_json
@@ -134,6 +135,19 @@ def load_run(folder: Path, experiment: str | None = None) -> SavedRun:
     if codec is not None:
         check_fit(folder, model, codec)
     return SavedRun(folder, name, model, codec, Settings(path, config["settings"]))
+
+
+def load_splits(saved: SavedRun) -> Splits:
+    """Loads the data that a run was trained on, split as they were and encoded as its network takes them.
+
+    Raises:
+        UserError: If its experiment has no rows with targets, or the data cannot be read.
+    """
+    network = importlib.import_module(f"..{saved.experiment}.network", __package__)
+    splits_of = getattr(network, "splits_of", None)
+    if splits_of is None:
+        raise UserError(f"{saved.folder} is a run of {saved.experiment}, which has no targets to compare with.")
+    return splits_of(saved)
 
 
 def write_codec(run: Run, codec: Codec) -> None:

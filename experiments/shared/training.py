@@ -130,11 +130,12 @@ def finish(
         following: As for `report`.
     """
     history = trained.history
+    sets = {name: getattr(trained.splits, name) for name in ("train", "validation", "test")}
     metrics = {
         "seconds": history.seconds,
         "epochs": len(history.rows),
         "parameters": trained.model.count_params(),
-        **{f"{name}_rows": len(getattr(trained.splits, name)) for name in ("train", "validation", "test")},
+        **{f"{name}_rows": len(split) for name, split in sets.items() if split is not None},
         **metrics,
     }
     if history.interrupted if interrupted is None else interrupted:

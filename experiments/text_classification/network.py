@@ -20,10 +20,11 @@ from kerasapps.optimizers import LazyAdam, one_cycle
 from kerasapps.runs import Options, Run
 from kerasapps.runtime import Workload
 from kerasapps.search.loop import Space
-from kerasapps.settings import Count, Positive, Text, optional, or_none, ranged, settle
+from kerasapps.settings import Count, Positive, Text, from_settings, optional, or_none, ranged, settle
 
 from ..shared import training
 from ..shared.params import build
+from ..shared.runs import SavedRun
 from ..shared.training import Trained, tell
 from .baseline import least_count, log_count_ratio
 
@@ -164,6 +165,14 @@ def train_one(
         tell([note])
     network = partial(make_model, arch=arch, sizes=splits.sizes, params=params, vectors=vectors, train=splits.train)
     return training.train(run, splits, network, recipe, patience=patience, monitor="val_accuracy", maximize=True)
+
+
+def splits_of(saved: SavedRun) -> TextSplits:
+    """Loads the texts that a run was trained on, in its words and classes, for `load_splits`."""
+    source, options = from_settings(Source, saved.settings), from_settings(Options, saved.settings)
+    splits = load(source, saved.settings["arch"], options=options)
+    encoded = {name: saved.codec.split(splits.texts[name], splits.labels[name]) for name in splits.texts}
+    return replace(splits, **encoded, codec=saved.codec)
 
 
 def make_model(

@@ -13,6 +13,8 @@ from kerasapps.inside.words import attends_to_words, word_weights
 from kerasapps.reports import Block, Figure, Highlighted, Highlights, Table, add_axes, new_figure
 
 from ..shared.classification import (
+    calibration_error,
+    calibration_figure,
     class_table,
     classification_metrics,
     confusion_figure,
@@ -35,7 +37,6 @@ PUBLISHED = {
         "bidirectional LSTM, one-hot (Johnson and Zhang 2016)": 91.9,
     },
 }
-BINS = 10
 LENGTHS = 5
 MISTAKES = 12
 START = 40  # characters of a text in the terminal
@@ -99,36 +100,6 @@ def mistakes_block(model: keras.Model, splits: TextSplits, probabilities: np.nda
     )
     caption = f"Each text as the network reads it. The more orange a word, the more {what}."
     return Highlights("The most confident mistakes on the test set", caption, texts)
-
-
-def calibration_error(probabilities: np.ndarray, truth: np.ndarray) -> float:
-    """Returns the mean distance between the highest probability and how often it is right, over bins of it."""
-    shares, sure, right = calibration(probabilities, truth)
-    return float(np.nansum(shares * np.abs(sure - right)))
-
-
-def calibration(probabilities: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns by bins of the highest probability the share of rows, its mean, and the accuracy, NaN where empty."""
-    highest = probabilities.max(1)
-    bins = np.minimum((highest * BINS).astype(int), BINS - 1)
-    counts = np.bincount(bins, minlength=BINS)
-    with np.errstate(invalid="ignore"):
-        sure = np.bincount(bins, highest, minlength=BINS) / counts
-        right = np.bincount(bins, probabilities.argmax(1) == truth, minlength=BINS) / counts
-    return counts / len(truth), sure, right
-
-
-def calibration_figure(probabilities: np.ndarray, truth: np.ndarray) -> Figure:
-    """Draws how often the network is right where it is so sure."""
-    shares, sure, right = calibration(probabilities, truth)
-    figure = new_figure()
-    axes = add_axes(figure, xlabel="highest probability", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
-    axes.plot([0, 1], [0, 1], color="#9aa3af", linestyle="--", label="perfectly calibrated")
-    there = shares > 0
-    axes.plot(sure[there], right[there], marker="o", label="the network")
-    axes.legend()
-    caption = f"Right and sure: expected calibration error {calibration_error(probabilities, truth):.3f}."
-    return Figure("calibration", caption, figure)
 
 
 def length_figure(probabilities: np.ndarray, split: Split) -> Figure:

@@ -139,7 +139,7 @@ def read_table(data: str, *, text: str, labels: Sequence[str], author: str | Non
     for name, kind in wanted.items():
         if not name.isascii() or not name.isidentifier() or name in TAKEN:
             raise DataError(f"The label {name!r} cannot name an output: rename the column, to letters, digits and _.")
-        kinds[name], values[name], said[name] = _label(columns[name], kind, table=table, rows=rows)
+        kinds[name], values[name], said[name] = read_label(columns[name], kind, table=table, rows=rows)
     groups = np.arange(len(rows))
     if author:
         # A row without an author counts as an author of its own.
@@ -162,7 +162,7 @@ def _words(name: str, values: np.ndarray, *, numeric: bool) -> list[str]:
     return [f"{name}{int(exact)} {name}near{near}" for exact, near in zip(size, rough, strict=True)]
 
 
-def _label(column, kind: Kind | None, *, table: Table, rows: np.ndarray) -> tuple[Kind, np.ndarray, str]:
+def read_label(column, kind: Kind | None, *, table: Table, rows: np.ndarray) -> tuple[Kind, np.ndarray, str]:
     """Returns the kind of a label, its values, and what to say about them."""
     names, numbers = read_names(column), parse_numbers(column, commas_are_decimal=table.european)
     kind = kind or _guess(column, names.values, numbers, table=table, rows=rows)

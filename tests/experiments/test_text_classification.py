@@ -9,11 +9,11 @@ import pytest
 import scipy.sparse
 from keras_tuner import HyperParameters
 
+from experiments.shared.classification import calibration, calibration_error
 from experiments.text_classification import __main__ as experiment
 from experiments.text_classification.baseline import log_count_ratio, ngrams
 from experiments.text_classification.compare import summarize
 from experiments.text_classification.network import Arch, make_model, space_of
-from experiments.text_classification.results import calibration, calibration_error
 from kerasapps.data.splits import Split
 from tests.experiments.commands import commands, read
 

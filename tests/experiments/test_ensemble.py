@@ -1,0 +1,329 @@
+"""The ensemble experiment: every command, which rows a member sees, groups, resumes, and members that fail."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import polars  # noqa: F401 - sets a variable of the environment when it is first imported
+import pytest
+
+from experiments.ensemble import learning as learning_module
+from experiments.ensemble import members as members_module
+from experiments.ensemble.__main__ import COMMANDS
+from experiments.ensemble.folds import folds_of, parts_of
+from experiments.ensemble.learning import inner_predictions
+from experiments.ensemble.members import library_of
+from experiments.ensemble.network import Source, load
+from experiments.image_classification.__main__ import COMMANDS as IMAGE_COMMANDS
+from experiments.shared.runs import load_run
+from kerasapps.errors import DataError, UserError
+from kerasapps.runs import Options
+from kerasapps.workers import jobs
+from tests.experiments.commands import commands
+from tests.experiments.conftest import Here
+
+run, refused = commands("experiments.ensemble", *COMMANDS)
+run_images, _ = commands("experiments.image_classification", *IMAGE_COMMANDS)
+
+
+def write_table(path: Path, rows: int = 240, *, classes: bool = True) -> Path:
+    """Writes people with a group of four rows each; what is asked for follows from two columns."""
+    rng = np.random.default_rng(0)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["size", "color", "noise", "person", "kind"])
+        for i in range(rows):
+            size, color = rng.normal(), ("red", "blue")[rng.integers(2)]
+            score = 2 * size + 2 * (color == "red") + 0.5 * rng.normal()
+            target = ("small", "large")[score > 1] if classes else f"{score:.4f}"
+            writer.writerow([f"{size:.4f}", color, f"{rng.normal():.4f}", f"p{i // 4}", target])
+    return path
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _here():
+    """Runs jobs in this process, as `_jobs_here` does, for the fixtures of this module too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jobs, "launch", Here)
+        patch.setattr(jobs, "kill", lambda process: None)
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("ensemble")
+
+
+@pytest.fixture(scope="module")
+def table(folder) -> Path:
+    return write_table(folder / "people.csv")
+
+
+@pytest.fixture(scope="module")
+def trained(folder, table) -> Path:
+    """An ensemble of rows in groups, judged by outer folds."""
+    out = folder / "rows"
+    options = ("--library", "logistic,logistic:1,bayes", "--folds", 2, "--outer-folds", 2)
+    run("train", "--data", table, "--target", "kind", "--group", "person", *options, "--out", out, "--workers", 1)
+    return out
+
+
+def metrics_of(folder: Path) -> dict[str, float]:
+    return json.loads((folder / "metrics.json").read_text())
+
+
+def test_train_writes_everything_and_is_better_than_guessing(trained):
+    metrics = metrics_of(trained)
+    for name in ("log_loss", "accuracy", "brier"):
+        for rival in ("", "_best_member", "_mean", "_discrete", "_oracle", "_base_rate"):
+            assert np.isfinite(metrics[f"{name}{rival}"]), name
+    assert metrics["log_loss"] < 0.7 * metrics["log_loss_base_rate"]
+    assert metrics["log_loss_oracle"] <= metrics["log_loss"] + 1e-9
+    assert metrics["accuracy"] > 0.8
+    for name in ("cv", "outer", "outer_discrete"):
+        assert 0 < metrics[f"log_loss_{name}"] < metrics["log_loss_base_rate"]
+        assert metrics[f"log_loss_{name}_standard_error"] > 0
+    for name in ("config.json", "codec.json", "model.keras", "report.html", "figures/risks.png", "figures/size.png"):
+        assert (trained / name).exists(), name
+    assert "repeats" not in (trained / "report.html").read_text()
+
+
+def test_what_is_saved_is_one_network_that_predicts_what_was_measured(trained):
+    saved = load_run(trained, "ensemble")
+    data = load(
+        Source(data=saved.settings["data"], target="kind", group="person"), options=Options(out=trained, seed=0)
+    )
+    predicted = saved.model.predict(data.test.inputs, verbose=0)["label"]
+    np.testing.assert_allclose(predicted.sum(1), 1, atol=1e-5)
+    right = predicted[np.arange(len(predicted)), data.test.targets["label"]]
+    assert -np.log(np.maximum(right, 1e-7)).mean() == pytest.approx(metrics_of(trained)["log_loss"], rel=1e-4)
+    one = saved.model.predict({"features": data.test.inputs["features"][:1]}, verbose=0)["label"]
+    np.testing.assert_allclose(one, predicted[:1], atol=1e-5)
+
+
+def test_a_repeated_member_gets_no_weight_and_a_sentence(trained, capsys):
+    assert "logistic_0 gets no weight: it predicts what logistic does." in (trained / "report.html").read_text()
+
+
+def test_evaluate_and_predict(trained, capsys):
+    run("evaluate", "--run", trained)
+    said = capsys.readouterr().out
+    assert f"{metrics_of(trained)['log_loss']:.4f}" in said
+    run("predict", "--run", trained, "--row", "size=3", "color=red")
+    assert re.search(r"the row\s+large \d", capsys.readouterr().out)
+    run("predict", "--run", trained, "--row", "color=green")
+    assert "No training row has the color green" in capsys.readouterr().out
+    assert refused(capsys, "predict", "--run", trained).startswith("This ensemble predicts from --row: give some")
+    assert "not from --files" in refused(capsys, "predict", "--run", trained, "--files", "a.png")
+    assert "give NAME=VALUE with a name of size" in refused(capsys, "predict", "--run", trained, "--row", "x=1")
+    assert "'big' is not a number" in refused(capsys, "predict", "--run", trained, "--row", "size=big")
+
+
+def test_distill(trained, folder, capsys):
+    run("distill", "--run", trained, "--epochs", 3, "--out", folder / "distilled")
+    metrics = metrics_of(folder / "distilled")
+    assert metrics["log_loss_ensemble"] == pytest.approx(metrics_of(trained)["log_loss"], rel=1e-4)
+    assert {"log_loss", "log_loss_plain", "accuracy", "accuracy_plain"} <= metrics.keys()
+    assert load_run(folder / "distilled", "ensemble").model.count_params() > 0
+    said = refused(capsys, "distill", "--run", trained, "--student", "forest")
+    assert said == "--student must be one of perceptron. Received: forest"
+
+
+def test_numbers(folder):
+    table = write_table(folder / "numbers.csv", classes=False)
+    library = "ridge,perceptron"
+    run(
+        "train",
+        "--data",
+        table,
+        "--target",
+        "kind",
+        "--library",
+        library,
+        "--folds",
+        2,
+        "--epochs",
+        2,
+        "--out",
+        folder / "n",
+    )
+    metrics = metrics_of(folder / "n")
+    assert metrics["mse"] < 0.3 * metrics["mse_base_rate"]
+    assert {"mse_best_member", "mse_mean", "mae", "mse_cv"} <= metrics.keys()
+
+
+# --- which rows a member sees
+
+
+def test_no_row_is_predicted_by_a_member_that_saw_it_and_groups_stay_whole():
+    rng = np.random.default_rng(0)
+    for classes, count in ((True, 200), (False, 120)):
+        truth = rng.integers(0, 3, count) if classes else rng.normal(size=count)
+        for groups in (np.arange(count), rng.integers(0, 30, count)):
+            parts = parts_of(truth, groups, folds=4, outer_folds=3, seed=1)
+            assert set(parts) == {
+                *(f"fold{i}" for i in range(4)),
+                "all",
+                *(f"outer{o}_{name}" for o in range(3) for name in ("fold0", "fold1", "fold2", "fold3", "all")),
+            }
+            for prefix in ("", *(f"outer{o}_" for o in range(3))):
+                final = parts[f"{prefix}all"]
+                folds = [parts[f"{prefix}fold{i}"] for i in range(4)]
+                predicted = np.concatenate([part.predicted for part in folds])
+                np.testing.assert_array_equal(np.sort(predicted), np.sort(final.train))
+                for part in (*folds, *([final] if prefix else [])):
+                    assert not set(groups[part.train]) & set(groups[part.predicted])
+                if prefix:  # nothing of an outer fold is in the inner ones
+                    assert not set(groups[final.predicted]) & set(groups[predicted])
+
+
+def test_folds_are_stratified_and_the_same_again():
+    truth = np.repeat([0, 1, 2], [60, 30, 10])
+    folds = folds_of(truth, np.arange(100), folds=5, seed=3)
+    for fold in range(5):
+        assert np.bincount(truth[folds == fold]).tolist() == [12, 6, 2]
+    np.testing.assert_array_equal(folds, folds_of(truth, np.arange(100), folds=5, seed=3))
+
+
+def test_few_rows_make_fewer_folds():
+    assert set(folds_of(np.repeat([0, 1, 2], 3), np.arange(9), folds=5, seed=0)) == {0, 1, 2}
+    assert set(folds_of(np.arange(9.0), np.repeat([0, 1], [4, 5]), folds=5, seed=0)) == {0, 1}
+    with pytest.raises(DataError, match="9 rows in 1 groups are too few"):
+        folds_of(np.arange(9.0), np.zeros(9, int), folds=5, seed=0)
+
+
+def test_predictions_of_a_cross_validation_come_back_in_the_order_of_the_rows():
+    truth = np.arange(20) % 2
+    parts = parts_of(truth, np.arange(20), folds=4, outer_folds=0, seed=0)
+    learned = {}
+    for name, part in parts.items():
+        rows = np.arange(5) if part.predicted is None else part.predicted
+        predictions = {"a": np.stack([rows, -rows], 1).astype(float), "failed": np.full((len(rows), 2), np.nan)}
+        if name == "all":
+            predictions["failed"][:] = 0.5
+        learned[name] = learning_module.Learned(part, predictions, {}, {})
+    rows, folds, predictions = inner_predictions(learned)
+    np.testing.assert_array_equal(rows, np.arange(20))
+    np.testing.assert_array_equal(predictions["a"][:, 0], np.arange(20))
+    assert np.isnan(predictions["failed"]).all()
+    for name, part in parts.items():
+        if name != "all":
+            assert set(folds[part.predicted]) == {int(name[-1])}
+
+
+# --- what cannot go well
+
+
+def test_a_member_that_fails_gets_no_weight_and_the_others_go_on(folder, table, monkeypatch, capsys):
+    def broken(seed):
+        raise RuntimeError("it is raining")
+
+    monkeypatch.setitem(members_module.CLASSIFIERS, "bayes", broken)
+    out = folder / "failed"
+    run("train", "--data", table, "--target", "kind", "--library", "bayes,logistic", "--folds", 2, "--out", out)
+    said = capsys.readouterr().out
+    assert "bayes gets no weight, as it failed: RuntimeError: it is raining" in said
+    assert metrics_of(out)["members"] == 1
+    run("predict", "--run", out, "--row", "size=3", "color=red")
+    assert "large" in capsys.readouterr().out
+
+
+def test_members_at_chance_are_not_worse_than_the_base_rate(folder):
+    rng = np.random.default_rng(0)
+    path = folder / "chance.csv"
+    lines = [f"{rng.normal():.3f},{('yes', 'no', 'no')[rng.integers(3)]}" for _ in range(300)]
+    path.write_text("\n".join(["size,kind", *lines]))
+    out = folder / "chance"
+    run("train", "--data", path, "--target", "kind", "--library", "bayes", "--folds", 2, "--out", out)
+    metrics = metrics_of(out)
+    assert metrics["log_loss"] <= 1.02 * metrics["log_loss_base_rate"]
+
+
+def test_three_rows_a_class_and_a_class_missing_in_folds(folder):
+    path = folder / "few.csv"
+    lines = [f"{label + i / 10},{name}" for label, name in enumerate(("a", "b", "c")) for i in range(4)]
+    path.write_text("\n".join(["size,kind", *lines, "9,d", "8,d"]))
+    out = folder / "few"
+    run("train", "--data", path, "--target", "kind", "--library", "bayes", "--folds", 5, "--out", out)
+    assert np.isfinite(metrics_of(out)["log_loss"])
+
+
+def test_libraries(table):
+    data = load(Source(data=str(table), target="kind"), options=Options())
+    names = [name for member in library_of(["perceptron:2,perceptron@3", "logistic"], data) for name in member.names]
+    assert names == [
+        *("perceptron_0", "perceptron_1", "perceptron_cycle1", "perceptron_cycle2", "perceptron_cycle3", "logistic")
+    ]
+    for given, said in (
+        ("ridge", "--library ridge: for these data a member is one of perceptron, logistic"),
+        ("separable", "for these data a member is one of"),
+        ("logistic@2", "snapshots are of networks alone"),
+        ("logistic,logistic", "names logistic twice: logistic:2 is two of other seeds"),
+        ("logistic:0", "at least one"),
+    ):
+        with pytest.raises(UserError, match=re.escape(said)):
+            library_of([given], data)
+
+
+def test_a_resumed_run_trains_no_part_again(folder, table, monkeypatch, capsys):
+    out = folder / "resumed"
+    options = ("--data", table, "--target", "kind", "--library", "bayes", "--folds", 2, "--out", out)
+    run("train", *options)
+    first = metrics_of(out)
+    (out / "metrics.json").unlink()
+    (out / "fold1" / "job" / "outcome.json").unlink()  # as if it had been killed
+    trained = []
+    learn = learning_module.learn
+    monkeypatch.setattr(
+        learning_module, "learn", lambda *given, **more: (trained.append(given[3].name), learn(*given, **more))[1]
+    )
+    run("train", *options, "--resume")
+    assert trained == ["fold1"]
+    assert metrics_of(out)["log_loss"] == pytest.approx(first["log_loss"])
+
+
+def test_smoke_of_images_with_snapshots(folder):
+    library = "perceptron@2"
+    run("train", "--smoke", "--library", library, "--size", 8, "--out", folder / "smoke", "--workers", 1)
+    assert metrics_of(folder / "smoke")["members"] == 2
+    assert (folder / "smoke" / "figures" / "disagreements.png").exists()
+
+
+# --- runs of other experiments
+
+
+@pytest.fixture(scope="module")
+def images(folder) -> list[Path]:
+    runs = []
+    for name, seed, size in (("one", 0, 8), ("two", 0, 8), ("other_seed", 1, 8), ("other_size", 0, 9)):
+        given = ("--arch", "perceptron", "--size", size, "--seed", seed, "--epochs", 2, "--out", folder / name)
+        run_images("train", *given, "--params", json.dumps({"dense_units": [8 if name == "one" else 16]}))
+        runs.append(folder / name)
+    return runs
+
+
+def test_combine(images, folder, capsys):
+    out = folder / "combined"
+    run("combine", "--runs", *images[:2], "--out", out)
+    metrics = metrics_of(out)
+    assert metrics["log_loss"] <= 1.05 * metrics["log_loss_best_member"]
+    alone = [metrics_of(one)["loss"] for one in images[:2]]
+    assert metrics["log_loss_best_member"] == pytest.approx(min(alone), rel=1e-4)
+    saved = load_run(out, "ensemble")
+    assert saved.codec.class_names == tuple("0123456789")
+    assert "combines runs" in refused(capsys, "evaluate", "--run", out)
+    assert "combines runs" in refused(capsys, "distill", "--run", out)
+
+
+def test_combine_refuses_what_does_not_go_together(images, trained, folder, capsys):
+    out = folder / "refused"
+    assert "takes at least two run folders" in refused(capsys, "combine", "--runs", images[0], "--out", out)
+    said = refused(capsys, "combine", "--runs", images[0], images[2], "--out", out)
+    assert "has another validation set than" in said
+    assert "takes other inputs than" in refused(capsys, "combine", "--runs", images[0], images[3], "--out", out)
+    said = refused(capsys, "combine", "--runs", images[0], trained, "--out", out)
+    assert "is a run of ensemble, and" in said
+    said = refused(capsys, "combine", "--runs", images[0], images[1], "--output", "age", "--out", out)
+    assert said == "--output must be one of label. Received: age"
