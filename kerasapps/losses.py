@@ -92,8 +92,9 @@ class SmoothedCrossentropy(keras.losses.Loss):
 class TokenCrossentropy(keras.losses.Loss):
     """Cross-entropy of the next token, in nats, averaged over the real tokens of a batch, of all its replicas together.
 
-    Targets are ids (B, T), 0 for padding, and predictions logits (B, T, V) in any format. With smoothing, the target
-    spreads some of its probability over the whole vocabulary.
+    Targets are ids (B, T), 0 for padding, and predictions logits (B, T, V) in any format; both may have further axes,
+    such as several captions of an image, (B, N, T) and (B, N, T, V). With smoothing, the target spreads some of its
+    probability over the whole vocabulary.
 
     Reference: Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016, section 7
     (smoothing).
@@ -124,7 +125,7 @@ class TokenCrossentropy(keras.losses.Loss):
 
 
 def token_losses(ids, logits, *, smoothing: float = 0.0):
-    """Returns the cross-entropy of each token: ids (B, T) and logits (B, T, V) -> float32 (B, T)."""
+    """Returns the cross-entropy of each token: ids (..., T) and logits (..., T, V) -> float32 (..., T)."""
     logits = ops.cast(logits, "float32")
     whole = ops.logsumexp(logits, axis=-1)
     picked = ops.take_along_axis(logits, ids[..., None], axis=-1)[..., 0]
@@ -141,7 +142,7 @@ def _fused_token_losses(ids, logits, *, smoothing: float):
     @tf.custom_gradient
     def losses(logits):
         probabilities = tf.nn.softmax(logits)
-        picked, likely = (tf.cast(tf.gather(one, ids, batch_dims=2), tf.float32) for one in (logits, probabilities))
+        picked, likely = (tf.cast(tf.gather(one, ids, batch_dims=ids.shape.rank), tf.float32) for one in (logits, probabilities))
         # The logarithm of the softmax's sum: from the probability of the right token, or where that is 0 from itself.
         tiny = tf.constant(np.finfo(np.float32).tiny)
         whole = picked - tf.math.log(tf.maximum(likely, tiny))
