@@ -44,6 +44,7 @@ def build_captioner(
     filters: Sequence[int] = (32, 64, 128),
     embedding_dim: int = 128,
     units: int = 256,
+    attention_units: int = 64,
     heads: int = 4,
     depth: int = 2,
     tied: bool = True,
@@ -70,6 +71,7 @@ def build_captioner(
         filters: Without a base, filters of its convolutions, each of which halves the sides.
         embedding_dim: Length of a word vector; a transformer's are as wide as it is.
         units: Width of the decoder.
+        attention_units: Width of what a recurrent network compares its state with, at each place and each word.
         heads: Heads of a transformer's attention, a divisor of `units`.
         depth: Layers of a transformer.
         tied: Whether the output multiplies by the word vectors, instead of weights of its own.
@@ -97,7 +99,8 @@ def build_captioner(
         >>> model.fit({"image": images, "target": stories}, {"next": stories}, epochs=1)  # stories int32 (n, N, T)
     """
     check_at_least(2, vocab_size=vocab_size)
-    check_at_least(1, image_shape=image_shape, embedding_dim=embedding_dim, units=units, heads=heads, depth=depth)
+    check_at_least(1, image_shape=image_shape, embedding_dim=embedding_dim, units=units, depth=depth)
+    check_at_least(1, attention_units=attention_units, heads=heads)
     check_numbers(1, filters=filters)
     check_share(dropout=dropout)
     if decoder == "transformer" and (units % heads or units % 2):
@@ -126,7 +129,8 @@ def build_captioner(
         kind = "additive" if attention else "none"
         writer = AttentionDecoder(units, attention=kind, cell=decoder, name="decoder")
         inside = seq2seq.decoder_layers(writer, vocab_size, embedding_dim=embedding_dim, tied=tied, dropout=dropout)
-        logits, weights = recurrent_block(captions, memory, present, target, attention=attention, inside=inside)
+        width = attention_units if attention else None
+        logits, weights = recurrent_block(captions, memory, present, target, width=width, inside=inside)
     outputs = {"next": UnfoldSentences(name="next")(logits, target)}  # (B, N, T, V)
     if attention:
         outputs["attention"] = UnfoldSentences(dtype="float32", name="attention")(weights, target)  # (B, N, T, S)
@@ -182,12 +186,13 @@ def memory_block(grid, *, units: int, attention: bool, dropout: float):
     return ByteDropout(dropout, name="memory")(x)  # (B, S, U)
 
 
-def recurrent_block(captions, memory, present, target, *, attention: bool, inside: dict[str, layers.Layer]):
+def recurrent_block(captions, memory, present, target, *, width: int | None, inside: dict[str, layers.Layer]):
     """Writes with a GRU or an LSTM: captions (B N, T), memory (B, S, U) -> logits (B N, T, V), weights (B N, T, S)."""
-    decoder, width = inside["decoder"], memory.shape[-1]
+    decoder = inside["decoder"]
     mean = layers.GlobalAveragePooling1D(name="mean_of_places")(memory)  # (B, U)
-    state = layers.Dense(width * STATES[decoder.cell], activation="tanh", dtype="float32", name="first_state")(mean)
-    keys = layers.Dense(width, use_bias=False, name="keys")(memory) if attention else memory  # (B, S, U)
+    vectors = STATES[decoder.cell]
+    state = layers.Dense(vectors * decoder.units, activation="tanh", dtype="float32", name="first_state")(mean)
+    keys = layers.Dense(width, use_bias=False, name="keys")(memory) if width else memory  # (B, S, A)
     names = ("memory", "keys", "present", "state")
     repeated = [
         ForEach(name=f"each_{name}")(x, target) for name, x in zip(names, (memory, keys, present, state), strict=True)
