@@ -89,8 +89,8 @@ def build_seq2seq(
 
     # --- trunk
     present = Present(name="present")(source)  # (B, S)
-    x = layers.Embedding(source_vocab_size, embedding_dim, initial(embedding_dim), name="source_words")(source)  # (B, S, E)
-    x = ByteDropout(dropout, name="source_dropout")(x)
+    x = layers.Embedding(source_vocab_size, embedding_dim, initial(embedding_dim), name="source_words")(source)
+    x = ByteDropout(dropout, name="source_dropout")(x)  # (B, S, E)
     x, last = encoder_block(x, present, cell=cell, units=units, depth=depth, name="encoder")  # (B, S, 2 U), (B, 2 U)
     state = layers.Dense(units, activation="tanh", dtype="float32", name="first_state")(last)  # (B, U)
     if attention == "none":

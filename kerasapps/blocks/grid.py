@@ -4,7 +4,6 @@ import keras
 from keras import layers, ops
 
 
-
 @keras.saving.register_keras_serializable(package="kerasapps")
 class Coordinates(layers.Layer):
     """Adds to features where they are: two channels from -1 to 1, (B, H, W, C) -> (B, H, W, C + 2).

@@ -1,9 +1,9 @@
 """Captions of images as others write them: Flickr8k's token files, Kaggle's captions.txt, COCO's and Karpathy's JSON.
 
-    1000268201_693b08cb0e.jpg#0<tab>A child in a pink dress .         Flickr8k.token.txt, results_20130124.token
-    1000268201_693b08cb0e.jpg,"A child , in a ""pink"" dress ."       captions.txt, below a line `image,caption`
-    {"images": [{"id", "file_name"}], "annotations": [{"image_id", "caption"}]}            COCO
-    {"images": [{"filename", "split", "sentences": [{"raw"}]}]}                            Karpathy and Fei-Fei 2015
+1000268201_693b08cb0e.jpg#0<tab>A child in a pink dress .         Flickr8k.token.txt, results_20130124.token
+1000268201_693b08cb0e.jpg,"A child , in a ""pink"" dress ."       captions.txt, below a line `image,caption`
+{"images": [{"id", "file_name"}], "annotations": [{"image_id", "caption"}]}            COCO
+{"images": [{"filename", "split", "sentences": [{"raw"}]}]}                            Karpathy and Fei-Fei 2015
 """
 
 import re
@@ -246,7 +246,7 @@ def _read_json(path: Path, content: Any) -> Found:
         if isinstance(images, list):
             return _read_karpathy(images)
     except (KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{printable(path)} is damaged: an entry has no {error}.") from None
+        raise DataError(f"{printable(path)} is damaged: an entry of it is not as it should be ({error}).") from None
     raise DataError(f'{printable(path)} has no captions: neither "images" and "annotations" of COCO nor Karpathy\'s.')
 
 

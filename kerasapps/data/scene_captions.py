@@ -1,7 +1,7 @@
 """The language in which scenes are described: a small grammar that knows how likely each caption of a scene is.
 
-A caption follows these steps, each with the probabilities in this module; a group is the likelier to come first the more
-and the larger its objects are:
+A caption follows these steps, each with the probabilities in this module; a group is the likelier to come first the
+more and the larger its objects are:
 
     caption   [there is | a picture of | we see]  group  [link  group]  [on the grass]
     group     a | one | two | three   [small]   [red]   balls
@@ -19,7 +19,7 @@ from typing import Literal
 
 import numpy as np
 
-from kerasapps.data.scenes import COLORS, GROUNDS, KINDS, Group, Scene
+from kerasapps.data.scenes import COLORS, KINDS, Group, Scene
 
 Step = tuple[tuple[str, ...], float, tuple]  # words, probability, state after them
 START, GROUND, END = ("start",), ("ground",), ("end",)

@@ -1,9 +1,9 @@
 """Scenes drawn by program, of which everything is known: the data set of captioning that needs no download.
 
-A scene is a ground of one kind with clutter on it, and one to three groups of objects. The objects of a group are one to
-three of one kind, color and size; no two groups have the same kind. Each group keeps to a column of its own, or each to
-a row, so that of any two groups one is left of the other or above it; what holds is read off the boxes of the objects,
-not drawn by chance.
+A scene is a ground of one kind with clutter on it, and one to three groups of objects. The objects of a group are one
+to three of one kind, color and size; no two groups have the same kind. Each group keeps to a column of its own, or each
+to a row, so that of any two groups one is left of the other or above it; what holds is read off the boxes of the
+objects, not drawn by chance.
 
 Eight of the 64 pairs of kind and color are never drawn but for a set of their own, which tests whether a network that
 knows hearts and knows purple describes a purple heart.
