@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from tests import (
+    contract_captioning,
     contract_gan,
     contract_images,
     contract_language,
@@ -27,6 +28,7 @@ CONTRACTS = [
     *contract_texts.CONTRACTS,
     *contract_translation.CONTRACTS,
     *contract_language.CONTRACTS,
+    *contract_captioning.CONTRACTS,
     *contract_gan.CONTRACTS,
 ]
 

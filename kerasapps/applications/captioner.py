@@ -21,7 +21,7 @@ from kerasapps.blocks.grid import AllPresent, Coordinates, ForEach
 from kerasapps.blocks.noise import ByteDropout
 from kerasapps.blocks.pixels import Pixels, scaled_pixels
 from kerasapps.blocks.reuse import Layers
-from kerasapps.blocks.transformer import Sizes, keys_values_block
+from kerasapps.blocks.transformer import Sizes, encoder_layer_block, keys_values_block, normalized
 
 if TYPE_CHECKING:
     from keras_tuner import HyperParameters
@@ -42,6 +42,7 @@ def build_captioner(
     pixels: Pixels = "bytes",
     frozen: bool = True,
     filters: Sequence[int] = (32, 64, 128),
+    context: int = 1,
     embedding_dim: int = 128,
     units: int = 256,
     attention_units: int = 64,
@@ -69,10 +70,11 @@ def build_captioner(
         pixels: What the base expects; see `build_transfer_classifier`.
         frozen: Whether the base keeps its weights.
         filters: Without a base, filters of its convolutions, each of which halves the sides.
+        context: Layers of self-attention in which the places of the image learn of each other, 0 for none.
         embedding_dim: Length of a word vector; a transformer's are as wide as it is.
         units: Width of the decoder.
         attention_units: Width of what a recurrent network compares its state with, at each place and each word.
-        heads: Heads of a transformer's attention, a divisor of `units`.
+        heads: Heads of each attention of a transformer and of the places to each other, a divisor of `units`.
         depth: Layers of a transformer.
         tied: Whether the output multiplies by the word vectors, instead of weights of its own.
         dropout: Share dropped in training of what is attended to, of word vectors and of the features that predict, in
@@ -102,8 +104,9 @@ def build_captioner(
     check_at_least(1, image_shape=image_shape, embedding_dim=embedding_dim, units=units, depth=depth)
     check_at_least(1, attention_units=attention_units, heads=heads)
     check_numbers(1, filters=filters)
+    check_at_least(0, context=context)
     check_share(dropout=dropout)
-    if decoder == "transformer" and (units % heads or units % 2):
+    if (decoder == "transformer" or context) and (units % heads or units % 2):
         raise refusal("be an even multiple of `heads`", units=units)
 
     # --- inputs
@@ -115,13 +118,13 @@ def build_captioner(
         grid = small_block(image, filters=filters, name="look")  # (B, H', W', F)
     else:
         grid = base_block(image, base=base, layer=layer, pixels=pixels, frozen=frozen)  # (B, H', W', F)
-    memory = memory_block(grid, units=units, attention=attention, dropout=dropout)  # (B, S, U)
+    sizes = Sizes(units=units, heads=heads, feedforward=2 * units, dropout=dropout, norm="pre")
+    memory = memory_block(grid, context=context, attention=attention, sizes=sizes)  # (B, S, U)
     present = AllPresent(name="present")(memory)  # (B, S)
 
     # --- heads
     captions = FoldSentences(name="captions")(target)  # (B N, T)
     if decoder == "transformer":
-        sizes = Sizes(units=units, heads=heads, feedforward=4 * units, dropout=dropout, norm="pre")
         logits, weights = transformer_block(
             captions, memory, present, target, vocab_size=vocab_size, depth=depth, tied=tied, sizes=sizes
         )
@@ -138,12 +141,11 @@ def build_captioner(
 
 
 def small_block(image, *, filters: Sequence[int], name: str):
-    """Looks at an image with convolutions that halve the sides, and two that add to the last: -> (B, H', W', F)."""
+    """Looks at an image with convolutions that halve the sides, and one that adds to the last: -> (B, H', W', F)."""
     x = layers.Rescaling(1 / 127.5, offset=-1, name=f"{name}_scaled")(image)
     for i, width in enumerate(filters, start=1):
         x = conv_block(x, filters=width, pool=2, name=f"{name}{i}")  # (B, H / 2, W / 2, width)
-    y = conv_block(x, filters=filters[-1], name=f"{name}_around1")
-    y = conv_block(y, filters=filters[-1], name=f"{name}_around2")
+    y = conv_block(x, filters=filters[-1], name=f"{name}_around")
     return add([x, y], name="grid")
 
 
@@ -172,18 +174,24 @@ def last_grid(base: keras.Model) -> str | None:
     return next((name for name, shape in reversed(shapes.items()) if len(shape) == 4), None)
 
 
-def memory_block(grid, *, units: int, attention: bool, dropout: float):
+def memory_block(grid, *, context: int, attention: bool, sizes: Sizes):
     """Makes places of an image what the decoder reads: (B, H', W', F) -> (B, H' W', units), without attention 1 place.
 
-    A convolution sees the same everywhere; that something is left of something else shows in the coordinates.
+    A convolution sees the same everywhere; that something is left of something else shows in the coordinates, and what
+    is far away in what the places learn of each other.
     """
+    units, make = sizes.units, Layers()
     x = layers.LayerNormalization(name="grid_norm")(grid)
     x = Coordinates(name="coordinates")(x)  # (B, H', W', F + 2)
     x = layers.Dense(units, activation="relu", name="places")(x)  # (B, H', W', U)
+    x = layers.Reshape((-1, units), name="row_of_places")(x)  # (B, S, U)
+    for i in range(1, context + 1):
+        x = encoder_layer_block(x, sizes=sizes, make=make, name=f"context{i}")
+    if context:
+        x = normalized(x, make=make, name="context_norm")
     if not attention:
-        x = layers.GlobalAveragePooling2D(keepdims=True, name="mean_place")(x)  # (B, 1, 1, U)
-    x = layers.Reshape((-1, units), name="row_of_places")(x)
-    return ByteDropout(dropout, name="memory")(x)  # (B, S, U)
+        x = layers.GlobalAveragePooling1D(keepdims=True, name="mean_place")(x)  # (B, 1, U)
+    return ByteDropout(sizes.dropout, name="memory")(x)  # (B, S, U)
 
 
 def recurrent_block(captions, memory, present, target, *, width: int | None, inside: dict[str, layers.Layer]):

@@ -125,11 +125,12 @@ def initial(units: int):
 
 def make_words(vocab_size: int, *, units: int, tied: bool, make: Layers) -> layers.Layer:
     """Makes the layers of `decoder_block` that know the vocabulary, and returns that of the word vectors."""
+    first = initial(units)
+    words = make(layers.ReversibleEmbedding, vocab_size, units, embeddings_initializer=first, name="target_words")
     if not tied:
         # Keras' reversible embedding would begin with the same numbers in both directions.
         make(layers.Dense, vocab_size, use_bias=False, name="logits")
-    first = initial(units)
-    return make(layers.ReversibleEmbedding, vocab_size, units, embeddings_initializer=first, name="target_words")
+    return words
 
 
 def decoder_block(target, memories, present, *, sizes: Sizes, make: Layers, caches=None):
