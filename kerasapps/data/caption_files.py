@@ -88,7 +88,7 @@ def read_described(folder: Path, captions: Path | None) -> Described:
     paths = [captions] if captions is not None else find_captions(folder)
     found = [read_caption_file(path) for path in paths]
     by_name, by_place = _images(folder)
-    files, texts, parts, missing, bare = [], [], [], [], 0
+    files, texts, parts, missing = [], [], [], []
     listed_parts = _listed_parts(folder)
     for path, one in zip(paths, found, strict=True):
         whole = _part_of(path) if len(paths) > 1 else ""
@@ -97,9 +97,7 @@ def read_described(folder: Path, captions: Path | None) -> Described:
             file = by_place.get(name) or by_name.get(place)
             if file is None:
                 missing.append(name)
-            elif not own:
-                bare += 1
-            else:
+            elif own:
                 files.append(file)
                 texts.append(own)
                 parts.append(one.parts.get(name) or listed_parts.get(place) or whole)
@@ -109,9 +107,9 @@ def read_described(folder: Path, captions: Path | None) -> Described:
             f"{source}: none of the {len(missing):,} images with captions is in {printable(folder)}"
             + (f", such as {missing[0]}." if missing else ".")
         )
-    left = len({path for paths in by_place.values() for path in [paths]} - set(files))
+    bare = len(set(by_place.values()) - set(files))
     notes = tuple(note for one in found for note in one.notes)
-    notes += tuple(_sentences(missing, bare + left, sum(f.empty for f in found), sum(f.strangers for f in found)))
+    notes += tuple(_sentences(missing, bare, sum(f.empty for f in found), sum(f.strangers for f in found)))
     return Described(files, texts, parts, notes)
 
 
