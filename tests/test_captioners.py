@@ -44,7 +44,7 @@ def test_step_by_step_is_as_with_the_whole_caption(contract, model, tmp_path):
     expected = keras.ops.log_softmax(outputs["next"])
     encoder, step = encoder_of(loaded), step_of(loaded)
     for caption in range(TARGET.shape[1]):
-        state = dict(encoder(image))
+        state = dict(encoder({"image": image}))
         for tensor in step.inputs:
             if tensor.name.startswith("cache"):
                 state[tensor.name] = keras.ops.zeros((3, 0, tensor.shape[-1]))

@@ -25,7 +25,7 @@ def cached_grids(model: keras.Model, splits: CaptionSplits) -> Splits:
         splits: The images.
 
     Returns:
-        The splits with "features" float16 (n, H', W', F) in place of the image.
+        The splits with "grid" float16 (n, H', W', F) in place of the image.
     """
     body = keras.Model(model.inputs[0], model.get_layer("grid").output)
     base = hashlib.blake2b(digest_size=16)
@@ -39,7 +39,7 @@ def cached_grids(model: keras.Model, splits: CaptionSplits) -> Splits:
         digest = base.copy()
         digest.update(np.ascontiguousarray(split.inputs["image"]))
         grids = _kept(body, split.inputs["image"], digest.hexdigest())
-        parts[name] = replace(split, inputs={"features": grids, "target": split.inputs["target"]})
+        parts[name] = replace(split, inputs={"grid": grids, "target": split.inputs["target"]})
     return Splits(**parts, codec=splits.codec)
 
 
@@ -60,13 +60,3 @@ def _kept(body: keras.Model, images: np.ndarray, digest: str) -> np.ndarray:
     except OSError as error:
         raise DataError(f"Features cannot be kept in {path.parent}: {error.strerror or error}.") from None
     return grids
-
-
-def decoder_of(model: keras.Model) -> keras.Model:
-    """Returns the part of a captioner behind its features, on its own layers.
-
-    Returns:
-        Uncompiled model. In: "features" (B, H', W', F) and "target" int32 (B, N, T). Out: as the captioner.
-    """
-    grid = model.get_layer("grid").output
-    return keras.Model({"features": grid, "target": model.inputs[1]}, model.output, name=f"{model.name}_decoder")

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from kerasapps.applications.captioner import build_captioner, encoder_of, step_of
+from kerasapps.applications.captioner import build_captioner, encoder_of, put_decoder, step_of
 from kerasapps.bases import Base, load_base
 from kerasapps.data.captions import CaptionCodec, CaptionSplits, load_captions
 from kerasapps.data.splits import Splits
@@ -23,8 +23,9 @@ from kerasapps.settings import Count, Positive, Share, Side, Text, Weight, optio
 
 from ..shared import training
 from ..shared.params import build
+from ..shared.runs import write_codec
 from ..shared.training import Trained, tell
-from .features import cached_grids, decoder_of
+from .features import cached_grids
 
 CODEC = CaptionCodec
 Arch = Literal["gru", "lstm", "transformer"]
@@ -135,10 +136,12 @@ def train_one(
     with run.strategy.scope():
         model = network()
     grids = cached_grids(model, splits)
-    part = run.part("decoder", {"epochs": recipe.epochs})
-    make = partial(make_model, lambda: decoder_of(model))
+    sizes = splits.sizes | {"image_shape": grids.train.inputs["grid"].shape[1:], "precomputed": True}
+    decoder = partial(make_network, arch=arch, look=look, base=None, sizes=sizes, params=given)
+    part, make = run.part("decoder", {"epochs": recipe.epochs}), partial(make_model, decoder)
     trained = training.train(part, grids, make, recipe, patience=patience, prepare=with_attention(recipe))
-    training.write_codec(run, splits.codec)
+    put_decoder(model, trained.model)
+    write_codec(run, splits.codec)
     run.save(model)
     return Trained(model, trained.history, splits)
 

@@ -41,6 +41,7 @@ def build_captioner(
     layer: str | None = None,
     pixels: Pixels = "bytes",
     frozen: bool = True,
+    precomputed: bool = False,
     filters: Sequence[int] = (32, 64, 128),
     context: int = 1,
     embedding_dim: int = 128,
@@ -69,6 +70,8 @@ def build_captioner(
             joined by a plus, as in "block3_conv3+block4_conv1", at the places of the smallest.
         pixels: What the base expects; see `build_transfer_classifier`.
         frozen: Whether the base keeps its weights.
+        precomputed: Whether the input is what a base computed before, a grid of features of `image_shape`, for a
+            decoder that is trained by itself; `put_decoder` gives its weights to the whole network.
         filters: Without a base, filters of its convolutions, each of which halves the sides.
         context: Layers of self-attention in which the places of the image learn of each other, 0 for none.
         embedding_dim: Length of a word vector; a transformer's are as wide as it is.
@@ -82,8 +85,9 @@ def build_captioner(
         name: Name of the model.
 
     Returns:
-        Uncompiled model. In: "image" float32 (B, H, W, C), values 0 to 255, and "target" int32 (B, N, T), N captions of
-        each image, which begin with a start token and are padded at the end; a caption of padding alone is none.
+        Uncompiled model. In: "image" float32 (B, H, W, C), values 0 to 255, or "grid" float32 (B, H', W', F), and
+        "target" int32 (B, N, T), N captions of each image, which begin with a start token and are padded at the end; a
+        caption of padding alone is none.
         Out, a dict: "next" float32 (B, N, T, vocab_size), logits of the word after each word; under a mixed policy in
         its format. With attention also "attention" float32 (B, N, T, H' W'), the weights of the places of the image at
         each word, of a transformer averaged over heads and layers.
@@ -92,7 +96,7 @@ def build_captioner(
     "attention", `kerasapps.losses.CoverageLoss` of the same captions if the network is to look everywhere once.
 
     Raises:
-        ValueError: If a size is under 1, the vocabulary under 2, `units` no multiple of `heads`, `dropout` outside
+        ValueError: If a size is under 1, the vocabulary under 2, `units` no even multiple of `heads`, `dropout` outside
             [0, 1), or `base`, `layer` and `image_shape` do not fit each other.
 
     Example:
@@ -110,11 +114,13 @@ def build_captioner(
         raise refusal("be an even multiple of `heads`", units=units)
 
     # --- inputs
-    image = keras.Input(image_shape, dtype="float32", name="image")  # (B, H, W, C)
+    image = keras.Input(image_shape, dtype="float32", name="grid" if precomputed else "image")  # (B, H, W, C)
     target = keras.Input((None, None), dtype="int32", name="target")  # (B, N, T)
 
     # --- trunk
-    if base is None:
+    if precomputed:
+        grid = image  # (B, H', W', F)
+    elif base is None:
         grid = small_block(image, filters=filters, name="look")  # (B, H', W', F)
     else:
         grid = base_block(image, base=base, layer=layer, pixels=pixels, frozen=frozen)  # (B, H', W', F)
@@ -241,6 +247,13 @@ def step_of(model: keras.Model) -> keras.Model:
         As `seq2seq.step_of` or `transformer.step_of`.
     """
     return _module_of(model).step_of(model)
+
+
+def put_decoder(model: keras.Model, decoder: keras.Model) -> None:
+    """Gives a network the weights of a decoder that was trained by itself, on features that were computed before."""
+    for layer in decoder.layers:
+        if layer.weights:
+            model.get_layer(layer.name).set_weights(layer.get_weights())
 
 
 def _module_of(model: keras.Model):

@@ -150,7 +150,7 @@ def test_one_clear_sentence(tmp_path, name, content, message):
 
 def test_which_file_is_asked_where_it_is_not_clear(tmp_path):
     names = pictures(tmp_path, 4)
-    with pytest.raises(DataError, match="has no captions: no captions.txt"):
+    with pytest.raises(DataError, match=r"has no captions: no captions\.txt"):
         read_described(tmp_path, None)
     tokens(tmp_path / "a.token", names)
     tokens(tmp_path / "b.token", names)
@@ -159,8 +159,8 @@ def test_which_file_is_asked_where_it_is_not_clear(tmp_path):
     assert len(read_described(tmp_path, tmp_path / "b.token").files) == 4
     with pytest.raises(DataError, match="neither scenes nor a folder"):
         read_described(tmp_path / "nowhere", None)
+    tokens(tmp_path / "c.token", names[:1])
     with pytest.raises(DataError, match="at least 3 images"):
-        tokens(tmp_path / "c.token", names[:1])
         load_captions(str(tmp_path), captions=str(tmp_path / "c.token"), size=8)
 
 
