@@ -147,14 +147,15 @@ def evaluate(
         data: As for `train`; its test set is used. By default what the network was trained on.
         captions: As for `train`.
         writing: How captions are written.
-        limit: Images at most.
+        limit: Images at most; by default as in the training.
     """
     saved = load_run(run, EXPERIMENT)
     source = from_settings(Source, saved.settings)
     if data is not None or captions is not None:
         source = replace(source, data=data or source.data, captions=captions)
     side = saved.codec.image_shape[0]
-    splits = load(source, options=replace(from_settings(Options, saved.settings), limit=limit), size=side)
+    options = from_settings(Options, saved.settings)
+    splits = load(source, options=replace(options, limit=limit or options.limit), size=side)
     if splits.sizes["image_shape"] != saved.codec.image_shape:
         raise DataError(f"{source.data} has images of {splits.sizes['image_shape'][0]} pixels, and the run of {side}.")
     metrics, _ = evaluate_model(saved.model, saved.codec, splits, writing)
