@@ -60,7 +60,8 @@ def build_captioner(
     write; `kerasapps.decoding` runs them.
 
     Args:
-        vocab_size: Number of token ids; 0 is padding.
+        vocab_size: Number of token ids; 0 is padding. Ids in the input must be below it: TensorFlow refuses others on a
+            CPU, and reads them as zeros on a GPU.
         image_shape: Height, width and channels of the images.
         decoder: What writes: a recurrent network with one of two cells, or a transformer.
         attention: Whether each word attends to all places of the image; otherwise to their mean alone.
