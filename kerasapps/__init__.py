@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # the names below once more, for editors and type checkers
     from kerasapps.applications.attention_classifier import build_attention_classifier as build_attention_classifier
     from kerasapps.applications.bag_of_ngrams import build_bag_of_ngrams as build_bag_of_ngrams
+    from kerasapps.applications.captioner import build_captioner as build_captioner
     from kerasapps.applications.classic import build_alexnet as build_alexnet
     from kerasapps.applications.classic import build_lenet5 as build_lenet5
     from kerasapps.applications.classic import build_mnist_network as build_mnist_network
@@ -89,6 +90,7 @@ _MODULES = {
     "build_alexnet": "applications.classic",
     "build_attention_classifier": "applications.attention_classifier",
     "build_bag_of_ngrams": "applications.bag_of_ngrams",
+    "build_captioner": "applications.captioner",
     "build_dcgan_discriminator": "applications.dcgan",
     "build_dcgan_generator": "applications.dcgan",
     "build_densenet": "applications.densenet",

@@ -92,8 +92,9 @@ class SmoothedCrossentropy(keras.losses.Loss):
 class TokenCrossentropy(keras.losses.Loss):
     """Cross-entropy of the next token, in nats, averaged over the real tokens of a batch, of all its replicas together.
 
-    Targets are ids (B, T), 0 for padding, and predictions logits (B, T, V) in any format. With smoothing, the target
-    spreads some of its probability over the whole vocabulary.
+    Targets are ids (B, T), 0 for padding, and predictions logits (B, T, V) in any format; both may have further axes,
+    such as several captions of an image, (B, N, T) and (B, N, T, V). With smoothing, the target spreads some of its
+    probability over the whole vocabulary.
 
     Reference: Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016, section 7
     (smoothing).
@@ -123,8 +124,30 @@ class TokenCrossentropy(keras.losses.Loss):
         return super().get_config() | {"smoothing": self.smoothing}
 
 
+@keras.saving.register_keras_serializable(package="kerasapps")
+class CoverageLoss(keras.losses.Loss):
+    """Asks a network to look at every place of an image about once while it writes: doubly stochastic attention.
+
+    Targets are the ids that are written (B, N, T), 0 for padding, and predictions the weights of the places at each of
+    them, (B, N, T, S). The loss is the sum over places of (1 - sum over words of the weight)^2, averaged over the real
+    captions of a batch, of all its replicas together.
+
+    Reference: Xu et al., "Show, Attend and Tell", ICML 2015, section 4.2.1.
+    """
+
+    def __init__(self, name: str = "coverage_loss", **kwargs):
+        super().__init__(name=name, **{"reduction": "sum", **kwargs})
+
+    def call(self, y_true, y_pred):  # -> (B, N), which add up to the average
+        real = ops.cast(y_true != 0, y_pred.dtype)  # (B, N, T)
+        captions = ops.max(real, axis=-1)  # (B, N)
+        count = ops.maximum(sum_of_replicas(ops.sum(captions)), 1.0)
+        looked = ops.sum(real[..., None] * y_pred, axis=-2)  # (B, N, S)
+        return ops.sum(ops.square(1 - looked), axis=-1) * captions / count
+
+
 def token_losses(ids, logits, *, smoothing: float = 0.0):
-    """Returns the cross-entropy of each token: ids (B, T) and logits (B, T, V) -> float32 (B, T)."""
+    """Returns the cross-entropy of each token: ids (..., T) and logits (..., T, V) -> float32 (..., T)."""
     logits = ops.cast(logits, "float32")
     whole = ops.logsumexp(logits, axis=-1)
     picked = ops.take_along_axis(logits, ids[..., None], axis=-1)[..., 0]
@@ -141,7 +164,9 @@ def _fused_token_losses(ids, logits, *, smoothing: float):
     @tf.custom_gradient
     def losses(logits):
         probabilities = tf.nn.softmax(logits)
-        picked, likely = (tf.cast(tf.gather(one, ids, batch_dims=2), tf.float32) for one in (logits, probabilities))
+        picked, likely = (
+            tf.cast(tf.gather(one, ids, batch_dims=ids.shape.rank), tf.float32) for one in (logits, probabilities)
+        )
         # The logarithm of the softmax's sum: from the probability of the right token, or where that is 0 from itself.
         tiny = tf.constant(np.finfo(np.float32).tiny)
         whole = picked - tf.math.log(tf.maximum(likely, tiny))

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests import (
+    contract_captioning,
     contract_ensemble,
     contract_gan,
     contract_images,
@@ -30,6 +31,7 @@ CONTRACTS = [
     *contract_texts.CONTRACTS,
     *contract_translation.CONTRACTS,
     *contract_language.CONTRACTS,
+    *contract_captioning.CONTRACTS,
     *contract_gan.CONTRACTS,
     *contract_ensemble.CONTRACTS,
 ]

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 # What a module may import of kerasapps, by the first part of its own name.
 ALLOWED = {
     "heads": set(),
+    "bases": {"applications", "blocks", "data", "errors", "files", "runs", "saving", "weights"},
     "blocks": {"blocks", "heads"},
     "applications": {"applications", "blocks", "heads", "weights"},
     "data": {"data", "errors", "files", "heads"},

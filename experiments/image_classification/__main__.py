@@ -10,11 +10,9 @@ python -m experiments.image_classification predict --run runs/NAME cat.jpg dog.p
 """
 
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import tyro
 
 from kerasapps.data.image_reading import files_in
@@ -29,7 +27,7 @@ from ..shared import image_classifier
 from ..shared.classification import class_table
 from ..shared.cli import main, print_table
 from ..shared.image_classifier import GivenRecipe, Recipe, other_classes
-from ..shared.images import PREDICTIONS, augmentation_figure, predictions_figure, predictions_table
+from ..shared.images import PREDICTIONS, augmentation_figure, predictions_figure, predictions_table, read_inputs
 from ..shared.runs import load_run
 from ..shared.searching import search_and_report, start_search
 from ..shared.training import finish
@@ -169,19 +167,8 @@ def predict(images: tyro.conf.Positional[tuple[Path, ...]], /, *, run: Path, fig
     if not images:
         raise UserError("No image was given: predict --run DIR IMAGE ...")
     saved = load_run(run, EXPERIMENT)
-    images = files_in(images)
-    files, inputs = [], []
-    for file in images:
-        try:
-            inputs.append(saved.codec.encode([file])["image"])
-            files.append(file)
-        except DataError as error:
-            if len(images) == 1:
-                raise
-            print(error, file=sys.stderr)
-    if not inputs:
-        raise DataError("None of the images could be read.")
-    stacked, names = np.concatenate(inputs), saved.codec.class_names
+    files, stacked = read_inputs(saved.codec, files_in(images))
+    names = saved.codec.class_names
     probabilities = saved.outputs({"image": stacked})["label"]
     print_table(predictions_table(files, probabilities, names))
     if figure:

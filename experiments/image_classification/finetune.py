@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kerasapps.bases import Base, ends_of_stages, load_base
 from kerasapps.formats import format_share
 from kerasapps.runs import Options, Run
 from kerasapps.search.options import Trials
@@ -19,7 +20,6 @@ from ..shared.images import augmentation_figure, predict_probabilities
 from ..shared.params import read_params
 from ..shared.searching import search_and_report, start_search
 from ..shared.training import finish, tell
-from .bases import Base, ends_of_stages, load_base
 from .results import evaluate_model, result_blocks
 from .transfer import Transferred, from_scratch, train_one, transfer
 from .transfer_options import Foundation, GivenTransferRecipe, Source, TransferRecipe, load, settled

@@ -16,6 +16,7 @@ from kerasapps.applications.transfer_classifier import (
     head_of,
     put_head,
 )
+from kerasapps.bases import Base, load_base
 from kerasapps.data.images import ImageSplits
 from kerasapps.data.splits import Splits
 from kerasapps.errors import UserError
@@ -28,7 +29,6 @@ from ..shared.image_classifier import WARMUP, keep_codec
 from ..shared.images import predict_probabilities
 from ..shared.params import build
 from ..shared.training import Trained
-from .bases import Base, load_base
 from .features import cached_features, standardize
 from .transfer_options import Foundation, Source, TransferRecipe, load, parse_freeze
 

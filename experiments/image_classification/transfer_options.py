@@ -6,6 +6,7 @@ import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from kerasapps.bases import SIZES
 from kerasapps.blocks.pixels import Pixels
 from kerasapps.errors import UserError
 from kerasapps.files import user_path
@@ -13,7 +14,6 @@ from kerasapps.runs import Options
 from kerasapps.settings import Count, Positive, Share, Side, Text, optional, or_none, ranged, settle
 
 from ..shared import image_classifier
-from .bases import SIZES
 
 # Mirrored, a sign is that of the other hand, and of shapes one lies on its side only one way.
 UPRIGHT = image_classifier.UPRIGHT | {"signs", "shapes"}

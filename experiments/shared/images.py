@@ -1,8 +1,10 @@
 """Images in reports: grids, and for classifiers mistakes, augmentation and predictions."""
 
 import io
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import matplotlib.axes
@@ -12,6 +14,7 @@ import tensorflow as tf
 from PIL import Image
 
 from kerasapps.data.splits import Split
+from kerasapps.errors import DataError
 from kerasapps.files import printable
 from kerasapps.reports import Figure, Table, add_axes, new_figure
 
@@ -114,6 +117,33 @@ def predictions_figure(
         axes.set(xlim=(0, 1), ylim=(2.6, -0.7))
         axes.set_axis_off()
     return Figure("predictions", "The most probable classes of each image.", figure)
+
+
+def read_inputs(codec, files: Sequence[Path]) -> tuple[list[Path], np.ndarray]:
+    """Reads image files as a network takes them; those that cannot be read are named on standard error.
+
+    Args:
+        codec: From files to the input "image".
+        files: The files.
+
+    Returns:
+        The files that could be read, and their images (n, H, W, C).
+
+    Raises:
+        DataError: If there is none, or the only one cannot be read.
+    """
+    kept, inputs = [], []
+    for file in files:
+        try:
+            inputs.append(codec.encode([file])[IMAGE])
+            kept.append(file)
+        except DataError as error:
+            if len(files) == 1:
+                raise
+            print(error, file=sys.stderr)
+    if not inputs:
+        raise DataError("None of the images could be read.")
+    return kept, np.concatenate(inputs)
 
 
 def stored_images(split: Split, rows: np.ndarray) -> np.ndarray:

@@ -29,11 +29,11 @@ from ..shared.params import read_params
 from ..shared.runs import load_run
 from ..shared.searching import search_and_report, start_search
 from ..shared.training import finish
+from ..shared.writing import Writing
 from .network import (
     Arch,
     GivenRecipe,
     Source,
-    Writing,
     load,
     module_of,
     recipe_of,

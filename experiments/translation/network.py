@@ -17,12 +17,12 @@ from kerasapps.errors import UserError
 from kerasapps.losses import TokenCrossentropy
 from kerasapps.optimizers import Adam, one_cycle
 from kerasapps.runs import Options, Run
-from kerasapps.settings import Count, Positive, Share, Text, Weight, optional, or_none, ranged, settle
+from kerasapps.settings import Count, Positive, Share, Text, optional, or_none, ranged, settle
 
 from ..shared import training
 from ..shared.params import build
+from ..shared.scores import bleu
 from ..shared.training import Trained, tell
-from .scores import bleu
 
 CODEC = TranslationCodec
 Arch = Literal["additive", "lectures", "dot", "none", "transformer"]
@@ -71,24 +71,6 @@ class Recipe:
     learning_rate: Positive = 2e-3
     warmup: Share = 0.1
     smoothing: Share = 0.1
-
-
-@dataclass(frozen=True)
-class Writing:
-    """How translations are written.
-
-    Args:
-        beam: Hypotheses of the beam search; 1 is greedy.
-        length_penalty: The higher, the longer the translations; 0 compares log-probabilities as they are.
-    """
-
-    beam: ranged(int, least=1, most=100) = 5
-    length_penalty: Weight = 1.0
-
-    @property
-    def search(self) -> Beam | Sampling:
-        """How tokens are chosen."""
-        return GREEDY if self.beam == 1 else Beam(self.beam, self.length_penalty)
 
 
 GivenRecipe = optional(Recipe)

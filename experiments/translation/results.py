@@ -14,8 +14,9 @@ from kerasapps.data.words import tokenize
 from kerasapps.decoding import GREEDY
 from kerasapps.reports import Block, Figure, Table, add_axes, new_figure, plain
 
-from .network import Arch, Writing, module_of, translate_texts, writer_of
-from .scores import bleu, signature, translation_metrics
+from ..shared.scores import bleu, signature, translation_metrics
+from ..shared.writing import Writing
+from .network import Arch, module_of, translate_texts, writer_of
 
 # BLEU in percent on test_2016, by languages; tokenized and in lower case.
 PUBLISHED = {

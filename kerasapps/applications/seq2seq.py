@@ -83,17 +83,14 @@ def build_seq2seq(
     check_at_least(1, embedding_dim=embedding_dim, units=units, depth=depth, max_length=max_length)
     check_share(dropout=dropout)
 
-    def initial():  # logits of a tied output then begin of the size of 1
-        return keras.initializers.RandomNormal(stddev=embedding_dim**-0.5)
-
     # --- inputs
     source = keras.Input((None,), dtype="int32", name="source")  # (B, S)
     target = keras.Input((None,), dtype="int32", name="target")  # (B, T)
 
     # --- trunk
     present = Present(name="present")(source)  # (B, S)
-    x = layers.Embedding(source_vocab_size, embedding_dim, initial(), name="source_words")(source)  # (B, S, E)
-    x = ByteDropout(dropout, name="source_dropout")(x)
+    x = layers.Embedding(source_vocab_size, embedding_dim, initial(embedding_dim), name="source_words")(source)
+    x = ByteDropout(dropout, name="source_dropout")(x)  # (B, S, E)
     x, last = encoder_block(x, present, cell=cell, units=units, depth=depth, name="encoder")  # (B, S, 2 U), (B, 2 U)
     state = layers.Dense(units, activation="tanh", dtype="float32", name="first_state")(last)  # (B, U)
     if attention == "none":
@@ -103,20 +100,9 @@ def build_seq2seq(
         keys = layers.Dense(units, use_bias=False, name="keys")(memory)  # (B, S, U), once for all steps
 
     # --- heads
-    # Untied, Keras' reversible embedding would begin with the same numbers in both directions.
-    output = () if tied else (layers.Dense(target_vocab_size, use_bias=False, name="logits"),)
-    decoder = (
-        layers.ReversibleEmbedding(
-            target_vocab_size, embedding_dim, embeddings_initializer=initial(), name="target_words"
-        ),
-        ByteDropout(dropout, name="target_dropout"),
-        AttentionDecoder(units, attention=attention, max_length=max_length, name="decoder"),
-        layers.Concatenate(name="features"),
-        layers.Dense(embedding_dim, activation="tanh", name="readout"),
-        ByteDropout(dropout, name="readout_dropout"),
-        *output,
-    )
-    logits, _, _ = decoder_block(target, memory, keys, present, state, layers={one.name: one for one in decoder})
+    decoder = AttentionDecoder(units, attention=attention, max_length=max_length, name="decoder")
+    inside = decoder_layers(decoder, target_vocab_size, embedding_dim=embedding_dim, tied=tied, dropout=dropout)
+    logits, _, _ = decoder_block(target, memory, keys, present, state, layers=inside)
     return keras.Model([source, target], {"next": layers.Identity(name="next")(logits)}, name=name)
 
 
@@ -138,6 +124,30 @@ def encoder_block(x, present, *, cell: Cell, units: int, depth: int, name: str):
     return x, layers.Concatenate(name=f"{name}_last")([states[0], states[len(states) // 2]])
 
 
+def initial(embedding_dim: int):
+    """Returns how word vectors begin; the logits of a tied output then begin of the size of 1."""
+    return keras.initializers.RandomNormal(stddev=embedding_dim**-0.5)
+
+
+def decoder_layers(
+    decoder: AttentionDecoder, vocab_size: int, *, embedding_dim: int, tied: bool, dropout: float
+) -> dict[str, layers.Layer]:
+    """Makes the layers of `decoder_block`, by name, around one that attends."""
+    # Untied, Keras' reversible embedding would begin with the same numbers in both directions.
+    output = () if tied else (layers.Dense(vocab_size, use_bias=False, name="logits"),)
+    first = initial(embedding_dim)
+    made = (
+        layers.ReversibleEmbedding(vocab_size, embedding_dim, embeddings_initializer=first, name="target_words"),
+        ByteDropout(dropout, name="target_dropout"),
+        decoder,
+        layers.Concatenate(name="features"),
+        layers.Dense(embedding_dim, activation="tanh", name="readout"),
+        ByteDropout(dropout, name="readout_dropout"),
+        *output,
+    )
+    return {layer.name: layer for layer in made}
+
+
 def decoder_block(target, memory, keys, present, state, *, layers: Mapping[str, keras.layers.Layer]):
     """Writes with the layers of a decoder, by name.
 
@@ -146,8 +156,8 @@ def decoder_block(target, memory, keys, present, state, *, layers: Mapping[str, 
         memory: What is attended to (B, S, M).
         keys: By what it is found (B, S, A).
         present: False for padding in it, bool (B, S).
-        state: State before the first word (B, U).
-        layers: The layers of `build_seq2seq`.
+        state: State before the first word (B, U), of an LSTM (B, 2 U).
+        layers: Those of `decoder_layers`.
 
     Returns:
         Logits (B, T, V), weights of the memory (B, T, S), and the last state (B, U).
@@ -169,8 +179,7 @@ def encoder_of(model: keras.Model) -> keras.Model:
         In: "source" int32 (B, S). Out: "memory" (B, S, M), "keys" (B, S, A), "present" bool (B, S), and "state", the
         decoder's first, (B, U).
     """
-    _, memory, keys, present, state = _decoder_inputs(model)
-    outputs = {"memory": memory, "keys": keys, "present": present, "state": state}
+    outputs = dict(zip(("memory", "keys", "present", "state"), _read(model), strict=True))
     return keras.Model(model.inputs[:1], outputs, name=f"{model.name}_encoder")
 
 
@@ -181,11 +190,10 @@ def step_of(model: keras.Model) -> keras.Model:
         In: "token" int32 (B, 1), the word before, and what `encoder_of` gives. Out: "log_probs" float32 (B, V) of the
         next word, "state" float32 (B, U) after the step, and "attention" float32 (B, S), the weights of the source.
     """
-    _, *given = _decoder_inputs(model)
     token = keras.Input((1,), dtype="int32", name="token")
     memory, keys, present, state = (
         keras.Input(tensor.shape[1:], dtype=tensor.dtype, name=name)
-        for name, tensor in zip(("memory", "keys", "present", "state"), given, strict=True)
+        for name, tensor in zip(("memory", "keys", "present", "state"), _read(model), strict=True)
     )
     by_name = {layer.name: layer for layer in model.layers}
     logits, weights, last = decoder_block(token, memory, keys, present, state, layers=by_name)
@@ -206,9 +214,11 @@ def attention_of(model: keras.Model) -> keras.Model:
     return keras.Model(model.inputs, {"attention": model.get_layer("decoder").output[2]}, name="attention")
 
 
-def _decoder_inputs(model: keras.Model) -> list:
-    """Returns the tensors that the decoder gets in the graph for training."""
-    return model.get_layer("decoder").input
+def _read(model: keras.Model) -> list:
+    """Returns what a network has read: memory, keys, what of them is present, and the first state."""
+    names = {layer.name for layer in model.layers}
+    keys = "keys" if "keys" in names else "memory"
+    return [model.get_layer(name).output for name in ("memory", keys, "present", "first_state")]
 
 
 def search_space(hp: "HyperParameters") -> dict[str, Any]:

@@ -4,6 +4,7 @@ Reference: Vaswani et al., "Attention Is All You Need", NeurIPS 2017; Xiong et a
 Transformer Architecture", ICML 2020 (normalization before each sublayer).
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -90,7 +91,7 @@ def build_transformer(
         sizes = {"source_vocab_size": source_vocab_size, "target_vocab_size": target_vocab_size}
         raise refusal("be equal where word vectors are shared", **sizes)
     sizes = Sizes(units=units, heads=heads, feedforward=feedforward, dropout=dropout, norm=norm)
-    make, initial = Layers(), lambda: keras.initializers.RandomNormal(stddev=units**-0.5)
+    make = Layers()
 
     # --- inputs
     source = keras.Input((None,), dtype="int32", name="source")  # (B, S)
@@ -98,15 +99,11 @@ def build_transformer(
 
     # --- trunk
     present = Present(name="present")(source)  # (B, S)
-    words = make(
-        layers.ReversibleEmbedding, target_vocab_size, units, embeddings_initializer=initial(), name="target_words"
-    )
-    if not tied:
-        # Keras' reversible embedding would begin with the same numbers in both directions.
-        make(layers.Dense, target_vocab_size, use_bias=False, name="logits")
+    words = make_words(target_vocab_size, units=units, tied=tied, make=make)
     if shared:
         make.known["source_words"] = words
-    x = make(layers.Embedding, source_vocab_size, units, embeddings_initializer=initial(), name="source_words")(source)
+    first = initial(units)
+    x = make(layers.Embedding, source_vocab_size, units, embeddings_initializer=first, name="source_words")(source)
     x = ByteDropout(dropout, name="source_dropout")(Sinusoids(name="source_positions")(x))  # (B, S, D)
     for i in range(1, encoder_layers + 1):
         x = encoder_layer_block(x, present, sizes=sizes, make=make, name=f"encoder{i}")
@@ -121,6 +118,21 @@ def build_transformer(
     return keras.Model([source, target], {"next": layers.Identity(name="next")(logits)}, name=name)
 
 
+def initial(units: int):
+    """Returns how word vectors begin."""
+    return keras.initializers.RandomNormal(stddev=units**-0.5)
+
+
+def make_words(vocab_size: int, *, units: int, tied: bool, make: Layers) -> layers.Layer:
+    """Makes the layers of `decoder_block` that know the vocabulary, and returns that of the word vectors."""
+    first = initial(units)
+    words = make(layers.ReversibleEmbedding, vocab_size, units, embeddings_initializer=first, name="target_words")
+    if not tied:
+        # Keras' reversible embedding would begin with the same numbers in both directions.
+        make(layers.Dense, vocab_size, use_bias=False, name="logits")
+    return words
+
+
 def decoder_block(target, memories, present, *, sizes: Sizes, make: Layers, caches=None):
     """Writes with the layers of a decoder.
 
@@ -129,7 +141,7 @@ def decoder_block(target, memories, present, *, sizes: Sizes, make: Layers, cach
         memories: Keys and values of what is read for each layer, (B, S, 2 D).
         present: False for padding in it, bool (B, S).
         sizes: Sizes.
-        make: Makes layers or takes them by name; it has "target_words".
+        make: Makes layers or takes them by name; it has those of `make_words`.
         caches: For each layer keys and values of the words before these, (B, T', 2 D).
 
     Returns:
@@ -186,7 +198,7 @@ def step_of(model: keras.Model) -> keras.Model:
     logits, grown, weights = decoder_block(token, memories, present, sizes=sizes, make=Layers(model), caches=caches)
     outputs = {
         "log_probs": ops.log_softmax(ops.cast(logits[:, 0], "float32")),
-        "attention": ops.mean(ops.cast(ops.stack([one[:, :, 0] for one in weights]), "float32"), axis=(0, 2)),
+        "attention": mean_weights(weights)[:, 0],
     }
     outputs |= {f"cache{i}": cache for i, cache in zip(_numbers(model), grown, strict=True)}
     return keras.Model([token, present, *memories, *caches], outputs, name=f"{model.name}_step")
@@ -200,8 +212,12 @@ def attention_of(model: keras.Model) -> keras.Model:
         averaged over heads and layers.
     """
     weights = [model.get_layer(f"decoder{i}_cross_attention").output[1] for i in _numbers(model)]
-    attention = ops.mean(ops.cast(ops.stack(weights), "float32"), axis=(0, 2))
-    return keras.Model(model.inputs, {"attention": attention}, name="attention")
+    return keras.Model(model.inputs, {"attention": mean_weights(weights)}, name="attention")
+
+
+def mean_weights(weights: Sequence):
+    """Averages the weights of what is read over layers and heads: each (B, heads, T, S) -> float32 (B, T, S)."""
+    return ops.mean(ops.cast(ops.stack(list(weights)), "float32"), axis=(0, 2))
 
 
 def _numbers(model: keras.Model) -> range:

@@ -131,11 +131,11 @@ class FoldSentences(layers.Layer):
 
 @keras.saving.register_keras_serializable(package="kerasapps")
 class UnfoldSentences(layers.Layer):
-    """Puts rows that are sentences back into their texts: features (B S, D), texts (B, S, T) -> (B, S, D)."""
+    """Puts rows that are sentences back into their texts: features (B S, ...), texts (B, S, T) -> (B, S, ...)."""
 
     def call(self, features, texts):
         rows, sentences = ops.shape(texts)[:2]
-        return ops.reshape(features, (rows, sentences, ops.shape(features)[-1]))
+        return ops.reshape(features, (rows, sentences, *ops.shape(features)[1:]))
 
     def compute_output_spec(self, features, texts):
-        return keras.KerasTensor((*texts.shape[:2], features.shape[-1]), features.dtype)
+        return keras.KerasTensor((*texts.shape[:2], *features.shape[1:]), features.dtype)

@@ -19,6 +19,8 @@ from kerasapps.blocks.gru import gru_step, loop, product, run_gru
 from kerasapps.blocks.recurrent import FORMATS
 
 Attention = Literal["additive", "lectures", "dot", "none"]
+Cell = Literal["gru", "lstm"]
+GATES = {"gru": 3, "lstm": 4}  # the candidate among them
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")
@@ -34,25 +36,38 @@ class AttentionDecoder(layers.Layer):
     - "dot": s_t = GRU(s_{t-1}, y_{t-1}), e_tj = s_t . k_j, c_t as before.
     - "none": c is the memory, which has a single step: s_t = GRU(s_{t-1}, [y_{t-1}; c]).
 
+    An LSTM in place of the GRU keeps [s; m], its output and its memory cell, as the state.
+
     Call with: words (B, T, E), memory (B, S, M), keys (B, S, A), present bool (B, S) and state (B, U), the state
-    before. The keys are read by "additive" and "dot", whose A is U, alone.
-    Returns: states (B, T, U), contexts (B, T, M), weights (B, T, S) and the last state (B, U); weights and last state
-    are float32. The state is float32 throughout, whatever the precision of the products.
+    before, of an LSTM (B, 2 U). The keys are read by "additive" and "dot", whose A is U, alone.
+    Returns: states (B, T, U), contexts (B, T, M), weights (B, T, S) and the last state as it was given; weights and
+    last state are float32. The state is float32 throughout, whatever the precision of the products.
 
     Args:
         units: Width U of the state.
         attention: One of these.
         max_length: For "lectures", the number of positions j that there are scores for.
+        cell: What the recurrent layer is.
     """
 
-    def __init__(self, units: int, *, attention: Attention = "additive", max_length: int = 100, **kwargs):
+    def __init__(
+        self,
+        units: int,
+        *,
+        attention: Attention = "additive",
+        max_length: int = 100,
+        cell: Cell = "gru",
+        **kwargs,
+    ):
         super().__init__(autocast=False, **kwargs)  # or Keras would round the state on its way in
         self.units = units
         self.attention = attention
         self.max_length = max_length
+        self.cell = cell
 
     def build(self, words_shape, memory_shape, keys_shape, present_shape, state_shape):
         words, memory, keys, units = words_shape[-1], memory_shape[-1], keys_shape[-1], self.units
+        gates = GATES[self.cell] * units
         if self.attention == "dot" and keys != units:
             raise refusal(f"be as wide as the state, {units}", keys=keys)
         if self.attention == "lectures" and (memory_shape[1] or 0) > self.max_length:
@@ -61,10 +76,10 @@ class AttentionDecoder(layers.Layer):
         add = functools.partial(self.add_weight, autocast=False)
         # What is read at a step: the word, and with it what is attended to.
         read = {"dot": words, "lectures": units}.get(self.attention, words + memory)
-        self.kernel = add(name="kernel", shape=(read, 3 * units))
-        self.recurrent = add(name="recurrent", shape=(units, 3 * units), initializer="orthogonal")
-        # As cuDNN, PyTorch and Keras have it, the candidate's recurrent product has a bias that its reset gate scales.
-        self.bias = add(name="bias", shape=(2, 3 * units), initializer="zeros")
+        self.kernel = add(name="kernel", shape=(read, gates))
+        self.recurrent = add(name="recurrent", shape=(units, gates), initializer="orthogonal")
+        # As cuDNN, PyTorch and Keras have it, a GRU's recurrent product has biases, of which its reset gate scales one.
+        self.bias = add(name="bias", shape=(1 + (self.cell == "gru"), gates), initializer="zeros")
         if self.attention == "additive":
             self.query = add(name="query", shape=(units, keys))
             self.score = add(name="score", shape=(keys, 1))
@@ -77,7 +92,7 @@ class AttentionDecoder(layers.Layer):
 
     def call(self, words, memory, keys, present, state, training=False):
         # Whether the loops run whose gradients are our own, with the same results.
-        own = self.compute_dtype in FORMATS and kernels_run(training=bool(training))
+        own = self.cell == "gru" and self.compute_dtype in FORMATS and kernels_run(training=bool(training))
         state = ops.cast(state, "float32")
         if self.attention == "lectures":
             given = self._of_words(words, memory)
@@ -85,9 +100,9 @@ class AttentionDecoder(layers.Layer):
             given = (self._product(words, self.kernel[: words.shape[-1]]) + self._float(self.bias[0]),)
         if self.attention in ("dot", "none"):
             if self.attention == "none":
-                of_memory = self._product(memory, self.kernel[words.shape[-1] :])  # (B, 1, 3 U)
+                of_memory = self._product(memory, self.kernel[words.shape[-1] :])  # (B, 1, gates)
                 given = (given[0] + of_memory,)
-            states, last = self._run_gru(given[0], state, own=own)
+            states, last = self._run(given[0], state, own=own)
             contexts, weights = self._afterwards(states, memory, keys, present)
         elif self.attention == "additive" and own:
             states, contexts, weights, last = self._attend(given[0], state, memory, keys, present)
@@ -96,12 +111,14 @@ class AttentionDecoder(layers.Layer):
             first = state, ops.zeros_like(memory[:, 0]), ops.zeros_like(memory[:, :, 0], dtype="float32")
             done = self._scan(step(memory, keys, present), given, first)
             (states, last), (contexts, _), (weights, _) = done
+            states = states[..., : self.units]
         return ops.cast(states, self.compute_dtype), contexts, weights, last
 
-    def _run_gru(self, given, state, *, own: bool):
-        """Runs over the products of the words (B, T, 3 U): the states (B, T, U) and the last."""
+    def _run(self, given, state, *, own: bool):
+        """Runs over the products of the words (B, T, gates): the states (B, T, U) and the last."""
         if not own:
-            return self._scan(lambda s, x: (self._gru(s, x),), (given,), (state,))[0]
+            states, last = self._scan(lambda s, x: (self._next(s, x),), (given,), (state,))[0]
+            return states[..., : self.units], last
         given = ops.swapaxes(given, 0, 1)
         states = run_gru(given, state, self.recurrent, self.bias[1], dtype=self.compute_dtype)
         return ops.swapaxes(states, 0, 1), states[-1]
@@ -151,14 +168,15 @@ class AttentionDecoder(layers.Layer):
         weights = ops.concatenate([self.recurrent, self.query], axis=1)  # one product of the state a step
         of_context = self.kernel[-memory.shape[-1] :]
         keys, hidden = self._float(keys), _penalty(present)
+        gates = GATES[self.cell] * self.units
 
         def step(s, x):
-            of_state = self._product(s, weights)  # (B, 3 U + A)
-            seen = ops.tanh(keys + ops.expand_dims(of_state[:, 3 * self.units :], 1))  # (B, S, A)
+            of_state = self._product(s[:, : self.units], weights)  # (B, gates + A)
+            seen = ops.tanh(keys + ops.expand_dims(of_state[:, gates:], 1))  # (B, S, A)
             scores = ops.matmul(seen, self._float(self.score))[..., 0] + hidden  # (B, S)
             alpha = ops.softmax(scores, axis=-1)
             c = self._average(ops.expand_dims(alpha, 1), memory)[:, 0]  # (B, M)
-            return self._gru(s, x + self._product(c, of_context), of_state[:, : 3 * self.units]), c, alpha
+            return self._next(s, x + self._product(c, of_context), of_state[:, :gates]), c, alpha
 
         return step
 
@@ -168,14 +186,15 @@ class AttentionDecoder(layers.Layer):
         # Deviation: the notes' code scores all `max_length` positions, those beyond the source too.
         weights = ops.concatenate([self.recurrent, self.query[:, :steps]], axis=1)
         of_context, hidden = self.combine[: memory.shape[-1]], _penalty(present)
+        gates = GATES[self.cell] * self.units
 
         def step(s, of_scores, of_combined):
-            of_state = self._product(s, weights)  # (B, 3 U + S)
-            alpha = ops.softmax(of_scores + of_state[:, 3 * self.units :] + hidden, axis=-1)
+            of_state = self._product(s[:, : self.units], weights)  # (B, gates + S)
+            alpha = ops.softmax(of_scores + of_state[:, gates:] + hidden, axis=-1)
             c = self._average(ops.expand_dims(alpha, 1), memory)[:, 0]  # (B, M)
             combined = ops.relu(of_combined + self._product(c, of_context))  # (B, U)
             x = self._product(combined, self.kernel) + self._float(self.bias[0])
-            return self._gru(s, x, of_state[:, : 3 * self.units]), c, alpha
+            return self._next(s, x, of_state[:, :gates]), c, alpha
 
         return step
 
@@ -195,11 +214,12 @@ class AttentionDecoder(layers.Layer):
         weights = ops.softmax(self._float(scores) + ops.expand_dims(_penalty(present), 1), axis=-1)
         return self._average(weights, memory), weights
 
-    def _gru(self, s, x, of_state=None):
-        """Returns the next state: s (B, U), the input's product x (B, 3 U), and the state's if it is known."""
-        of_state = self._product(s, self.recurrent) if of_state is None else of_state
-        of_state = of_state + self._float(self.bias[1])
-        return gru_step(s, x, of_state)[0]
+    def _next(self, s, x, of_state=None):
+        """Returns the next state: s (B, U or 2 U), the input's product x (B, gates), the state's if it is known."""
+        of_state = self._product(s[:, : self.units], self.recurrent) if of_state is None else of_state
+        if self.cell == "lstm":
+            return lstm_step(s, x + of_state)
+        return gru_step(s, x, of_state + self._float(self.bias[1]))[0]
 
     def _product(self, x, kernel):
         """Multiplies in the precision of the policy: float32."""
@@ -218,12 +238,23 @@ class AttentionDecoder(layers.Layer):
             keras.KerasTensor((rows, steps, self.units), self.compute_dtype),
             keras.KerasTensor((rows, steps, memory.shape[-1]), self.compute_dtype),
             keras.KerasTensor((rows, steps, memory.shape[1]), "float32"),
-            keras.KerasTensor((rows, self.units), "float32"),
+            keras.KerasTensor((rows, state.shape[-1]), "float32"),
         )
 
     def get_config(self):
-        settings = {"units": self.units, "attention": self.attention, "max_length": self.max_length}
+        settings = {"units": self.units, "attention": self.attention, "max_length": self.max_length, "cell": self.cell}
         return super().get_config() | settings
+
+
+def lstm_step(s, x):
+    """Returns the next state of an LSTM: [output; memory cell] (B, 2 U) and all products (B, 4 U) -> (B, 2 U).
+
+    Gates in the order input, forget, candidate, output. The forget gate begins open (Jozefowicz et al., ICML 2015).
+    """
+    units = s.shape[-1] // 2
+    given, forget, candidate, output = (x[:, i * units : (i + 1) * units] for i in range(4))
+    cell = ops.sigmoid(forget + 1.0) * s[:, units:] + ops.sigmoid(given) * ops.tanh(candidate)
+    return ops.concatenate([ops.sigmoid(output) * ops.tanh(cell), cell], axis=-1)
 
 
 def _penalty(present):

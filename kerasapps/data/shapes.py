@@ -38,7 +38,7 @@ def draw_shape(name: str, rng: np.random.Generator) -> np.ndarray:
     image = Image.new("RGB", (side, side), _color(ground))
     draw = ImageDraw.Draw(image)
     for _ in range(CLUTTER):
-        _clutter(draw, rng, side, _color(ground + rng.normal(0, 55, 3)))
+        draw_clutter(draw, rng, side, _color(ground + rng.normal(0, 55, 3)))
     # Far enough from the ground to be seen, whatever its hue.
     while True:
         color = rng.uniform(0, 255, 3)
@@ -48,12 +48,12 @@ def draw_shape(name: str, rng: np.random.Generator) -> np.ndarray:
     _outline(ImageDraw.Draw(mask), name, rng, side)
     image.paste(_color(color), mask=mask)
     for _ in range(2):  # in front of it
-        _clutter(draw, rng, side, _color(ground + rng.normal(0, 55, 3)), thin=True)
+        draw_clutter(draw, rng, side, _color(ground + rng.normal(0, 55, 3)), thin=True)
     pixels = np.asarray(image.resize((SIZE, SIZE), Image.Resampling.LANCZOS), np.float32)
     return np.clip(pixels + rng.normal(0, 6, pixels.shape), 0, 255).astype(np.uint8)
 
 
-def _clutter(draw: ImageDraw.ImageDraw, rng: np.random.Generator, side: int, color, *, thin: bool = False) -> None:
+def draw_clutter(draw: ImageDraw.ImageDraw, rng: np.random.Generator, side: int, color, *, thin: bool = False) -> None:
     """Draws a line, a dot or a patch somewhere."""
     kind = 0 if thin else rng.integers(3)
     x, y = rng.uniform(0, side, 2)

@@ -10,7 +10,6 @@ import tensorflow as tf
 from PIL import Image
 
 from experiments.image_classification import __main__ as experiment
-from experiments.image_classification.bases import load_base
 from experiments.image_classification.features import cached_features, one_version
 from experiments.image_classification.transfer import network
 from experiments.image_classification.transfer_options import (
@@ -25,6 +24,7 @@ from experiments.image_classification.transfer_results import shots_figure, shot
 from experiments.shared.runs import load_run
 from kerasapps.applications.transfer_classifier import FEATURES, base_layers
 from kerasapps.applications.vgg import build_vgg
+from kerasapps.bases import load_base
 from kerasapps.data.shapes import CLASSES, draw_shape
 from kerasapps.runs import Options
 from tests.experiments.commands import commands, read

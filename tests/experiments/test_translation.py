@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from experiments.shared.runs import load_run
+from experiments.shared.scores import bleu, signature, tokenized_bleu, translation_metrics
 from experiments.translation import __main__ as experiment
 from experiments.translation.network import BATCH_SIZE, make_model, recipe_of, translate_texts, writer_of
 from experiments.translation.results import mistakes_table
-from experiments.translation.scores import bleu, signature, tokenized_bleu, translation_metrics
 from kerasapps.checkpoints import load_arrays
 from kerasapps.decoding import Sampling
 from kerasapps.runs import Options

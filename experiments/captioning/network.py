@@ -1,0 +1,256 @@
+"""The captioners: which images, how each network is built and trained, and how it writes."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import keras
+import numpy as np
+
+from kerasapps.applications.captioner import build_captioner, encoder_of, put_decoder, step_of
+from kerasapps.bases import Base, load_base
+from kerasapps.data.captions import CaptionCodec, CaptionSplits, load_captions
+from kerasapps.data.splits import Splits
+from kerasapps.data.subwords import END, START, Pieces
+from kerasapps.decoding import Beam, Sampling, Writer
+from kerasapps.errors import UserError
+from kerasapps.losses import CoverageLoss, TokenCrossentropy
+from kerasapps.optimizers import Adam, one_cycle
+from kerasapps.runs import Options, Run
+from kerasapps.settings import Count, Positive, Share, Side, Text, Weight, optional, or_none, ranged, settle
+
+from ..shared import training
+from ..shared.params import build
+from ..shared.runs import write_codec
+from ..shared.training import Trained, tell
+from .features import cached_grids
+
+CODEC = CaptionCodec
+Arch = Literal["gru", "lstm", "transformer"]
+AT_ONCE = 64  # images that are described at a time
+
+
+@dataclass(frozen=True)
+class Source:
+    """Which images.
+
+    Args:
+        data: "scenes" (simulated), or a folder of images with captions: a token file of Flickr8k or Flickr30k, Kaggle's
+            captions.txt, COCO's captions JSON or Karpathy's dataset JSON.
+        captions: The file with the captions, where its name does not show it.
+        size: Side of the images in pixels; by default 48 for scenes, what the base is used to, or 64.
+        tokens: Whole words, or pieces of words, learned from the training set.
+        vocab_size: Token ids at most.
+        max_length: Tokens of a caption at most, its end among them; longer ones are cut.
+    """
+
+    data: Text = "scenes"
+    captions: or_none(Path) = None
+    size: or_none(Side) = None
+    tokens: Pieces = "words"
+    vocab_size: ranged(int, least=10) = 10_000
+    max_length: ranged(int, least=2) = 30
+
+
+@dataclass(frozen=True)
+class Look:
+    """With what the images are looked at.
+
+    Args:
+        base: A trained network: "compact", "mobilenet", one of `keras.applications`, a run folder or a .keras file. By
+            default a small network that learns together with the decoder.
+        weights: File with the weights of a network of `keras.applications`.
+        layer: Layer of the base to attend to, several joined by a plus; by default as suits the base.
+        frozen: Whether the base keeps its weights; its features are then computed once and kept on disk.
+    """
+
+    base: or_none(Text) = None
+    weights: or_none(Path) = None
+    layer: or_none(Text) = None
+    frozen: bool = True
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained; by default as suits the images.
+
+    Args:
+        epochs: Epochs over the training set.
+        batch_size: Images in a step, each with all its captions, over all devices.
+        learning_rate: Peak learning rate of Adam; it then falls to nearly 0.
+        warmup: Share of the steps during which it rises.
+        smoothing: Share of the target's probability that is spread over the vocabulary.
+        coverage: Weight of the loss that asks the network to attend to every place about once (doubly stochastic
+            attention); Xu et al. have 1.
+    """
+
+    epochs: Count = 20
+    batch_size: Count = 64
+    learning_rate: Positive = 2e-3
+    warmup: Share = 0.15
+    smoothing: Share = 0.1
+    coverage: Weight = 0.0
+
+
+GivenRecipe = optional(Recipe)
+SCENES = Recipe(epochs=10, batch_size=32, learning_rate=3e-3, smoothing=0.0)
+# Builder arguments for scenes, whose language is small; --params come before them.
+SMALL = {"filters": (24, 48, 96), "embedding_dim": 64, "units": 128, "attention_units": 32, "dropout": 0.1}
+
+
+def recipe_of(data: str, given: GivenRecipe = GivenRecipe(), *, options: Options) -> Recipe:
+    """Returns how to train, where the command line says nothing else."""
+    recipe = settle(SCENES if data == "scenes" else Recipe(), given)
+    return options.shrunk(recipe, epochs=1, batch_size=16)
+
+
+def load(source: Source, *, options: Options, size: int | None = None) -> CaptionSplits:
+    """Loads the data as the options say; `size` is what they have where the options leave it open."""
+    given = vars(source) | {"captions": None if source.captions is None else str(source.captions)}
+    given |= {"size": source.size or (None if source.data == "scenes" else size)}
+    return load_captions(**given, seed=options.seed, limit=options.rows)
+
+
+def train_one(
+    run: Run,
+    *,
+    source: Source,
+    arch: Arch,
+    look: Look,
+    params: dict[str, Any],
+    recipe: Recipe,
+    patience: int | None = None,
+) -> Trained:
+    """Trains one network in a run folder; the epoch with the lowest loss of the validation set is kept."""
+    splits = load(source, options=run.options, size=size_of(look))
+    tell([*splits.notes, f"{len(splits.train):,} training images, {splits.sizes['vocab_size']:,} token ids."])
+    side = splits.sizes["image_shape"][0]
+    base = None if look.base is None else load_base(look.base, weights=look.weights, size=side)
+    given = (SMALL if source.data == "scenes" else {}) | params
+    network = partial(make_network, arch=arch, look=look, base=base, sizes=splits.sizes, params=given)
+    if base is None or not look.frozen:
+        make = partial(make_model, network)
+        return training.train(run, splits, make, recipe, patience=patience, prepare=with_attention(recipe))
+    with run.strategy.scope():
+        model = network()
+    grids = cached_grids(model, splits)
+    sizes = splits.sizes | {"image_shape": grids.train.inputs["grid"].shape[1:], "precomputed": True}
+    decoder = partial(make_network, arch=arch, look=look, base=None, sizes=sizes, params=given)
+    part, make = run.part("decoder", {"epochs": recipe.epochs}), partial(make_model, decoder)
+    trained = training.train(part, grids, make, recipe, patience=patience, prepare=with_attention(recipe))
+    put_decoder(model, trained.model)
+    write_codec(run, splits.codec)
+    run.save(model)
+    return Trained(model, trained.history, splits)
+
+
+def size_of(look: Look) -> int | None:
+    """Returns the side of the images that a base is used to."""
+    from kerasapps.bases import SIZES
+
+    return SIZES.get(look.base)
+
+
+def make_network(
+    *, arch: Arch, look: Look, base: Base | None, sizes: dict[str, Any], params: dict[str, Any]
+) -> keras.Model:
+    """Builds a network.
+
+    Args:
+        arch: What writes.
+        look: With what the images are looked at.
+        base: The trained network of that name.
+        sizes: Arguments of the builder that the data give.
+        params: Further arguments of the builder.
+    """
+    given: dict[str, Any] = {**sizes, "decoder": arch}
+    if base is not None:
+        layer = look.layer or base.layer
+        given |= {"base": base.network, "layer": layer, "pixels": base.pixels, "frozen": look.frozen}
+        params = {name: value for name, value in params.items() if name != "filters"}
+    try:
+        return build(build_captioner, params, what=f"--arch {arch}", given=given)
+    except ValueError as error:
+        raise UserError(f"--base {look.base}: {error}") from None
+
+
+def make_model(
+    network: Callable[[], keras.Model], *, recipe: Recipe, steps: int, jit_compile: bool = False
+) -> keras.Model:
+    """Builds and compiles.
+
+    Args:
+        network: Builds the network.
+        recipe: How it is trained.
+        steps: Steps of the whole training, over which the learning rate rises and falls.
+        jit_compile: Whether XLA compiles the step.
+    """
+    model = network()
+    losses: dict[str, keras.losses.Loss] = {"next": TokenCrossentropy(recipe.smoothing)}
+    weights = None
+    if recipe.coverage:
+        if "attention" not in model.output:
+            raise UserError('--coverage is about attention, and --params have {"attention": false}.')
+        losses["attention"], weights = CoverageLoss(), {"next": 1.0, "attention": recipe.coverage}
+    rate = one_cycle(recipe.learning_rate, steps=steps, warmup=recipe.warmup)
+    is_recurrent = "decoder" in {layer.name for layer in model.layers}
+    model.compile(
+        optimizer=Adam(rate, beta_2=0.98),
+        loss=losses,
+        loss_weights=weights,
+        # XLA does not compile a loop over texts of any length.
+        jit_compile=jit_compile and not is_recurrent,
+    )
+    return model
+
+
+def with_attention(recipe: Recipe) -> Callable[[Splits, keras.Model], Splits] | None:
+    """Returns what gives the loss of the attention its target, the words; None where there is no such loss."""
+    if not recipe.coverage:
+        return None
+
+    def prepare(splits: Splits, model: keras.Model) -> Splits:
+        parts = {
+            name: replace(split, targets={**split.targets, "attention": split.targets["next"]})
+            for name in ("train", "validation")
+            if (split := getattr(splits, name)) is not None
+        }
+        return replace(splits, **parts)
+
+    return prepare
+
+
+# --- writing
+
+
+def writer_of(model: keras.Model) -> Writer:
+    """Returns what writes with a trained network."""
+    return Writer(encoder_of(model), step_of(model), start=START, end=END)
+
+
+def describe(
+    writer: Writer, codec: CaptionCodec, images: np.ndarray, how: Beam | Sampling
+) -> list[list[tuple[str, float]]]:
+    """Returns for each image its captions with their scores, the best first."""
+    best = []
+    for first in range(0, len(images), AT_ONCE):
+        batch = images[first : first + AT_ONCE].astype(np.float32)
+        drawn = replace(how, seed=how.seed + first) if isinstance(how, Sampling) else how
+        tokens, scores = writer({"image": batch}, drawn, max_length=codec.max_length)
+        texts = codec.decode(tokens.reshape(-1, tokens.shape[-1]))
+        each = iter(zip(texts, map(float, scores.ravel()), strict=True))
+        best += [[next(each) for _ in row] for row in scores]
+    return best
+
+
+def attention_to(model: keras.Model, codec: CaptionCodec, images: np.ndarray, captions: Sequence[str]) -> np.ndarray:
+    """Returns where a network looks while it writes given captions: float32 (n, T, S), T with the end."""
+    ids, _ = codec.ids([[caption] for caption in captions])
+    weights = []
+    for first in range(0, len(images), AT_ONCE):
+        rows = slice(first, first + AT_ONCE)
+        outputs = model({"image": images[rows].astype(np.float32), "target": ids[rows, :, :-1]}, training=False)
+        weights.append(np.asarray(outputs["attention"], np.float32)[:, 0])
+    return np.concatenate(weights)
