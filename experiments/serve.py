@@ -190,15 +190,14 @@ def form_fields(pictures: Any, max_size: int) -> tuple[Any, ...]:
     sizes = [size for size in SIZES if size <= max_size] or [max_size]
     usual = str(max(size for size in sizes if size <= 512) if sizes[0] <= 512 else sizes[0])
     choices = tuple((style.key, style.label) for style in pictures.styles.values())
-    first = choices[1][0] if len(choices) > 1 else DRAWN
     return (
         Field("content", "Your photo", "image", hint="JPEG, PNG, WebP, TIFF or another image file."),
-        Field("chosen", "The style", "gallery", first, choices=choices),
+        Field("chosen", "The style", "gallery", DRAWN, choices=choices),
         Field("style", "Or a style of your own", "image", hint="It is taken instead of those above.", required=False),
         Field("size", "Longer side", "choice", usual, choices=tuple((str(one), f"{one} pixels") for one in sizes)),
-        Field("strength", "Style", "choice", "10", choices=tuple(STRENGTH.items())),
+        Field("strength", "Strength of the style", "choice", "10", choices=tuple(STRENGTH.items())),
         Field("colors", "Colors", "choice", "style", choices=tuple(COLORS.items())),
-        Field("steps", "Care", "choice", "60", choices=tuple(CARE.items())),
+        Field("steps", "Effort", "choice", "60", choices=tuple(CARE.items())),
     )
 
 

@@ -103,7 +103,8 @@ def _value(field: Field, given: Any) -> Any:
 
 def shown_name(name: str | None) -> str:
     """Returns the name of a file as it can be shown: without folders and control characters, and not too long."""
-    name = re.split(r"[/\\]", name or "")[-1]
+    name = (name or "").replace("%22", '"')  # as browsers send it
+    name = re.split(r"[/\\]", name)[-1]
     name = "".join(letter for letter in name if letter.isprintable()).strip()
     stem, dot, suffix = name.rpartition(".")
     if len(name) > 60:

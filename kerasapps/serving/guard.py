@@ -1,7 +1,7 @@
 """What every request passes: the right host, no post from another site, no body without end, and headers."""
 
 from collections.abc import Collection
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
@@ -71,15 +71,14 @@ class Guard:
         await self.app(scope, self._limited(receive), send_with_headers)
 
     def _refusal(self, headers: Headers, method: str) -> PlainTextResponse | None:
-        host = urlsplit(f"//{headers.get('host', '')}")
-        if "*" not in self.hosts and host.hostname not in self.hosts:
+        if "*" not in self.hosts and _parts(f"//{headers.get('host', '')}").hostname not in self.hosts:
             return PlainTextResponse("This server does not go by that name: see --allow-host.", 421)
         if method in ("GET", "HEAD"):
             return None
         site, origin = headers.get("sec-fetch-site"), headers.get("origin")
         foreign = site not in (None, "same-origin", "none")
         # The scheme is not compared: a proxy in front of this server may speak https.
-        foreign |= origin is not None and urlsplit(origin).netloc != headers.get("host")
+        foreign |= origin is not None and _parts(origin).netloc != headers.get("host")
         return PlainTextResponse("This was sent by another site and is refused.", 403) if foreign else None
 
     def _limited(self, receive: Receive) -> Receive:
@@ -98,3 +97,11 @@ class Guard:
             raise TooLarge
 
         return limited
+
+
+def _parts(address: str) -> SplitResult:
+    """Returns the parts of an address, empty ones if it is none."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")

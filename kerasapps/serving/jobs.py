@@ -244,11 +244,13 @@ class Queue:
 
     def _work(self) -> None:
         cleaned = 0.0
-        while not self.closing.is_set():
+        while True:
+            self.woken.clear()  # before anything is looked at, or what happens meanwhile would be slept through
+            if self.closing.is_set():
+                return
             if time.monotonic() - cleaned > CLEAN_SECONDS or not cleaned:
                 self._clean()
                 cleaned = time.monotonic()
-            self.woken.clear()
             waiting = [job for job in self.all() if job.ended is None]
             self._announce()
             if waiting:

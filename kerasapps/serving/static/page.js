@@ -45,7 +45,9 @@ for (const pair of document.querySelectorAll(".compare")) {
   slide.addEventListener("input", () => pair.style.setProperty("--share", `${slide.value}%`));
   const ends = Object.assign(document.createElement("div"), { className: "ends" });
   for (const end of ["Painting", "Photo"]) ends.append(Object.assign(document.createElement("span"), { textContent: end }));
-  pair.after(slide, ends);
+  const box = Object.assign(document.createElement("div"), { className: "compared" });
+  pair.replaceWith(box);
+  box.append(pair, slide, ends);
 }
 
 // The chosen file is shown, and one that is too large is named before it is sent.
@@ -71,3 +73,4 @@ for (const input of document.querySelectorAll("input[type=file]")) {
 }
 
 document.getElementById("answer")?.focus();
+if (document.getElementById("opening")) setTimeout(() => location.reload(), 3000);
