@@ -29,6 +29,7 @@ CARE = {"20": "quick", "60": "usual", "150": "thorough"}
 STRENGTH = {"3": "faint", "10": "usual", "40": "strong"}
 COLORS = {"style": "of the style", "luminance": "of the photo", "free": "left to the network"}
 DRAWN = "drawn"
+BACKLOG = 128
 
 
 def serve(
@@ -137,6 +138,7 @@ def bind(host: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        listening.listen(BACKLOG)  # who connects before the first page is ready waits
     except OSError as error:
         listening.close()
         raise UserError(f"--host {host} --port {port} cannot be used: {error.strerror or error}.") from None
