@@ -6,11 +6,12 @@ python -m docs.build --out FOLDER
 
 import argparse
 import ast
+import logging
 import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -58,9 +59,14 @@ def modules() -> dict[str, str]:
     found = {}
     for path in sorted((ROOT / "kerasapps").rglob("*.py")):
         if public(path):
-            name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+            name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
             found[str(path.relative_to(ROOT))] = f"reference/{name}.md"
     return found
+
+
+def source_of(module: str) -> Path:
+    """Returns the file of a module."""
+    return ROOT / f"{module.replace('.', '/')}.py"
 
 
 def public(path: Path) -> list[str]:
@@ -107,19 +113,20 @@ class Site:
                 return f"{match[1]}{'../' * depth}{place}"
             return f"{match[1]}nowhere:"  # a file of the repository that is no page: its name is enough
 
-        text = outside_code(text, lambda part: LINK.sub(lead, part))
-        return re.sub(r"\[([^\]]+)\]\(nowhere:\)", r"\1", text)
+        without = lambda part: re.sub(r"\[([^\]]+)\]\(nowhere:\)", r"\1", LINK.sub(lead, part))  # noqa: E731
+        return outside_code(text, without)
 
 
-def outside_code(text: str, change) -> str:
-    """Changes what is no code of a page."""
-    parts, end = [], 0
-    for code in FENCE.finditer(text):
-        parts += [change(text[end : code.start()]), code[0]]
-        end = code.end()
-    # A link may have code in it: what is between two pieces of code is put together again first.
-    marked = "".join(f"\0{i // 2}\0" if i % 2 else part for i, part in enumerate([*parts, text[end:]]))
-    return re.sub(r"\0(\d+)\0", lambda one: parts[2 * int(one[1]) + 1], change(marked))
+def outside_code(text: str, change: Callable[[str], str]) -> str:
+    """Changes what is no code of a page; a link may have code in it."""
+    codes: list[str] = []
+
+    def hide(code: re.Match) -> str:
+        codes.append(code[0])
+        return f"\0{len(codes) - 1}\0"
+
+    changed = change(FENCE.sub(hide, text))
+    return re.sub(r"\0(\d+)\0", lambda number: codes[int(number[1])], changed)
 
 
 def section(text: str, heading: str) -> str:
@@ -134,17 +141,15 @@ def start(site: Site) -> str:
     """Returns the first page: what it is, a gallery with one picture and one figure an application, installation."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     lead = re.search(r"^# kerasapps\n\n(.*?)\n\n", readme, re.DOTALL)[1]
-    rows = re.findall(r"^\| (?:\[|\w+.*?\[)(.+?)\]\(experiments/(\w+)/README\.md\)? \|", readme, re.MULTILINE)
-    del rows
     cards = []
     for line in section(readme, "Applications").splitlines():
         found = re.match(r"\| \[([^\]]+)\]\(experiments/(\w+)/README\.md\) \| [^|]+ \| ([^|]+) \| ([^|]+) \|", line)
         if found:
             title, name, result, other = found.groups()
-            (picture,) = [*ROOT.glob(f"docs/images/{name}.*")]
-            shutil.copyfile(picture, ROOT / site.folder / "images" / picture.name)
+            (picture,) = [*ROOT.glob(f"docs/images/gallery/{name}.*")]
+            shutil.copyfile(picture, site.folder / "images" / picture.name)
             cards.append(
-                f'-   [![](images/{picture.name})](guides/{name}.md)\n\n    **[{title}](guides/{name}.md)**\n\n'
+                f"-   [![](images/{picture.name})](guides/{name}.md)\n\n    **[{title}](guides/{name}.md)**\n\n"
                 f"    {result.strip()}; {other.strip()}\n"
             )
     taken = (site.take("README.md", section(readme, heading)) for heading in ("Install it", "Background"))
@@ -160,7 +165,7 @@ def builders(site: Site) -> dict[str, str]:
     for name in sorted(name for name in kerasapps.__all__ if name.startswith("build_")):
         module = f"kerasapps.{kerasapps._MODULES[name]}"
         own = f"search_space_{name.removeprefix('build_')}"
-        spaces = [one for one in (own, "search_space") if one in public(ROOT / f"{module.replace('.', '/')}.py")][:1]
+        spaces = [one for one in (own, "search_space") if one in public(source_of(module))][:1]
         text = f"# {name}\n\n::: {module}.{name}\n"
         text += "".join(f"\n## Search space\n\n::: {module}.{space}\n" for space in spaces)
         pages[name] = f"builders/{name}.md"
@@ -173,12 +178,13 @@ def reference(site: Site, pages: dict[str, str]) -> None:
     rows = []
     for name in sorted(kerasapps.__all__, key=str.lower):
         module = f"kerasapps.{kerasapps._MODULES[name]}"
-        place = f"../{pages[name]}" if name in pages else f"{module}.md#{module}.{name}"
+        anchor = f"#{module}.{name}" if name in public(source_of(module)) else ""  # else a variable of the module
+        place = f"../{pages[name]}" if name in pages else f"{module}.md{anchor}"
         rows.append(f"| [`{name}`]({place}) | {summary(module, name)} |")
     listed = ["# Reference", "", "What `import kerasapps` gives:", "", "| name | |", "|---|---|", *rows]
     listed += ["", "Every module:", "", "| module | |", "|---|---|"]
     for file, place in modules().items():
-        name = Path(place).stem if place.count(".") == 1 else place.removeprefix("reference/").removesuffix(".md")
+        name = place.removeprefix("reference/").removesuffix(".md")
         first = (ast.get_docstring(ast.parse((ROOT / file).read_text(encoding="utf-8"))) or "").partition("\n")[0]
         listed.append(f"| [`{name}`]({name}.md) | {cell(first)} |")
         site.write(place, f"# {name}\n\n::: {name}\n")
@@ -187,7 +193,7 @@ def reference(site: Site, pages: dict[str, str]) -> None:
 
 def summary(module: str, name: str) -> str:
     """Returns the first sentence of a docstring, without importing its module."""
-    tree = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
+    tree = ast.parse(source_of(module).read_text(encoding="utf-8"))
     nodes = [node for node in tree.body if getattr(node, "name", None) == name]
     return cell((ast.get_docstring(nodes[0]) or "").partition("\n")[0]) if nodes else ""
 
@@ -283,6 +289,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m docs.build")
     parser.add_argument("--out", type=Path, default=ROOT / "site")
     out = parser.parse_args().out.absolute()
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
     found = build(out)
     for problem in found:
         print(problem, file=sys.stderr)
