@@ -166,8 +166,8 @@ def builders(site: Site) -> dict[str, str]:
         module = f"kerasapps.{kerasapps._MODULES[name]}"
         own = f"search_space_{name.removeprefix('build_')}"
         spaces = [one for one in (own, "search_space") if one in public(source_of(module))][:1]
-        text = f"# {name}\n\n::: {module}.{name}\n"
-        text += "".join(f"\n## Search space\n\n::: {module}.{space}\n" for space in spaces)
+        text = f"::: {module}.{name}\n"
+        text += "".join(f"\n::: {module}.{space}\n    options: {{heading_level: 2}}\n" for space in spaces)
         pages[name] = f"builders/{name}.md"
         site.write(pages[name], text)
     return pages
@@ -187,7 +187,7 @@ def reference(site: Site, pages: dict[str, str]) -> None:
         name = place.removeprefix("reference/").removesuffix(".md")
         first = (ast.get_docstring(ast.parse((ROOT / file).read_text(encoding="utf-8"))) or "").partition("\n")[0]
         listed.append(f"| [`{name}`]({name}.md) | {cell(first)} |")
-        site.write(place, f"# {name}\n\n::: {name}\n")
+        site.write(place, f"::: {name}\n    options: {{show_root_full_path: true}}\n")
     site.write("reference/index.md", "\n".join(listed) + "\n")
 
 
