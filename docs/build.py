@@ -16,9 +16,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import mkdocs.commands.build
-import mkdocs.config
-
 import kerasapps
 from experiments.__main__ import experiments
 
@@ -146,12 +143,12 @@ def start(site: Site) -> str:
         found = re.match(r"\| \[([^\]]+)\]\(experiments/(\w+)/README\.md\) \| [^|]+ \| ([^|]+) \| ([^|]+) \|", line)
         if found:
             title, name, result, other = found.groups()
-            (picture,) = [*ROOT.glob(f"docs/images/gallery/{name}.*")]
-            shutil.copyfile(picture, site.folder / "images" / picture.name)
-            cards.append(
-                f"-   [![](images/{picture.name})](guides/{name}.md)\n\n    **[{title}](guides/{name}.md)**\n\n"
-                f"    {result.strip()}; {other.strip()}\n"
-            )
+            shown = ""
+            for picture in ROOT.glob(f"docs/images/gallery/{name}.*"):
+                shutil.copyfile(picture, site.folder / "images" / picture.name)
+                shown = f"[![](images/{picture.name})](guides/{name}.md)\n\n    "
+            told = f"{result.strip()}; {other.strip()}"
+            cards.append(f"-   {shown}**[{title}](guides/{name}.md)**\n\n    {told}\n")
     taken = (site.take("README.md", section(readme, heading)) for heading in ("Install it", "Background"))
     gallery = '<div class="grid cards" markdown>\n\n' + "\n".join(cards) + "\n</div>\n"
     template = (ROOT / "docs" / "site" / "start.md.in").read_text(encoding="utf-8")
@@ -276,6 +273,9 @@ def build(out: Path) -> list[str]:
     Raises:
         mkdocs.exceptions.Abort: If MkDocs warned of something.
     """
+    import mkdocs.commands.build
+    import mkdocs.config
+
     with tempfile.TemporaryDirectory() as folder:
         nav = prepare(Path(folder))
         config = mkdocs.config.load_config(str(CONFIG), docs_dir=folder, site_dir=str(out), nav=nav, strict=True)

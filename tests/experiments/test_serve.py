@@ -336,10 +336,11 @@ LOOKS = {
     "phone": {"viewport": {"width": 390, "height": 800}},
     "dark": {"color_scheme": "dark"},
 }
+SLOW = {"wide": pytest.mark.slow, "phone": (), "dark": ()}
 
 
 @needs_browser
-@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
+@pytest.mark.parametrize("look", [pytest.param(LOOKS[one], marks=marks, id=one) for one, marks in SLOW.items()])
 def test_axe_finds_nothing_and_nothing_is_wider_than_the_page(browser, server, link, look):
     import axe_playwright_python
 
