@@ -43,4 +43,4 @@ bench: setup
 	$(RUN) -m benchmarks.gan --out runs/bench-gan.json
 
 clean:
-	rm -rf .venv .venv-* *.egg-info build .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* site *.egg-info build .mypy_cache .pytest_cache .ruff_cache
