@@ -4,7 +4,7 @@ VENV ?= .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo serve docs test lint bench clean
 
 setup: $(READY)
 
@@ -16,6 +16,13 @@ $(READY): pyproject.toml constraints.txt
 
 demo: setup
 	$(RUN) -m experiments.qa train --data stories --epochs 20 --baseline lstm
+
+serve: setup
+	$(RUN) -m experiments.serve
+
+docs: setup
+	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	$(RUN) -m docs.build
 
 test: setup
 	$(RUN) -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not slow"
@@ -36,4 +43,4 @@ bench: setup
 	$(RUN) -m benchmarks.gan --out runs/bench-gan.json
 
 clean:
-	rm -rf .venv .venv-* *.egg-info build .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* site *.egg-info build .mypy_cache .pytest_cache .ruff_cache

@@ -24,6 +24,7 @@ from kerasapps.session import start
 from kerasapps.settings import Count, or_none, ranged, settings_of
 
 from ..shared.cli import main
+from ..shared.highlighting import text_block
 from ..shared.runs import SavedRun
 from ..shared.training import report
 from .bench import bench
@@ -52,7 +53,7 @@ from .methods import (
     position_figure,
 )
 from .subject import Opened, Subject, View, open_subject, saved_run, view
-from .texts import text_block, text_run
+from .texts import text_run
 
 Images = tyro.conf.Positional[tuple[Path, ...]]
 

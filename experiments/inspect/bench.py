@@ -13,9 +13,9 @@ from kerasapps.runs import Options
 from kerasapps.session import start
 from kerasapps.settings import Count, settings_of
 
-from ..shared.images import as_bytes, image_grid
+from ..shared.images import as_bytes, image_grid, overlay
 from ..shared.training import report
-from .methods import GRADIENTS, Method, Patch, occlusion_method, overlay
+from .methods import GRADIENTS, Method, Patch, occlusion_method
 
 TRAINED, EPOCHS = 8000, 4
 COVER = Patch(patch=4, stride=2)

@@ -13,8 +13,7 @@ from kerasapps.inside.probe import Probe
 from kerasapps.inside.sheets import activation_images, filter_images
 from kerasapps.reports import Block, Figure, Table, add_axes, new_figure
 
-from ..shared.images import as_bytes, image_grid, show_image, tile
-from .methods import colored
+from ..shared.images import as_bytes, colored, image_grid, show_image, tile
 from .subject import Opened, View
 
 PALETTE = matplotlib.colormaps["tab10"]

@@ -11,10 +11,9 @@ from kerasapps.inside.judging import judge
 from kerasapps.inside.occlusion import Fill, filled, occlusion, occlusion_map
 from kerasapps.reports import Animation, Figure, Table, add_axes, new_figure
 
-from ..shared.images import as_bytes, image_grid
+from ..shared.images import as_bytes, colored, image_grid, overlay
 from .subject import View
 
-HEAT = matplotlib.colormaps["inferno"]
 FRAMES, FRAME_SIDE = 60, 256
 COLUMNS = ("deletion", "insertion", "rank_head", "rank_all")
 
@@ -132,21 +131,6 @@ def judgement_table(found: dict[str, dict[str, float]]) -> Table:
     )
     columns = ["method", "deletion", "insertion", "head drawn anew", "all drawn anew"]
     return Table("How far each map can be trusted", columns, rows, caption, digits=2)
-
-
-def overlay(image: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Lays the positive part of a map over the grays of an image, uint8 (H, W, 3)."""
-    top = max(float(np.quantile(values, 0.998)), 1e-12)
-    strength = np.clip(values / top, 0, 1)[..., None]  # (H, W, 1)
-    gray = colored(image).mean(-1, keepdims=True)
-    heat = 255 * HEAT(strength[..., 0])[..., :3]
-    share = 0.25 + 0.65 * strength
-    return as_bytes((1 - share) * gray + share * heat)
-
-
-def colored(image: np.ndarray) -> np.ndarray:
-    """Returns an image with three channels."""
-    return np.broadcast_to(image, (*image.shape[:2], 3))
 
 
 # --- occlusion, as a function of position

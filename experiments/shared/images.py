@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import keras
+import matplotlib
 import matplotlib.axes
 import matplotlib.figure
 import numpy as np
@@ -22,6 +23,7 @@ from .classification import INK, LINE, WIDTH, likeliest, shorten
 
 IMAGE, LABEL = "image", "label"
 SOFT = "#5d6878"
+HEAT = matplotlib.colormaps["inferno"]
 COLUMNS = 6
 PREDICTIONS = 24  # images in a figure
 PAPER = 255
@@ -155,6 +157,21 @@ def stored_images(split: Split, rows: np.ndarray) -> np.ndarray:
 def as_bytes(images: np.ndarray) -> np.ndarray:
     """Returns values of 0 to 255 as uint8, those beyond cut off."""
     return np.clip(np.round(images), 0, 255).astype(np.uint8)
+
+
+def overlay(image: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Lays the positive part of a map over the grays of an image, uint8 (H, W, 3)."""
+    top = max(float(np.quantile(values, 0.998)), 1e-12)
+    strength = np.clip(values / top, 0, 1)[..., None]  # (H, W, 1)
+    gray = colored(image).mean(-1, keepdims=True)
+    heat = 255 * HEAT(strength[..., 0])[..., :3]
+    share = 0.25 + 0.65 * strength
+    return as_bytes((1 - share) * gray + share * heat)
+
+
+def colored(image: np.ndarray) -> np.ndarray:
+    """Returns an image with three channels."""
+    return np.broadcast_to(image, (*image.shape[:2], 3))
 
 
 def image_grid(

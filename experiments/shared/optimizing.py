@@ -15,7 +15,7 @@ from kerasapps.checkpoints import LAST, PREVIOUS, load_arrays, save_arrays
 from kerasapps.data.pictures import Photo, encode_picture
 from kerasapps.errors import TrainingError, UserError, is_out_of_memory
 from kerasapps.reports import Figure
-from kerasapps.runs import Run, write_atomically
+from kerasapps.runs import Run, write_atomically, write_json
 from kerasapps.styling.loop import fit_size, resize
 
 from .images import as_bytes, image_grid
@@ -143,7 +143,7 @@ def optimize_image(run: Run, job: ImageJob, *, save_every: int | None = None) ->
                     write_atomically(run.path("steps", f"{step.step:05d}.png"), encode_picture(photo, ".png"))
                 # At once: Ctrl-C must not come between a row and the state that it belongs to.
                 outcome, state = later, step.state
-                preview(lambda step=step: write_preview(run, job.finish(step)))
+                preview(lambda step=step: tell(run, step, job))
                 checkpoint(lambda outcome=outcome, state=state: save(run, outcome, state))
                 show(bar, task, outcome.last, new_size=outcome.last["height"] != before["height"])
         except KeyboardInterrupt:
@@ -201,6 +201,13 @@ def thumbnail(image: np.ndarray) -> np.ndarray:
     """Returns a small copy, uint8 (h, w, 3)."""
     shape = image.shape[:2]
     return as_bytes(resize(image, fit_size(shape, min(THUMBNAIL, max(shape)))).numpy())
+
+
+def tell(run: Run, step: Step, job: ImageJob) -> None:
+    """Writes how far it is, and the image to look at in the meantime."""
+    height, width = step.scale
+    write_json(run.path("progress.json"), {"step": step.step, "total": job.total, "height": height, "width": width})
+    write_preview(run, job.finish(step))
 
 
 def write_preview(run: Run, image: np.ndarray) -> None:

@@ -1,0 +1,247 @@
+"""A web page that paints photos in a style, and one to try trained networks.
+
+python -m experiments.serve
+python -m experiments.serve --styles paintings/ --runs runs/digits runs/qa --port 8080
+"""
+
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+
+from kerasapps.errors import UserError, explain
+from kerasapps.files import user_path
+from kerasapps.settings import REGISTRY, Count, Positive, Side, checked, or_none, ranged
+from kerasapps.startup import typed
+
+PAINTER, ANSWERER = "style_transfer", "shared.trying"
+SIZES = (256, 384, 512, 768, 1024, 1536, 2048)
+CARE = {"20": "quick", "60": "usual", "150": "thorough"}
+STRENGTH = {"3": "faint", "10": "usual", "40": "strong"}
+COLORS = {"style": "of the style", "luminance": "of the photo", "free": "left to the network"}
+DRAWN = "drawn"
+BACKLOG = 128
+
+
+def serve(
+    *,
+    host: str = "127.0.0.1",
+    port: ranged(int, least=0, most=65_535) = 8000,
+    out: Path = Path("runs/serve"),
+    styles: Path | None = None,
+    runs: tuple[Path, ...] = (),
+    queue: Count = 50,
+    per_visitor: Count = 5,
+    max_minutes: Positive = 60.0,
+    max_upload: Positive = 20.0,
+    max_megapixels: Positive = 50.0,
+    max_size: Side = 1024,
+    max_memory: str = "4GB",
+    keep_days: Positive = 7.0,
+    notify: str | None = None,
+    url: str | None = None,
+    allow_host: tuple[str, ...] = (),
+    network: Literal["vgg16", "vgg19", "compact"] = "compact",
+    weights: or_none(Path) = None,
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto",
+) -> None:
+    """Serves a page on which photos are painted, and one to try trained networks, until Ctrl-C.
+
+    Args:
+        host: Address to listen on; others than 127.0.0.1 let other machines in.
+        port: Port to listen on; 0 takes a free one.
+        out: Folder of the pictures; a server that is started again finds and finishes them.
+        styles: Folder of paintings to choose from, next to one that this program draws.
+        runs: Run folders of trained networks to try.
+        queue: Pictures in the queue at most.
+        per_visitor: Pictures of one visitor in the queue at most.
+        max_minutes: Time for a picture, after which the best so far is kept.
+        max_upload: Size of a file at most, in MiB.
+        max_megapixels: Size of an image at most, in millions of pixels.
+        max_size: Longer side of a painting at most, in pixels.
+        max_memory: Most memory for a painting, such as 4GB; a larger one is computed in tiles.
+        keep_days: Days after which a picture is removed.
+        notify: Command that is called when a picture has ended, with KERASAPPS_STATE, KERASAPPS_TITLE and KERASAPPS_URL
+            in its environment.
+        url: Address by which visitors reach the page, if it is behind a proxy.
+        allow_host: Further names that the page goes by; * for any.
+        network: As for style transfer.
+        weights: As for style transfer; a file.
+        precision: As for all experiments.
+    """
+    try:
+        from kerasapps.serving import answers, app, gallery, jobs
+    except ImportError as error:
+        raise UserError(f"The page needs {error.name}: pip install '.[web]'") from None
+    listening = bind(host, port)
+    address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}/"
+    out = user_path(out)
+    drawn = gallery.Style(DRAWN, "Drawn strokes", draw=draw)
+    pictures = gallery.Gallery([drawn, *(gallery.styles_of(user_path(styles)) if styles else ())], out / "thumbnails")
+    limits = jobs.Limits(queue, per_visitor, max_minutes, keep_days)
+    tell = partial(announce, shlex.split(notify), url or address) if notify else None
+    waiting = jobs.Queue(out, module=module(PAINTER), limits=limits, notify=tell)
+    fixed = ["--max-memory", max_memory, "--network", network, "--precision", precision]
+    fixed += ["--weights", str(user_path(weights).absolute())] if weights else []
+    service = app.Service(
+        "Paint a photo in a style",
+        "A network paints your photo as if it were made with the strokes and colors of another picture. It takes a "
+        "minute or two, and more for a large one.",
+        form_fields(pictures, max_size),
+        partial(order, pictures, fixed),
+        pictures,
+    )
+    answerer = answers.Answerer(module(ANSWERER), out / "answers.log")
+    folders = {key: user_path(folder).absolute() for key, folder in keyed(runs).items()}
+    trained: dict[str, answers.Trained] = {}
+    opening = threading.Thread(target=lambda: answers.open_runs(answerer, folders, trained), daemon=True)
+    site = app.Site(
+        service,
+        waiting,
+        uploads=app.Uploads(max_upload, max_megapixels),
+        answerer=answerer,
+        trained=trained,
+        opening=opening if runs else None,
+    )
+    names = {host, *allow_host, *({"127.0.0.1", "localhost", "::1"})} | ({"*"} if host in ("0.0.0.0", "::") else set())
+    waiting.start()
+    opening.start()
+    print(f"{url or address}  (Ctrl-C ends it; pictures in {out})", flush=True)
+    try:
+        run(site.app(hosts=names), listening)
+    finally:
+        answerer.close()
+        waiting.close()
+
+
+def module(name: str) -> str:
+    """Returns the address of a module of the experiments, which are a part of the package once it is installed."""
+    return f"{__spec__.parent}.{name}"
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Returns a socket that listens.
+
+    Raises:
+        UserError: If the port is taken, or the address is not of this machine.
+    """
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(BACKLOG)  # who connects before the first page is ready waits
+    except OSError as error:
+        listening.close()
+        raise UserError(f"--host {host} --port {port} cannot be used: {error.strerror or error}.") from None
+    return listening
+
+
+def run(app: Any, listening: socket.socket) -> None:
+    """Serves until SIGINT or SIGTERM."""
+    import uvicorn
+
+    config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=5, lifespan="off")
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def keyed(runs: Sequence[Path]) -> dict[str, Path]:
+    """Returns run folders by a name for addresses, each its own."""
+    found: dict[str, Path] = {}
+    for folder in runs:
+        name = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in folder.absolute().name)
+        key, number = name, 2
+        while key in found:
+            key, number = f"{name}-{number}", number + 1
+        found[key] = folder
+    return found
+
+
+def announce(command: Sequence[str], url: str, job: Any, state: str) -> None:
+    """Calls the command of --notify; what becomes of it is its own affair."""
+    told = {"STATE": state, "TITLE": job.shown["title"], "URL": f"{url.rstrip('/')}/pictures/{job.token}"}
+    environment = os.environ | {f"KERASAPPS_{name}": value for name, value in told.items()}
+    try:
+        subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        print(f"--notify: {error}", file=sys.stderr, flush=True)
+
+
+# --- the form
+
+
+def draw() -> Any:
+    """Returns the painting that style transfer draws where none is given."""
+    from kerasapps.data.paintings import draw_painting
+
+    return draw_painting(seed=0)
+
+
+def form_fields(pictures: Any, max_size: int) -> tuple[Any, ...]:
+    """Returns what the page asks."""
+    from kerasapps.serving.forms import Field
+
+    sizes = [size for size in SIZES if size <= max_size] or [max_size]
+    usual = str(max(size for size in sizes if size <= 512) if sizes[0] <= 512 else sizes[0])
+    choices = tuple((style.key, style.label) for style in pictures.styles.values())
+    return (
+        Field("content", "Your photo", "image", hint="JPEG, PNG, WebP, TIFF or another image file."),
+        Field("chosen", "The style", "gallery", DRAWN, choices=choices),
+        Field("style", "Or a style of your own", "image", hint="It is taken instead of those above.", required=False),
+        Field("size", "Longer side", "choice", usual, choices=tuple((str(one), f"{one} pixels") for one in sizes)),
+        Field("strength", "Strength of the style", "choice", "10", choices=tuple(STRENGTH.items())),
+        Field("colors", "Colors", "choice", "style", choices=tuple(COLORS.items())),
+        Field("steps", "Effort", "choice", "60", choices=tuple(CARE.items())),
+    )
+
+
+def order(pictures: Any, fixed: Sequence[str], values: Mapping[str, Any], folder: Path) -> Any:
+    """Returns what style transfer is asked for; the files are in the folder of the job, where it runs."""
+    from kerasapps.serving.app import Order
+
+    content, own, chosen = values["content"], values["style"], pictures.styles[values["chosen"]]
+    style, label, typed_style = None, chosen.label, chosen.path and chosen.path.name
+    if own is not None:
+        style, label, typed_style = own.path.name, own.name, own.name
+    elif chosen.path is not None:
+        # A copy: the gallery may change before it is this picture's turn.
+        style = shutil.copyfile(chosen.path, folder / f"style{chosen.path.suffix.lower()}").name
+    options = ["--size", values["size"], "--steps", values["steps"]]
+    options += ["--style-weight", values["strength"], "--colors", values["colors"], *fixed]
+    given = ["--style", style] if style else []
+    shown = ["--style", typed_style] if typed_style else []
+    command = [*typed(module(PAINTER)), "run", "--content", content.name, *shown, *options, "--out", "painting.png"]
+    return Order(
+        ("run", "--content", content.path.name, *given, *options),
+        f"{content.name} in the style of {label}",
+        tuple(command),
+    )
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Runs the command and exits with its status; it needs no TensorFlow, so no other command's stage.
+
+    Args:
+        args: The arguments; those of the process by default.
+    """
+    prog = shlex.join(typed(__spec__.name))
+    try:
+        tyro.cli(checked(serve), prog=prog, args=args, config=(tyro.conf.FlagCreatePairsOff,), registry=REGISTRY)
+    except Exception as error:
+        sentence = explain(error)
+        if sentence is None:
+            raise
+        print(f"\n{sentence}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

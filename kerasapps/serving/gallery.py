@@ -1,0 +1,119 @@
+"""Pictures to choose from, each with a small one to show."""
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from kerasapps.data.image_files import SUFFIXES, opened
+from kerasapps.errors import DataError, UserError
+from kerasapps.files import write_atomically
+
+SIDE = 320  # pixels of a small picture
+QUALITY = 85
+
+
+@dataclass(frozen=True)
+class Style:
+    """One picture of a gallery.
+
+    Args:
+        key: How forms and addresses call it.
+        label: What a person reads.
+        path: Its file; None for one that is drawn.
+        draw: Draws one without a file, uint8 (h, w, 3).
+    """
+
+    key: str
+    label: str
+    path: Path | None = None
+    draw: Callable[[], np.ndarray] | None = None
+
+    def thumbnail(self) -> bytes:
+        """Returns it small, as a JPEG file without metadata.
+
+        Raises:
+            DataError: If its file cannot be read any longer.
+        """
+        if self.path is None:
+            return jpeg(Image.fromarray(self.draw()))
+        return small(self.path, SIDE)
+
+
+class Gallery:
+    """Some pictures by their keys; small ones are made when they are first asked for, and kept.
+
+    Args:
+        styles: The pictures.
+        kept: Where small ones are kept.
+    """
+
+    def __init__(self, styles: Sequence[Style], kept: Path):
+        self.styles, self.kept = {style.key: style for style in styles}, kept
+
+    def thumbnail(self, key: str) -> Path | None:
+        """Returns the small picture of a key; None if there is none."""
+        style = self.styles.get(key)
+        if style is None:
+            return None
+        path = self.kept / f"{key}.jpg"
+        if not path.is_file() or (style.path is not None and path.stat().st_mtime < style.path.stat().st_mtime):
+            self.kept.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, style.thumbnail())
+        return path
+
+
+def styles_of(folder: Path) -> list[Style]:
+    """Returns the image files of a folder, by name.
+
+    Raises:
+        UserError: If there is no such folder, or no image in it.
+    """
+    if not folder.is_dir():
+        raise UserError(f"--styles {folder} is no folder.")
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    styles = []
+    for number, path in enumerate(files, start=1):
+        try:
+            with opened(path, None):
+                label = path.stem.replace("_", " ").replace("-", " ").strip().capitalize()
+                styles.append(Style(f"style{number}", label, path.absolute()))
+        except DataError as error:
+            print(f"Left out of the gallery: {error}", flush=True)
+    if not styles:
+        raise UserError(f"--styles {folder} holds no image that can be read.")
+    return styles
+
+
+def small(source: Path, side: int, *, shape: tuple[int, int] | None = None) -> bytes:
+    """Returns an image upright and small, as a JPEG file without metadata but its colors' profile.
+
+    Args:
+        source: An image file.
+        side: Longer side at most.
+        shape: Width and height to have exactly, instead.
+    """
+    with opened(source, None) as image:
+        wanted = max(shape) if shape else side
+        image.draft("RGB", (2 * wanted, 2 * wanted))
+        profile = image.info.get("icc_profile") if image.mode in ("RGB", "RGBA", "P") else None
+        upright = ImageOps.exif_transpose(image)
+        if upright.mode.startswith(("I", "F")):
+            upright = upright.convert("F").point(lambda value: value / 257)
+        if upright.has_transparency_data:
+            upright = upright.convert("RGBA")
+            upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)
+        upright = upright.convert("RGB")
+        upright = upright.resize(shape, Image.Resampling.LANCZOS) if shape else upright
+        upright.thumbnail(shape or (side, side))
+        return jpeg(upright, profile)
+
+
+def jpeg(image: Image.Image, profile: bytes | None = None) -> bytes:
+    """Returns an image as a JPEG file."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=QUALITY, icc_profile=profile)
+    return buffer.getvalue()

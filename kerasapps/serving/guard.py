@@ -1,0 +1,107 @@
+"""What every request passes: the right host, no post from another site, no body without end, and headers."""
+
+from collections.abc import Collection
+from urllib.parse import SplitResult, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "img-src 'self' data:",
+        "style-src 'self'",
+        "script-src 'self'",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    ]
+)
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    # A link is a secret: no other site gets it. "no-referrer" would also hide from us where our own posts come from.
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "x-robots-tag": "noindex",
+    "cache-control": "no-store",
+}
+# Of a body that is too large so many times the limit is read and dropped, so that the browser shows the sentence.
+DRAINED = 10
+
+
+class TooLarge(Exception):
+    """A request with more bytes than are taken."""
+
+
+class Guard:
+    """Wraps an application.
+
+    Args:
+        app: The application.
+        hosts: Names that this server goes by, without ports; another is an attack, or a name to be added.
+        most_bytes: Bytes of a request at most; beyond, the application meets `TooLarge`.
+    """
+
+    def __init__(self, app: ASGIApp, *, hosts: Collection[str], most_bytes: int):
+        self.app, self.hosts, self.most_bytes = app, {*hosts}, most_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes a request on, or refuses it."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        refusal = self._refusal(Headers(scope=scope), scope["method"])
+        if refusal is not None:
+            await refusal(scope, receive, send_with_headers)
+            return
+        await self.app(scope, self._limited(receive), send_with_headers)
+
+    def _refusal(self, headers: Headers, method: str) -> PlainTextResponse | None:
+        if "*" not in self.hosts and _parts(f"//{headers.get('host', '')}").hostname not in self.hosts:
+            return PlainTextResponse("This server does not go by that name: see --allow-host.", 421)
+        if method in ("GET", "HEAD"):
+            return None
+        site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+        foreign = site not in (None, "same-origin", "none")
+        # The scheme is not compared: a proxy in front of this server may speak https.
+        foreign |= origin is not None and _parts(origin).netloc != headers.get("host")
+        return PlainTextResponse("This was sent by another site and is refused.", 403) if foreign else None
+
+    def _limited(self, receive: Receive) -> Receive:
+        """Returns a function that receives no more than is taken."""
+        received = 0
+
+        async def limited() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received <= self.most_bytes:
+                return message
+            while message.get("more_body") and received < DRAINED * self.most_bytes:
+                message = await receive()
+                received += len(message.get("body", b""))
+            raise TooLarge
+
+        return limited
+
+
+def _parts(address: str) -> SplitResult:
+    """Returns the parts of an address, empty ones if it is none."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")
