@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "kerasapps", "experiments")
 BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
 # Files that are no modules: the wheel must have them too.
-DATA = ("*.h5", "*.json", "*.typed", "*.j2", "*.js", "*.css", "README.md")
+DATA = ("*.h5", "*.json", "*.typed", "*.j2", "*.js", "*.css", "README.md", "*.c")
 
 
 def run(*command, cwd: Path, **environment: str) -> str:
