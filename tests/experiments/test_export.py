@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from experiments.export import folder as folders
-from experiments.export.__main__ import COMMANDS
+from experiments.export.__main__ import COMMANDS, named
 from experiments.shared import deploying
 from experiments.shared.runs import load_run
 from tests.experiments.commands import commands
@@ -188,13 +188,9 @@ def test_a_classifier_in_c(tmp_path, digits):
     assert broken.returncode == 2
 
 
-def test_the_command_without_its_name(monkeypatch):
-    from experiments.export.__main__ import arguments
-
-    monkeypatch.setattr(sys, "argv", ["export", "--run", "runs/a"])
-    assert arguments() == ["export", "--run", "runs/a"]
-    monkeypatch.setattr(sys, "argv", ["export", "inspect", "model.onnx"])
-    assert arguments() == ["inspect", "model.onnx"]
+def test_the_command_without_its_name():
+    assert named(["--run", "runs/a"]) == ["export", "--run", "runs/a"]
+    assert named(["inspect", "model.onnx"]) == ["inspect", "model.onnx"]
 
 
 def test_inspect(digits, capsys):
