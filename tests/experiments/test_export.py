@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sklearn  # noqa: F401  # which sets variables of the environment, once for its process
 
 from experiments.export import folder as folders
 from experiments.export.__main__ import COMMANDS, named
