@@ -196,6 +196,7 @@ def read(words: list[str]) -> None:
         tyro.cli(read_only(command), args=arguments)
     else:
         experiment = importlib.import_module(f"experiments.{name}.__main__")
+        arguments = getattr(experiment, "named", list)(arguments)  # of a folder whose first command need not be named
         cli.main(f"experiments.{name}", *map(read_only, experiment.COMMANDS), args=arguments)
 
 

@@ -6,6 +6,7 @@ python -m experiments.export inspect deployed/model.onnx
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from kerasapps.exporting.converting import Format, Precision
@@ -61,12 +62,10 @@ def inspect(file: Path, /) -> None:
 COMMANDS = (export, inspect)
 
 
-def arguments() -> list[str]:
-    """Returns the arguments of the process, with the command that is meant where none is named."""
-    given = sys.argv[1:]
-    named = given and given[0] in ("export", "inspect", "--help", "-h")
-    return given if named else ["export", *given]
+def named(given: Sequence[str]) -> list[str]:
+    """Returns arguments that begin with a command: `export` where none is named."""
+    return [*given] if given and given[0] in ("export", "inspect", "--help", "-h") else ["export", *given]
 
 
 if __name__ == "__main__":
-    main("experiments.export", *COMMANDS, args=arguments())
+    main("experiments.export", *COMMANDS, args=named(sys.argv[1:]))

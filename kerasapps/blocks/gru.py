@@ -169,7 +169,8 @@ def loop(step, first, *, count, widths, backwards: bool = False):
     """
     import tensorflow as tf
 
-    arrays = [tf.TensorArray(tf.float32, count, element_shape=(None, width)) for width in widths]
+    rows = first[0].shape[0]  # LiteRT must know it
+    arrays = [tf.TensorArray(tf.float32, count, element_shape=(rows, width)) for width in widths]
 
     def body(i, carried, arrays):
         t = count - 1 - i if backwards else i

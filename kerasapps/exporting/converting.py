@@ -138,11 +138,12 @@ def require(format: Format) -> None:
     """
     import importlib.util
 
-    missing = [name for name in NEEDS[format] if importlib.util.find_spec(name) is None]
+    missing = [name.replace("_", "-") for name in NEEDS[format] if importlib.util.find_spec(name) is None]
     if missing:
-        extra = "openvino" if missing == ["openvino"] else "export"
+        extra = "openvino" if format == "openvino" else "export"
         raise UserError(
-            f"The format {format} needs {', '.join(missing).replace('_', '-')}: pip install 'kerasapps[{extra}]'."
+            f"The format {format} needs what kerasapps[{extra}] installs, of which there is no {', '.join(missing)}: "
+            f"pip install {' '.join(missing)}"
         )
 
 

@@ -90,7 +90,7 @@ def _onnx(path: Path) -> Found:
     try:
         import onnx
     except ImportError:
-        raise UserError("ONNX files are read by onnx: pip install 'kerasapps[export]'.") from None
+        raise UserError("ONNX files are read by onnx, which kerasapps[export] installs: pip install onnx") from None
     model = onnx.load(path, load_external_data=False)
     operations: Counter[str] = Counter()
     reaching = {}

@@ -1,0 +1,236 @@
+"""Export as a person runs it: a folder whose own program prints what `predict` prints, without TensorFlow."""
+
+import importlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sklearn  # noqa: F401  # which sets variables of the environment, once for its process
+
+from experiments.export import folder as folders
+from experiments.export.__main__ import COMMANDS, named
+from experiments.shared import deploying
+from experiments.shared.runs import load_run
+from tests.experiments.commands import commands
+
+SAVED = Path(__file__).parent.parent / "fixtures" / "saved"
+run, refused = commands("experiments.export", *COMMANDS)
+# Nothing of the project, no Keras and no TensorFlow.
+ALONE = """if True:
+    import runpy, sys
+    sys.modules.update(dict.fromkeys(("kerasapps", "experiments", "keras", "tensorflow", "PIL", "rich")))
+    sys.path.insert(0, ".")
+    del sys.argv[0]
+    runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def alone(folder: Path, *arguments: str) -> str:
+    """Returns what a program of a folder prints in a process of its own."""
+    command = [sys.executable, "-I", "-c", ALONE, *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert not done.returncode, done.stderr[-1000:]
+    return done.stdout
+
+
+def words(printed: str) -> list[str]:
+    """What is printed, without lines of tables and their titles."""
+    return [word for word in printed.replace("Predictions", "").split() if set(word) != {"─"}]
+
+
+def predicted(saved: Path, capsys, *arguments: str, command: str = "predict") -> str:
+    """Returns what a command of the experiment prints."""
+    experiment = load_run(saved).experiment
+    module = importlib.import_module(f"experiments.{experiment}.__main__")
+    same, _ = commands(f"experiments.{experiment}", *module.COMMANDS)
+    capsys.readouterr()
+    same(command, "--run", saved, *arguments)
+    return capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory) -> Path:
+    """The folder of a small classifier of digits."""
+    out = tmp_path_factory.mktemp("deployed") / "digits"
+    run("export", "--run", SAVED / "image", "--format", "onnx", "--out", out)
+    return out
+
+
+def test_the_folder_of_a_classifier(digits, capsys, monkeypatch):
+    names = {path.name for path in digits.iterdir()}
+    assert {"predict.py", "codec.json", "card.md", "model.onnx", "example.npz", "requirements.txt"} <= names
+    assert not any(path.name.startswith(".") for path in digits.parent.iterdir())
+    printed = alone(digits, "predict.py", "example.png")
+    assert printed == (digits / "expected.txt").read_text()
+    monkeypatch.chdir(digits)
+    module = importlib.import_module("experiments.image_classification.__main__")
+    same, _ = commands("experiments.image_classification", *module.COMMANDS)
+    capsys.readouterr()
+    same("predict", "example.png", "--run", SAVED / "image")
+    assert words(printed) == words(capsys.readouterr().out)
+    assert "differ by at most 0.0e+00" in alone(digits, "runtime.py")
+    card = (digits / "card.md").read_text()
+    for part in ("## Use it", "## Trained on", "## Metrics", "accuracy", "## Proof", "## Limits"):
+        assert part in card
+
+
+PREDICT = {
+    "qa_memory": ("--story", "story.txt", "--question", "Where is the football?"),
+    "price": ("--numbers", "years=3", "--categories", "kind=coat", "--text", "a warm wool coat"),
+    "profile": ("--text", "my grandchildren visit the garden and the house"),
+    "qa_lstm": ("--story", "story.txt", "--question", "Where is the football?"),
+}
+STORY = "Mary went to the garden.\nMary took the football.\nMary went to the office.\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [
+        ("price", "onnx"),
+        pytest.param("qa_memory", "onnx", marks=pytest.mark.slow),
+        pytest.param("qa_lstm", "litert", marks=pytest.mark.slow),
+        pytest.param("profile", "litert", marks=pytest.mark.slow),
+    ],
+)
+def test_its_program_prints_what_predict_prints(name, format, tmp_path, capsys, monkeypatch):
+    run("export", "--run", SAVED / name, "--format", format, "--out", tmp_path / "out")
+    monkeypatch.chdir(tmp_path / "out")
+    Path("story.txt").write_text(STORY)
+    assert words(alone(tmp_path / "out", "predict.py", *PREDICT[name])) == words(
+        predicted(SAVED / name, capsys, *PREDICT[name])
+    )
+
+
+@pytest.mark.slow
+def test_a_generator(tmp_path, capsys, monkeypatch):
+    from PIL import Image
+
+    run("export", "--run", SAVED / "gan", "--format", "onnx", "--out", tmp_path / "out")
+    alone(tmp_path / "out", "predict.py", "--n", "8", "--out", "ours.png")
+    monkeypatch.chdir(tmp_path)
+    predicted(SAVED / "gan", capsys, "--n", "8", "--out", "theirs.png", command="sample")
+    ours, theirs = (
+        np.asarray(Image.open(path), int) for path in (tmp_path / "out" / "ours.png", tmp_path / "theirs.png")
+    )
+    assert np.abs(ours - theirs).max() <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("experiment", "options", "command", "given", "asked"),
+    [
+        ("text_classification", ("--arch", "gru"), "predict", ("--text", "a fine film"), ()),
+        ("translation", (), "translate", ("--text", "the small girl has shown one book ."), ("--beam", 1)),
+        (
+            "translation",
+            ("--arch", "transformer"),
+            "translate",
+            ("--text", "the girl has shown one book ."),
+            ("--beam", 1),
+        ),
+        ("language_model", (), "generate", ("--prompt", "the poet", "--length", "60"), ("--temperature", 0)),
+        (
+            "language_model",
+            ("--arch", "transformer"),
+            "generate",
+            ("--prompt", "one lion", "--length", "200"),
+            ("--temperature", 0),
+        ),
+    ],
+)
+def test_texts(experiment, options, command, given, asked, tmp_path, capsys):
+    module = importlib.import_module(f"experiments.{experiment}.__main__")
+    same, _ = commands(f"experiments.{experiment}", *module.COMMANDS)
+    same("train", "--smoke", *options, "--out", tmp_path / "run")
+    run("export", "--run", tmp_path / "run", "--format", "onnx", "--out", tmp_path / "out")
+    ours = alone(tmp_path / "out", "predict.py", *given)
+    if experiment == "translation":  # reads a file
+        (tmp_path / "text.txt").write_text(given[1] + "\n")
+        given = ("--file", str(tmp_path / "text.txt"))
+    # The run computes in bfloat16 and the file in float32: what is likeliest is the same, in any case at first.
+    theirs = predicted(tmp_path / "run", capsys, *given, *asked, command=command)
+    assert words(ours)[:2] == words(theirs)[:2]
+
+
+def test_8_bits_and_what_they_cost(tmp_path, capsys, monkeypatch):
+    options = ("--run", SAVED / "image", "--format", "litert", "--precision", "int8")
+    run("export", *options, "--out", tmp_path / "small")
+    said = capsys.readouterr().out
+    assert "with 8 bits" in said
+    monkeypatch.setattr(folders, "POINT", -1.0)  # nothing is good enough
+    said = refused(capsys, "export", *options, "--out", tmp_path / "none")
+    assert "loses more than a point" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["small"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no compiler")
+def test_a_classifier_in_c(tmp_path, digits):
+    tensorflow = Path(importlib.util.find_spec("tensorflow").origin).parent
+    libraries = [tensorflow / f"libtensorflow_{name}.so.2" for name in ("cc", "framework")]
+    if not all(path.exists() for path in libraries):
+        pytest.skip("this wheel of TensorFlow has no C library")
+    run("export", "--run", SAVED / "image", "--format", "saved_model", "--out", tmp_path / "out")
+    flags = [f"-I{tensorflow / 'include'}", *map(str, libraries), f"-Wl,-rpath,{tensorflow}"]
+    command = ["cc", "-Wall", "-Werror", "classify.c", "-o", "classify", *flags]
+    subprocess.run(command, cwd=tmp_path / "out", check=True)
+    done = subprocess.run(
+        ["./classify", "model", "example.raw"], cwd=tmp_path / "out", capture_output=True, text=True, check=True
+    )
+    name = words((digits / "expected.txt").read_text())
+    assert done.stdout.split()[0] == name[name.index("example.png") + 1]
+    broken = subprocess.run(
+        ["./classify", "model", "tensors.txt"], cwd=tmp_path / "out", capture_output=True, check=False
+    )
+    assert broken.returncode == 2
+
+
+def test_the_command_without_its_name():
+    assert named(["--run", "runs/a"]) == ["export", "--run", "runs/a"]
+    assert named(["inspect", "model.onnx"]) == ["inspect", "model.onnx"]
+
+
+def test_inspect(digits, capsys):
+    run("inspect", digits / "model.onnx")
+    said = capsys.readouterr().out
+    assert "MatMul" in said
+    assert "It computes, and can do nothing else." in said
+
+
+def test_modules_of_a_folder_import_nothing_of_the_project():
+    from kerasapps.data import vocabularies
+
+    source = folders.standing_alone(vocabularies)
+    assert "from subwords import" in source
+    assert "kerasapps." not in source.partition('"""\n\n')[2]
+
+
+def test_what_is_refused(digits, tmp_path, capsys):
+    options = ("--run", SAVED / "image", "--format", "onnx")
+    assert "exists: choose another folder" in refused(capsys, "export", *options, "--out", digits)
+    said = refused(capsys, "export", *options, "--out", tmp_path / "a", "--precision", "int8")
+    assert "`precision` must be float32 but for LiteRT" in said
+    assert not [*tmp_path.iterdir()]
+    damaged = shutil.copytree(SAVED / "image", tmp_path / "run")
+    config = json.loads((damaged / "config.json").read_text()) | {"experiment": "style_transfer"}
+    (damaged / "config.json").write_text(json.dumps(config))
+    said = refused(capsys, "export", "--run", damaged, "--format", "onnx", "--out", tmp_path / "b")
+    assert "a run of style_transfer, whose results are files" in said
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+def test_what_is_interrupted_leaves_nothing(stop, tmp_path, capsys, monkeypatch):
+    def fail(*_, **__):
+        raise stop
+
+    monkeypatch.setattr(folders, "export", fail)
+    saved = load_run(SAVED / "price")
+    part = deploying.Part(model=saved.model, rows={"numbers": np.zeros((1, 1))})
+    deployed = deploying.Deployable(parts={"model": part}, script=Path(folders.__file__), codec={}, arguments=())
+    with pytest.raises((KeyboardInterrupt, OSError)):
+        folders.write_folder(saved, deployed, tmp_path / "out", format="onnx")
+    assert not [*tmp_path.iterdir()]
