@@ -10,7 +10,7 @@ from kerasapps.superlearner import Method, Risk, Weights, combined, fit_weights,
 from .learning import Learned, Way, inner_predictions
 from .members import BASE
 
-FEWEST = 50  # rows from which on the ways to pool are compared
+FEWEST = 50  # rows from which on ways to pool are compared
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,21 @@ def weigh(evidence: Evidence, method: Way) -> Weights:
     """Returns the weight of each member, with a sentence for each that failed."""
     way = settled(evidence, method)
     found = fit_weights(evidence.predictions, evidence.truth, method=way, base=BASE, folds=evidence.folds)
+    if method not in ("mean", "best") and not_better_than_base(evidence, way):
+        only = {name: float(name == BASE) for name in evidence.predictions}
+        found = Weights(
+            only, (*found.notes, "No combination is better than the base rate, which is predicted instead.")
+        )
     failed = tuple(f"{name} gets no weight, as it failed: {reason}" for name, reason in evidence.failed.items())
     others = tuple(note for note in found.notes if not note.startswith(tuple(f"{one} gets" for one in evidence.failed)))
     return replace(found, notes=failed + others)
+
+
+def not_better_than_base(evidence: Evidence, method: Method) -> bool:
+    """Tells whether rows that the weights were not fitted on are predicted as well by the base rate alone."""
+    base = evidence.predictions.get(BASE)
+    known = base is not None and np.isfinite(base).all() and len(evidence.truth) >= FEWEST
+    return known and cross_fitted(evidence, method).mean >= risk(base, evidence.truth).mean
 
 
 def settled(evidence: Evidence, method: Way) -> Method:
