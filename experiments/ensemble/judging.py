@@ -10,6 +10,7 @@ from kerasapps.superlearner import Method, Risk, Weights, combined, fit_weights,
 from .learning import Learned, Way, inner_predictions
 from .members import BASE
 
+NO_BETTER = "No combination is better than the base rate, which is predicted instead."
 FEWEST = 50  # rows from which on ways to pool are compared
 
 
@@ -54,9 +55,7 @@ def weigh(evidence: Evidence, method: Way) -> Weights:
     found = fit_weights(evidence.predictions, evidence.truth, method=way, base=BASE, folds=evidence.folds)
     if method not in ("mean", "best") and not_better_than_base(evidence, way):
         only = {name: float(name == BASE) for name in evidence.predictions}
-        found = Weights(
-            only, (*found.notes, "No combination is better than the base rate, which is predicted instead.")
-        )
+        found = Weights(only, (*found.notes, NO_BETTER))
     failed = tuple(f"{name} gets no weight, as it failed: {reason}" for name, reason in evidence.failed.items())
     others = tuple(note for note in found.notes if not note.startswith(tuple(f"{one} gets" for one in evidence.failed)))
     return replace(found, notes=failed + others)
