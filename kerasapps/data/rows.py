@@ -227,12 +227,17 @@ def _table(data: str, *, target: str | None, group: str | None) -> Rows:
     target, _, kind = target.partition("=")
     if kind not in ("", "classes", "regression"):
         raise DataError(f"--target {target}={kind}: the kind must be classes or regression.")
+    if target == group:
+        raise DataError(f"--group and --target are the same column: {target}.")
     columns = table.columns([*dict.fromkeys([*table.names, target, *filter(None, [group])])])
     kept = read_names(columns[target]).values.is_not_null()
     there = np.flatnonzero(kept.to_numpy())
     columns = {name: column.filter(kept) for name, column in columns.items()}
     given: Kind | None = kind or ("regression" if named and target == "age" else None)
-    found, truth, said = read_label(columns.pop(target), given, table=table, rows=there)
+    try:
+        found, truth, said = read_label(columns.pop(target), given, table=table, rows=there)
+    except DataError as error:  # it names the option of the texts
+        raise DataError(str(error).replace("--labels", "--target")) from None
     truth = truth.astype(np.float64 if found == "regression" else object)
     groups = read_names(columns.pop(group)).values.to_list() if group else None
     numbers, categories, dropped = {}, {}, []
