@@ -5,7 +5,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from kerasapps.superlearner import Method, Risk, Weights, combined, fit_weights, mean_of, risk, row_losses
+from kerasapps.superlearner import (
+    Method,
+    Risk,
+    Weights,
+    base_rate,
+    combined,
+    fit_weights,
+    mean_of,
+    risk,
+    row_losses,
+)
 
 from .learning import Learned, Way, inner_predictions
 from .members import BASE
@@ -27,6 +37,7 @@ class Evidence:
         test: Of each member, what it predicts there.
         failed: Why members failed, by name.
         seconds: How long each took to train, on all rows.
+        pools: Whether logarithms can be pooled: all outputs of the networks are probabilities of two classes or more.
     """
 
     truth: np.ndarray
@@ -37,6 +48,7 @@ class Evidence:
     test: dict[str, np.ndarray]
     failed: dict[str, str]
     seconds: dict[str, float]
+    pools: bool = True
 
     @property
     def loss(self) -> str:
@@ -72,7 +84,7 @@ def settled(evidence: Evidence, method: Way) -> Method:
     """Returns how to weigh: of "auto", the mean or the mean of logarithms, by their risk without the rows' own fold."""
     if method != "auto":
         return method
-    if evidence.loss != "log_loss" or len(evidence.truth) < FEWEST:
+    if evidence.loss != "log_loss" or not evidence.pools or len(evidence.truth) < FEWEST:
         return "convex"
     risks = {way: cross_fitted(evidence, way).mean for way in ("convex", "log_linear")}
     return min(risks, key=risks.get)
@@ -94,7 +106,7 @@ def rivals(evidence: Evidence, weights: Weights) -> dict[str, np.ndarray]:
     """Returns what others than an ensemble of these weights predict for the test set.
 
     "mean" is that of all members, "discrete" the member of the lowest risk before the test set was seen, "oracle" the
-    mean whose weights are fitted on the test set itself, which none could know.
+    mean whose weights are fitted on the test set itself, which none could know. The base rate is always among them.
     """
     test, members = evidence.test, evidence.members
     usable = {name: test[name] for name in (*members, BASE) if name in test}
@@ -104,7 +116,13 @@ def rivals(evidence: Evidence, weights: Weights) -> dict[str, np.ndarray]:
         "discrete": weigh(evidence, "best").pooled(test),
         "oracle": fit_weights(usable, evidence.test_truth, base=BASE, method=way).pooled(test),
     }
-    return found | ({BASE: test[BASE]} if BASE in test else {})
+    return found | {BASE: test[BASE] if BASE in test else base_of(evidence)}
+
+
+def base_of(evidence: Evidence) -> np.ndarray:
+    """Returns the base rate of the rows that weights are fitted on, for each row of the test set."""
+    shape = next(iter(evidence.test.values())).shape
+    return np.broadcast_to(base_rate(evidence.truth, shape[1] if len(shape) == 2 else None), shape)
 
 
 def test_metrics(evidence: Evidence, weights: Weights, prediction: np.ndarray) -> dict[str, float]:
