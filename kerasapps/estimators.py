@@ -29,6 +29,7 @@ Boosting = HistGradientBoostingClassifier | HistGradientBoostingRegressor
 Linear = LogisticRegression | Ridge | LinearRegression
 Nearest = KNeighborsClassifier | KNeighborsRegressor
 ABSENT = -1e9  # score of a class that an estimator has never seen
+EXACT = {"dtype": "float32"}  # also under a policy of lower precision: thresholds and distances need every digit
 
 
 def estimator_block(estimator: Any, x, *, num_classes: int | None = None, name: str):
@@ -37,6 +38,7 @@ def estimator_block(estimator: Any, x, *, num_classes: int | None = None, name: 
     Args:
         estimator: A linear model, naive Bayes (`GaussianNB`), a forest, boosted trees (`HistGradientBoosting...`),
             nearest neighbors, or a pipeline of `StandardScaler` and one of these, fitted to finite numbers (n, F).
+            Boosted trees are of squared error or log loss, without categorical features.
         x: Its features, float32 (B, F).
         num_classes: Number of classes, which its labels number from 0 on; a class that it has not seen has the
             probability 0. None for an estimator of numbers.
@@ -58,8 +60,8 @@ def estimator_block(estimator: Any, x, *, num_classes: int | None = None, name: 
         for step in before:
             if not isinstance(step, StandardScaler) or step.mean_ is None or step.scale_ is None:
                 raise ValueError(f"`estimator` must scale by StandardScaler alone. Received: {type(step).__name__}")
-            scaler = layers.Normalization(mean=step.mean_, variance=step.scale_**2, name=f"{name}_scaled")
-            x = scaler(x)  # (B, F)
+            given = {"mean": step.mean_, "variance": step.scale_**2, **EXACT}
+            x = layers.Normalization(**given, name=f"{name}_scaled")(x)  # (B, F)
     for kinds, block in BLOCKS:
         if isinstance(estimator, kinds):
             return block(estimator, x, num_classes, name)
@@ -82,9 +84,9 @@ def bayes_block(estimator: GaussianNB, x, num_classes: int, name: str):
     mean, variance = estimator.theta_ - center, estimator.var_  # (K, F)
     bias = np.log(estimator.class_prior_) - 0.5 * (np.log(2 * np.pi * variance) + mean**2 / variance).sum(1)
     kernel = np.concatenate([(mean / variance).T, -0.5 / variance.T])  # (2 F, K)
-    shifted = layers.Normalization(mean=center, variance=np.ones_like(center), name=f"{name}_shifted")(x)
-    square = layers.Multiply(name=f"{name}_square")([shifted, shifted])
-    both = layers.Concatenate(name=f"{name}_both")([shifted, square])  # (B, 2 F)
+    shifted = shifted_block(x, center, name=f"{name}_shifted")  # (B, F)
+    square = layers.Multiply(**EXACT, name=f"{name}_square")([shifted, shifted])
+    both = layers.Concatenate(**EXACT, name=f"{name}_both")([shifted, square])  # (B, 2 F)
     kernel = _spread(kernel, estimator.classes_, num_classes, absent=0)
     bias = _spread(bias, estimator.classes_, num_classes, absent=ABSENT)
     return dense_block(both, kernel, bias, softmax=True, name=name)
@@ -105,6 +107,10 @@ def forest_block(estimator: Forest, x, num_classes: int | None, name: str):
 
 def boosting_block(estimator: Boosting, x, num_classes: int | None, name: str):
     """Sums boosted trees: (B, F) -> probabilities (B, num_classes) or numbers (B, 1)."""
+    if estimator.loss not in ("squared_error", "log_loss"):
+        raise ValueError(f"`estimator` must boost squared error or log loss. Received: loss={estimator.loss!r}")
+    if np.any(estimator.is_categorical_):  # None where there are none
+        raise ValueError("`estimator` must boost trees of numbers alone. Received: one with categorical features")
     begin = np.ravel(estimator._baseline_prediction)  # (K,)
     tables = []
     for trees in estimator._predictors:  # one for each output
@@ -133,12 +139,13 @@ def neighbors_block(estimator: Nearest, x, num_classes: int | None, name: str):
     if num_classes is not None:
         value = _spread(np.eye(len(estimator.classes_))[value], estimator.classes_, num_classes, absent=0)
     center = rows.mean(0)
-    x = layers.Normalization(mean=center, variance=np.ones_like(center), name=f"{name}_shifted")(x)
+    x = shifted_block(x, center, name=f"{name}_shifted")  # (B, F)
     rows = rows - center
     count = estimator.n_neighbors
-    layer = Neighbors(rows=len(rows), outputs=value.reshape(len(rows), -1).shape[1], count=count, name=name)
+    value = value.reshape(len(rows), -1)  # (n, outputs)
+    layer = Neighbors(rows=len(rows), outputs=value.shape[1], count=count, **EXACT, name=name)
     found = layer(x)
-    layer.set_weights([rows.T, 0.5 * (rows**2).sum(1), value.reshape(len(rows), -1)])
+    layer.set_weights([rows.T, 0.5 * (rows**2).sum(1), value])
     return found
 
 
@@ -154,10 +161,15 @@ BLOCKS: Sequence[tuple[Any, Callable]] = (
 # --- what they share
 
 
+def shifted_block(x, center: np.ndarray, *, name: str):
+    """Subtracts a vector (F,) from each row: (B, F) -> (B, F)."""
+    return layers.Normalization(mean=center, variance=np.ones_like(center), **EXACT, name=name)(x)
+
+
 def dense_block(x, kernel: np.ndarray, bias: np.ndarray, *, softmax: bool, name: str):
     """Applies a dense layer of these weights, which do not train: (B, F) -> (B, K)."""
     activation = "softmax" if softmax else "linear"
-    layer = layers.Dense(len(bias), activation=activation, trainable=False, dtype="float32", name=name)
+    layer = layers.Dense(len(bias), activation=activation, trainable=False, **EXACT, name=name)
     made = layer(x)
     layer.set_weights([kernel, bias])
     return made
@@ -187,7 +199,7 @@ def trees_block(tables: Sequence[tuple[np.ndarray, ...]], x, *, name: str):
             columns[column].append(np.pad(one, ((0, more), *[(0, 0)] * (one.ndim - 1))))
     outputs = tables[0][-1].shape[1]
     depth = max(depth_of(leaf, left, right) for leaf, _, _, left, right, _ in tables)
-    layer = DecisionTrees(trees=len(tables), nodes=nodes, outputs=outputs, depth=depth, dtype="float32", name=name)
+    layer = DecisionTrees(trees=len(tables), nodes=nodes, outputs=outputs, depth=depth, **EXACT, name=name)
     made = layer(x)
     whole = {column: np.concatenate(parts) for column, parts in columns.items()}
     layer.set_weights([whole["feature"], whole["threshold"], whole["child"].ravel(), whole["value"]])

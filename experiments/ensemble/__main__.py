@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from kerasapps.errors import UserError
 from kerasapps.runs import Options
 from kerasapps.session import start
 from kerasapps.settings import Count, from_settings, or_none, settings_of
@@ -28,7 +27,7 @@ from .learning import EXPERIMENT, Learning, check_library, learn_all
 from .network import Source, load, predict_split, truth_of
 from .reporting import FOLLOWING, report_ensemble
 from .results import predictions_table, score_table
-from .using import inputs_of
+from .using import inputs_of, load_learned
 from .weighing import evidence_of, join
 
 
@@ -69,6 +68,7 @@ def train(
         class_names=data.class_names,
         what=f"{len(evidence.members)} members on {source.data}, {len(data.train):,} rows",
         notes=data.notes,
+        train_rows=len(data.train),
         more=risk_metrics(evidence.loss, risks),
         following=FOLLOWING,
     )
@@ -81,9 +81,7 @@ def evaluate(*, run: Path, limit: or_none(Count) = None) -> None:
         run: A run folder of `train`.
         limit: Rows of the test set at most.
     """
-    saved = load_run(run, EXPERIMENT)
-    if "runs" in saved.settings:
-        raise UserError(f"{run} combines runs of another experiment: its metrics are in {run / 'metrics.json'}.")
+    saved = load_learned(run, f"its metrics are in {run / 'metrics.json'}")
     data = load(from_settings(Source, saved.settings), options=from_settings(Options, saved.settings))
     test = data.test.take(np.arange(len(data.test))[:limit])
     print_table(score_table(saved.model, test, data.output))

@@ -1,8 +1,9 @@
 """`combine`: one network of the networks of several runs, weighed by what they predict for the validation set."""
 
+import itertools
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import keras
@@ -14,7 +15,7 @@ from kerasapps.runs import Options
 from kerasapps.session import start
 from kerasapps.settings import Text, nonempty, or_none, settings_of
 
-from ..shared.runs import SavedRun, load_run, load_splits, write_codec
+from ..shared.runs import SavedRun, load_run, load_splits, readable_splits, write_codec
 from .judging import Evidence, weigh
 from .learning import EXPERIMENT, Way
 from .network import BATCH_SIZE, CodecOf
@@ -43,24 +44,12 @@ def combine(
     splits = [load_splits(one) for one in saved]
     check_same_rows(saved, splits)
     output = output_of(saved[0], splits[0], output)
+    check_method(saved[0], method)
+    data = readable_splits(saved, splits[0])
     names = names_of(saved)
-    found = {
-        name: (read(one.model, part.validation, output)[0], read(one.model, part.test, output)[0])
-        for name, one, part in zip(names, saved, splits, strict=True)
-    }
-    truth, test_truth = (read(saved[0].model, part, output)[1] for part in (splits[0].validation, splits[0].test))
-    evidence = Evidence(
-        truth=truth,
-        predictions={name: one for name, (one, _) in found.items()},
-        groups=np.arange(len(truth)),
-        folds=None,
-        test_truth=test_truth,
-        test={name: one for name, (_, one) in found.items()},
-        failed={},
-        seconds={},
-    )
+    evidence = evidence_of(dict(zip(names, (one.model for one in saved), strict=True)), data, output)
     if not evidence.members:
-        raise UserError("None of these networks predicts finite numbers for all rows of the validation set.")
+        raise UserError("None of these networks predicts finite numbers for all validation and test rows.")
     weights = weigh(evidence, method)
     model = one_network(dict(zip(names, (one.model for one in saved), strict=True)), weights)
     run.save(model)
@@ -69,14 +58,43 @@ def combine(
     report_ensemble(
         run,
         model,
-        read(model, splits[0].test, output)[0],
+        read(model, data.test, output)[0],
         evidence,
         weights,
-        test=labelled(splits[0].test, output),
+        test=labelled(data.test, output),
         class_names=class_names,
         what=f"{len(saved)} runs of {saved[0].experiment}",
-        notes=splits[0].notes,
+        notes=data.notes,
+        train_rows=len(data.train),
+        more={"validation_rows": len(evidence.truth)},
     )
+
+
+def evidence_of(models: Mapping[str, keras.Model], data: Splits, output: str) -> Evidence:
+    """Returns what networks predict for the validation and the test set."""
+    truth, test_truth = (truth_in(labelled(part, output), output) for part in (data.validation, data.test))
+    predictions, test, failed = {}, {}, {}
+    for name, model in models.items():
+        predictions[name], test[name] = (read(model, part, output) for part in (data.validation, data.test))
+        if not (np.isfinite(predictions[name]).all() and np.isfinite(test[name]).all()):
+            predictions[name] = np.full_like(predictions[name], np.nan)
+            failed[name] = "not all of its predictions are finite."
+    rows = np.arange(len(truth))
+    pools = all(one.shape[-1] > 1 for model in models.values() for one in model.output.values())
+    return Evidence(truth, predictions, rows, None, test_truth, test, failed, {}, pools)
+
+
+def check_method(saved: SavedRun, method: Way) -> None:
+    """Refuses logarithms of outputs that are no probabilities of classes.
+
+    Raises:
+        UserError: If there is such an output.
+    """
+    alone = [name for name, one in saved.model.output.items() if one.shape[-1] == 1]
+    if method == "log_linear" and alone:
+        raise UserError(
+            f"--method log_linear needs probabilities of classes, which the output {alone[0]} does not have."
+        )
 
 
 def check_together(saved: Sequence[SavedRun]) -> None:
@@ -144,8 +162,8 @@ def names_of(saved: Sequence[SavedRun]) -> list[str]:
     names: list[str] = []
     for one in saved:
         name = re.sub(r"\W+", "_", one.folder.resolve().name).strip("_") or "run"
-        taken = sum(other == name or other.startswith(f"{name}__") for other in names)
-        names.append(f"{name}__{taken + 1}" if taken else name)
+        numbered = (f"{name}__{number}" for number in itertools.count(2))
+        names.append(name if name not in names else next(other for other in numbered if other not in names))
     return names
 
 
@@ -155,20 +173,24 @@ def labelled(split: Split, output: str) -> Split:
     return split if weights is None else split.take(np.flatnonzero(np.asarray(weights) > 0))
 
 
-def read(model: keras.Model, split: Split, output: str) -> tuple[np.ndarray, np.ndarray]:
-    """Returns what a network predicts for the rows with a label, and that label: of classes, or numbers.
+def truth_in(split: Split, output: str) -> np.ndarray:
+    """Returns the label of each row: the class, int (n,), or the number, float64 (n,)."""
+    target = np.asarray(split.targets[output])
+    kind = np.int64 if target.dtype.kind in "iub" or set(np.unique(target)) <= {0, 1} else np.float64
+    return target.reshape(len(target)).astype(kind)
+
+
+def read(model: keras.Model, split: Split, output: str) -> np.ndarray:
+    """Returns what a network predicts for the rows with a label: probabilities (n, classes), or numbers (n,), float64.
 
     A probability of yes alone becomes those of no and yes.
     """
     split = labelled(split, output)
-    target = np.asarray(split.targets[output])
     predicted = np.asarray(model.predict(split.batches(BATCH_SIZE), verbose=0)[output], np.float64)
-    if predicted.shape[-1] == 1 and set(np.unique(target)) <= {0, 1}:
-        yes = predicted.reshape(len(target))
-        return np.stack([1 - yes, yes], 1), target.reshape(len(target)).astype(np.int64)
-    if predicted.shape[-1] == 1:
-        return predicted.reshape(len(target)), target.reshape(len(target)).astype(np.float64)
-    return predicted, target.astype(np.int64)
+    if predicted.shape[-1] > 1:
+        return predicted
+    column = predicted.reshape(len(predicted))
+    return column if truth_in(split, output).dtype.kind == "f" else np.stack([1 - column, column], 1)
 
 
 def classes_of(codec, output: str, evidence: Evidence) -> Sequence[str]:

@@ -18,12 +18,13 @@ from kerasapps.session import start
 from kerasapps.settings import Count, from_settings, or_none, ranged, settings_of
 
 from ..shared import training
-from ..shared.runs import SavedRun, load_run
+from ..shared.runs import SavedRun
 from ..shared.training import Trained, finish
 from .judging import scores
-from .learning import EXPERIMENT, Learned, Learning, inner_predictions, parts_for
+from .learning import EXPERIMENT, Learned, Learning, digest_of, inner_predictions, parts_for, read_predictions
 from .members import NETWORKS, make_network, recipe_of
 from .network import Data, Source, load, predict_split, truth_of
+from .using import load_learned
 from .weighing import weights_in
 
 
@@ -48,9 +49,7 @@ def distill(
         options: Options that every experiment shares; data and split are those of the ensemble.
     """
     settings = settings_of(locals())
-    saved = load_run(run, EXPERIMENT)
-    if "runs" in saved.settings:
-        raise UserError(f"{run} combines runs: distill an ensemble of `train`, which has predictions for all rows.")
+    saved = load_learned(run, "distill an ensemble of `train`, which has predictions for all rows")
     data = load(from_settings(Source, saved.settings), options=from_settings(Options, saved.settings))
     known = [*NETWORKS] if data.input[0] == "image" else ["perceptron"]
     if student not in known:
@@ -67,17 +66,16 @@ def soft_targets(saved: SavedRun, data: Data) -> np.ndarray:
     """Returns what the ensemble predicts of each training row, by members that have not seen it.
 
     Raises:
-        UserError: If the predictions of the cross-validation are no longer there.
+        UserError: If the predictions of the cross-validation are no longer there, or of other data.
     """
     learning = from_settings(Learning, saved.settings)
     parts = parts_for(data, learning, seed=saved.settings["seed"])
-    learned = {}
+    learned, digest = {}, digest_of(data)
     for name, part in parts.items():
         path = saved.folder / name / "members" / "predictions.npz"
         if not path.is_file():
             raise UserError(f"{path} is missing: train the ensemble again.")
-        with np.load(path) as file:
-            learned[name] = Learned(part, {one: file[one] for one in file.files}, {}, {})
+        learned[name] = Learned(part, read_predictions(path, digest), {}, {})
     _, _, predictions = inner_predictions(learned)
     return weights_in(saved.model, data.output).pooled(predictions)
 

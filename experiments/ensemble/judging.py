@@ -5,12 +5,23 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from kerasapps.superlearner import Method, Risk, Weights, combined, fit_weights, mean_of, risk, row_losses
+from kerasapps.superlearner import (
+    Method,
+    Risk,
+    Weights,
+    base_rate,
+    combined,
+    fit_weights,
+    mean_of,
+    risk,
+    row_losses,
+)
 
 from .learning import Learned, Way, inner_predictions
 from .members import BASE
 
-FEWEST = 50  # rows from which on the ways to pool are compared
+NO_BETTER = "No combination is better than the base rate, which is predicted instead."
+FEWEST = 50  # rows from which on ways to pool are compared
 
 
 @dataclass(frozen=True)
@@ -26,6 +37,7 @@ class Evidence:
         test: Of each member, what it predicts there.
         failed: Why members failed, by name.
         seconds: How long each took to train, on all rows.
+        pools: Whether logarithms can be pooled: all outputs of the networks are probabilities of two classes or more.
     """
 
     truth: np.ndarray
@@ -36,6 +48,7 @@ class Evidence:
     test: dict[str, np.ndarray]
     failed: dict[str, str]
     seconds: dict[str, float]
+    pools: bool = True
 
     @property
     def loss(self) -> str:
@@ -52,16 +65,26 @@ def weigh(evidence: Evidence, method: Way) -> Weights:
     """Returns the weight of each member, with a sentence for each that failed."""
     way = settled(evidence, method)
     found = fit_weights(evidence.predictions, evidence.truth, method=way, base=BASE, folds=evidence.folds)
+    if method not in ("mean", "best") and not_better_than_base(evidence, way):
+        only = {name: float(name == BASE) for name in evidence.predictions}
+        found = Weights(only, (*found.notes, NO_BETTER))
     failed = tuple(f"{name} gets no weight, as it failed: {reason}" for name, reason in evidence.failed.items())
     others = tuple(note for note in found.notes if not note.startswith(tuple(f"{one} gets" for one in evidence.failed)))
     return replace(found, notes=failed + others)
+
+
+def not_better_than_base(evidence: Evidence, method: Method) -> bool:
+    """Tells whether rows that the weights were not fitted on are predicted as well by the base rate alone."""
+    base = evidence.predictions.get(BASE)
+    known = base is not None and np.isfinite(base).all() and len(evidence.truth) >= FEWEST
+    return known and cross_fitted(evidence, method).mean >= risk(base, evidence.truth).mean
 
 
 def settled(evidence: Evidence, method: Way) -> Method:
     """Returns how to weigh: of "auto", the mean or the mean of logarithms, by their risk without the rows' own fold."""
     if method != "auto":
         return method
-    if evidence.loss != "log_loss" or len(evidence.truth) < FEWEST:
+    if evidence.loss != "log_loss" or not evidence.pools or len(evidence.truth) < FEWEST:
         return "convex"
     risks = {way: cross_fitted(evidence, way).mean for way in ("convex", "log_linear")}
     return min(risks, key=risks.get)
@@ -83,7 +106,7 @@ def rivals(evidence: Evidence, weights: Weights) -> dict[str, np.ndarray]:
     """Returns what others than an ensemble of these weights predict for the test set.
 
     "mean" is that of all members, "discrete" the member of the lowest risk before the test set was seen, "oracle" the
-    mean whose weights are fitted on the test set itself, which none could know.
+    mean whose weights are fitted on the test set itself, which none could know. The base rate is always among them.
     """
     test, members = evidence.test, evidence.members
     usable = {name: test[name] for name in (*members, BASE) if name in test}
@@ -93,7 +116,13 @@ def rivals(evidence: Evidence, weights: Weights) -> dict[str, np.ndarray]:
         "discrete": weigh(evidence, "best").pooled(test),
         "oracle": fit_weights(usable, evidence.test_truth, base=BASE, method=way).pooled(test),
     }
-    return found | ({BASE: test[BASE]} if BASE in test else {})
+    return found | {BASE: test[BASE] if BASE in test else base_of(evidence)}
+
+
+def base_of(evidence: Evidence) -> np.ndarray:
+    """Returns the base rate of the rows that weights are fitted on, for each row of the test set."""
+    shape = next(iter(evidence.test.values())).shape
+    return np.broadcast_to(base_rate(evidence.truth, shape[1] if len(shape) == 2 else None), shape)
 
 
 def test_metrics(evidence: Evidence, weights: Weights, prediction: np.ndarray) -> dict[str, float]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from kerasapps import runtime, saving
 from kerasapps.data.splits import Split, Splits
-from kerasapps.errors import UserError, explain
+from kerasapps.errors import TrainingError, UserError, explain, is_out_of_memory
 from kerasapps.files import atomic_file
 from kerasapps.runs import Options, Run, save_model
 from kerasapps.session import start
@@ -37,6 +37,7 @@ from .network import Data, Source, load, predict_split, truth_of
 
 EXPERIMENT = "ensemble"
 Way = Literal["auto", Method]
+DIGEST = "digest of the data"  # among predictions, where no member is called so
 
 
 @dataclass(frozen=True)
@@ -90,11 +91,10 @@ def learn_all(run: Run, data: Data, learning: Learning, *, workers: int) -> dict
         name: {"folder": str(run.folder / name / "members"), "settings": settings_for(run), "part": name}
         for name in parts
     }
-    learned = {}
+    learned, digest = {}, digest_of(data)
     for name, outcome in run_all(run, learn_part, calls, workers=workers):
         found = outcome.value
-        with np.load(run.folder / name / "members" / "predictions.npz") as file:
-            predictions = {member: file[member] for member in file.files}
+        predictions = read_predictions(run.folder / name / "members" / "predictions.npz", digest)
         learned[name] = Learned(parts[name], predictions, found["failed"], found["seconds"])
         print(f"{name}: {len(parts[name].train):,} rows, {sum(found['seconds'].values()):.0f} s", flush=True)
         for member, reason in found["failed"].items():
@@ -121,8 +121,7 @@ def learn_part(*, folder: str, settings: dict[str, Any], part: str) -> dict[str,
     rows = parts_for(data, learning, seed=run.options.seed)[part]
     members = [Member(BASE, BASE), *library_of(learning.library, data)]
     learned = learn(run, data, members, rows, epochs=learning.epochs)
-    with atomic_file(run.path("predictions.npz")) as file:
-        np.savez(file, **learned.predictions)
+    write_predictions(run.path("predictions.npz"), learned.predictions, digest_of(data))
     run.close()
     return {"failed": learned.failed, "seconds": learned.seconds}
 
@@ -140,12 +139,45 @@ def learn(run: Run, data: Data, members: Sequence[Member], part: Part, *, epochs
             made = dict(networks_of(run, seen, member, features, epochs=epochs))
             found = {name: predict_split(model, predicted, data.output) for name, model in made.items()}
         except Exception as error:  # scikit-learn and Keras raise whatever they do not like about the rows
+            if not is_of_member(error):
+                raise
             found = dict.fromkeys(member.names, np.full(shape, np.nan, np.float32))
             failed |= dict.fromkeys(member.names, explain(error) or f"{type(error).__name__}: {str(error)[:200]}")
         predictions |= found
         seconds |= dict.fromkeys(member.names, (time.perf_counter() - begin) / len(member.names))
         keras.backend.clear_session()
     return Learned(part, predictions, failed, seconds)
+
+
+def is_of_member(error: Exception) -> bool:
+    """Tells whether a member is at fault, not the machine or what was asked for: a full disk would stop all others."""
+    if isinstance(error, UserError):
+        return isinstance(error, TrainingError)
+    return not (isinstance(error, OSError) or is_out_of_memory(error))
+
+
+def digest_of(data: Data) -> str:
+    """Returns what changes where the rows do, of the training or the test set."""
+    return data.train.digest().hex() + data.test.digest().hex()
+
+
+def write_predictions(path: Path, predictions: Mapping[str, np.ndarray], digest: str) -> None:
+    """Writes what members predict, with the digest of the data."""
+    with atomic_file(path) as file:
+        np.savez(file, **predictions, **{DIGEST: digest})
+
+
+def read_predictions(path: Path, digest: str) -> dict[str, np.ndarray]:
+    """Reads what members predict, by name.
+
+    Raises:
+        UserError: If it is of other data.
+    """
+    with np.load(path) as file:
+        found = {name: file[name] for name in file.files}
+    if str(found.pop(DIGEST, "")) != digest:
+        raise UserError(f"{path} is of other data: they have changed since, so train the ensemble again.")
+    return found
 
 
 def unchanged(split: Split) -> Split:

@@ -163,6 +163,11 @@ def library_of(given: Sequence[str], data: Data) -> list[Member]:
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise UserError(f"--library names {sorted(twice)[0]} twice: {sorted(twice)[0]}:2 is two of other seeds.")
+    trained = [(member.kind, member.seed) for member in members if member.snapshots == 1]
+    twice = {kind for kind, seed in trained if trained.count((kind, seed)) > 1}
+    if twice:
+        kind = sorted(twice)[0]
+        raise UserError(f"--library {kind} repeats the first of {kind}:N, which has the same seed: name one of them.")
     return members
 
 
@@ -173,8 +178,8 @@ def recipe_of(kind: str, data: Data, *, epochs: int | None, cycles: int = 1) -> 
     """Returns how a network is trained; with snapshots, epochs that all cycles have alike."""
     recipe = NETWORKS[kind].recipe if data.input[0] == "image" else ROWS
     count = epochs or recipe.epochs
-    # Few rows must not be one batch an epoch.
-    batch = min(recipe.batch_size, max(8, len(data.train) // 16))
+    # Few rows must not be one batch an epoch; devices share multiples of 8.
+    batch = min(recipe.batch_size, max(8, len(data.train) // 16 // 8 * 8))
     return replace(recipe, epochs=-(-count // cycles) * cycles, batch_size=batch)
 
 
@@ -219,8 +224,8 @@ def features_block(inputs):
     side = max(inputs.shape[1:3])
     x = layers.Rescaling(1 / 255, dtype="float32", name="unit")(inputs)  # (B, H, W, C)
     if side > GRID:
-        x = layers.AveragePooling2D(-(-side // GRID), name="grid")(x)  # (B, 8, 8, C)
-    return layers.Flatten(name="flat")(x)
+        x = layers.AveragePooling2D(-(-side // GRID), dtype="float32", name="grid")(x)  # (B, 8, 8, C)
+    return layers.Flatten(dtype="float32", name="flat")(x)
 
 
 def features_network(data: Data) -> keras.Model:

@@ -15,6 +15,7 @@ from kerasapps.data.images import load_images
 from kerasapps.data.rows import RowCodec, load_rows
 from kerasapps.data.splits import Split, Splits
 from kerasapps.data.tables import ENDINGS
+from kerasapps.errors import UserError
 from kerasapps.files import user_path
 from kerasapps.runs import Options
 from kerasapps.settings import Share, Side, Text, or_none
@@ -119,11 +120,18 @@ def is_table(data: str) -> bool:
 
 
 def load(source: Source, *, options: Options) -> Data:
-    """Loads the data as the options say."""
+    """Loads the data as the options say.
+
+    Raises:
+        UserError: If a column is named where there is no table, or the data cannot be read.
+    """
     if is_table(source.data):
         given = {"target": source.target, "group": source.group, "test": source.test_share}
         splits = load_rows(source.data, **given, seed=options.seed, limit=options.rows)
         return Data(splits.train, splits.test, splits.groups, splits.codec, splits.notes)
+    for option, given in (("--target", source.target), ("--group", source.group)):
+        if given is not None:
+            raise UserError(f"{option} names a column of a table, and {source.data} is images. Received: {given}")
     splits = load_images(
         source.data,
         size=source.size or SIZES.get(source.data, SIZE),
@@ -156,7 +164,8 @@ def same_rows(split: Split) -> np.ndarray:
 
 def predict_split(model: keras.Model, split: Split, output: str) -> np.ndarray:
     """Returns the probabilities (n, classes) of rows, or numbers (n,), float32."""
-    predicted = model.predict(split.batches(BATCH_SIZE), verbose=0)[output]
+    # An output may be bfloat16, which NumPy cannot save.
+    predicted = np.asarray(model.predict(split.batches(BATCH_SIZE), verbose=0)[output], np.float32)
     return predicted if output == "label" else predicted[:, 0]
 
 

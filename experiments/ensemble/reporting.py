@@ -33,6 +33,7 @@ def report_ensemble(
     class_names: Sequence[str],
     what: str,
     notes: Sequence[str] = (),
+    train_rows: int,
     more: Mapping[str, float] | None = None,
     following: Mapping[str, str] | None = None,
 ) -> None:
@@ -48,13 +49,14 @@ def report_ensemble(
         class_names: Names of the classes; empty for numbers.
         what: What it is an ensemble of, for the head of the report.
         notes: What to know about the data.
+        train_rows: Rows that its members were trained on.
         more: Further metrics.
         following: Commands that may come next.
     """
     prediction = np.asarray(prediction, np.float64)
     metrics = test_metrics(evidence, weights, prediction)
     metrics |= (calibration_metrics(evidence, prediction) if class_names else {}) | dict(more or {})
-    metrics |= {"parameters": model.count_params(), "train_rows": len(evidence.truth), "test_rows": len(test)}
+    metrics |= {"parameters": model.count_params(), "train_rows": train_rows, "test_rows": len(test)}
     table = risk_table(evidence, weights, prediction, rivals(evidence, weights))
     for note in weights.notes:
         print(note, flush=True)

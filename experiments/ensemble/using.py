@@ -8,8 +8,26 @@ import numpy as np
 
 from kerasapps.data.image_codec import ImageCodec
 from kerasapps.data.rows import RowCodec
+from kerasapps.data.text_classes import TextClassCodec
 from kerasapps.errors import UserError
 from kerasapps.files import printable
+
+from ..shared.runs import SavedRun, load_run
+from .learning import EXPERIMENT
+
+
+def load_learned(run: Path, instead: str) -> SavedRun:
+    """Loads an ensemble of `train`.
+
+    Raises:
+        UserError: If it combines runs or is a distilled network; it ends with what to do instead.
+    """
+    saved = load_run(run, EXPERIMENT)
+    if "runs" in saved.settings:
+        raise UserError(f"{run} combines runs of another experiment: {instead}.")
+    if "student" in saved.settings:
+        raise UserError(f"{run} is a distilled network, not an ensemble: {instead}.")
+    return saved
 
 
 def inputs_of(
@@ -24,6 +42,8 @@ def inputs_of(
         wanted, given = "--files", files
     elif isinstance(codec, RowCodec):
         wanted, given = "--row", row
+    elif not isinstance(codec, TextClassCodec):
+        raise UserError("predict takes ensembles of images, rows or texts with classes: use load_model for this one.")
     else:
         wanted, given = "--text", text
     others = {"--files": files, "--row": row, "--text": text}

@@ -1,5 +1,6 @@
 """The network of the profile experiment: which data, how it is built and trained."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, Literal
@@ -133,7 +134,12 @@ def splits_of(saved: SavedRun) -> ProfileSplits:
     """Loads the texts that a run was trained on, in its words and classes, for `load_splits`."""
     source, options = from_settings(Source, saved.settings), from_settings(Options, saved.settings)
     splits = load(source, options=options)
-    return pad_to_shortest(splits.as_seen_by(saved.codec), saved.model)
+    return splits.as_seen_by(saved.codec)
+
+
+def readable_by(splits: ProfileSplits, models: Sequence[keras.Model]) -> ProfileSplits:
+    """Returns the splits with texts that each of several networks can read, for `readable_splits`."""
+    return pad_to_shortest(splits, max(models, key=shortest_text))
 
 
 def make_model(

@@ -1,10 +1,15 @@
 """Trained networks as later commands get at them: `load_run` checks all that a run folder holds before it is used."""
 
 import importlib
+<<<<<<< HEAD
 from collections.abc import Callable, Mapping
+=======
+from collections.abc import Mapping, Sequence
+>>>>>>> ensemble
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol, Self
 
 import keras
@@ -141,13 +146,24 @@ def load_splits(saved: SavedRun) -> Splits:
     """Loads the data that a run was trained on, split as they were and encoded as its network takes them.
 
     Raises:
-        UserError: If its experiment has no rows with targets, or the data cannot be read.
+        UserError: If its experiment does not offer them, or the data cannot be read.
     """
-    network = importlib.import_module(f"..{saved.experiment}.network", __package__)
+    network = network_of(saved)
     splits_of = getattr(network, "splits_of", None)
     if splits_of is None:
-        raise UserError(f"{saved.folder} is a run of {saved.experiment}, which has no targets to compare with.")
+        raise UserError(f"{saved.folder}: combine does not read runs of {saved.experiment}.")
     return splits_of(saved)
+
+
+def readable_splits(saved: Sequence[SavedRun], splits: Splits) -> Splits:
+    """Returns data of runs of one experiment as all their networks can read them: texts padded for each of them."""
+    readable_by = getattr(network_of(saved[0]), "readable_by", None)
+    return splits if readable_by is None else readable_by(splits, [one.model for one in saved])
+
+
+def network_of(saved: SavedRun) -> ModuleType:
+    """Returns the module of an experiment that loads its data and builds its networks."""
+    return importlib.import_module(f"..{saved.experiment}.network", __package__)
 
 
 def write_codec(run: Run, codec: Codec) -> None:

@@ -82,7 +82,7 @@ def train(
 
 def warn_of_other_epochs(run: Run, model: keras.Model, epochs: int) -> None:
     """Warns if a resumed run has another number of epochs, over which its learning rate changes."""
-    before = (run.resumed or {}).get("epochs", epochs)
+    before = (run.resumed or {}).get("epochs") or epochs  # None: as many as suit the network
     schedules = keras.optimizers.schedules.LearningRateSchedule
     if before != epochs and isinstance(getattr(model.optimizer, "_learning_rate", None), schedules):
         print(

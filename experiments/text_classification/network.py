@@ -170,7 +170,9 @@ def train_one(
 def splits_of(saved: SavedRun) -> TextSplits:
     """Loads the texts that a run was trained on, in its words and classes, for `load_splits`."""
     source, options = from_settings(Source, saved.settings), from_settings(Options, saved.settings)
-    splits = load(source, saved.settings["arch"], options=options)
+    # A network of a cross-validation has another test set than the data by themselves.
+    fold = {"fold": saved.settings.get("fold"), "folds": saved.settings.get("folds", 10)}
+    splits = load(source, saved.settings["arch"], options=options, **fold)
     encoded = {name: saved.codec.split(splits.texts[name], splits.labels[name]) for name in splits.texts}
     return replace(splits, **encoded, codec=saved.codec)
 

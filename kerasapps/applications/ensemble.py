@@ -134,9 +134,12 @@ def check_alike(taken: Mapping[str, Sequence], given: Mapping[str, Mapping[str, 
             if [*shapes.values()] != [*found[first].values()] if lone else shapes != found[first]:
                 received = f"{first} with {found[first]}, {name} with {shapes}"
                 raise ValueError(f"`members` must have the same {what}. Received: {received}")
-    clash = sorted({*inputs[first], *outputs[first]} & taken.keys())
+    parts = ("weights", "stacked", "logarithms", "scores", *range(1, len(taken) + 1))
+    inner = {f"{output}_{part}" for output in outputs[first] for part in parts}  # as `mean_block` calls its layers
+    clash = sorted({*inputs[first], *outputs[first], *inner} & taken.keys())
     if clash:
-        raise ValueError(f"`members` must not be called like an input or output. Received: {', '.join(clash)}")
+        received = ", ".join(clash)
+        raise ValueError(f"`members` must not be called like an input, output or layer. Received: {received}")
 
 
 def mean_block(tensors: Sequence, shares: Sequence[float], *, sharpness: float | None, name: str):

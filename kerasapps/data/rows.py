@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from kerasapps.data.labelled_texts import ADULT_NUMBERS, find_adult, read_label
 from kerasapps.data.numbers import parse_numbers
@@ -147,6 +149,8 @@ def load_rows(
     Raises:
         DataError: If the data cannot be found or read, or are too little to split.
     """
+    if data == "posts" and group is not None:
+        raise DataError(f"--group names a column of a file, and posts are simulated. Received: {group}")
     rows = _posts(target or TARGETS["posts"], seed) if data == "posts" else _table(data, target=target, group=group)
     if len(np.unique(rows.groups)) < 3:
         raise DataError(f"{data} has fewer than 3 different rows or groups: that is too few to train and test.")
@@ -227,12 +231,17 @@ def _table(data: str, *, target: str | None, group: str | None) -> Rows:
     target, _, kind = target.partition("=")
     if kind not in ("", "classes", "regression"):
         raise DataError(f"--target {target}={kind}: the kind must be classes or regression.")
+    if target == group:
+        raise DataError(f"--group and --target are the same column: {target}.")
     columns = table.columns([*dict.fromkeys([*table.names, target, *filter(None, [group])])])
     kept = read_names(columns[target]).values.is_not_null()
     there = np.flatnonzero(kept.to_numpy())
     columns = {name: column.filter(kept) for name, column in columns.items()}
     given: Kind | None = kind or ("regression" if named and target == "age" else None)
-    found, truth, said = read_label(columns.pop(target), given, table=table, rows=there)
+    try:
+        found, truth, said = read_label(columns.pop(target), given, table=table, rows=there)
+    except DataError as error:  # it names the option of the texts
+        raise DataError(str(error).replace("--labels", "--target")) from None
     truth = truth.astype(np.float64 if found == "regression" else object)
     groups = read_names(columns.pop(group)).values.to_list() if group else None
     numbers, categories, dropped = {}, {}, []
@@ -254,9 +263,14 @@ def _table(data: str, *, target: str | None, group: str | None) -> Rows:
 
 
 def _groups(columns: Mapping[str, np.ndarray], given: Sequence[str | None] | None) -> np.ndarray:
-    """Returns the group of each row: as given, or else equal rows together; a row without a group is one of its own."""
-    if given is not None:
-        names = [f"row {i}" if name is None else f"group {name}" for i, name in enumerate(given)]
-    else:
-        names = list(map(repr, zip(*(values.tolist() for values in columns.values()), strict=True)))
-    return np.unique(names, return_inverse=True)[1]
+    """Returns the group of each row: rows of one given group are together, and so are equal ones, and rows of both."""
+    names = list(map(repr, zip(*(values.tolist() for values in columns.values()), strict=True)))
+    equal = np.unique(names, return_inverse=True)[1]
+    if given is None:
+        return equal
+    names = [f"row {i}" if name is None else f"group {name}" for i, name in enumerate(given)]
+    named = np.unique(names, return_inverse=True)[1]
+    # Rows join a group of equal ones and a named group: what hangs together is one group.
+    count = equal.max() + 1
+    edges = coo_array((np.ones(len(equal)), (equal, named + count)), shape=(count + named.max() + 1,) * 2)
+    return connected_components(edges, directed=False)[1][equal]
