@@ -73,7 +73,14 @@ EXPERIMENTS = {
     "gan": ("--data", "gaussians"),
     # Adam divides by the size of a gradient, in which rounding is all there is to a weight without one.
     "language_model": ("--context", "16", "--learning-rate", "1e-5", "--params", '{"units": 16}'),
-    "captioning": ("--beam", "1", "--learning-rate", "1e-5", "--params", '{"units": 16, "filters": [4], "dropout": 0.0}'),
+    "captioning": (
+        "--beam",
+        "1",
+        "--learning-rate",
+        "1e-5",
+        "--params",
+        '{"units": 16, "filters": [4], "dropout": 0.0}',
+    ),
     "translation": ("--beam", "1", "--learning-rate", "1e-5", "--params", '{"units": 16, "dropout": 0.0}'),
 }
 

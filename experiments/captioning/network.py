@@ -37,8 +37,8 @@ class Source:
     """Which images.
 
     Args:
-        data: "scenes" (simulated), or a folder of images with captions: a token file of Flickr8k or Flickr30k, Kaggle's
-            captions.txt, COCO's captions JSON or Karpathy's dataset JSON.
+        data: "scenes" (simulated), or a folder of images with captions, also by its name in $KERASAPPS_DATA: a token
+            file of Flickr8k or Flickr30k, Kaggle's captions.txt, COCO's captions JSON or Karpathy's dataset JSON.
         captions: The file with the captions, where its name does not show it.
         size: Side of the images in pixels; by default 48 for scenes, what the base is used to, or 64.
         tokens: Whole words, or pieces of words, learned from the training set.
