@@ -196,8 +196,14 @@ def with_random_weights(network: keras.Model, *, seed: int) -> keras.Model:
 
 
 def compiled_head(model: keras.Model, *, rate: float, given: TransferRecipe, steps: int, jit_compile: bool, **_):
-    """Returns the head by itself, compiled."""
+    """Returns the head by itself, compiled.
+
+    It begins at zero: of random weights the part would stay that no training image speaks to, which for a few hundred
+    images and more features than that is most of them (4 points of accuracy with MobileNet, 150 flowers).
+    """
     head = head_of(model)
+    label = head.get_layer("label")
+    label.set_weights([np.zeros(weight.shape, np.float32) for weight in label.weights])
     return _compiled(head, {}, rate=rate, given=given, steps=steps, jit_compile=jit_compile)
 
 

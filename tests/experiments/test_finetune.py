@@ -11,7 +11,7 @@ from PIL import Image
 
 from experiments.image_classification import __main__ as experiment
 from experiments.image_classification.features import cached_features, one_version
-from experiments.image_classification.transfer import network
+from experiments.image_classification.transfer import compiled_head, network
 from experiments.image_classification.transfer_options import (
     Foundation,
     GivenTransferRecipe,
@@ -161,6 +161,14 @@ def test_cached_features_are_those_of_the_network(cached):
     np.testing.assert_allclose(features.validation.inputs["features"], body(inputs), atol=1e-6)
     # In training, as the base is frozen, they are the same.
     np.testing.assert_allclose(body(inputs, training=True), body(inputs), atol=1e-6)
+
+
+def test_the_head_begins_at_zero_so_that_what_no_image_speaks_to_stays_out(cached):
+    model = cached[0]
+    assert np.any(model.get_layer("label").kernel)
+    head = compiled_head(model, rate=0.01, given=TransferRecipe(), steps=10, jit_compile=False)
+    outputs = head.predict_on_batch([np.ones((2, head.inputs[0].shape[-1]), np.float32)])["label"]
+    np.testing.assert_allclose(outputs, 1 / outputs.shape[-1], rtol=1e-6)
 
 
 def test_each_row_gets_one_of_its_versions(cached):
