@@ -96,7 +96,7 @@ def attention_figure(image: np.ndarray, caption: str, weights: np.ndarray, *, na
         axes = add_axes(figure, lines, COLUMNS, i + 2, title=plain(word))
         show_image(axes, lit(picture, weights[i]))
     text = f"“{caption}”: the place with the highest weight is fully lit; what is dark is not attended to."
-    return Figure(name, text + note, figure, wraps=True)
+    return Figure(name, text + note, figure)
 
 
 def lit(image: np.ndarray, weights: np.ndarray) -> np.ndarray:

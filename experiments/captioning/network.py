@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from kerasapps.applications.captioner import build_captioner, encoder_of, put_decoder, step_of
-from kerasapps.bases import Base, load_base
+from kerasapps.bases import SIZES, Base, load_base
 from kerasapps.data.captions import CaptionCodec, CaptionSplits, load_captions
 from kerasapps.data.splits import Splits
 from kerasapps.data.subwords import END, START, Pieces
@@ -37,8 +37,8 @@ class Source:
     """Which images.
 
     Args:
-        data: "scenes" (simulated), or a folder of images with captions: a token file of Flickr8k or Flickr30k, Kaggle's
-            captions.txt, COCO's captions JSON or Karpathy's dataset JSON.
+        data: "scenes" (simulated), or a folder of images with captions, also by its name in $KERASAPPS_DATA: a token
+            file of Flickr8k or Flickr30k, Kaggle's captions.txt, COCO's captions JSON or Karpathy's dataset JSON.
         captions: The file with the captions, where its name does not show it.
         size: Side of the images in pixels; by default 48 for scenes, what the base is used to, or 64.
         tokens: Whole words, or pieces of words, learned from the training set.
@@ -128,7 +128,8 @@ def train_one(
     tell([*splits.notes, f"{len(splits.train):,} training images, {splits.sizes['vocab_size']:,} token ids."])
     side = splits.sizes["image_shape"][0]
     base = None if look.base is None else load_base(look.base, weights=look.weights, size=side)
-    given = (SMALL if source.data == "scenes" else {}) | params
+    small = SMALL if source.data == "scenes" else {}
+    given = {name: value for name, value in small.items() if base is None or name != "filters"} | params
     network = partial(make_network, arch=arch, look=look, base=base, sizes=splits.sizes, params=given)
     if base is None or not look.frozen:
         make = partial(make_model, network)
@@ -148,8 +149,6 @@ def train_one(
 
 def size_of(look: Look) -> int | None:
     """Returns the side of the images that a base is used to."""
-    from kerasapps.bases import SIZES
-
     return SIZES.get(look.base)
 
 
@@ -169,9 +168,10 @@ def make_network(
     if base is not None:
         layer = look.layer or base.layer
         given |= {"base": base.network, "layer": layer, "pixels": base.pixels, "frozen": look.frozen}
-        params = {name: value for name, value in params.items() if name != "filters"}
+    # Those of --base and its options, and where there is one, of the network that is not needed.
+    decided = {"base", "layer", "pixels", "frozen", "precomputed", *(["filters"] if look.base else [])} - given.keys()
     try:
-        return build(build_captioner, params, what=f"--arch {arch}", given=given)
+        return build(build_captioner, params, what=f"--arch {arch}", given=given, decided=decided)
     except ValueError as error:
         raise UserError(f"--base {look.base}: {error}") from None
 

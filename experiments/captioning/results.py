@@ -10,7 +10,7 @@ import numpy as np
 
 from kerasapps.data.captions import CaptionCodec, CaptionSplits
 from kerasapps.data.scene_captions import check, is_complete, parse, surprise
-from kerasapps.data.scenes import Scene
+from kerasapps.data.scenes import UNSEEN, Scene
 from kerasapps.data.splits import Split
 from kerasapps.losses import token_losses
 from kerasapps.reports import Block, Table
@@ -79,11 +79,9 @@ def evaluate_model(
     return metrics, blocks
 
 
-def token_loss(
-    model: keras.Model, codec: CaptionCodec, split: Split, captions: Sequence[Sequence[str]] | None = None
-) -> float:
+def token_loss(model: keras.Model, codec: CaptionCodec, split: Split, captions: Sequence[Sequence[str]]) -> float:
     """Returns the cross-entropy of a set's captions in nats a token, the end of a caption among the tokens."""
-    ids = codec.ids(captions)[0] if captions is not None else None
+    ids, _ = codec.ids(captions)  # with the words of this codec, whose run may have learned others
     total = count = 0.0
     for first in range(0, len(split), AT_ONCE):
         rows = slice(first, first + AT_ONCE)
@@ -176,8 +174,6 @@ def truth_table(metrics: Mapping[str, float]) -> Table:
 
 def pairs_table(captions: Sequence[str], scenes: Sequence[Scene]) -> Table:
     """Lists for each pair that no training scene has how often the caption gives the thing its color."""
-    from kerasapps.data.scenes import UNSEEN
-
     rows = []
     for kind, color in UNSEEN:
         said = Counter()

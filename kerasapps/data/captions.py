@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from kerasapps.data.caption_files import Described, read_described
+from kerasapps.data.download import data_folders
 from kerasapps.data.pictures import read_picture
 from kerasapps.data.scene_captions import CAPTIONS, write_captions
 from kerasapps.data.scenes import SIZE, Scene, draw_scenes
@@ -133,7 +134,7 @@ def load_captions(
     """Loads images with their captions.
 
     Args:
-        data: "scenes" (simulated), or a folder of images with captions.
+        data: "scenes" (simulated), or a folder of images with captions, also the name of one in $KERASAPPS_DATA.
         captions: The file with the captions, where it is not found by its name.
         size: Side of the images, 64 by default; scenes are as they are drawn.
         tokens: Whole words, or pieces of words.
@@ -154,7 +155,9 @@ def load_captions(
             raise DataError(f"--size {size}: scenes are drawn with {SIZE} pixels a side.")
         images, texts, more = _scenes(seed, limit)
     else:
-        described = read_described(user_path(data), None if captions is None else user_path(captions))
+        folders = [user_path(data), *(data_folders(data) if Path(data).name == data else [])]
+        folder = next((one for one in folders if one.is_dir()), folders[0])
+        described = read_described(folder, None if captions is None else user_path(captions))
         images, texts, more = _photographs(described, size or 64, seed=seed, limit=limit)
     texts = {name: [[clean(one) for one in own] for own in of] for name, of in texts.items()}
     pieces = fit_pieces([one for own in texts["train"] for one in own], kind=tokens, size=vocab_size)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from experiments.shared.scores import bleu, cider
 from kerasapps.data.caption_files import read_caption_file, read_described
 from kerasapps.data.captions import CaptionCodec, clean, load_captions
 from kerasapps.data.subwords import END, START
@@ -197,3 +198,16 @@ def test_the_codec_there_and_back(tmp_path):
 def test_captions_are_learned_in_one_spelling():
     assert clean("  A Dog\truns . ") == "a dog runs"
     assert clean("犬が走る。") == "犬が走る"
+
+
+@pytest.mark.real_data
+def test_photographs_of_coco():
+    splits = load_captions("captions", size=32)
+    captions = [own for name in ("train", "validation", "test") for own in splits.captions[name]]
+    assert len(captions) == 51
+    assert {len(own) for own in captions} == {5}
+    assert splits.train.inputs["target"].shape[:2] == (41, 5)
+    first, others = [own[0] for own in captions], [own[1:] for own in captions]
+    assert 20 < bleu(first, others, lowercase=True) < 35  # what people reach against each other
+    assert 0.8 < cider(first, others) < 1.5
+    assert cider(first[1:] + first[:1], others) < 0.2  # of another image
