@@ -62,7 +62,7 @@ class Server:
         request = urllib.request.Request(
             self.url, body, {"Content-Type": f"multipart/form-data; boundary={edge}"}, method="POST"
         )
-        return urllib.request.urlopen(request, timeout=30).url.removeprefix(self.url)
+        return urllib.request.urlopen(request, timeout=150).url.removeprefix(self.url)
 
     def wait(self, path: str, state: str = "done", seconds: float = 120) -> dict:
         end = time.monotonic() + seconds
