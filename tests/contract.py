@@ -5,10 +5,12 @@ network is meant to change, and look at the difference.
 """
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import keras
 import numpy as np
+import pytest
 
 from tests import (
     contract_gan,
@@ -29,6 +31,20 @@ CONTRACTS = [
     *contract_language.CONTRACTS,
     *contract_gan.CONTRACTS,
 ]
+
+# What takes seconds a network is tried on one of each kind of graph; on all others by `pytest -m slow`.
+SAMPLE = {
+    *("build_question_answering-lstm", "build_memory_network-2hops-2walkers", "build_multi_head_text-same-average"),
+    *("build_multimodal_price-all", "build_lenet5", "build_vgg-bn", "build_residual_classifier", "build_text_cnn"),
+    *("build_seq2seq-additive", "build_transformer_language_model-sinusoids"),
+    *("build_generator-classes", "build_discriminator-spectral", "build_gan"),
+}
+assert {str(row) for row in CONTRACTS} >= SAMPLE
+
+
+def sampled(rows: Iterable[Contract]) -> list:
+    """Returns rows as parameters of a test, all but the sample marked as slow."""
+    return [pytest.param(row, id=str(row), marks=[pytest.mark.slow] * (str(row) not in SAMPLE)) for row in rows]
 
 
 def golden_output(contract: Contract) -> list[float]:

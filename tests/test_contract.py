@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from kerasapps import distribution
-from tests.contract import CONTRACTS, GOLDEN, golden_output
+from tests.contract import CONTRACTS, GOLDEN, golden_output, sampled
 from tests.contract_row import Contract
 
 
@@ -111,15 +111,8 @@ def _graphs_as_traced():
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
 
 
-FIRST_ROWS = {row.builder: str(row) for row in reversed(CONTRACTS)}
-# Many layers alike, which take as long to trace as all other networks together.
-DEEP = {"build_xception", "build_inception_classifier", "build_densenet", "build_resnet_generator"}
-SHARED = [row for builder, row in FIRST_ROWS.items() if builder.__name__ not in DEEP]
-TO_SHARE = [pytest.param(row, id=str(row), marks=[pytest.mark.slow] * (str(row) not in SHARED)) for row in CONTRACTS]
-
-
 @pytest.mark.usefixtures("_graphs_as_traced")
-@pytest.mark.parametrize("contract", TO_SHARE)
+@pytest.mark.parametrize("contract", sampled(CONTRACTS))
 def test_it_trains_on_two_devices(contract):
     if contract.frozen:
         pytest.skip("nothing of it trains")

@@ -77,13 +77,8 @@ EXPERIMENTS = {
 }
 
 
-# Recurrent and embedded ones train as the convolutions do, without their statistics.
-SLOW = {"qa", "profile", "gan", "translation", "language_model"}
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in EXPERIMENTS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EXPERIMENTS)
 def test_an_experiment_ends_alike_however_it_is_shared(name, tmp_path, monkeypatch):
     arguments = ["train", "--smoke", "--batch-size", 16, "--precision", "float32", *EXPERIMENTS[name]]
     if name == "image_classification":
@@ -235,6 +230,7 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path, out, reason):
     assert process.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", [1, 2])
 def test_ctrl_c_ends_a_gang_and_nothing_of_it_stays(tmp_path, asked):
     process = start(*toy(tmp_path / "run", "--epochs", 4, "--seconds", 0.3))
@@ -266,6 +262,7 @@ def test_a_gang_ends_when_its_launcher_is_killed(tmp_path):
     assert not any(Path(f"/proc/{pid}").exists() for pid in gang)
 
 
+@pytest.mark.slow
 def test_a_stuck_worker_is_noticed_and_all_start_again(whole, tmp_path):
     status, said = run(*toy(tmp_path / "run", "--epochs", 4, "--fault", "stuck"))
     assert status == 0, said

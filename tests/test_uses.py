@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import layers
 
 from kerasapps import Head, build_multi_head_text, feature_taps, load_model, search_spaces
-from tests.contract import CONTRACTS
+from tests.contract import CONTRACTS, sampled
 from tests.contract_row import Contract, ids
 
 pytestmark = [
@@ -95,7 +95,7 @@ def test_inputs_in_every_form(row, model):
         np.testing.assert_allclose(flat(made), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("row", TRAINED, ids=str)
+@pytest.mark.parametrize("row", sampled(TRAINED))
 def test_training_in_every_form(row):
     model = compiled(row.builder(**row.arguments))
     inputs, outputs = [*row.inputs.values()], targets(row)

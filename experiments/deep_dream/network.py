@@ -77,6 +77,8 @@ def dreaming_of(given: Dreaming, *, options: Options) -> Dreaming:
         raise UserError(f"--strategy {options.strategy} has no effect here: an image is changed on one device.")
     check_ranges({}, {"dreaming": given})
     memory_of(given.max_memory)
+    if given.guide is not None and given.channel is not None:
+        raise UserError("--guide seeks the features of all channels: leave out --channel, or --guide.")
     given = replace(given, size=given.size or 16_384) if options.smoke else given
     return options.shrunk(given, size=64, steps=2, octaves=2, zoom=2)
 

@@ -17,7 +17,7 @@ import tyro
 from kerasapps.errors import UserError
 from kerasapps.inside.gradients import completeness_error
 from kerasapps.inside.maximal import Ascent
-from kerasapps.inside.networks import spatial_layers
+from kerasapps.inside.networks import convolutions, spatial_layers
 from kerasapps.inside.occlusion import Fill
 from kerasapps.runs import Options, Run
 from kerasapps.session import start
@@ -30,6 +30,7 @@ from ..shared.training import report
 from .bench import bench
 from .filtering import filter
 from .layers import (
+    LEAST_EMBEDDED,
     MOST_UNITS,
     activations_figure,
     embedding_blocks,
@@ -68,7 +69,7 @@ def tour(images: Images = (), /, *, subject: Subject = Subject(), options: Optio
     run, opened, seen = begin("Inside a network", images, subject, options)
     model = opened.model
     deepest = spatial_layers(model)[-1:]
-    blocks = [filters_figure(opened, first_convolution(opened, None))]
+    blocks = [filters_figure(opened, first_convolution(opened, None))] if convolutions(model) else []
     if deepest:
         names = list(dict.fromkeys([spatial_layers(model)[len(spatial_layers(model)) // 3], *deepest]))
         blocks += [activations_figure(seen, name) for name in names]
@@ -77,7 +78,7 @@ def tour(images: Images = (), /, *, subject: Subject = Subject(), options: Optio
     if deepest:
         more, found = maximal_blocks(opened, deepest[0], strongest_units(opened, deepest[0], 5), ascent_of(run))
         blocks, metrics = blocks + more, metrics | found
-    if len(opened.rows) and opened.model.get_config():
+    if len(opened.rows) >= LEAST_EMBEDDED:
         more, found = embedding_blocks(opened, seen.probe.output, seed=options.seed)
         blocks, metrics = blocks + more, metrics | found
     end(run, opened, metrics, [*blocks, layer_table(opened)], "Everything", headline=("tsne_trustworthiness",))
@@ -214,7 +215,7 @@ def begin(
     more |= {"images": images} if look else {}
     settings = settings_of({"subject": subject, "options": options, **more})
     run = start(title, settings, experiment="inspect", workload="convolution")
-    opened = open_subject(subject, run, saved or saved_run(subject))
+    opened = open_subject(subject, run, saved or saved_run(subject), has_images=bool(images))
     return run, opened, view(opened, subject, images) if look else None
 
 

@@ -19,7 +19,7 @@ from .subject import Opened, View
 PALETTE = matplotlib.colormaps["tab10"]
 MOST_UNITS = 6
 COLUMNS = 8
-EMBEDDED = 900  # images
+EMBEDDED, LEAST_EMBEDDED = 900, 4  # images
 
 
 def layer_table(opened: Opened) -> Table:
@@ -40,9 +40,16 @@ def first_convolution(opened: Opened, layer: str | None) -> str:
     names = list(convolutions(opened.model))
     if not names:
         raise UserError(f"{opened.title} has no convolution.")
+    layer = full_name(names, layer)
     if layer is not None and layer not in names:
         raise UserError(f"--layer {layer} is no convolution with filters. There are: {', '.join(names[:12])}.")
     return layer or names[0]
+
+
+def full_name(names: Sequence[str], layer: str | None) -> str | None:
+    """Returns the only name that ends in a layer's own, such as network/conv1 for conv1; else the one that is given."""
+    found = [name for name in names if layer is not None and name.endswith(f"/{layer}")]
+    return found[0] if len(found) == 1 and layer not in names else layer
 
 
 def known_layer(opened: Opened, layer: str | None, default: int) -> str:
@@ -52,6 +59,7 @@ def known_layer(opened: Opened, layer: str | None, default: int) -> str:
         UserError: If there is none of that name, when it lists the nearest, or none with height and width.
     """
     names = list(layers_of(opened.model))
+    layer = full_name(names, layer)
     if layer is not None and layer not in names:
         near = sorted(names, key=lambda name: (layer not in name, name))[:8]
         raise UserError(f"--layer {layer} is none of the {len(names)} layers. There are: {', '.join(near)}.")
@@ -164,7 +172,7 @@ def maximal_figure(
 
 def embedding_blocks(opened: Opened, output: str | None, *, seed: int) -> tuple[list[Block], dict[str, float]]:
     """Shows the images of the data by what the classifier reads of them."""
-    if len(opened.rows) < 4:
+    if len(opened.rows) < LEAST_EMBEDDED:
         raise UserError("An embedding needs images: give --data, or a run whose data are there.")
     order = np.random.default_rng(seed).permutation(len(opened.rows))[:EMBEDDED]
     rows, labels = opened.rows[order], opened.labels[order] if len(opened.labels) else np.zeros(len(order), int)

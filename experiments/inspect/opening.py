@@ -1,10 +1,8 @@
 """Networks that are no saved run: a .keras file, the compact VGG of this package, those of keras.applications."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import keras
-import numpy as np
 
 from kerasapps import saving
 from kerasapps.applications.style_transfer import STYLE_LAYERS, build_style_taps
@@ -34,11 +32,13 @@ def compact() -> keras.Model:
     return keras.Model([image], taps({"image": preprocess(image)}), name="compact")
 
 
-def of_keras(name: str, weights: Path | None) -> tuple[keras.Model, Callable]:
-    """Returns a network of keras.applications, and what its images go through."""
+def of_keras(name: str, weights: Path | None) -> keras.Model:
+    """Returns a network of keras.applications, taking images as they are."""
     if not callable(getattr(keras.applications, name, None)):
         raise UserError(
             f"--run takes a run folder, a .keras file, compact, or a network of keras.applications. Received: {name}"
         )
     model, preprocess_input = keras_application(name, weights, option="--run")
-    return model, lambda images: preprocess_input(np.array(images))
+    # Inside the network: black, and the range of pixels, are then the same for every network.
+    image = keras.Input(model.input_shape[1:], name="image")
+    return keras.Model([image], model(preprocess_input(image)), name=name)

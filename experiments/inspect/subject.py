@@ -65,7 +65,6 @@ class Opened:
         shape: Height, width and channels of its images.
         class_names: Class by number; empty where nothing names them.
         read: From image files to images, 0 to 255, float32 (n, H, W, C).
-        prepare: From such images to what the network takes.
         rows: Images of a data set, 0 to 255, float32 (n, H, W, C); of length 0 without one.
         labels: Their classes, int (n,); empty without.
     """
@@ -75,7 +74,6 @@ class Opened:
     shape: tuple[int, int, int]
     class_names: tuple[str, ...]
     read: Callable[[Sequence[Path]], np.ndarray]
-    prepare: Callable[[np.ndarray], np.ndarray]
     rows: np.ndarray
     labels: np.ndarray
 
@@ -87,7 +85,7 @@ class Opened:
             name: np.zeros((len(images), *(side or 1 for side in tensor.shape[1:])), tensor.dtype)
             for name, tensor in others.items()
         }
-        return zeros | {named: self.prepare(images)}
+        return zeros | {named: images}
 
     def name_of(self, unit: int) -> str:
         """Returns what a unit is called."""
@@ -139,7 +137,7 @@ def saved_run(subject: Subject) -> SavedRun | None:
     return load_run(max(found, key=lambda one: one.started).folder) if found else None
 
 
-def open_subject(subject: Subject, run: Run, saved: SavedRun | None) -> Opened:
+def open_subject(subject: Subject, run: Run, saved: SavedRun | None, *, has_images: bool) -> Opened:
     """Opens what is looked into, with the images of its data.
 
     Raises:
@@ -148,14 +146,14 @@ def open_subject(subject: Subject, run: Run, saved: SavedRun | None) -> Opened:
     if saved is None and subject.run is None:
         return trained_on_digits(run)
     if saved is not None:
-        return of_run(saved, subject, options=run.options)
+        return of_run(saved, subject, options=run.options, has_images=has_images)
     if subject.run.suffix == ".keras":
-        model, prepare = opened_file(subject.run), np.asarray
+        model = opened_file(subject.run)
     elif str(subject.run) == "compact":
-        model, prepare = compact(), np.asarray
+        model = compact()
     else:
-        model, prepare = of_keras(str(subject.run), subject.weights)
-    return of_model(str(subject.run), model, prepare, subject, run.options)
+        model = of_keras(str(subject.run), subject.weights)
+    return of_model(str(subject.run), model, subject, run.options)
 
 
 def trained_on_digits(run: Run) -> Opened:
@@ -167,13 +165,18 @@ def trained_on_digits(run: Run) -> Opened:
     codec = ImageCodec.of(splits)
     rows, labels = rows_of(splits)
     return Opened(
-        "A network for the digits", trained.model, codec.image_shape, codec.class_names, partial(read_with, codec),
-        np.asarray, rows, labels,
-    )  # fmt: skip
+        "A network for the digits",
+        trained.model,
+        codec.image_shape,
+        codec.class_names,
+        partial(read_with, codec),
+        rows,
+        labels,
+    )
 
 
-def of_run(saved: SavedRun, subject: Subject, *, options: Options) -> Opened:
-    """Opens a run folder."""
+def of_run(saved: SavedRun, subject: Subject, *, options: Options, has_images: bool) -> Opened:
+    """Opens a run folder; where there are images to look at, its own data may be gone."""
     if not isinstance(saved.codec, ImageCodec):
         raise UserError(f"{saved.folder} is a run of {saved.experiment}, whose network takes no images.")
     image_input(saved.model)
@@ -182,12 +185,16 @@ def of_run(saved: SavedRun, subject: Subject, *, options: Options) -> Opened:
     if data is not None:
         given = replace(from_settings(Options, saved.settings), smoke=options.smoke, limit=options.limit)
         data = convert("data", str, data)
-        splits = image_classifier.load_as_trained(saved, data, options=given, same=subject.data is None)
-        rows, labels = rows_of(splits)
+        try:
+            splits = image_classifier.load_as_trained(saved, data, options=given, same=subject.data is None)
+        except UserError as error:
+            if subject.data is not None or not has_images:
+                raise
+            print(f"Without the data of the run: {error}", flush=True)
+        else:
+            rows, labels = rows_of(splits)
     title = f"{saved.settings.get('arch', saved.experiment)} on {data}"
-    return Opened(
-        title, saved.model, codec.image_shape, codec.class_names, partial(read_with, codec), np.asarray, rows, labels
-    )
+    return Opened(title, saved.model, codec.image_shape, codec.class_names, partial(read_with, codec), rows, labels)
 
 
 def rows_of(splits: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -202,7 +209,7 @@ def read_with(codec: ImageCodec, files: Sequence[Path]) -> np.ndarray:
     return codec.encode(files)["image"].astype(np.float32)
 
 
-def of_model(title: str, model: keras.Model, prepare, subject: Subject, options: Options) -> Opened:
+def of_model(title: str, model: keras.Model, subject: Subject, options: Options) -> Opened:
     """Opens a model of which nothing is known."""
     height, width, channels = inputs_of(model)[image_input(model)].shape[1:]
     shape = (height or SIDE, width or SIDE, channels)
@@ -213,7 +220,7 @@ def of_model(title: str, model: keras.Model, prepare, subject: Subject, options:
         rows, labels = rows_of(splits)
         outputs = outputs_of(model).values()
         names = splits.class_names if {one.shape[-1] for one in outputs} == {len(splits.class_names)} else ()
-    return Opened(title, model, shape, tuple(names), partial(read_scaled, shape), prepare, rows, labels)
+    return Opened(title, model, shape, tuple(names), partial(read_scaled, shape), rows, labels)
 
 
 def read_scaled(shape: tuple[int, int, int], files: Sequence[Path]) -> np.ndarray:

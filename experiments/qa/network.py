@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 import keras
 
 from kerasapps.applications import memory_network, question_answering
-from kerasapps.data.question_answering import Form, StoryCodec, StorySplits, load_stories
+from kerasapps.data.question_answering import QUESTIONS_PER_KIND, Form, StoryCodec, StorySplits, load_stories
 from kerasapps.data.words import GivenTokens
 from kerasapps.errors import UserError
 from kerasapps.optimizers import Adam
@@ -89,7 +89,10 @@ def space_of(arch: Arch) -> Space:
 
 def load(source: Source, arch: Arch, *, options: Options) -> StorySplits:
     """Loads the data as an architecture reads it."""
-    return load_stories(**asdict(source), form=form_of(arch), seed=options.seed, limit=options.rows)
+    questions = options.shrink(QUESTIONS_PER_KIND, 60)  # of which --smoke takes the first
+    return load_stories(
+        **asdict(source), form=form_of(arch), questions_per_kind=questions, seed=options.seed, limit=options.rows
+    )
 
 
 def train_one(

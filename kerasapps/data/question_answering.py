@@ -49,6 +49,7 @@ MAX_WORDS = 400
 NUMBERED = re.compile(r"\s*(\d{1,9})[.:)]?\s+(.*)", re.DOTALL)
 # The simulator's training and test stories come from different seeds.
 TEST_SEED = 1_000_003
+QUESTIONS_PER_KIND = 1000  # simulated
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,7 @@ def load_stories(
     *,
     form: Form,
     tasks: Sequence[int] = tuple(range(1, 21)),
-    questions_per_kind: int = 1000,
+    questions_per_kind: int = QUESTIONS_PER_KIND,
     tokens: GivenTokens = "auto",
     validation: float = 0.1,
     seed: int = 0,
@@ -210,7 +211,7 @@ def read_sets(
     data: str,
     *,
     tasks: Sequence[int] = tuple(range(1, 21)),
-    questions_per_kind: int = 1000,
+    questions_per_kind: int = QUESTIONS_PER_KIND,
     seed: int = 0,
 ) -> tuple[list[Question], list[Question]]:
     """Reads training and test questions unchanged; your own files need not have a test set.

@@ -6,6 +6,7 @@ References: Simonyan, Vedaldi and Zisserman, "Deep Inside Convolutional Networks
 and Understanding Convolutional Networks", ECCV 2014 (DeconvNet).
 """
 
+import contextlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -70,8 +71,8 @@ def integrated_gradients(
 ) -> np.ndarray:
     """Returns what each pixel adds to the score on the straight way from a baseline, (n, H, W), negative against it.
 
-    A quarter of the steps divides the way evenly. The rest halves the parts whose gradient explains the change of the
-    score worst, since that of a network with ReLU changes in jumps.
+    A quarter of the steps divides the way evenly. The rest halves the parts whose gradients explain the change of the
+    score worst, since those of a network with ReLU change in jumps.
 
     Args:
         probe: The network and its output.
@@ -112,33 +113,46 @@ def _along(probe: Probe, row: Inputs, unit: int, start: np.ndarray, steps: int) 
     """Integrates over the way to one image: what each pixel adds, (H, W)."""
     way = row[probe.image].astype(np.float32) - start
 
-    def at(shares: np.ndarray, ask):
+    def at(shares: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Returns places on the way, the scores there (n,), and what each pixel adds at this rate (n, H, W)."""
         others = {name: np.repeat(one[None], len(shares), 0) for name, one in row.items()}
         points = start + shares.astype(np.float32)[:, None, None, None] * way
-        return ask({**others, probe.image: points}, [unit] * len(shares))
+        scores, found = probe.gradient({**others, probe.image: points}, [unit] * len(shares))
+        return shares, scores.astype(float), (found * way).sum(-1, dtype=float)
 
-    def added(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns what pixels add in each part (parts, H, W), and the change that this does not explain (parts,)."""
-        _, gradients = at(edges.mean(1), probe.gradient)
-        parts = (gradients * way).sum(-1) * np.diff(edges)[..., None]
-        return parts, np.diff(at(edges.ravel(), probe.scores).reshape(-1, 2))[:, 0] - parts.sum((1, 2))
-
-    ends = np.linspace(0, 1, steps // 4 + 1)
-    edges = np.stack([ends[:-1], ends[1:]], 1)  # (parts, 2)
-    parts, missed = added(edges)
-    for count in np.diff(np.linspace(0, (steps - len(edges)) // 2, ROUNDS + 1).astype(int)):
-        worst = np.argsort(-np.abs(missed))[:count]
-        if not len(worst):
+    known = at(np.linspace(0, 1, max(2, steps // 4)))
+    for count in np.diff(np.linspace(len(known[0]), steps, ROUNDS + 1).astype(int)):
+        shares, scores, rates = known
+        if not count:
             continue
-        left, right = edges[worst].T
-        middle = (left + right) / 2
-        halves = np.stack([np.concatenate([left, middle]), np.concatenate([middle, right])], 1)
-        found = added(halves)
-        edges, parts, missed = (
-            np.concatenate([np.delete(old, worst, 0), new])
-            for old, new in zip((edges, parts, missed), (halves, *found), strict=True)
-        )
-    return parts.sum(0)
+        _, missed = _parts(shares, scores, rates.sum((1, 2)))
+        # Where the change of the score is explained, pixels may still trade places.
+        doubt = np.abs(missed) + 0.02 * np.diff(shares) * np.abs(np.diff(rates, axis=0)).sum((1, 2))
+        worst = np.argsort(-doubt)[:count]
+        more = at((shares[worst] + shares[worst + 1]) / 2)
+        order = np.argsort(np.concatenate([shares, more[0]]))
+        known = tuple(np.concatenate(pair)[order] for pair in zip(known, more, strict=True))
+    shares, scores, rates = known
+    weights, _ = _parts(shares, scores, rates.sum((1, 2)))
+    return np.tensordot(weights, rates, 1)
+
+
+def _parts(shares: np.ndarray, scores: np.ndarray, slopes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns weights of the places (n,), and the change of the score that is not explained in each part (n - 1,).
+
+    A network with ReLU is linear between kinks. Where its score goes on at the first slope of a part up to a kink and
+    then at the second, the change of the score says where the kink is.
+    """
+    length, change = np.diff(shares), np.diff(scores)
+    first, second = slopes[:-1] * length, slopes[1:] * length
+    apart = first - second
+    kink = np.full_like(length, 0.5)
+    np.divide(change - second, apart, out=kink, where=np.abs(apart) > 1e-9 * (np.abs(first) + np.abs(second)))
+    kink = np.clip(kink, 0, 1)
+    weights = np.zeros_like(shares)
+    weights[:-1] += kink * length
+    weights[1:] += (1 - kink) * length
+    return weights, change - kink * first - (1 - kink) * second
 
 
 def grad_cam(probe: Probe, inputs: Inputs, units: Sequence[int], *, layer: str | None = None) -> np.ndarray:
@@ -148,21 +162,29 @@ def grad_cam(probe: Probe, inputs: Inputs, units: Sequence[int], *, layer: str |
         probe: The network and its output.
         inputs: The images, and other inputs.
         units: A class for each row.
-        layer: A layer with height and width; the last one by default.
+        layer: A layer with height and width; by default the last one that the score depends on.
 
     Raises:
-        ValueError: If the layer has no height and width.
+        ValueError: If the layer has no height and width, or the score does not depend on it.
     """
-    named = spatial_layers(probe.model)
-    if layer is None and not named:
-        raise ValueError(f"`model` must have a layer with height and width. Received: {probe.model.name}")
-    layer = layer or named[-1]
+    if layer is None:
+        layer = _last_before(probe, inputs, units)
     values, gradient = probe.gradient_at(inputs, units, layer)
     if values.ndim != 4:
         raise refusal("have height and width", layer=layer)
     weights = gradient.mean((1, 2), keepdims=True)
     maps = np.maximum((weights * values).sum(-1, keepdims=True), 0)  # (n, h, w, 1)
     return tf.image.resize(maps, inputs[probe.image].shape[1:3]).numpy()[..., 0]
+
+
+def _last_before(probe: Probe, inputs: Inputs, units: Sequence[int]) -> str:
+    """Returns the last layer with height and width that the score depends on; another head may have later ones."""
+    one = {name: array[:1] for name, array in inputs.items()}
+    for layer in reversed(spatial_layers(probe.model)):
+        with contextlib.suppress(ValueError):
+            probe.gradient_at(one, units[:1], layer)
+            return layer
+    raise ValueError(f"`model` must have a layer with height and width. Received: {probe.model.name}")
 
 
 def guided(probe: Probe, inputs: Inputs, units: Sequence[int]) -> np.ndarray:

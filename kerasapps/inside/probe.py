@@ -133,11 +133,17 @@ class Probe:
         return values
 
     def gradient_at(self, inputs: Inputs, units: Sequence[int], layer: str) -> tuple[np.ndarray, np.ndarray]:
-        """Returns what a layer returns and the gradient of the score by it, both float32 (n, ...)."""
+        """Returns what a layer returns and the gradient of the score by it, both float32 (n, ...).
+
+        Raises:
+            ValueError: If the score does not depend on the layer.
+        """
 
         def backward(given, seen, outputs):
             (gradient,) = tf.gradients(self._score(given, seen, outputs), [seen[layer]])
-            return [seen[layer], tf.zeros_like(seen[layer]) if gradient is None else gradient]
+            if gradient is None:
+                raise refusal(f"be one that {self.layer or self.output} depends on", layer=layer)
+            return [seen[layer], gradient]
 
         return tuple(self.run(("gradient at", layer), backward, inputs, units, layers=(layer,)))
 

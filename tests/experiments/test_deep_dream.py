@@ -44,6 +44,7 @@ def test_a_narrow_and_a_black_image(tmp_path):
         (("--layers", "block9_conv1"), "--layers block9_conv1 is none of compact: block1_conv1"),
         (("--layers", "block1_conv1=x"), "A layer is NAME or NAME=WEIGHT"),
         (("--channel", 9999), "--channel 9999 is out of range"),
+        (("--channel", 1, "--guide", "guide.png"), "--guide seeks the features of all channels"),
         (("--octave-scale", 1), "--octave-scale must be in (1, 10]. Received: 1"),
         (("--max-memory", "1MB"), "--max-memory 1MB is less than"),
         (("--max-memory", "lots"), "--max-memory takes an amount such as 4GB"),

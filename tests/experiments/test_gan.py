@@ -335,6 +335,7 @@ def test_labeled_images_come_with_the_others():
     np.testing.assert_array_equal(inputs["labelled_image"][:20], few)
 
 
+@pytest.mark.slow
 def test_few_labels_are_compared_with_a_network_that_has_nothing_else(tmp_path, capsys):
     run("train", *SMALL, "--labels", 20, "--draws", 2, "--out", tmp_path / "run")
     metrics = read(tmp_path / "run", "metrics.json")

@@ -142,6 +142,7 @@ def test_a_resumed_run_keeps_its_options(trained, capsys):
     assert (trained / "metrics.json").read_text() == before
 
 
+@pytest.mark.slow
 def test_train_on_two_devices(tmp_path):
     tiny = ("--arch", "inception", "--size", 8, "--params", '{"filters": [8], "blocks": 0}', "--batch-size", 32)
     run("train", "--smoke", "--strategy", "mirrored", *tiny, "--epochs", 1, "--out", tmp_path / "run")
@@ -379,6 +380,7 @@ def test_predict_scales_a_photograph_as_training_images_are_scaled(trained, tmp_
 # --- search
 
 
+@pytest.mark.slow
 def test_search_writes_params_that_train_takes(tmp_path, capsys):
     shared = ["--strategy", "mirrored", "--batch-size", 16]
     run("search", "--smoke", "--arch", "perceptron", "--max-trials", 1, *shared, "--out", tmp_path / "search")

@@ -1,14 +1,20 @@
 import shutil
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 from PIL import Image
 
+from experiments.image_classification.__main__ import COMMANDS as TRAINING
+from experiments.inspect import opening
 from experiments.inspect.__main__ import COMMANDS
+from experiments.inspect.layers import full_name
 from experiments.inspect.opening import opened_file
 from kerasapps.applications.image_filter import KERNELS, build_image_filter, to_bytes, to_gray
 from kerasapps.errors import UserError
+from kerasapps.inside.gradients import integrated_gradients
+from kerasapps.inside.probe import Probe
 from tests.experiments.commands import commands, read
 
 run, refused = commands("experiments.inspect", *COMMANDS)
@@ -90,6 +96,50 @@ def test_the_bench_writes_what_scripts_rely_on(tmp_path):
     for method in METHODS:
         for number in ("pointing", "mass", "deletion", "insertion", "rank_head", "rank_all"):
             assert np.isfinite(metrics[f"{method}_{number}"])
+
+
+def test_networks_of_keras_take_images_as_they_are(monkeypatch):
+    image = keras.Input((4, 4, 1))
+    scaled = keras.Model(image, keras.layers.Dense(2, name="scores")(keras.layers.Flatten()(image)), name="net")
+    monkeypatch.setattr(opening, "keras_application", lambda *_, **__: (scaled, lambda x: x / 127.5 - 1))
+    images = np.random.default_rng(0).uniform(0, 255, (3, 4, 4, 1)).astype(np.float32)
+    model = opening.of_keras("MobileNetV2", Path("weights.h5"))
+    np.testing.assert_allclose(model([images]), scaled(images / 127.5 - 1), atol=1e-5)
+    # Black is then no zero inside: the way to an image begins there, and what pixels add up to is the change from it.
+    given = Probe(model), {"image": images}, [0, 1, 0]
+    maps = integrated_gradients(*given, steps=4)
+    change = scaled(images / 127.5 - 1) - scaled(np.full_like(images, -1))
+    np.testing.assert_allclose(maps.sum((1, 2)), np.asarray(change)[[0, 1, 2], [0, 1, 0]], rtol=1e-3, atol=1e-5)
+
+
+def test_a_layer_inside_a_network_is_found_by_its_own_name():
+    assert full_name(["net/conv1", "net/conv2", "conv2"], "conv1") == "net/conv1"
+    assert full_name(["net/conv1", "net/conv2", "conv2"], "conv2") == "conv2"
+    assert full_name(["a/conv1", "b/conv1"], "conv1") == "conv1"  # which of them is not known
+
+
+def test_a_run_whose_data_are_gone_is_looked_into_with_other_images(photo, tmp_path, capsys):
+    for label in "ab":
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for i in range(8):
+            pixels = np.random.default_rng(i).integers(0, 256, (8, 8, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "data" / label / f"{i}.png")
+    train = commands("experiments.image_classification", *TRAINING)[0]
+    options = ("--arch", "perceptron", "--size", 8, "--batch-size", 4, "--smoke")
+    train("train", "--data", tmp_path / "data", *options, "--out", tmp_path / "trained")
+    shutil.rmtree(tmp_path / "data")
+    run("saliency", photo, "--run", tmp_path / "trained", *FAST, "--out", tmp_path / "run")
+    assert "Without the data of the run: " in capsys.readouterr().out
+    assert "data" in refused(capsys, "saliency", "--run", tmp_path / "trained", *FAST, "--out", tmp_path / "more")
+
+
+def test_a_tour_of_a_network_without_convolutions(tmp_path):
+    image = keras.Input((8, 8, 1), name="image")
+    hidden = keras.layers.Dense(4, activation="relu")(keras.layers.Flatten()(image))
+    model = keras.Model([image], {"label": keras.layers.Dense(10, activation="softmax", name="label")(hidden)})
+    model.save(tmp_path / "model.keras")
+    run("tour", "--run", tmp_path / "model.keras", *FAST, "--out", tmp_path / "run")
+    assert "Integrated gradients" in (tmp_path / "run" / "report.html").read_text()
 
 
 # --- one image through one filter

@@ -110,6 +110,7 @@ def test_the_range_of_a_comparison_is_over_its_seeds():
         assert found == pytest.approx(values)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_jobs_here")
 def test_compare_joint_and_average(tmp_path):
     run("compare", "--smoke", "--seeds", 1, "--out", tmp_path / "run")

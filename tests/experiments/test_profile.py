@@ -79,6 +79,7 @@ def test_predict_a_file(trained, tmp_path, capsys):
     assert "is not UTF-8 text" in refused(capsys, "predict", "--run", trained, "--text", tmp_path / "post.jpg")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_jobs_here")
 def test_compare_has_one_row_a_head_and_share(tmp_path, capsys):
     arguments = ("compare", "--smoke", "--seeds", 1, "--loss-weights", "learnt", "--out", tmp_path / "run")
@@ -174,6 +175,7 @@ def test_ones_own_table_and_one_head(tmp_path, capsys):
     assert "sex, accuracy %" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_adult_beside_gradient_boosting(tmp_path):
     run("train", "--data", "adult", "--limit", 2000, "--epochs", 8, "--out", tmp_path / "run")

@@ -102,6 +102,7 @@ def test_your_own_file_trains_and_is_evaluated_on_what_was_held_out(tmp_path, ca
     assert "(40 questions)" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_jobs_here")
 def test_search_writes_params_that_train_takes(tmp_path, capsys):
     run("search", "--smoke", "--arch", "conv", "--max-trials", 1, "--out", tmp_path / "search")
@@ -371,6 +372,7 @@ def test_a_memory_network_learns_what_a_guess_cannot_reach(tmp_path):
     assert read(tmp_path / "run", "metrics.json")["accuracy"] > 0.75
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoder", ["lstm", "conv"])
 def test_a_two_input_network_learns_to_join_text_and_question(encoder):
     rng = np.random.default_rng(0)

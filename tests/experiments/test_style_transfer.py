@@ -293,6 +293,7 @@ def test_presets_layers_and_weights(tmp_path):
     assert settings["style_layers"] == ["block1_conv1=2", "block2_conv1"]
 
 
+@pytest.mark.slow
 def test_a_large_image_in_tiles(tmp_path, monkeypatch):
     monkeypatch.setattr("experiments.style_transfer.network.activation_memory", lambda *arguments: 40_000_000)
     run("run", "--size", 280, "--smallest", 280, "--steps", 2, "--out", tmp_path / "tiles")

@@ -176,6 +176,7 @@ def test_the_spread_is_over_seeds_without_folds():
     assert not {name for name in alone if name.endswith(("lowest", "highest"))}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_jobs_here")
 def test_search_writes_params_that_train_takes(tmp_path):
     run("search", "--smoke", "--max-trials", 1, "--out", tmp_path / "search")

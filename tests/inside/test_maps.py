@@ -80,6 +80,31 @@ def test_integrated_gradients_add_up(model):
     assert gradients.completeness_error(*given, maps).max() < 0.01
 
 
+def test_one_kink_on_the_way_is_found_by_the_change_of_the_score():
+    image = keras.Input((1, 2, 1), name="image")
+    hidden = keras.layers.Dense(1, activation="relu", name="hidden")
+    model = keras.Model([image], {"score": keras.layers.Dense(1, name="score")(hidden(keras.layers.Flatten()(image)))})
+    hidden.set_weights([np.float32([[1.0], [2.0]]), np.float32([-1.3])])  # on from 0.26 of the way on
+    model.get_layer("score").set_weights([np.float32([[3.0]]), np.float32([0.5])])
+    maps = gradients.integrated_gradients(Probe(model), {"image": np.float32([[[[1.0], [2.0]]]])}, [0], steps=4)
+    np.testing.assert_allclose(maps, [[[3 * 1 * 0.74, 3 * 4 * 0.74]]], rtol=1e-5)
+
+
+def test_grad_cam_looks_at_what_its_output_depends_on(model):
+    image = keras.Input((12, 10, 3), name="image")
+    first = keras.layers.Conv2D(3, 3, activation="relu", name="first")(image)
+    later = keras.layers.Conv2D(2, 3, name="later")(first)
+    heads = {
+        "a": keras.layers.Dense(2, name="a")(keras.layers.GlobalAveragePooling2D()(first)),
+        "b": keras.layers.Dense(2, name="b")(keras.layers.GlobalAveragePooling2D()(later)),
+    }
+    probe = Probe(keras.Model([image], heads), output="a")
+    given = probe, {"image": IMAGES}, [0, 1, 0]
+    np.testing.assert_allclose(gradients.grad_cam(*given), gradients.grad_cam(*given, layer="first"), rtol=1e-6)
+    with pytest.raises(ValueError, match="`layer` must be one that a depends on"):
+        gradients.grad_cam(*given, layer="later")
+
+
 def test_weights_drawn_anew_come_back(model):
     before = model.get_weights()
     with drawn_anew(model.weights, seed=0):

@@ -130,7 +130,8 @@ def test_jobs_end_with_their_parent(tmp_path):
         time.sleep(0.1)
 
 
-@pytest.mark.parametrize("max_trials", [6, pytest.param(12, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("max_trials", [6, 12])
 def test_a_search_to_which_everything_happens_ends_with_the_right_table(tmp_path, max_trials):
     command = [sys.executable, "-m", "tests.search_process", str(tmp_path / "run"), str(max_trials)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
