@@ -4,8 +4,6 @@ python -m experiments.runs
 python -m experiments.runs runs/ --experiment qa --sort accuracy
 """
 
-import shlex
-import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,13 +16,13 @@ import rich.table
 import rich.text
 import tyro
 
-from kerasapps.errors import UserError, explain
+from kerasapps.errors import UserError
 from kerasapps.files import user_path
 from kerasapps.formats import format_duration, format_metric, label_of
 from kerasapps.index import write_index
 from kerasapps.records import Record, read_runs, text
-from kerasapps.settings import REGISTRY
-from kerasapps.startup import typed
+
+from .shared import tool
 
 COLUMNS: dict[str, Callable[[Record], Any]] = {
     "name": lambda run: run.name,
@@ -125,20 +123,12 @@ def print_runs(shown: Sequence[Record], records: Sequence[Record]) -> None:
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Runs the command and exits with its status; it needs neither devices nor TensorFlow, so no other command's stage.
+    """Runs the command and exits with its status.
 
     Args:
         args: The arguments; those of the process by default.
     """
-    prog = shlex.join(typed(__spec__.name))
-    try:
-        tyro.cli(runs, prog=prog, args=args, config=(tyro.conf.FlagCreatePairsOff,), registry=REGISTRY)
-    except Exception as error:
-        sentence = explain(error)
-        if sentence is None:
-            raise
-        print(f"\n{sentence}", file=sys.stderr)
-        sys.exit(2)
+    tool.main(runs, __spec__.name, args)
 
 
 if __name__ == "__main__":

@@ -16,12 +16,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import tyro
-
-from kerasapps.errors import UserError, explain
+from kerasapps.errors import UserError
 from kerasapps.files import user_path
-from kerasapps.settings import REGISTRY, Count, Positive, Side, checked, or_none, ranged
+from kerasapps.settings import Count, Positive, Side, or_none, ranged
 from kerasapps.startup import typed
+
+from .shared import tool
 
 PAINTER, ANSWERER = "style_transfer", "shared.trying"
 SIZES = (256, 384, 512, 768, 1024, 1536, 2048)
@@ -227,20 +227,12 @@ def order(pictures: Any, fixed: Sequence[str], values: Mapping[str, Any], folder
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Runs the command and exits with its status; it needs no TensorFlow, so no other command's stage.
+    """Runs the command and exits with its status.
 
     Args:
         args: The arguments; those of the process by default.
     """
-    prog = shlex.join(typed(__spec__.name))
-    try:
-        tyro.cli(checked(serve), prog=prog, args=args, config=(tyro.conf.FlagCreatePairsOff,), registry=REGISTRY)
-    except Exception as error:
-        sentence = explain(error)
-        if sentence is None:
-            raise
-        print(f"\n{sentence}", file=sys.stderr)
-        sys.exit(2)
+    tool.main(serve, __spec__.name, args)
 
 
 if __name__ == "__main__":

@@ -126,8 +126,9 @@ def check_picture(path: Path, name: str, *, most_pixels: int) -> Picture:
             if width * height > most_pixels:
                 megapixels = f"{width * height / 1e6:.3g} megapixels"
                 raise DataError(f"{name} has {megapixels}, and at most {most_pixels / 1e6:g} are taken here.")
-            image.load()  # reports damage
             notes, turned = _notes(image, name, path)
+            image.draft("RGB", (width // 8, height // 8))  # a JPEG file is then read to its end, but not unfolded
+            image.load()  # reports damage
             suffix = SUFFIXES[image.format]
     except DataError as error:
         # What is for people who type commands does not help on a page.
