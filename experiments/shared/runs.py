@@ -1,11 +1,7 @@
 """Trained networks as later commands get at them: `load_run` checks all that a run folder holds before it is used."""
 
 import importlib
-<<<<<<< HEAD
-from collections.abc import Callable, Mapping
-=======
-from collections.abc import Mapping, Sequence
->>>>>>> ensemble
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
