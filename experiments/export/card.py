@@ -31,7 +31,9 @@ def card_of(
     expected: str,
 ) -> str:
     """Returns the card, as Markdown."""
-    config, (record, *_) = read_config(saved.folder), [*read_runs(saved.folder), None]
+    config = read_config(saved.folder)
+    # The folder may hold other runs, such as trials.
+    record = next((one for one in read_runs(saved.folder) if one.folder == saved.folder), None)
     command = f"python predict.py {shlex.join(deployed.arguments)}"
     parts = [
         f"# {config.get('title', saved.experiment)}: {saved.model.name}",

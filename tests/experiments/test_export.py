@@ -2,11 +2,13 @@
 
 import importlib
 import json
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import sklearn  # noqa: F401  # which sets variables of the environment, once for its process
@@ -145,22 +147,22 @@ def test_a_generator(tmp_path, capsys, monkeypatch):
 def test_texts(experiment, options, command, given, asked, tmp_path, capsys):
     module = importlib.import_module(f"experiments.{experiment}.__main__")
     same, _ = commands(f"experiments.{experiment}", *module.COMMANDS)
+    keras.config.set_dtype_policy("float32")  # in 16 bits two tokens may be equally likely
     same("train", "--smoke", *options, "--out", tmp_path / "run")
     run("export", "--run", tmp_path / "run", "--format", "onnx", "--out", tmp_path / "out")
     ours = alone(tmp_path / "out", "predict.py", *given)
     if experiment == "translation":  # reads a file
         (tmp_path / "text.txt").write_text(given[1] + "\n")
         given = ("--file", str(tmp_path / "text.txt"))
-    # The run computes in bfloat16 and the file in float32: what is likeliest is the same, in any case at first.
     theirs = predicted(tmp_path / "run", capsys, *given, *asked, command=command)
-    assert words(ours)[:2] == words(theirs)[:2]
+    assert words(ours) == words(theirs)
 
 
 def test_8_bits_and_what_they_cost(tmp_path, capsys, monkeypatch):
     options = ("--run", SAVED / "image", "--format", "litert", "--precision", "int8")
     run("export", *options, "--out", tmp_path / "small")
     said = capsys.readouterr().out
-    assert "with 8 bits" in said
+    assert re.search(r"Accuracy on [\d,]+ rows of the test set: .* with 8 bits", said)
     monkeypatch.setattr(folders, "POINT", -1.0)  # nothing is good enough
     said = refused(capsys, "export", *options, "--out", tmp_path / "none")
     assert "loses more than a point" in said

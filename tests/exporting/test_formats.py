@@ -11,7 +11,7 @@ from keras import layers, ops
 
 import kerasapps
 from kerasapps.errors import UserError
-from kerasapps.exporting import checking, converting, exporter
+from kerasapps.exporting import checking, converting
 from kerasapps.exporting.preparing import inference_form, predictions
 from kerasapps.exporting.runtime import Network
 from tests.contract import CONTRACTS
@@ -179,14 +179,32 @@ def test_a_gan_is_its_averaged_generator(tmp_path):
 
 
 @pytest.mark.usefixtures("_here")
-def test_a_file_that_computes_something_else_is_not_kept(small, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("format", "precision"), [("onnx", "float32"), ("litert", "dynamic"), ("litert", "int8")])
+def test_a_file_that_computes_something_else_is_not_kept(format, precision, small, tmp_path, monkeypatch):
     broken = keras.models.clone_model(small)
-    broken.set_weights([weight + 0.1 for weight in small.get_weights()])
-    monkeypatch.setattr(exporter, "inference_form", lambda model: inference_form(broken))
-    monkeypatch.setattr(exporter, "predictions", lambda _, inputs: predictions(inference_form(small), inputs))
+    broken.set_weights([weight[::-1] for weight in small.get_weights()])
+    name = f"to_{format}"
+    convert = getattr(converting, name)
+    monkeypatch.setattr(converting, name, lambda _, path, **given: convert(inference_form(broken), path, **given))
+    path = tmp_path / converting.FILES[format]
     with pytest.raises(converting.ExportError, match="computes something else than the network"):
-        kerasapps.export(small, tmp_path / "model.onnx", format="onnx", examples={"x": X})
+        kerasapps.export(small, path, format=format, examples={"x": X}, precision=precision)
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.usefixtures("_here")
+def test_an_adapted_normalization_is_exported_as_it_computes(tmp_path, monkeypatch):
+    values = np.random.default_rng(0).normal(50, 20, (40, 3)).astype(np.float32)
+    normal = layers.Normalization(name="normal")
+    normal.adapt(values)
+    x = keras.Input((3,), name="x")
+    model = keras.Model(x, {"y": dense(normal(x), "y")})
+    run = {"format": "saved_model", "examples": {"x": values[:5]}}
+    done = kerasapps.export(model, tmp_path / "model.v2", **run)  # a folder may have a dot
+    np.testing.assert_allclose(Network(done.path)({"x": values})["y"], model(values)["y"], atol=1e-5)
+    monkeypatch.setattr(layers.Normalization, "finalize_state", lambda self: None)  # as if it were forgotten
+    with pytest.raises(converting.ExportError, match="cannot be copied with its state"):
+        kerasapps.export(model, tmp_path / "b", **run)
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, OSError(28, "No space left on device", "model.onnx")])
@@ -225,6 +243,8 @@ def test_a_missing_extra_is_named(small, tmp_path, monkeypatch):
         ({"precision": "int8"}, "`precision` must be float32 but for LiteRT"),
         ({"length": 5}, "`length` must be at least 1, and fixes LiteRT alone"),
         ({"path": "model.pb"}, "`path` must end in .onnx"),
+        ({"examples": {"x": X[:0]}}, "`examples` must have at least one row, and as many of each input"),
+        ({"samples": {"x": X[:0]}}, "`samples` must have at least one row, and as many of each input"),
         ({"examples": {}}, "`examples` must have every input of the model. Received: none for x"),
     ],
 )
@@ -237,6 +257,9 @@ def test_bad_arguments(changes, message, small, tmp_path):
 
 
 def test_nothing_is_overwritten(small, tmp_path):
+    os.mknod(tmp_path / "model.bin")
+    with pytest.raises(UserError, match="bin exists: choose another name"):  # the weights beside model.xml
+        kerasapps.export(small, tmp_path / "model.xml", format="openvino", examples={"x": X})
     os.mknod(tmp_path / "model.onnx")
     with pytest.raises(UserError, match="exists: choose another name"):
         kerasapps.export(small, tmp_path / "model.onnx", format="onnx", examples={"x": X})
