@@ -65,6 +65,8 @@ def inspect(file: Path, /) -> None:
         print("It computes, and can do nothing else.")
     for name, what in sorted(found.reaching.items()):
         print(f"It can {what}: {name}.")
+    if found.unknown:
+        print(f"Unknown, and may do anything: {', '.join(found.unknown)}.")
 
 
 COMMANDS = (export, inspect)

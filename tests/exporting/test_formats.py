@@ -107,6 +107,16 @@ class Either(layers.Layer):
         return shape
 
 
+@keras.saving.register_keras_serializable("tests")
+class Scaled(layers.Layer):
+    """A state that neither its weights nor its config has."""
+
+    scale = 1.0
+
+    def call(self, x):
+        return x * self.scale
+
+
 def with_control_flow(x):
     return {"y": dense(Either(name="either")(x), "y")}
 
@@ -193,18 +203,24 @@ def test_a_file_that_computes_something_else_is_not_kept(format, precision, smal
 
 
 @pytest.mark.usefixtures("_here")
-def test_an_adapted_normalization_is_exported_as_it_computes(tmp_path, monkeypatch):
+def test_an_adapted_normalization_is_exported_as_it_computes(tmp_path):
     values = np.random.default_rng(0).normal(50, 20, (40, 3)).astype(np.float32)
     normal = layers.Normalization(name="normal")
     normal.adapt(values)
     x = keras.Input((3,), name="x")
     model = keras.Model(x, {"y": dense(normal(x), "y")})
-    run = {"format": "saved_model", "examples": {"x": values[:5]}}
-    done = kerasapps.export(model, tmp_path / "model.v2", **run)  # a folder may have a dot
+    path = tmp_path / "model.v2"  # a folder may have a dot
+    done = kerasapps.export(model, path, format="saved_model", examples={"x": values[:5]})
     np.testing.assert_allclose(Network(done.path)({"x": values})["y"], model(values)["y"], atol=1e-5)
-    monkeypatch.setattr(layers.Normalization, "finalize_state", lambda self: None)  # as if it were forgotten
+
+
+def test_a_layer_with_state_elsewhere_is_refused(tmp_path):
+    x = keras.Input((3,), name="x")
+    scaled = Scaled(name="scaled")
+    model = keras.Model(x, {"y": scaled(x)})
+    scaled.scale = 2.0
     with pytest.raises(converting.ExportError, match="cannot be copied with its state"):
-        kerasapps.export(model, tmp_path / "b", **run)
+        kerasapps.export(model, tmp_path / "model.onnx", format="onnx", examples={"x": X})
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, OSError(28, "No space left on device", "model.onnx")])
