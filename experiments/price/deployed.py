@@ -47,7 +47,7 @@ def main():
 
         inputs["text"] = WordIds.from_json(codec).encode([options.text or ""])[0]
     if codec["image_shape"]:
-        inputs["image"] = read(options.image, codec["image_shape"])
+        inputs["image"] = read(options.image, codec["image_shape"], codec.get("values"))
     price = np.exp(network(inputs)["log_price"][0, 0])
     half = codec["percent_error"]
     print(f"Estimated price: {price:,.2f}. Half of the test estimates were within {half:.0f} %.")
@@ -69,13 +69,13 @@ def number(parser, name, value):
         parser.error(f"--numbers {name}={value}: {value!r} is not a number.")
 
 
-def read(path, shape):
+def read(path, shape, values):
     """Returns an image as the network takes it, values 0 to 255; -1 where there is none."""
     if path is None:
         return np.full((1, *shape), -1, np.float32)
     from pictures import read_square
 
-    return read_square(path, side=shape[0], channels=shape[2])[None]
+    return read_square(path, side=shape[0], channels=shape[2], values=values)[None]
 
 
 if __name__ == "__main__":

@@ -149,7 +149,7 @@ def require(format: Format) -> None:
 
 def needs_fixed_sides(error: BaseException) -> bool:
     """Returns whether LiteRT's converter failed for a side that is free, mostly that of a loop over steps."""
-    return any(word in str(error) for word in ("TensorList", "Flex ops", "dynamic", "static"))
+    return any(word in str(error) for word in ("TensorList", "tensor_list", "Flex ops"))
 
 
 def first_words(error: BaseException) -> str:

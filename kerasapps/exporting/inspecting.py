@@ -209,8 +209,8 @@ def _saved_model(path: Path) -> Found:
     operations: Counter[str] = Counter()
     reaching, inputs, outputs = {}, {}, {}
     for graph in model.meta_graphs:
-        bodies = {one.signature.name: one.node_def for one in graph.graph_def.library.function}
-        own = {"": graph.graph_def.node} | bodies
+        bodies = {one.signature.name: [*one.node_def] for one in graph.graph_def.library.function}
+        own = {"": [*graph.graph_def.node]} | bodies  # lists: the nodes stay the same objects
         operations.update(node.op for nodes in own.values() for node in nodes if node.op not in bodies)
         reaching |= _reaching(graph, own)
         for key, signature in graph.signature_def.items():
