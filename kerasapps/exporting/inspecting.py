@@ -91,7 +91,7 @@ def inspected(path: str | Path) -> Found:
 
 
 def reach_of(operation: str) -> str | None:
-    """Returns what an operation of TensorFlow can do beside computing, None for one that computes."""
+    """Returns what an operation of TensorFlow can do but compute, None for one that computes."""
     return next((what for what, names in REACHES.items() if re.search(names, operation)), None)
 
 

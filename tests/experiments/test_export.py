@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 import sklearn  # noqa: F401  # which sets variables of the environment, once for its process
@@ -149,8 +148,8 @@ def test_a_generator(tmp_path, capsys, monkeypatch):
 def test_texts(experiment, options, command, given, asked, tmp_path, capsys):
     module = importlib.import_module(f"experiments.{experiment}.__main__")
     same, _ = commands(f"experiments.{experiment}", *module.COMMANDS)
-    keras.config.set_dtype_policy("float32")  # in 16 bits two tokens may be equally likely
-    same("train", "--smoke", *options, "--out", tmp_path / "run")
+    # In 16 bits two tokens may be equally likely.
+    same("train", "--smoke", "--precision", "float32", *options, "--out", tmp_path / "run")
     run("export", "--run", tmp_path / "run", "--format", "onnx", "--out", tmp_path / "out")
     ours = alone(tmp_path / "out", "predict.py", *given)
     if experiment == "translation":  # reads a file

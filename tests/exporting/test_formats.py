@@ -66,7 +66,7 @@ def check_row(row: Contract, format: str, folder: Path) -> None:
 
 
 DEEP = {"build_xception", "build_inception_classifier", "build_densenet", "build_resnet_generator"}
-FEW = [("build_text_cnn", "onnx")] + [("build_question_answering-gru", "litert")]
+FEW = [("build_text_cnn", "onnx"), ("build_question_answering-gru", "litert")]
 
 
 @pytest.mark.usefixtures("_here")
