@@ -41,6 +41,7 @@ bench: setup
 	$(RUN) -m benchmarks.language_model --out runs/bench-language.json
 	$(RUN) -m benchmarks.style_transfer --out runs/bench-style.json
 	$(RUN) -m benchmarks.gan --out runs/bench-gan.json
+	$(RUN) -m benchmarks.export --out runs/bench-export.json
 
 clean:
 	rm -rf .venv .venv-* site *.egg-info build .mypy_cache .pytest_cache .ruff_cache

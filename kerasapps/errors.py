@@ -32,10 +32,9 @@ def explain(error: Exception) -> str | None:
     """Returns the sentence for an error that you can fix, None for a bug of ours."""
     if isinstance(error, UserError):
         return str(error)
-    for code, (what, remedy) in NO_ROOM.items():
-        if getattr(error, "errno", None) == code or os.strerror(code) in str(error):
-            where = f" for {error.filename}" if getattr(error, "filename", None) else ""
-            return f"{what}{where}. What was saved is whole: {remedy} and add --resume --out FOLDER."
+    full = no_room(error)
+    if full:
+        return f"{full[0]}. What was saved is whole: {full[1]} and add --resume --out FOLDER."
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
     # An error inside `tf.data` arrives as TensorFlow's own, with ours in its text.
@@ -46,6 +45,14 @@ def explain(error: Exception) -> str | None:
         return OUT_OF_MEMORY
     if isinstance(error, ValueError) and _raised_by_us(error):
         return str(error)
+    return None
+
+
+def no_room(error: BaseException) -> tuple[str, str] | None:
+    """Returns what kept a file from growing, and what to do about it; None for another error."""
+    for code, (what, remedy) in NO_ROOM.items():
+        if getattr(error, "errno", None) == code or os.strerror(code) in str(error):
+            return f"{what} for {error.filename}" if getattr(error, "filename", None) else what, remedy
     return None
 
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from kerasapps.errors import UserError, no_room
 from kerasapps.exporting.converting import Format, Precision
 from kerasapps.exporting.inspecting import inspected
 from kerasapps.reports import Table
@@ -17,7 +18,7 @@ from kerasapps.settings import Count, or_none
 from ..shared.cli import main, print_table
 from ..shared.deploying import deployable
 from ..shared.runs import load_run
-from .folder import write_folder
+from .folder import check_options, write_folder
 
 
 def export(
@@ -37,8 +38,15 @@ def export(
         precision: Of LiteRT: "float32", "float16" (weights), "dynamic" (8-bit weights) or "int8" (all of it).
         length: Tokens of a text, fixed in LiteRT; by default any where that is possible.
     """
+    check_options(out, format, precision, length)
     saved = load_run(run)
-    write_folder(saved, deployable(saved), out, format=format, precision=precision, length=length)
+    try:
+        write_folder(saved, deployable(saved), out, format=format, precision=precision, length=length)
+    except OSError as error:
+        full = no_room(error)
+        if full is None:
+            raise
+        raise UserError(f"{full[0]}: {full[1]}. There is no folder.") from error
 
 
 def inspect(file: Path, /) -> None:
@@ -57,6 +65,8 @@ def inspect(file: Path, /) -> None:
         print("It computes, and can do nothing else.")
     for name, what in sorted(found.reaching.items()):
         print(f"It can {what}: {name}.")
+    if found.unknown:
+        print(f"Unknown, and may do anything: {', '.join(found.unknown)}.")
 
 
 COMMANDS = (export, inspect)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kerasapps.exporting.converting import Format, Precision
 from kerasapps.formats import format_metric, label_of
-from kerasapps.records import read_runs
+from kerasapps.records import Record, read_runs
 from kerasapps.runs import read_config
 
 from ..shared.deploying import Deployable
@@ -31,7 +31,7 @@ def card_of(
     expected: str,
 ) -> str:
     """Returns the card, as Markdown."""
-    config, (record, *_) = read_config(saved.folder), [*read_runs(saved.folder), None]
+    config, record = read_config(saved.folder), record_of(saved.folder)
     command = f"python predict.py {shlex.join(deployed.arguments)}"
     parts = [
         f"# {config.get('title', saved.experiment)}: {saved.model.name}",
@@ -52,6 +52,11 @@ def card_of(
         "\n".join(f"* {limit}" for limit in deployed.limits),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def record_of(folder: Path) -> Record | None:
+    """Returns what is known of a run, not of others that its folder may hold, such as trials."""
+    return next((one for one in read_runs(folder) if one.folder == folder), None)
 
 
 def _tensors(deployed: Deployable) -> str:

@@ -1,6 +1,7 @@
 """The deployable folder: networks, codec, program, example, and a card that says what it is."""
 
 import ast
+import math
 import shlex
 import shutil
 import subprocess
@@ -16,18 +17,19 @@ from kerasapps.errors import UserError
 from kerasapps.exporting import runtime
 from kerasapps.exporting.checking import run_apart
 from kerasapps.exporting.converting import FILES, ExportError, Format, Precision, require
-from kerasapps.exporting.exporter import Exported, export
+from kerasapps.exporting.exporter import Exported, check_form, export
 from kerasapps.exporting.inspecting import signature_tensors
 from kerasapps.exporting.preparing import inference_form, predictions
 from kerasapps.files import printable, user_path, write_json
 from kerasapps.formats import format_share
 
-from ..shared.deploying import Deployable, Part
+from ..shared.deploying import Deployable, Part, Rows
 from ..shared.runs import SavedRun
 from .card import card_of
 
 C_PROGRAM = Path(__file__).with_name("classify.c")
 POINT = 0.01  # of accuracy, which 8 bits may cost
+BATCH = 64
 RUNTIMES: dict[Format, str] = {
     "onnx": "onnxruntime",
     "litert": "ai-edge-litert",
@@ -51,9 +53,7 @@ def write_folder(
         UserError: If the folder exists, a library is missing or the comparison fails.
     """
     out = user_path(out)
-    if out.exists():
-        raise UserError(f"--out {printable(out)} exists: choose another folder, or remove it.")
-    require(format)
+    check_options(out, format, precision, length)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as temporary:
         folder = Path(temporary) / out.name
@@ -78,49 +78,87 @@ def write_folder(
     print(f"{printable(out)}: python {printable(out / 'predict.py')} {shlex.join(deployed.arguments)}")
 
 
+def check_options(out: Path, format: Format, precision: Precision, length: int | None) -> None:
+    """Refuses, before anything is loaded, what cannot be written.
+
+    Raises:
+        UserError: If the folder exists or a library is missing.
+        ValueError: If an option is for another format.
+    """
+    check_form(format, precision, length)
+    if user_path(out).exists():
+        raise UserError(f"--out {printable(user_path(out))} exists: choose another folder, or remove it.")
+    require(format)
+
+
 def _write_part(
     name: str, part: Part, folder: Path, *, format: Format, precision: Precision, length: int | None
 ) -> list[str]:
     """Exports one network with its example; returns what was compared, a sentence each."""
     file = FILES[format].replace("model", name)
+    given = _lengthened(part) if format == "litert" and not length else part.rows
+    counts = precision in ("dynamic", "int8") and part.label is not None  # then it is accuracy that matters
     done = export(
         part.model,
         folder / file,
         format=format,
-        examples=part.rows,
+        examples=given,
         precision=precision,
         length=length,
         samples=part.samples,
+        tolerance=math.inf if counts else None,
     )
-    rows = len(next(iter(part.rows.values())))
+    rows = len(next(iter(given.values())))
     size = sum(one.stat().st_size for one in folder.glob(f"{name}*/**/*" if done.path.is_dir() else f"{name}.*"))
     notes = [
         f"{file}: {size / 1e6:,.2f} MB; on {rows} rows in its own runtime the largest difference from Keras is "
         f"{done.difference:.1e} of the largest output.",
         *done.notes,
     ]
-    example = {key: value[:1] for key, value in part.rows.items()}
+    example = {key: value[:1] for key, value in _cut(part, part.rows, length).items()}
     outputs = run_apart(done.path, example)
     named = {f"input.{key}": value for key, value in example.items()} | {
         f"output.{key}": value for key, value in outputs.items()
     }
     np.savez(folder / ("example.npz" if name == "model" else f"example-{name}.npz"), **named)
-    if precision in ("dynamic", "int8") and part.label is not None:
-        notes.append(_accuracy(part, done))
+    if counts:
+        notes.append(_accuracy(part, done, length))
     return notes
 
 
-def _accuracy(part: Part, done: Exported) -> str:
-    """Returns what 8 bits cost on the rows.
+def _lengthened(part: Part) -> dict[str, np.ndarray]:
+    """Returns the rows with texts as long as they may be: where LiteRT fixes a length, it is that one."""
+    free = {tensor.name for tensor in part.model.inputs if len(tensor.shape) == 2 and tensor.shape[1] is None}
+    return {
+        name: np.pad(rows, ((0, 0), (0, max(0, (part.longest or 0) - rows.shape[1])))) if name in free else rows
+        for name, rows in part.rows.items()
+    }
+
+
+def _cut(part: Part, rows: Rows, length: int | None) -> dict[str, np.ndarray]:
+    """Returns rows with texts of so many tokens at most."""
+    free = {tensor.name for tensor in part.model.inputs if len(tensor.shape) > 1 and tensor.shape[1] is None}
+    return {name: values[:, :length] if name in free and length else values for name, values in rows.items()}
+
+
+def _accuracy(part: Part, done: Exported, length: int | None) -> str:
+    """Returns what 8 bits cost on the test set, or as many rows of it as resolve a point.
 
     Raises:
         ExportError: If it is more than a point.
     """
+    inputs, truth = part.tested()
+    inputs = _cut(part, inputs, length)
+    network, label = inference_form(part.model), part.label
+    batches = ({name: rows[i : i + BATCH] for name, rows in inputs.items()} for i in range(0, len(truth), BATCH))
+    before = np.concatenate([predictions(network, batch)[label] for batch in batches])
     before, after = (
-        float(np.mean(outputs[part.label].argmax(-1) == part.truth))
-        for outputs in (predictions(inference_form(part.model), dict(part.rows)), run_apart(done.path, part.rows))
+        float(np.mean(outputs.argmax(-1) == truth)) for outputs in (before, run_apart(done.path, inputs)[label])
     )
-    sentence = f"Accuracy on these rows: {format_share(before)} in float32, {format_share(after)} with 8 bits."
+    sentence = (
+        f"Accuracy on {len(truth):,} rows of the test set: {format_share(before)} in float32, {format_share(after)} "
+        "with 8 bits."
+    )
     if before - after > POINT:
         raise ExportError(f"{done.path.name} loses more than a point. {sentence} Try --precision dynamic or float16.")
     return sentence
@@ -177,7 +215,7 @@ def _example(deployed: Deployable, folder: Path) -> str:
     """
     hidden = "import sys; sys.modules.update(dict.fromkeys(('kerasapps', 'experiments', 'keras')))"
     run = "import runpy; sys.path.insert(0, '.'); sys.argv.pop(0); runpy.run_path('predict.py', run_name='__main__')"
-    command = [sys.executable, "-I", "-c", f"{hidden}; {run}", "predict.py", *deployed.arguments]
+    command = [sys.executable, "-P", "-c", f"{hidden}; {run}", "predict.py", *deployed.arguments]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ExportError(f"predict.py fails: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}")

@@ -20,7 +20,8 @@ def main():
     files = parser.parse_args().images
     network, codec = beside(__file__)
     height, _, channels = codec["image_shape"]
-    images = np.stack([read_square(file, side=codec["stored_size"], channels=channels) for file in files])
+    how = {"side": codec["stored_size"], "channels": channels, "values": codec.get("values")}
+    images = np.stack([read_square(file, **how) for file in files])
     names = codec["class_names"]
     rows = []
     for file, probabilities in zip(files, network({"image": scaled(images, height)})["label"], strict=True):

@@ -8,7 +8,7 @@ from kerasapps.exporting import pictures
 from kerasapps.runs import Options
 from kerasapps.settings import convert, from_settings
 
-from ..shared.deploying import SAMPLES, Deployable, Part, prepared_rows
+from ..shared.deploying import SAMPLES, TESTED, Deployable, Part, prepared_rows, spread
 from ..shared.image_classifier import load_as_trained
 from ..shared.images import plain_png
 from ..shared.runs import SavedRun
@@ -18,13 +18,13 @@ def deployable(saved: SavedRun) -> Deployable:
     """Returns the classifier, trained from scratch or fine-tuned, with rows of its test set."""
     codec, options = saved.codec, from_settings(Options, saved.settings)
     splits = load_as_trained(saved, convert("data", str, saved.settings["data"]), options=options, same=True)
-    rows = prepared_rows(splits.test)
+    labels = np.asarray(splits.test.targets["label"])
     part = Part(
         model=saved.model,
-        rows=rows,
+        rows=prepared_rows(splits.test),
         samples=prepared_rows(splits.train, SAMPLES),
         label="label",
-        truth=splits.test.targets["label"][: len(rows["image"])],
+        tested=lambda: (prepared_rows(splits.test, TESTED), labels[spread(len(labels), TESTED)]),
     )
     stored = np.asarray(splits.test.inputs["image"][0])
     return Deployable(

@@ -16,6 +16,7 @@ from kerasapps.data.image_codec import ImageCodec
 from kerasapps.data.image_reading import files_in
 from kerasapps.data.pictures import read_picture
 from kerasapps.errors import UserError
+from kerasapps.exporting.preparing import in_float32
 from kerasapps.inside.networks import image_input, inputs_of, outputs_of
 from kerasapps.inside.probe import Probe
 from kerasapps.records import read_runs
@@ -148,7 +149,7 @@ def open_subject(subject: Subject, run: Run, saved: SavedRun | None, *, has_imag
     if saved is not None:
         return of_run(saved, subject, options=run.options, has_images=has_images)
     if subject.run.suffix == ".keras":
-        model = opened_file(subject.run)
+        model = in_float32(opened_file(subject.run))
     elif str(subject.run) == "compact":
         model = compact()
     else:
@@ -180,6 +181,7 @@ def of_run(saved: SavedRun, subject: Subject, *, options: Options, has_images: b
     if not isinstance(saved.codec, ImageCodec):
         raise UserError(f"{saved.folder} is a run of {saved.experiment}, whose network takes no images.")
     image_input(saved.model)
+    model = in_float32(saved.model)  # gradients in 16 bits do not add up
     codec, data = saved.codec, subject.data or saved.settings.get("data")
     rows, labels = np.zeros((0, *codec.image_shape), np.float32), np.zeros(0, int)
     if data is not None:
@@ -194,7 +196,7 @@ def of_run(saved: SavedRun, subject: Subject, *, options: Options, has_images: b
         else:
             rows, labels = rows_of(splits)
     title = f"{saved.settings.get('arch', saved.experiment)} on {data}"
-    return Opened(title, saved.model, codec.image_shape, codec.class_names, partial(read_with, codec), rows, labels)
+    return Opened(title, model, codec.image_shape, codec.class_names, partial(read_with, codec), rows, labels)
 
 
 def rows_of(splits: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ from kerasapps.exporting.preparing import inference_form, predictions
 from kerasapps.runs import Options
 from kerasapps.settings import from_settings
 
-from ..shared.deploying import ROWS, Deployable, Part
+from ..shared.deploying import Deployable, Part, spread
 from ..shared.runs import SavedRun
 from .network import Source, load, module_of
 
@@ -23,7 +23,7 @@ def deployable(saved: SavedRun) -> Deployable:
     codec = saved.codec
     splits = load(from_settings(Source, saved.settings), options=from_settings(Options, saved.settings))
     size = len(splits.tested) // (READ + 1)
-    ids = splits.tested[: size * (READ + 1)].reshape(size, READ + 1)[:ROWS].astype(np.int32)
+    ids = splits.tested[: size * (READ + 1)].reshape(size, READ + 1)[spread(size)].astype(np.int32)
     step = module_of(saved.settings["arch"]).step_of(inference_form(saved.model))
     first = {"token": ids[:, :READ]}
     for tensor in step.inputs:

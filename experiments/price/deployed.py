@@ -4,6 +4,7 @@ python predict.py --numbers years=3 --categories kind=coat --text "a warm wool c
 """
 
 import argparse
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -15,31 +16,38 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--numbers", nargs="+", default=[], metavar="NAME=VALUE")
     parser.add_argument("--categories", nargs="+", default=[], metavar="NAME=VALUE")
-    parser.add_argument("--text", default="", help="its description")
+    parser.add_argument("--text", help="its description")
     parser.add_argument("--image", type=Path, help="an image of it")
     options = parser.parse_args()
     network, codec = beside(__file__)
+    for name, given, there in (
+        ("--text", options.text, "words" in codec),
+        ("--image", options.image, codec["image_shape"]),
+    ):
+        if given and not there:
+            parser.error(f"{name}: this network was trained without.")
     numbers = pairs(parser, options.numbers, codec["numbers"])
     categories = pairs(parser, options.categories, codec["categories"])
     inputs = {}
     if codec["numbers"]:
         # An unknown number is the mean.
-        known = [float(numbers.get(name, mean)) for name, (mean, _) in codec["numbers"].items()]
+        known = [number(parser, name, numbers.get(name, mean)) for name, (mean, _) in codec["numbers"].items()]
         inputs["numbers"] = np.array([known], np.float32)
     if codec["categories"]:
         # A value of no training row is 0.
-        values = {name: ["", *values] for name, values in codec["categories"].items()}
-        ids = [
-            values[name].index(categories.get(name, "")) if categories.get(name) in values[name] else 0
-            for name in values
-        ]
+        ids = []
+        for name, values in codec["categories"].items():
+            value = unicodedata.normalize("NFC", categories.get(name, "").strip())
+            ids.append(values.index(value) + 1 if value in values else 0)
+            if name in categories and not ids[-1]:
+                print(f"No training row has the {name} {categories[name]}: it counts as unknown.")
         inputs["categories"] = np.array([ids], np.int32)
     if "words" in codec:
         from words import WordIds
 
-        inputs["text"] = WordIds.from_json(codec).encode([options.text])[0]
+        inputs["text"] = WordIds.from_json(codec).encode([options.text or ""])[0]
     if codec["image_shape"]:
-        inputs["image"] = read(options.image, codec["image_shape"])
+        inputs["image"] = read(options.image, codec["image_shape"], codec.get("values"))
     price = np.exp(network(inputs)["log_price"][0, 0])
     half = codec["percent_error"]
     print(f"Estimated price: {price:,.2f}. Half of the test estimates were within {half:.0f} %.")
@@ -53,13 +61,21 @@ def pairs(parser, given, names):
     return dict(pair.split("=", 1) for pair in given)
 
 
-def read(path, shape):
+def number(parser, name, value):
+    """Returns a number that was typed."""
+    try:
+        return float(value)
+    except ValueError:
+        parser.error(f"--numbers {name}={value}: {value!r} is not a number.")
+
+
+def read(path, shape, values):
     """Returns an image as the network takes it, values 0 to 255; -1 where there is none."""
     if path is None:
         return np.full((1, *shape), -1, np.float32)
     from pictures import read_square
 
-    return read_square(path, side=shape[0], channels=shape[2])[None]
+    return read_square(path, side=shape[0], channels=shape[2], values=values)[None]
 
 
 if __name__ == "__main__":

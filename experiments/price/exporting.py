@@ -29,7 +29,9 @@ def deployable(saved: SavedRun) -> Deployable:
         arguments += ["--text", " ".join(codec.words.words[:8])]
     learned = codec.words is not None and isinstance(codec.words.tokens, Segmenter)
     return Deployable(
-        parts={"model": Part(model=saved.model, rows=rows, samples=samples)},
+        parts={
+            "model": Part(model=saved.model, rows=rows, samples=samples, longest=codec.words and codec.words.length)
+        },
         script=Path(__file__).with_name("deployed.py"),
         modules=(words, segments, pieces, pictures),
         codec=codec.to_json() | {"percent_error": saved.metric("percent_error")},

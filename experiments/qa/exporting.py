@@ -11,29 +11,38 @@ from kerasapps.data.segments import Segmenter
 from kerasapps.runs import Options
 from kerasapps.settings import from_settings
 
-from ..shared.deploying import ROWS, Deployable, Part
+from ..shared.deploying import ROWS, SAMPLES, TESTED, Deployable, Part, spread
 from ..shared.runs import SavedRun
 from .network import Source
+
+WORDS = 400  # of a story that a network reads as one text, as predict.py cuts it
 
 
 def deployable(saved: SavedRun) -> Deployable:
     """Returns the network, where it reads sentences with its attention, and rows of its test set."""
     source, codec = from_settings(Source, saved.settings), saved.codec
     seed = from_settings(Options, saved.settings).seed
-    questions = read_test_questions(source.data, tasks=source.tasks, seed=seed, limit=2 * ROWS, trained_on=source.data)
-    questions, others = questions[::2], questions[1::2]
+    every = read_test_questions(source.data, tasks=source.tasks, seed=seed, limit=None, trained_on=source.data)
+    questions, others = (
+        [half[i] for i in spread(len(half), count)] for half, count in ((every[::2], ROWS), (every[1::2], SAMPLES))
+    )
     model = saved.model
     if codec.form == "story":
         outputs = {"answer": model.output["answer"]} | attention_of(model).output
         model = keras.Model(model.inputs, outputs, name=model.name)
-    test = codec.split(questions)
+
+    def tested():
+        split = codec.split([every[i] for i in spread(len(every), TESTED)])
+        return split.inputs, split.targets["answer"]
+
     part = Part(
         model=model,
-        rows=test.inputs,
+        rows=codec.split(questions).inputs,
         # Of the test set, as stories of training are read elsewhere; their answers are not looked at.
         samples=codec.split(others or questions).inputs,
         label="answer",
-        truth=test.targets["answer"],
+        tested=tested,
+        longest=WORDS,
     )
     asked = questions[0]
     return Deployable(

@@ -4,7 +4,7 @@ An experiment whose networks can be deployed has a module `exporting` with a fun
 """
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +18,9 @@ from kerasapps.errors import UserError
 from .runs import EXPERIMENTS, SavedRun
 
 ROWS, SAMPLES = 64, 100  # of the test set, which are compared; of the training set, which set the ranges of int8
+TESTED = 2000  # rows of the test set at most that tell what 8 bits cost
+
+Rows = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,14 +32,16 @@ class Part:
         rows: Inputs of the test set by name, which are compared.
         samples: Inputs of the training set by name, which set the ranges of int8; the rows by default.
         label: Output with the probabilities of classes, None if there is none.
-        truth: Classes of the rows, int (n,), where there is one.
+        tested: Returns more inputs of the test set by name, and their classes, int (n,), where there is a label.
+        longest: Tokens of a text at most, where a format needs a fixed length.
     """
 
     model: keras.Model
-    rows: Mapping[str, np.ndarray]
-    samples: Mapping[str, np.ndarray] | None = None
+    rows: Rows
+    samples: Rows | None = None
     label: str | None = None
-    truth: np.ndarray | None = None
+    tested: Callable[[], tuple[Rows, np.ndarray]] | None = None
+    longest: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,13 +80,20 @@ def deployable(saved: SavedRun) -> Deployable:
     return importlib.import_module(f"..{saved.experiment}.exporting", __package__).deployable(saved)
 
 
-def first_rows(arrays: Mapping[str, Any], count: int = ROWS) -> dict[str, np.ndarray]:
-    """Returns the first rows of arrays by name."""
-    return {name: np.asarray(array[:count]) for name, array in arrays.items()}
+def spread(total: int, count: int = ROWS) -> np.ndarray:
+    """Returns the numbers of rows from all over a data set, which may be sorted by class; always the same ones."""
+    if total <= count:
+        return np.arange(total)
+    return ((np.arange(count) + np.random.default_rng(0).random(count)) * total / count).astype(int)
+
+
+def some_rows(arrays: Mapping[str, Any], count: int = ROWS) -> dict[str, np.ndarray]:
+    """Returns rows of arrays by name, from all over them."""
+    return {name: np.asarray(array)[spread(len(array), count)] for name, array in arrays.items()}
 
 
 def prepared_rows(split, count: int = ROWS) -> dict[str, np.ndarray]:
-    """Returns the inputs of the first rows of a split as a network takes them."""
-    kept = split.take(np.arange(min(count, len(split))))
+    """Returns the inputs of rows of a split, from all over it, as a network takes them."""
+    kept = split.take(spread(len(split), count))
     inputs = next(iter(kept.batches(len(kept))))[0]
     return {name: np.asarray(values) for name, values in inputs.items()}

@@ -85,17 +85,11 @@ class SavedRun:
         """
         if len(next(iter(inputs.values()))) > FEW:
             return self.model.predict(dict(inputs), verbose=0)
-        given = {tensor.name: keras.ops.convert_to_tensor(inputs[tensor.name]) for tensor in self.model.inputs}
-        return {name: keras.ops.convert_to_numpy(value) for name, value in self._traced(given).items()}
+        return outputs_of(self.model, inputs, self._traced)
 
     @cached_property
     def _traced(self) -> Callable:
-        import tensorflow as tf
-
-        def step_on_rows(inputs):  # named as the functions of Keras in which our kernels run
-            return self.model(inputs, training=False)
-
-        return tf.function(step_on_rows, reduce_retracing=True, autograph=False)
+        return traced(self.model)
 
     def metric(self, name: str) -> float:
         """Returns a number of its metrics.json.
@@ -108,6 +102,30 @@ class SavedRun:
         if not isinstance(metrics, dict) or not isinstance(metrics.get(name), int | float):
             raise UserError(f"{path} is damaged: it has no number {name}.")
         return metrics[name]
+
+
+def traced(model: keras.Model) -> Callable:
+    """Returns a network as one function of its inputs by name."""
+    import tensorflow as tf
+
+    def step_on_rows(inputs):  # named as the functions of Keras in which our kernels run
+        return model(inputs, training=False)
+
+    return tf.function(step_on_rows, reduce_retracing=True, autograph=False)
+
+
+def outputs_of(
+    model: keras.Model, inputs: Mapping[str, np.ndarray], run: Callable | None = None
+) -> dict[str, np.ndarray]:
+    """Returns the outputs of a network by name, by a traced call.
+
+    Args:
+        model: The network.
+        inputs: Inputs by name, (n, ...).
+        run: What `traced` returned for it, where it is called more often.
+    """
+    given = {tensor.name: keras.ops.convert_to_tensor(inputs[tensor.name]) for tensor in model.inputs}
+    return {name: keras.ops.convert_to_numpy(value) for name, value in (run or traced(model))(given).items()}
 
 
 def load_run(folder: Path, experiment: str | None = None) -> SavedRun:

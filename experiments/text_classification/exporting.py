@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from kerasapps.data import pieces, segments, words
 from kerasapps.data.segments import Segmenter
 from kerasapps.runs import Options
 from kerasapps.settings import from_settings
 
-from ..shared.deploying import ROWS, SAMPLES, Deployable, Part, first_rows
+from ..shared.deploying import ROWS, SAMPLES, TESTED, Deployable, Part, some_rows, spread
 from ..shared.runs import SavedRun
 from .network import Source, load
 
@@ -18,14 +20,24 @@ def deployable(saved: SavedRun) -> Deployable:
     """Returns the classifier with rows of its test set."""
     options = from_settings(Options, saved.settings)
     splits = load(from_settings(Source, saved.settings), saved.settings["arch"], options=options)
-    # With the words and classes of the run: those of the data may have changed since.
-    test = saved.codec.split(splits.texts["test"][:ROWS], splits.labels["test"][:ROWS])
+    texts, labels = splits.texts["test"], splits.labels["test"]
+
+    def some(count):
+        """With the words and classes of the run: those of the data may have changed since."""
+        rows = spread(len(texts), count)
+        return saved.codec.split([texts[i] for i in rows], np.asarray(labels)[rows])
+
+    def tested():
+        split = some(TESTED)
+        return split.inputs, split.targets["label"]
+
     part = Part(
         model=saved.model,
-        rows=test.inputs,
-        samples=first_rows(splits.train.inputs, SAMPLES),
+        rows=some(ROWS).inputs,
+        samples=some_rows(splits.train.inputs, SAMPLES),
         label="label",
-        truth=test.targets["label"],
+        tested=tested,
+        longest=saved.codec.words.length,
     )
     learned = isinstance(saved.codec.words.tokens, Segmenter)
     return Deployable(

@@ -11,7 +11,7 @@ from kerasapps.exporting.preparing import inference_form, predictions
 from kerasapps.runs import Options
 from kerasapps.settings import from_settings
 
-from ..shared.deploying import ROWS, Deployable, Part
+from ..shared.deploying import Deployable, Part, spread
 from ..shared.runs import SavedRun
 from .network import Source, load, module_of
 
@@ -22,7 +22,7 @@ def deployable(saved: SavedRun) -> Deployable:
     """Returns both graphs on the weights of the network, with texts of its test set."""
     codec, module = saved.codec, module_of(saved.settings["arch"])
     pairs = load(from_settings(Source, saved.settings), options=from_settings(Options, saved.settings)).texts["test"]
-    texts = [source for source, _ in pairs[:ROWS]]
+    texts = [pairs[i][0] for i in spread(len(pairs))]
     sources = {"source": codec.encode(texts)["source"][:, :LONGEST]}
     model = inference_form(saved.model)
     encoder, step = module.encoder_of(model), module.step_of(model)
@@ -36,7 +36,10 @@ def deployable(saved: SavedRun) -> Deployable:
     second["token"] = after["log_probs"].argmax(-1)[:, None].astype(np.int32)
     learned = any(isinstance(one, Subwords) for one in (codec.source, codec.target))
     return Deployable(
-        parts={"encoder": Part(model=encoder, rows=sources), "step": Part(model=step, rows=second)},
+        parts={
+            "encoder": Part(model=encoder, rows=sources, longest=codec.max_length),
+            "step": Part(model=step, rows=second),
+        },
         script=Path(__file__).with_name("deployed.py"),
         modules=(subwords, pieces, words, segments, errors),
         codec=codec.to_json(),

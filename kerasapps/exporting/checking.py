@@ -28,11 +28,11 @@ def run_apart(path: Path, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndar
     Raises:
         ExportError: If it does not run there.
     """
-    hidden = HIDDEN if path.suffix else HIDDEN[:-1]
+    hidden = HIDDEN[:-1] if path.is_dir() else HIDDEN
     with tempfile.TemporaryDirectory() as folder:
         given, done = Path(folder) / "inputs.npz", Path(folder) / "outputs.npz"
         np.savez(given, **inputs)
-        command = [sys.executable, "-I", "-c", RUN, ",".join(hidden), str(RUNTIME), str(path), str(given), str(done)]
+        command = [sys.executable, "-P", "-c", RUN, ",".join(hidden), str(RUNTIME), str(path), str(given), str(done)]
         try:
             ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
         except subprocess.TimeoutExpired:
@@ -51,18 +51,26 @@ def difference(path: Path, inputs: Mapping[str, np.ndarray], expected: Mapping[s
     Raises:
         ExportError: If it does not run, or lacks an output, or one has another shape or is not finite.
     """
-    outputs = run_apart(path, inputs)
+    return apart(path.name, run_apart(path, inputs), expected)
+
+
+def apart(what: str, outputs: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> float:
+    """Returns how far outputs are from those expected, relative to the largest number of each.
+
+    Raises:
+        ExportError: If one is missing, or has another shape or is not finite; it begins with `what`.
+    """
     if outputs.keys() != expected.keys():
-        raise ExportError(f"{path.name} has the outputs {', '.join(outputs)} and not {', '.join(expected)}.")
+        raise ExportError(f"{what} has the outputs {', '.join(outputs)} and not {', '.join(expected)}.")
     worst = 0.0
     for name, value in expected.items():
         if outputs[name].shape != value.shape:
-            raise ExportError(f"{path.name} returns {name} {outputs[name].shape} where Keras returns {value.shape}.")
+            raise ExportError(f"{what} returns {name} {outputs[name].shape} where Keras returns {value.shape}.")
         there = np.isfinite(value)
         if not np.array_equal(outputs[name][~there], value[~there], equal_nan=True):
-            raise ExportError(f"{path.name} returns numbers in {name} where Keras has none.")
+            raise ExportError(f"{what} returns numbers in {name} where Keras has none.")
         if not np.isfinite(outputs[name][there]).all():
-            raise ExportError(f"{path.name} returns NaN or infinity in {name} where Keras does not.")
-        apart = np.abs(outputs[name][there].astype(np.float64) - value[there])
-        worst = max(worst, float(apart.max(initial=0) / max(np.abs(value[there]).max(initial=0), 1e-30)))
+            raise ExportError(f"{what} returns NaN or infinity in {name} where Keras does not.")
+        far = np.abs(outputs[name][there].astype(np.float64) - value[there])
+        worst = max(worst, float(far.max(initial=0) / max(np.abs(value[there]).max(initial=0), 1e-30)))
     return worst

@@ -147,6 +147,11 @@ def require(format: Format) -> None:
         )
 
 
+def needs_fixed_sides(error: BaseException) -> bool:
+    """Returns whether LiteRT's converter failed for a side that is free, mostly that of a loop over steps."""
+    return any(word in str(error) for word in ("TensorList", "tensor_list", "Flex ops"))
+
+
 def first_words(error: BaseException) -> str:
     """Returns what a converter complained of, in one line."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))

@@ -12,13 +12,15 @@ import numpy as np
 
 from kerasapps.errors import UserError
 from kerasapps.exporting import converting
-from kerasapps.exporting.checking import difference
+from kerasapps.exporting.checking import apart, difference
 from kerasapps.exporting.converting import ExportError, Format, Precision, Shapes
-from kerasapps.exporting.preparing import inference_form, predictions
+from kerasapps.exporting.preparing import computes_in_float32, inference_form, plain_form, predictions
 from kerasapps.files import user_path
 
-# How far outputs may be from those of Keras, relative to the largest; with 8 bits it is accuracy that counts.
-TOLERANCES: dict[Precision, float | None] = {"float32": 1e-5, "float16": 2e-2, "dynamic": None, "int8": None}
+# How far outputs may be from those of Keras, relative to the largest. With 8 bits the bound only finds what is broken.
+TOLERANCES: dict[Precision, float] = {"float32": 1e-5, "float16": 2e-2, "dynamic": 0.1, "int8": 0.25}
+HALF = 0.1  # the same for the copy in float32 of a network that computes in 16 bits
+Examples = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ def export(
     precision: Precision = "float32",
     length: int | None = None,
     samples: Mapping[str, np.ndarray] | None = None,
+    tolerance: float | None = None,
 ) -> Exported:
     """Writes a network for another runtime, runs it there in a separate process, and compares the outputs.
 
@@ -59,6 +62,8 @@ def export(
         precision: "float32", or for LiteRT "float16" (weights), "dynamic" (8-bit weights) or "int8" (all of it).
         length: Length of what is free, such as a text, in LiteRT; by default it stays free where it can.
         samples: Inputs by name that set the ranges of int8; the examples by default.
+        tolerance: How far outputs may be from those of Keras, relative to the largest; by default 1e-5 for "float32",
+            0.02 for "float16", 0.1 for "dynamic" and 0.25 for "int8".
 
     Returns:
         The path, the largest difference, and what to know.
@@ -73,27 +78,34 @@ def export(
         >>> done.difference  # at most 1e-5, or it would have raised
     """
     path = user_path(path)
-    _check(path, format, precision, length)
+    check_form(format, precision, length)
+    _check_path(path, format)
     converting.require(format)
     made = inference_form(model)
-    examples = _as_taken(made, examples)
+    examples, samples = _as_taken(made, examples), _as_taken(made, samples or examples, "samples")
+    _check_copy(plain_form(model), made, examples)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
         written = Path(folder) / path.name
         try:
-            notes = _convert(made, written, format, precision, length, examples, _as_taken(made, samples or examples))
+            notes, examples = _convert(made, written, format, precision, length, examples, samples)
         except (UserError, OSError, MemoryError):
             raise
         except Exception as error:  # of whatever kind a converter likes
             words = converting.first_words(error)
             raise ExportError(f"{made.name} cannot be exported as {format}: {words}.") from error
-        worst = _compare(made, written, examples, TOLERANCES[precision])
+        worst = _compare(made, written, examples, TOLERANCES[precision] if tolerance is None else tolerance)
         for one in sorted(Path(folder).iterdir()):  # OpenVINO has two files
             shutil.move(one, path.parent / one.name)
     return Exported(path, worst, notes)
 
 
-def _check(path: Path, format: Format, precision: Precision, length: int | None) -> None:
+def check_form(format: Format, precision: Precision, length: int | None) -> None:
+    """Refuses what no export can be.
+
+    Raises:
+        ValueError: If a word is none of those that there are, or an option is for another format.
+    """
     for name, value, words in (("format", format, Format), ("precision", precision, Precision)):
         if value not in get_args(words):
             raise ValueError(f"`{name}` must be one of {', '.join(get_args(words))}. Received: {name}={value}")
@@ -101,24 +113,48 @@ def _check(path: Path, format: Format, precision: Precision, length: int | None)
         raise ValueError(f"`precision` must be float32 but for LiteRT. Received: precision={precision}")
     if length is not None and (format != "litert" or length < 1):
         raise ValueError(f"`length` must be at least 1, and fixes LiteRT alone. Received: length={length}")
+
+
+def _check_path(path: Path, format: Format) -> None:
     suffix = Path(converting.FILES[format]).suffix
     if path.suffix != suffix and (suffix or path.suffix in (".onnx", ".tflite", ".xml")):
         raise ValueError(f"`path` must end in {suffix or 'no suffix, as a folder'} for {format}. Received: {path}")
-    if path.exists():
-        raise UserError(f"{path} exists: choose another name, or remove it.")
+    for one in (path, path.with_suffix(".bin")) if format == "openvino" else (path,):
+        if one.exists():
+            raise UserError(f"{one} exists: choose another name, or remove it.")
 
 
-def _as_taken(model: keras.Model, examples: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _as_taken(
+    model: keras.Model, examples: Mapping[str, np.ndarray], option: str = "examples"
+) -> dict[str, np.ndarray]:
     """Returns the inputs of a network, in its dtypes."""
     names = [tensor.name for tensor in model.inputs]
     missing = [name for name in names if name not in examples]
     if missing:
-        raise ValueError(f"`examples` must have every input of the model. Received: none for {', '.join(missing)}")
+        raise ValueError(f"`{option}` must have every input of the model. Received: none for {', '.join(missing)}")
+    rows = {name: len(examples[name]) for name in names}
+    if len({*rows.values()}) > 1 or not min(rows.values()):
+        raise ValueError(f"`{option}` must have at least one row, and as many of each input. Received: {rows}")
     return {tensor.name: np.asarray(examples[tensor.name]).astype(tensor.dtype) for tensor in model.inputs}
 
 
-def _convert(made, path, format, precision, length, examples, samples) -> tuple[str, ...]:
-    """Writes the file; returns what to know about it."""
+def _check_copy(model: keras.Model, made: keras.Model, examples: Mapping[str, np.ndarray]) -> None:
+    """Refuses a network whose copy in float32 computes something else.
+
+    Raises:
+        ExportError: If it does, as with a layer whose state is neither in its weights nor in its config.
+    """
+    allowed = TOLERANCES["float32"] if computes_in_float32(model) else HALF
+    worst = apart(model.name, predictions(made, examples), predictions(model, examples))
+    if not worst <= allowed:
+        raise ExportError(
+            f"{model.name} has a layer that cannot be copied with its state: the outputs of its copy in float32 differ "
+            f"by {worst:.1e} of the largest, and {allowed:.0e} is allowed."
+        )
+
+
+def _convert(made, path, format, precision, length, examples, samples) -> tuple[tuple[str, ...], Examples]:
+    """Writes the file; returns what to know about it, and the examples with the sides that it takes."""
     if format == "saved_model":
         converting.to_saved_model(made, path)
     elif format == "onnx":
@@ -127,23 +163,24 @@ def _convert(made, path, format, precision, length, examples, samples) -> tuple[
         converting.to_openvino(made, path)
     else:
         return _to_litert(made, path, precision, length, examples, samples)
-    return ()
+    return (), examples
 
 
-def _to_litert(made, path, precision, length, examples, samples) -> tuple[str, ...]:
+def _to_litert(made, path, precision, length, examples, samples) -> tuple[tuple[str, ...], Examples]:
     """Writes a LiteRT file with sides as free as they can be."""
     free = [(None, *tensor.shape[1:]) for tensor in made.inputs]
     fixed = _fixed(free, made, examples, length)
     # Without a loop over steps the rows may be of any number; with one they come one by one.
     tries: list[Shapes] = [fixed if length else free, [(1, *shape[1:]) for shape in fixed]]
     for i, shapes in enumerate(tries):
-        given = {
-            tensor.name: _padded(samples[tensor.name], shape) for tensor, shape in zip(made.inputs, shapes, strict=True)
-        }
+        given, compared = (
+            {one.name: _padded(rows[one.name], shape) for one, shape in zip(made.inputs, shapes, strict=True)}
+            for rows in (samples, examples)
+        )
         try:
             converting.to_litert(made, path, precision=precision, shapes=shapes, samples=given)
-        except Exception:
-            if i == len(tries) - 1:
+        except Exception as error:
+            if i == len(tries) - 1 or not converting.needs_fixed_sides(error):
                 raise
             continue
         sides = ", ".join(
@@ -153,8 +190,8 @@ def _to_litert(made, path, precision, length, examples, samples) -> tuple[str, .
         )
         if i:
             how = f", and {sides} (change it with --length)" if sides else ""
-            return (f"LiteRT's loops need fixed sides: rows are computed one by one{how}.",)
-        return (f"Fixed: {sides}.",) if length and sides else ()
+            return (f"LiteRT's loops need fixed sides: rows are computed one by one{how}.",), compared
+        return (f"Fixed: {sides}.",) if length and sides else (), compared
     raise AssertionError
 
 
@@ -177,7 +214,7 @@ def _padded(array: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:
     return array
 
 
-def _compare(made, path, examples, tolerance: float | None) -> float:
+def _compare(made, path, examples, tolerance: float) -> float:
     """Returns the largest difference, of all rows at once and of one alone.
 
     Raises:
@@ -187,7 +224,7 @@ def _compare(made, path, examples, tolerance: float | None) -> float:
     for rows in {len(next(iter(examples.values()))), 1}:
         given = {name: value[:rows] for name, value in examples.items()}
         worst = max(worst, difference(path, given, predictions(made, given)))
-    if tolerance is not None and not worst <= tolerance:
+    if not worst <= tolerance:
         raise ExportError(
             f"{path.name} computes something else than the network: its outputs differ by {worst:.1e} of the largest, "
             f"and {tolerance:.0e} is allowed."

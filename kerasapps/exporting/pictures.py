@@ -3,46 +3,86 @@
 This file stands by itself, and a copy of it lies in deployable folders of networks of images.
 """
 
+import importlib.util
 import struct
 import zlib
 from pathlib import Path
 
 import numpy as np
 
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # of a PNG file, by its kind of color
 
 
-def read_square(path, *, side, channels):
+def read_square(path, *, side, channels, values=None):
     """Returns an image, cropped at its center and scaled to a square, float32 (side, side, channels), 0 to 255.
+
+    A file that cannot be read ends the program with a sentence.
 
     Args:
         path: A .npy file with (H, W, C), or an image file.
         side: Height and width.
         channels: 1 for gray, 3 for red, green and blue.
+        values: Which values of an image of more than 8 bits become 0 and 255; by default as its depth suggests.
     """
     path = Path(path)
-    if path.suffix == ".npy":
-        image = np.load(path, allow_pickle=False)
-    else:
-        try:
-            from PIL import Image, ImageOps
-        except ImportError:
+    try:
+        if path.suffix == ".npy":
+            image = np.load(path, allow_pickle=False)
+        elif importlib.util.find_spec("PIL") is None:
             image = _png(path)
         else:
-            image = ImageOps.exif_transpose(Image.open(path))
-            if image.has_transparency_data:
-                image = image.convert("RGBA")
-                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            image = image.convert("L" if channels == 1 else "RGB")
-            if image.size != (side, side):
-                image = ImageOps.fit(image, (side, side), Image.Resampling.BILINEAR)
-            image = np.asarray(image).reshape(side, side, channels)
+            image = _with_pillow(path, side, channels, values)
+    except OSError as error:
+        raise SystemExit(f"{path} cannot be read: {error.strerror or error}") from None
+    except (ValueError, SyntaxError, EOFError, zlib.error, struct.error, IndexError) as error:
+        raise SystemExit(f"{path} is damaged: {error}") from None
     image = np.asarray(image, np.float32).reshape(*image.shape[:2], -1)
     if image.shape[2] != channels:
         image = np.repeat(image, 3, 2) if channels == 3 else np.round(image @ np.float32([[0.299], [0.587], [0.114]]))
     if image.shape[:2] != (side, side):
         raise SystemExit(f"{path} has {image.shape[1]}x{image.shape[0]} pixels: pip install pillow to scale it.")
     return image
+
+
+def _with_pillow(path, side, channels, values):
+    """Returns an image as the networks of training read it."""
+    from PIL import Image, ImageOps
+
+    with Image.open(path) as image:
+        if _bits(path) == 16 and image.mode in ("RGB", "RGBA", "LA"):
+            raise SystemExit(f"{path} has colors of 16 bits, of which only 8 would be read: save it with 8 bits.")
+        image.draft(None, (2 * side, 2 * side))  # twice the size, so that the last step still smooths
+        deep = image.mode if image.mode.startswith("I") or image.mode == "F" else None
+        image = ImageOps.exif_transpose(image.convert("F") if deep else image)
+    if not deep and image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    if not deep:
+        image = image.convert("L" if channels == 1 else "RGB")
+    if image.size != (side, side):
+        image = ImageOps.fit(image, (side, side), Image.Resampling.BILINEAR)
+    pixels = np.nan_to_num(np.asarray(image), posinf=0, neginf=0) if deep else np.asarray(image)
+    if deep:
+        low, high = values or _usual_range(deep, float(pixels.max()))
+        pixels = np.clip(np.round((pixels - low) * (255 / (high - low))), 0, 255)
+        return np.repeat(pixels[..., None], channels, 2)
+    return pixels.reshape(side, side, channels)
+
+
+def _bits(path):
+    """Returns the depth of a PNG file, None of others."""
+    with open(path, "rb") as file:
+        head = file.read(25)
+    return head[24] if head[:8] == SIGNATURE and len(head) == 25 else None
+
+
+def _usual_range(mode, top):
+    """Returns which values of a single image of more than 8 bits become 0 and 255."""
+    if mode.startswith("I;16"):
+        return 0.0, 65535.0
+    usual = [one for one in ((1.0, 255.0) if mode == "F" else (255.0, 65535.0)) if top <= one]
+    return 0.0, usual[0] if usual else 2.0 ** np.ceil(np.log2(top + 1)) - 1
 
 
 def scaled(images, side):
@@ -61,7 +101,7 @@ def scaled(images, side):
 def _png(path):
     """Returns the pixels of a PNG file of 8 bits, without Pillow."""
     content = path.read_bytes()
-    if content[:8] != b"\x89PNG\r\n\x1a\n":
+    if content[:8] != SIGNATURE:
         raise SystemExit(f"{path} is no PNG file: pip install pillow to read others.")
     width, height, bits, kind, _, _, woven = struct.unpack(">IIBBBBB", content[16:29])
     if bits != 8 or kind not in CHANNELS or woven:
@@ -69,6 +109,8 @@ def _png(path):
     data, at = b"", 8
     while at < len(content):
         (length,) = struct.unpack(">I", content[at : at + 4])
+        if content[at + 4 : at + 8] == b"tRNS":
+            raise SystemExit(f"{path} has a transparent color: pip install pillow to read it.")
         if content[at + 4 : at + 8] == b"IDAT":
             data += content[at + 8 : at + 8 + length]
         at += 12 + length

@@ -32,13 +32,14 @@ class Network:
 
     def __init__(self, path, *, threads=None):
         path = Path(path)
-        opened = {".onnx": _ONNX, ".tflite": _LiteRT, ".xml": _OpenVINO, "": _SavedModel}.get(path.suffix)
+        kind = "" if path.is_dir() else path.suffix
+        opened = {".onnx": _ONNX, ".tflite": _LiteRT, ".xml": _OpenVINO, "": _SavedModel}.get(kind)
         if opened is None:
             raise ValueError(f"{path} is none of .onnx, .tflite, .xml and a folder.")
         try:
             self._runner = opened(path, threads)
         except ImportError as error:
-            name = NEEDS[path.suffix]
+            name = NEEDS[kind]
             raise SystemExit(f"{path.name} needs {name}: pip install {name}. ({error})") from None
         self.inputs = self._runner.inputs
 
@@ -59,7 +60,8 @@ def _fitted(name, array, shape):
         0 if side in (None, have) else side - have for side, have in zip(shape[1:], array.shape[1:], strict=True)
     ]
     if any(m < 0 for m in missing):
-        raise ValueError(f"{name} has the shape {array.shape[1:]}, and the network was exported for {shape[1:]}.")
+        have, most = ("x".join(map(str, sides)) for sides in (array.shape[1:], shape[1:]))
+        raise SystemExit(f"{name} is too long: it has the sides {have}, and the network was exported for {most}.")
     if any(missing) and array.dtype.kind in "iu":
         return np.pad(array, [(0, 0), *((0, m) for m in missing)])
     return array
@@ -195,4 +197,7 @@ if __name__ == "__main__":
         check(Path(__file__).resolve().parent)
     else:
         with np.load(sys.argv[2]) as file:
-            np.savez(sys.argv[3], **Network(sys.argv[1])(dict(file)))
+            given, network = dict(file), Network(sys.argv[1])
+        rows = len(next(iter(given.values())))
+        parts = [network({name: x[i : i + 64] for name, x in given.items()}) for i in range(0, rows, 64)]
+        np.savez(sys.argv[3], **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})

@@ -1,7 +1,6 @@
 """`kerasapps.export`: every builder in every format gives the outputs that it gives in Keras."""
 
 import os
-import shutil
 from pathlib import Path
 
 import keras
@@ -11,12 +10,13 @@ from keras import layers, ops
 
 import kerasapps
 from kerasapps.errors import UserError
-from kerasapps.exporting import checking, converting, exporter
+from kerasapps.exporting import checking, converting
 from kerasapps.exporting.preparing import inference_form, predictions
 from kerasapps.exporting.runtime import Network
 from tests.contract import CONTRACTS
 from tests.contract_row import Contract
 
+SLOW = pytest.mark.slow
 FORMATS = ("saved_model", "onnx", "litert")
 # Loops over steps, for which LiteRT has built-in operations with fixed sides alone.
 LOOPS = ("lstm", "gru", "peephole", "recurrent", "seq2seq", "hierarchical")
@@ -66,7 +66,7 @@ def check_row(row: Contract, format: str, folder: Path) -> None:
 
 
 DEEP = {"build_xception", "build_inception_classifier", "build_densenet", "build_resnet_generator"}
-FEW = [("build_text_cnn", format) for format in FORMATS] + [("build_question_answering-gru", "litert")]
+FEW = [("build_text_cnn", "onnx"), ("build_question_answering-gru", "litert")]
 
 
 @pytest.mark.usefixtures("_here")
@@ -107,6 +107,16 @@ class Either(layers.Layer):
         return shape
 
 
+@keras.saving.register_keras_serializable("tests")
+class Scaled(layers.Layer):
+    """A state that neither its weights nor its config has."""
+
+    scale = 1.0
+
+    def call(self, x):
+        return x * self.scale
+
+
 def with_control_flow(x):
     return {"y": dense(Either(name="either")(x), "y")}
 
@@ -123,7 +133,7 @@ X = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
 
 
 @pytest.mark.usefixtures("_here")
-@pytest.mark.parametrize("format", FORMATS[1:])
+@pytest.mark.parametrize("format", ["onnx", pytest.param("litert", marks=SLOW)])
 @pytest.mark.parametrize(
     "graph", [with_names_of_operations, with_control_flow, with_constants, with_an_output_like_its_input]
 )
@@ -144,7 +154,39 @@ def small() -> keras.Model:
     return keras.Sequential([keras.Input((3,), name="x"), layers.Dense(64, activation="relu"), layers.Dense(2)])
 
 
-@pytest.mark.skipif(shutil.which("false") is None, reason="no shell")
+@pytest.mark.usefixtures("_here")
+def test_texts_are_cut_to_a_fixed_length(tmp_path):
+    text = keras.Input((None,), dtype="int32", name="text")
+    mean = layers.GlobalAveragePooling1D(name="mean")(layers.Embedding(9, 4, name="words")(text))
+    ids = np.arange(18, dtype=np.int32).reshape(2, 9) % 9
+    run = {"format": "litert", "examples": {"text": ids}, "length": 4}
+    done = kerasapps.export(keras.Model(text, {"y": mean}), tmp_path / "model.tflite", **run)
+    assert Network(done.path).inputs == {"text": (None, 4)}
+    with pytest.raises(SystemExit, match="text is too long: it has the sides 9, and the network was exported for 4"):
+        Network(done.path)({"text": ids})
+
+
+def test_nothing_of_tensorflow_runs_a_file(tmp_path, monkeypatch):
+    (tmp_path / "runtime.py").write_text("import tensorflow")
+    (tmp_path / "model.onnx").touch()
+    monkeypatch.setattr(checking, "RUNTIME", tmp_path / "runtime.py")
+    with pytest.raises(converting.ExportError, match="import of tensorflow halted"):
+        checking.run_apart(tmp_path / "model.onnx", {"x": X})
+
+
+def test_a_failure_of_another_kind_is_not_tried_again(small, tmp_path, monkeypatch):
+    calls = []
+
+    def fail(*_, shapes, **__):
+        calls.append(shapes)
+        raise RuntimeError("no such thing")
+
+    monkeypatch.setattr(converting, "to_litert", fail)
+    with pytest.raises(converting.ExportError, match="no such thing"):
+        kerasapps.export(small, tmp_path / "model.tflite", format="litert", examples={"x": X})
+    assert len(calls) == 1
+
+
 def test_it_runs_where_tensorflow_cannot_be_imported(small, tmp_path):
     done = kerasapps.export(small, tmp_path / "model.onnx", format="onnx", examples={"x": X})
     assert done.difference < 1e-5
@@ -154,7 +196,9 @@ def test_it_runs_where_tensorflow_cannot_be_imported(small, tmp_path):
 
 
 @pytest.mark.usefixtures("_here")
-@pytest.mark.parametrize("precision", ["float16", "dynamic", "int8"])
+@pytest.mark.parametrize(
+    "precision", [pytest.param("float16", marks=SLOW), pytest.param("dynamic", marks=SLOW), "int8"]
+)
 def test_precisions_of_litert(precision, small, tmp_path):
     full = kerasapps.export(small, tmp_path / "full.tflite", format="litert", examples={"x": X})
     done = kerasapps.export(small, tmp_path / "less.tflite", format="litert", examples={"x": X}, precision=precision)
@@ -179,14 +223,45 @@ def test_a_gan_is_its_averaged_generator(tmp_path):
 
 
 @pytest.mark.usefixtures("_here")
-def test_a_file_that_computes_something_else_is_not_kept(small, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("format", "precision"),
+    [
+        ("onnx", "float32"),
+        ("litert", "int8"),
+        pytest.param("litert", "dynamic", marks=SLOW),
+    ],
+)
+def test_a_file_that_computes_something_else_is_not_kept(format, precision, small, tmp_path, monkeypatch):
     broken = keras.models.clone_model(small)
-    broken.set_weights([weight + 0.1 for weight in small.get_weights()])
-    monkeypatch.setattr(exporter, "inference_form", lambda model: inference_form(broken))
-    monkeypatch.setattr(exporter, "predictions", lambda _, inputs: predictions(inference_form(small), inputs))
+    broken.set_weights([weight[::-1] for weight in small.get_weights()])
+    name = f"to_{format}"
+    convert = getattr(converting, name)
+    monkeypatch.setattr(converting, name, lambda _, path, **given: convert(inference_form(broken), path, **given))
+    path = tmp_path / converting.FILES[format]
     with pytest.raises(converting.ExportError, match="computes something else than the network"):
-        kerasapps.export(small, tmp_path / "model.onnx", format="onnx", examples={"x": X})
+        kerasapps.export(small, path, format=format, examples={"x": X}, precision=precision)
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.usefixtures("_here")
+def test_an_adapted_normalization_is_exported_as_it_computes(tmp_path):
+    values = np.random.default_rng(0).normal(50, 20, (40, 3)).astype(np.float32)
+    normal = layers.Normalization(name="normal")
+    normal.adapt(values)
+    x = keras.Input((3,), name="x")
+    model = keras.Model(x, {"y": dense(normal(x), "y")})
+    path = tmp_path / "model.v2"  # a folder may have a dot
+    done = kerasapps.export(model, path, format="saved_model", examples={"x": values[:5]})
+    np.testing.assert_allclose(Network(done.path)({"x": values})["y"], model(values)["y"], atol=1e-5)
+
+
+def test_a_layer_with_state_elsewhere_is_refused(tmp_path):
+    x = keras.Input((3,), name="x")
+    scaled = Scaled(name="scaled")
+    model = keras.Model(x, {"y": scaled(x)})
+    scaled.scale = 2.0
+    with pytest.raises(converting.ExportError, match="cannot be copied with its state"):
+        kerasapps.export(model, tmp_path / "model.onnx", format="onnx", examples={"x": X})
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, OSError(28, "No space left on device", "model.onnx")])
@@ -225,6 +300,8 @@ def test_a_missing_extra_is_named(small, tmp_path, monkeypatch):
         ({"precision": "int8"}, "`precision` must be float32 but for LiteRT"),
         ({"length": 5}, "`length` must be at least 1, and fixes LiteRT alone"),
         ({"path": "model.pb"}, "`path` must end in .onnx"),
+        ({"examples": {"x": X[:0]}}, "`examples` must have at least one row, and as many of each input"),
+        ({"samples": {"x": X[:0]}}, "`samples` must have at least one row, and as many of each input"),
         ({"examples": {}}, "`examples` must have every input of the model. Received: none for x"),
     ],
 )
@@ -237,6 +314,9 @@ def test_bad_arguments(changes, message, small, tmp_path):
 
 
 def test_nothing_is_overwritten(small, tmp_path):
+    os.mknod(tmp_path / "model.bin")
+    with pytest.raises(UserError, match="bin exists: choose another name"):  # the weights beside model.xml
+        kerasapps.export(small, tmp_path / "model.xml", format="openvino", examples={"x": X})
     os.mknod(tmp_path / "model.onnx")
     with pytest.raises(UserError, match="exists: choose another name"):
         kerasapps.export(small, tmp_path / "model.onnx", format="onnx", examples={"x": X})

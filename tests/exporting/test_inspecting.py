@@ -82,6 +82,44 @@ def test_a_saved_model_with_an_operation_deep_inside(tmp_path):
     assert [*inspected(tmp_path / "model").reaching] == ["ReadFile"]
 
 
+def test_a_saved_model_with_another_function(tmp_path):
+    """No signature calls it, but whoever loads the model may."""
+    module = tf.Module()
+    module.run = tf.function(lambda x: {"y": x}, input_signature=[tf.TensorSpec((), tf.float32, name="x")])
+    module.other = tf.function(lambda: tf.io.read_file("secret"), input_signature=[])
+    module.weight = tf.Variable(1.0)  # is saved and restored by operations that are no finding
+    tf.saved_model.save(module, str(tmp_path / "model"), signatures=module.run)
+    assert [*inspected(tmp_path / "model").reaching] == ["ReadFile"]
+
+
+def test_operations_that_are_unknown_or_names_of_functions(files, tmp_path):
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    model = saved_model_pb2.SavedModel.FromString((files / "model" / "saved_model.pb").read_bytes())
+    graph = model.meta_graphs[0].graph_def
+    function = graph.library.function.add()
+    function.signature.name = "harmless"
+    function.node_def.add(name="a", op="LoadAndRemapMatrix")
+    graph.node.add(name="b", op="harmless")
+    graph.node.add(name="c", op="OfTomorrow")
+    (tmp_path / "saved_model.pb").write_bytes(model.SerializeToString())
+    found = inspected(tmp_path)
+    assert [*found.reaching] == ["LoadAndRemapMatrix"]
+    assert found.unknown == ("OfTomorrow",)
+
+
+def test_a_vocabulary_that_is_a_path_and_outputs_in_a_list(files, tmp_path):
+    with zipfile.ZipFile(files / "model.keras") as archive:
+        config = json.loads(archive.read("config.json"))
+    config["config"]["layers"][1]["config"]["vocabulary"] = "/etc/secret"
+    config["config"]["output_layers"] = [["y", 0, 0], ["hidden", 0, 0]]
+    with zipfile.ZipFile(tmp_path / "model.keras", "w") as archive:
+        archive.writestr("config.json", json.dumps(config))
+    found = inspected(tmp_path / "model.keras")
+    assert [*found.reaching] == ["vocabulary /etc/secret"]
+    assert [*found.outputs] == ["y", "hidden"]
+
+
 def test_a_saved_model_that_runs_python(tmp_path):
     save_program(lambda x: {"y": tf.ensure_shape(tf.py_function(lambda v: v, [x], tf.float32), ())}, tmp_path / "model")
     assert "run Python" in inspected(tmp_path / "model").reaching["EagerPyFunc"]
@@ -108,18 +146,41 @@ def test_onnx_files_with_weights_elsewhere_and_own_operations(files, tmp_path):
 
     model = onnx.load(files / "model.onnx")
     model.graph.node.append(onnx.helper.make_node("Own", ["x"], ["z"], domain="somewhere"))
+    model.functions.add(domain="somewhere", name="Another")
+    constant = onnx.helper.make_node("Constant", [], ["c"], value=onnx.numpy_helper.from_array(X))
+    constant.attribute[0].t.external_data.add(key="location", value="constant")
+    inner = onnx.helper.make_graph([constant], "inner", [], [])
+    model.graph.node.append(onnx.helper.make_node("If", ["x"], ["w"], then_branch=inner, else_branch=inner))
     weight = model.graph.initializer[0]
     weight.data_location = onnx.TensorProto.EXTERNAL
     weight.external_data.add(key="location", value="../../secret")
     (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
-    assert {*inspected(tmp_path / "model.onnx").reaching} == {"somewhere.Own", "weights in ../../secret"}
+    assert {*inspected(tmp_path / "model.onnx").reaching} == {
+        "somewhere.Own",
+        "weights in ../../secret",
+        "weights in constant",
+    }
 
 
 def test_operations_that_reach_out():
     harmless = ("MatMul", "Conv2D", "While", "StatefulPartitionedCall", "ReadVariableOp", "TensorListReserve", "Gather")
     assert not any(map(reach_of, harmless))
     assert all(
-        map(reach_of, ("PyFunc", "WriteFile", "SaveV2", "RpcCall", "PrintV2", "TFRecordDataset", "XlaCustomCall"))
+        map(
+            reach_of,
+            (
+                "PyFunc",
+                "WriteFile",
+                "SaveV2",
+                "RpcCall",
+                "PrintV2",
+                "TFRecordDataset",
+                "XlaCustomCall",
+                "RemoteCall",
+                "Abort",
+                "DecodeProtoV2",
+            ),
+        )
     )
 
 
