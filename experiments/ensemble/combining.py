@@ -46,19 +46,19 @@ def combine(
     output = output_of(saved[0], splits[0], output)
     check_method(saved[0], method)
     data = readable_splits(saved, splits[0])
-    names = names_of(saved)
-    evidence = evidence_of(dict(zip(names, (one.model for one in saved), strict=True)), data, output)
+    models = dict(zip(names_of(saved), (one.model for one in saved), strict=True))
+    evidence = evidence_of(models, data, output)
     if not evidence.members:
         raise UserError("None of these networks predicts finite numbers for all validation and test rows.")
     weights = weigh(evidence, method)
-    model = one_network(dict(zip(names, (one.model for one in saved), strict=True)), weights)
+    model = one_network(models, weights)
     run.save(model)
     write_codec(run, CodecOf(saved[0].experiment, saved[0].codec))
     class_names = classes_of(saved[0].codec, output, evidence)
     report_ensemble(
         run,
         model,
-        read(model, data.test, output)[0],
+        read(model, data.test, output),
         evidence,
         weights,
         test=labelled(data.test, output),
