@@ -20,8 +20,8 @@ from experiments.ensemble.__main__ import COMMANDS
 from experiments.ensemble.folds import Part, folds_of, parts_of
 from experiments.ensemble.judging import NO_BETTER, Evidence, weigh
 from experiments.ensemble.learning import digest_of, inner_predictions, learn, read_predictions, write_predictions
-from experiments.ensemble.members import BASE, Member, library_of
-from experiments.ensemble.network import Source, load
+from experiments.ensemble.members import BASE, Member, features_block, library_of
+from experiments.ensemble.network import Source, load, predict_split
 from experiments.ensemble.using import inputs_of
 from experiments.ensemble.weighing import weights_in
 from experiments.image_classification.__main__ import COMMANDS as IMAGE_COMMANDS
@@ -262,6 +262,21 @@ def run_in(folder: Path) -> SimpleNamespace:
         return folder.joinpath(*parts)
 
     return SimpleNamespace(options=Options(), path=path)
+
+
+def test_estimators_see_and_predict_float32_whatever_the_precision():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        x = features_block(keras.Input((16, 16, 1), name="image"))
+        entry = keras.Input((3,), name="features")
+        network = keras.Model([entry], {"label": keras.layers.Dense(2, activation="softmax")(entry)})
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert (x.dtype, x.shape) == ("float32", (None, 64))
+    split = Split({"features": np.ones((5, 3), np.float32)}, {"label": np.zeros(5, np.int32)})
+    assert network.output["label"].dtype == "bfloat16"
+    assert predict_split(network, split, "label").dtype == np.float32
 
 
 # --- what cannot go well
