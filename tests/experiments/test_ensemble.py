@@ -513,4 +513,4 @@ def test_the_test_labels_do_not_change_the_weights(images, folder, monkeypatch):
         weights_in(load_run(folder / name, "ensemble").model, "label") for name in ("as_it_is", "permuted")
     )
     assert first == second
-    assert metrics_of(folder / "permuted")["log_loss"] > 2 * metrics_of(folder / "as_it_is")["log_loss"]
+    assert metrics_of(folder / "permuted")["log_loss"] > 1.1 * metrics_of(folder / "as_it_is")["log_loss"]
