@@ -104,3 +104,9 @@ def test_sharpness_needs_classes():
     number = keras.Model(entry, {"age": keras.layers.Dense(1)(entry)})
     with pytest.raises(ValueError, match="`sharpness` must be None for outputs without classes"):
         build_ensemble(members={"a": number, "b": number}, sharpness=1.0)
+
+
+@pytest.mark.parametrize("name", ["image", "label", "label_weights", "label_stacked", "label_2"])
+def test_a_member_called_like_a_part_of_the_ensemble_is_refused(name):
+    with pytest.raises(ValueError, match=f"must not be called like an input, output or layer. Received: {name}"):
+        build_ensemble(members={"one": network(4), name: network(4)})

@@ -59,6 +59,16 @@ def network(estimator, num_classes: int | None) -> keras.Model:
     return keras.Model([features], {"out": estimator_block(estimator, features, num_classes=num_classes, name="out")})
 
 
+@pytest.fixture(params=["float32", "mixed_bfloat16"])
+def _policy(request):
+    """Sets a policy, under which no digit may be lost."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(request.param)
+    yield
+    keras.config.set_dtype_policy(before)
+
+
+@pytest.mark.usefixtures("_policy")
 @pytest.mark.parametrize("classes", [(0, 1, 2), (1, 3)], ids=str)
 @pytest.mark.parametrize("estimator", CLASSIFIERS, ids=named)
 def test_the_graph_has_the_probabilities_of_the_estimator(estimator, classes):
@@ -70,8 +80,10 @@ def test_the_graph_has_the_probabilities_of_the_estimator(estimator, classes):
     np.testing.assert_allclose(model.predict(ROWS, verbose=0)["out"], expected, atol=2e-4)
     np.testing.assert_allclose(model({"features": ROWS[:1]})["out"], expected[:1], atol=2e-4)
     assert not model.trainable_weights
+    assert {layer.compute_dtype for layer in model.layers[1:]} == {"float32"}
 
 
+@pytest.mark.usefixtures("_policy")
 @pytest.mark.parametrize("estimator", REGRESSORS, ids=named)
 def test_the_graph_has_the_numbers_of_the_estimator(estimator):
     estimator.fit(ROWS[:200], NUMBERS[:200])
@@ -109,3 +121,9 @@ def test_other_estimators_are_refused():
         network(make_pipeline(MinMaxScaler(), GaussianNB()).fit(ROWS, THREE), 3)
     with pytest.raises(ValueError, match="must weigh neighbors alike"):
         network(KNeighborsClassifier(weights="distance").fit(ROWS, THREE), 3)
+    with pytest.raises(ValueError, match="must boost squared error or log loss"):
+        network(HistGradientBoostingRegressor(loss="poisson", max_iter=2).fit(ROWS, np.abs(NUMBERS)), None)
+    colors = np.concatenate([ROWS, THREE[:, None]], 1)
+    boosting = HistGradientBoostingRegressor(max_iter=2, categorical_features=[4]).fit(colors, NUMBERS)
+    with pytest.raises(ValueError, match="must boost trees of numbers alone"):
+        network(boosting, None)

@@ -46,19 +46,19 @@ def combine(
     output = output_of(saved[0], splits[0], output)
     check_method(saved[0], method)
     data = readable_splits(saved, splits[0])
-    names = names_of(saved)
-    evidence = evidence_of(dict(zip(names, (one.model for one in saved), strict=True)), data, output)
+    models = dict(zip(names_of(saved), (one.model for one in saved), strict=True))
+    evidence = evidence_of(models, data, output)
     if not evidence.members:
         raise UserError("None of these networks predicts finite numbers for all validation and test rows.")
     weights = weigh(evidence, method)
-    model = one_network(dict(zip(names, (one.model for one in saved), strict=True)), weights)
+    model = one_network(models, weights)
     run.save(model)
     write_codec(run, CodecOf(saved[0].experiment, saved[0].codec))
     class_names = classes_of(saved[0].codec, output, evidence)
     report_ensemble(
         run,
         model,
-        read(model, data.test, output)[0],
+        read(model, data.test, output),
         evidence,
         weights,
         test=labelled(data.test, output),
@@ -80,7 +80,7 @@ def evidence_of(models: Mapping[str, keras.Model], data: Splits, output: str) ->
             predictions[name] = np.full_like(predictions[name], np.nan)
             failed[name] = "not all of its predictions are finite."
     rows = np.arange(len(truth))
-    pools = all(one.shape[-1] > 1 for model in models.values() for one in model.output.values())
+    pools = all(width_of(one) > 1 for model in models.values() for one in model.output.values())
     return Evidence(truth, predictions, rows, None, test_truth, test, failed, {}, pools)
 
 
@@ -90,7 +90,7 @@ def check_method(saved: SavedRun, method: Way) -> None:
     Raises:
         UserError: If there is such an output.
     """
-    alone = [name for name, one in saved.model.output.items() if one.shape[-1] == 1]
+    alone = [name for name, one in saved.model.output.items() if width_of(one) == 1]
     if method == "log_linear" and alone:
         raise UserError(
             f"--method log_linear needs probabilities of classes, which the output {alone[0]} does not have."
@@ -173,6 +173,11 @@ def labelled(split: Split, output: str) -> Split:
     return split if weights is None else split.take(np.flatnonzero(np.asarray(weights) > 0))
 
 
+def width_of(output: keras.KerasTensor) -> int:
+    """Returns how many numbers an output has for a row."""
+    return output.shape[-1] if len(output.shape) > 1 else 1
+
+
 def truth_in(split: Split, output: str) -> np.ndarray:
     """Returns the label of each row: the class, int (n,), or the number, float64 (n,)."""
     target = np.asarray(split.targets[output])
@@ -187,7 +192,7 @@ def read(model: keras.Model, split: Split, output: str) -> np.ndarray:
     """
     split = labelled(split, output)
     predicted = np.asarray(model.predict(split.batches(BATCH_SIZE), verbose=0)[output], np.float64)
-    if predicted.shape[-1] > 1:
+    if predicted.ndim > 1 and predicted.shape[-1] > 1:
         return predicted
     column = predicted.reshape(len(predicted))
     return column if truth_in(split, output).dtype.kind == "f" else np.stack([1 - column, column], 1)

@@ -197,9 +197,15 @@ def networks_of(
         return
     runtime.set_seed(seed)
     inner = run.part(member.name, {"seed": seed})
-    inner = replace(inner, options=replace(run.options, seed=seed))
     cycles = member.snapshots
     recipe = recipe_of(member.kind, data, epochs=epochs, cycles=cycles)
+    # Snapshots round --epochs up: what a resumed run planned before is rounded alike.
+    before = inner.resumed and recipe_of(member.kind, data, epochs=inner.resumed.get("epochs"), cycles=cycles).epochs
+    inner = replace(
+        inner,
+        options=replace(run.options, seed=seed),
+        resumed=inner.resumed and inner.resumed | {"epochs": before},
+    )
     network = partial(make_network, member.kind, data, cycles=cycles)
     snapshots = Snapshots(inner, recipe.epochs // cycles)
     splits = Splits(data.train)

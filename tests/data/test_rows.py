@@ -62,3 +62,18 @@ def test_the_codec_takes_what_is_known_and_comes_back_from_json(table):
 def test_what_cannot_be_predicted_is_refused(table, options, said):
     with pytest.raises(DataError, match=said):
         load_rows(table, **options)
+
+
+def test_equal_rows_and_named_groups_that_overlap_are_one_group(tmp_path):
+    # Rows 2 i and 2 i + 1 are equal; 2 i + 1 and 2 i + 2 are of one person, but for every third i.
+    rows = [f"{i // 2},p{(i + 1) // 2 if i % 6 else f'x{i}'},{i * i}" for i in range(120)]
+    splits = load_rows(write(tmp_path / "both.csv", ["size,person,kind", *rows]), target="kind", group="person")
+    numbers = np.sqrt(splits.train.targets["number"][:, 0]).round().astype(int)
+    for linked in (numbers // 2, numbers // 6):
+        assert all(len(set(splits.groups[linked == one])) == 1 for one in set(linked))
+    assert len(np.unique(splits.groups)) == len(np.unique(numbers // 6)) == len(numbers) / 6
+
+
+def test_posts_have_no_groups():
+    with pytest.raises(DataError, match="--group names a column of a file, and posts are simulated"):
+        load_rows("posts", group="person")

@@ -3,22 +3,31 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import keras
 import numpy as np
 import polars  # noqa: F401 - sets a variable of the environment when it is first imported
 import pytest
+from sklearn.naive_bayes import GaussianNB
 
+from experiments.ensemble import combining
 from experiments.ensemble import learning as learning_module
 from experiments.ensemble import members as members_module
 from experiments.ensemble.__main__ import COMMANDS
-from experiments.ensemble.folds import folds_of, parts_of
+from experiments.ensemble.folds import Part, folds_of, parts_of
 from experiments.ensemble.judging import NO_BETTER, Evidence, weigh
-from experiments.ensemble.learning import inner_predictions
-from experiments.ensemble.members import BASE, library_of
-from experiments.ensemble.network import Source, load
+from experiments.ensemble.learning import digest_of, inner_predictions, learn, read_predictions, write_predictions
+from experiments.ensemble.members import BASE, Member, features_block, library_of
+from experiments.ensemble.network import Source, load, predict_split
+from experiments.ensemble.using import inputs_of
+from experiments.ensemble.weighing import weights_in
 from experiments.image_classification.__main__ import COMMANDS as IMAGE_COMMANDS
-from experiments.shared.runs import load_run
+from experiments.shared.runs import load_run, load_splits
+from experiments.shared.training import warn_of_other_epochs
+from kerasapps.data.splits import Split, Splits
 from kerasapps.errors import DataError, UserError
 from kerasapps.runs import Options
 from kerasapps.workers import jobs
@@ -66,7 +75,7 @@ def table(folder) -> Path:
 def trained(folder, table) -> Path:
     """An ensemble of rows in groups, judged by outer folds."""
     out = folder / "rows"
-    options = ("--library", "logistic,logistic:1,bayes", "--folds", 2, "--outer-folds", 2)
+    options = ("--library", "logistic:2,bayes", "--folds", 2, "--outer-folds", 2)
     run("train", "--data", table, "--target", "kind", "--group", "person", *options, "--out", out, "--workers", 1)
     return out
 
@@ -105,7 +114,7 @@ def test_what_is_saved_is_one_network_that_predicts_what_was_measured(trained):
 
 
 def test_a_repeated_member_gets_no_weight_and_a_sentence(trained, capsys):
-    assert "logistic_0 gets no weight: it predicts what logistic does." in (trained / "report.html").read_text()
+    assert "logistic_1 gets no weight: it predicts what logistic_0 does." in (trained / "report.html").read_text()
 
 
 def test_evaluate_and_predict(trained, capsys):
@@ -130,6 +139,9 @@ def test_distill(trained, folder, capsys):
     assert load_run(folder / "distilled", "ensemble").model.count_params() > 0
     said = refused(capsys, "distill", "--run", trained, "--student", "forest")
     assert said == "--student must be one of perceptron. Received: forest"
+    for command in ("evaluate", "distill"):
+        said = refused(capsys, command, "--run", folder / "distilled")
+        assert "is a distilled network, not an ensemble" in said
 
 
 def test_numbers(folder):
@@ -214,7 +226,98 @@ def test_predictions_of_a_cross_validation_come_back_in_the_order_of_the_rows():
             assert set(folds[part.predicted]) == {int(name[-1])}
 
 
+def test_members_are_fitted_on_the_rows_of_their_part_alone(folder, table, monkeypatch):
+    fitted = []
+
+    class Spy(GaussianNB):
+        def fit(self, features, truth):
+            fitted.append((features, truth))
+            return super().fit(features, truth)
+
+    monkeypatch.setitem(members_module.CLASSIFIERS, "bayes", lambda seed: Spy())
+    data = load(Source(data=str(table), target="kind", group="person"), options=Options())
+    features, truth = data.train.inputs["features"], data.train.targets["label"]
+    number = {row.tobytes(): i for i, row in enumerate(features)}
+    assert len(number) == len(features)
+    parts = parts_of(truth, data.groups, folds=3, outer_folds=2, seed=0)
+    for part in parts.values():
+        found = learn(run_in(folder / "spied"), data, [Member("bayes", "bayes")], part, epochs=None)
+        (seen, labels), fitted[:] = fitted[-1], []
+        rows = np.array([number[row.tobytes()] for row in seen])
+        np.testing.assert_array_equal(rows, part.train)
+        np.testing.assert_array_equal(labels, truth[rows])
+        if part.predicted is not None:
+            assert not set(rows) & set(part.predicted)
+            assert not set(data.groups[rows]) & set(data.groups[part.predicted])
+            assert len(found.predictions["bayes"]) == len(part.predicted)
+        assert not found.failed
+
+
+def run_in(folder: Path) -> SimpleNamespace:
+    """Returns what `learn` needs of a run for members that are no networks."""
+    folder.mkdir(exist_ok=True)
+
+    def path(*parts: str) -> Path:
+        folder.joinpath(*parts).parent.mkdir(parents=True, exist_ok=True)
+        return folder.joinpath(*parts)
+
+    return SimpleNamespace(options=Options(), path=path)
+
+
+def test_estimators_see_and_predict_float32_whatever_the_precision():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        x = features_block(keras.Input((16, 16, 1), name="image"))
+        entry = keras.Input((3,), name="features")
+        network = keras.Model([entry], {"label": keras.layers.Dense(2, activation="softmax")(entry)})
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert (x.dtype, x.shape) == ("float32", (None, 64))
+    split = Split({"features": np.ones((5, 3), np.float32)}, {"label": np.zeros(5, np.int32)})
+    assert network.output["label"].dtype == "bfloat16"
+    assert predict_split(network, split, "label").dtype == np.float32
+
+
 # --- what cannot go well
+
+
+def test_columns_are_of_tables():
+    for given in ({"target": "kind"}, {"group": "kind"}):
+        with pytest.raises(UserError, match="names a column of a table, and digits is images"):
+            load(Source(**given), options=Options())
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), MemoryError(), DataError("too few")])
+def test_what_is_not_the_fault_of_a_member_stops_the_training(folder, table, monkeypatch, error):
+    def broken(seed):
+        raise error
+
+    monkeypatch.setitem(members_module.CLASSIFIERS, "bayes", broken)
+    data = load(Source(data=str(table), target="kind"), options=Options())
+    part = Part("all", np.arange(20), None)
+    with pytest.raises(type(error)):
+        learn(run_in(folder / "stopped"), data, [Member("bayes", "bayes")], part, epochs=None)
+
+
+def test_predictions_of_other_data_are_refused(tmp_path, table):
+    data = load(Source(data=str(table), target="kind"), options=Options())
+    digest = digest_of(data)
+    assert digest == digest_of(load(Source(data=str(table), target="kind"), options=Options()))
+    given = {"bayes": np.eye(2, dtype=np.float32)}
+    write_predictions(tmp_path / "p.npz", given, digest)
+    np.testing.assert_array_equal(read_predictions(tmp_path / "p.npz", digest)["bayes"], given["bayes"])
+    other = digest_of(replace(data, train=data.train.take(np.arange(len(data.train))[::-1])))
+    with pytest.raises(UserError, match="is of other data: they have changed since"):
+        read_predictions(tmp_path / "p.npz", other)
+
+
+def test_a_resumed_run_with_the_usual_epochs_is_not_warned(capsys):
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.9)), "mse")
+    for before, warned in ((None, False), (12, False), (5, True)):
+        warn_of_other_epochs(SimpleNamespace(resumed={"epochs": before}), model, 12)
+        assert ("--epochs 5" in capsys.readouterr().out) == warned
 
 
 def test_a_member_that_fails_gets_no_weight_and_the_others_go_on(folder, table, monkeypatch, capsys):
@@ -271,6 +374,7 @@ def test_libraries(table):
         ("separable", "for these data a member is one of"),
         ("logistic@2", "snapshots are of networks alone"),
         ("logistic,logistic", "names logistic twice: logistic:2 is two of other seeds"),
+        ("logistic,logistic:2", "logistic repeats the first of logistic:N, which has the same seed"),
         ("logistic:0", "at least one"),
     ):
         with pytest.raises(UserError, match=re.escape(said)):
@@ -294,6 +398,7 @@ def test_a_resumed_run_trains_no_part_again(folder, table, monkeypatch, capsys):
     assert metrics_of(out)["log_loss"] == pytest.approx(first["log_loss"])
 
 
+@pytest.mark.slow
 def test_smoke_of_images_with_snapshots(folder):
     library = "perceptron@2"
     run("train", "--smoke", "--library", library, "--size", 8, "--out", folder / "smoke", "--workers", 1)
@@ -304,23 +409,71 @@ def test_smoke_of_images_with_snapshots(folder):
 # --- runs of other experiments
 
 
+def test_runs_in_folders_of_equal_names_have_names_of_their_own():
+    folders = ["x/a__2", "x/a", "y/a", "z/a", "x/b c"]
+    names = combining.names_of([SimpleNamespace(folder=Path(folder)) for folder in folders])
+    assert names == ["a__2", "a", "a__3", "a__4", "b_c"]
+
+
+def test_logarithms_are_pooled_only_where_all_outputs_have_classes():
+    rng = np.random.default_rng(0)
+    truth, rows = rng.integers(0, 2, 400), np.arange(400)
+    given = {}
+    for name in "ab":  # unsure, and right independently: logarithms gain
+        right = np.where(rng.random(400) < 0.9, 0.65, 0.35)
+        given[name] = np.where(truth[:, None] == [0, 1], right[:, None], 1 - right[:, None])
+    evidence = Evidence(truth, given, rows, None, truth, given, {}, {})
+    assert weigh(evidence, "auto").sharpness is not None
+    assert weigh(replace(evidence, pools=False), "auto").sharpness is None
+    entry = keras.Input((3,))
+    heads = {"age": keras.layers.Dense(1)(entry), "job": keras.layers.Dense(3, activation="softmax")(entry)}
+    saved = SimpleNamespace(model=keras.Model(entry, heads))
+    combining.check_method(saved, "auto")
+    with pytest.raises(UserError, match="--method log_linear needs probabilities of classes, which the output age"):
+        combining.check_method(saved, "log_linear")
+
+
+def test_a_network_with_test_predictions_that_are_not_finite_gets_no_weight():
+    models = {}
+    for name, scale in (("good", 1.0), ("bad", 1e30)):
+        entry = keras.Input((1,), name="x")
+        model = models[name] = keras.Model([entry], {"label": keras.layers.Dense(2, activation="softmax")(entry)})
+        model.set_weights([scale * np.array([[1.0, -1.0]]), np.zeros(2)])
+    x, labels = np.array([[1.0], [-1.0], [2.0]], np.float32), np.array([0, 1, 0])
+    part, tested = Split({"x": x}, {"label": labels}), Split({"x": x * 1e20}, {"label": labels})
+    evidence = combining.evidence_of(models, Splits(part, part, tested), "label")
+    assert evidence.members == ["good"]
+    found = weigh(evidence, "convex")
+    assert found.values == {"good": 1.0, "bad": 0.0}
+    assert found.notes == ("bad gets no weight, as it failed: not all of its predictions are finite.",)
+
+
+def test_what_predict_cannot_serve_is_refused():
+    with pytest.raises(UserError, match="predict takes ensembles of images, rows or texts with classes"):
+        inputs_of(SimpleNamespace(), files=(), row=(), text=("a",))
+
+
 @pytest.fixture(scope="module")
 def images(folder) -> list[Path]:
-    runs = []
-    for name, seed, size in (("one", 0, 8), ("two", 0, 8), ("other_seed", 1, 8), ("other_size", 0, 9)):
-        given = ("--arch", "perceptron", "--size", size, "--seed", seed, "--epochs", 2, "--out", folder / name)
-        run_images("train", *given, "--params", json.dumps({"dense_units": [8 if name == "one" else 16]}))
-        runs.append(folder / name)
-    return runs
+    return [image_run(folder / f"units{units}", units=units) for units in (8, 16)]
+
+
+def image_run(out: Path, *, units: int = 8, seed: int = 0, size: int = 8) -> Path:
+    """Trains a small network on the digits."""
+    given = ("--arch", "perceptron", "--size", size, "--seed", seed, "--epochs", 2, "--out", out)
+    run_images("train", *given, "--params", json.dumps({"dense_units": [units]}))
+    return out
 
 
 def test_combine(images, folder, capsys):
     out = folder / "combined"
-    run("combine", "--runs", *images[:2], "--out", out)
+    run("combine", "--runs", *images, "--out", out)
     metrics = metrics_of(out)
     assert metrics["log_loss"] <= 1.05 * metrics["log_loss_best_member"]
-    alone = [metrics_of(one)["loss"] for one in images[:2]]
+    alone = [metrics_of(one)["loss"] for one in images]
     assert metrics["log_loss_best_member"] == pytest.approx(min(alone), rel=1e-4)
+    assert metrics["log_loss"] < metrics["log_loss_base_rate"] == pytest.approx(np.log(10), rel=0.02)
+    assert all(metrics[name] == metrics_of(images[0])[name] for name in ("train_rows", "validation_rows", "test_rows"))
     saved = load_run(out, "ensemble")
     assert saved.codec.class_names == tuple("0123456789")
     assert "combines runs" in refused(capsys, "evaluate", "--run", out)
@@ -330,10 +483,34 @@ def test_combine(images, folder, capsys):
 def test_combine_refuses_what_does_not_go_together(images, trained, folder, capsys):
     out = folder / "refused"
     assert "takes at least two run folders" in refused(capsys, "combine", "--runs", images[0], "--out", out)
-    said = refused(capsys, "combine", "--runs", images[0], images[2], "--out", out)
-    assert "has another validation set than" in said
-    assert "takes other inputs than" in refused(capsys, "combine", "--runs", images[0], images[3], "--out", out)
     said = refused(capsys, "combine", "--runs", images[0], trained, "--out", out)
     assert "is a run of ensemble, and" in said
+    said = refused(capsys, "combine", "--runs", trained, trained, "--out", out)
+    assert said == f"{trained}: combine does not read runs of ensemble."
     said = refused(capsys, "combine", "--runs", images[0], images[1], "--output", "age", "--out", out)
     assert said == "--output must be one of label. Received: age"
+
+
+@pytest.mark.slow
+def test_combine_refuses_another_split_and_other_inputs(images, folder, capsys):
+    for given, said in (({"seed": 1}, "has another validation set than"), ({"size": 9}, "takes other inputs than")):
+        other = image_run(folder / f"other_{next(iter(given))}", **given)
+        assert said in refused(capsys, "combine", "--runs", images[0], other, "--out", folder / "refused")
+
+
+@pytest.mark.slow
+def test_the_test_labels_do_not_change_the_weights(images, folder, monkeypatch):
+    run("combine", "--runs", *images, "--out", folder / "as_it_is")
+
+    def permuted(saved):
+        splits = load_splits(saved)
+        labels = np.random.default_rng(0).permutation(splits.test.targets["label"])
+        return replace(splits, test=replace(splits.test, targets={"label": labels}))
+
+    monkeypatch.setattr(combining, "load_splits", permuted)
+    run("combine", "--runs", *images, "--out", folder / "permuted")
+    first, second = (
+        weights_in(load_run(folder / name, "ensemble").model, "label") for name in ("as_it_is", "permuted")
+    )
+    assert first == second
+    assert metrics_of(folder / "permuted")["log_loss"] > 1.1 * metrics_of(folder / "as_it_is")["log_loss"]

@@ -3,12 +3,15 @@
 import csv
 from pathlib import Path
 
+import keras
 import polars
 import pytest
 
 from experiments.profile import __main__ as experiment
 from experiments.profile.compare import JOINT, summarize, variant
+from experiments.profile.network import Source, load, readable_by
 from kerasapps.heads import Head
+from kerasapps.runs import Options
 from tests.experiments.commands import commands, read
 
 SAVED = Path(__file__).parent.parent / "fixtures" / "saved" / "profile"
@@ -216,3 +219,10 @@ def test_one_clear_sentence(tmp_path, capsys, arguments, message):
 def test_a_column_that_is_not_there(tmp_path, capsys):
     said = refused(capsys, "train", "--data", table(tmp_path), "--labels", "height", "--out", tmp_path / "run")
     assert said.endswith("has no column height; it has text, age, sex.")
+
+
+def test_texts_are_padded_for_the_network_that_needs_the_longest():
+    entry = keras.Input((None, 2))
+    models = [keras.Model(entry, keras.layers.Conv1D(1, size)(entry)) for size in (3, 700, 5)]
+    splits = readable_by(load(Source(), options=Options(limit=20)), models)
+    assert {split.inputs["text"].shape[1] for split in (splits.train, splits.validation, splits.test)} == {700}

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import get_args
 
 import numpy as np
@@ -13,8 +14,9 @@ from experiments.shared.classification import calibration, calibration_error
 from experiments.text_classification import __main__ as experiment
 from experiments.text_classification.baseline import log_count_ratio, ngrams
 from experiments.text_classification.compare import summarize
-from experiments.text_classification.network import Arch, make_model, space_of
+from experiments.text_classification.network import Arch, Source, load, make_model, space_of, splits_of
 from kerasapps.data.splits import Split
+from kerasapps.runs import Options
 from tests.experiments.commands import commands, read
 
 run, refused = commands(
@@ -145,6 +147,16 @@ def test_compare_by_cross_validation(tmp_path):
     run("compare", "--smoke", "--archs", "ngrams", "--folds", 3, "--out", tmp_path / "run")
     metrics = read(tmp_path / "run")
     assert {"accuracy", "accuracy_std", "accuracy_ngrams", "seconds_ngrams"} <= metrics.keys()
+
+
+def test_the_texts_of_a_network_of_a_cross_validation_are_those_of_its_fold():
+    source, options = Source(), Options(limit=300)
+    settings = vars(source) | {"arch": "ngrams", "limit": 300, "seed": 0, "smoke": False}
+    for fold in ({"fold": 1, "folds": 3}, {}):
+        expected = load(source, "ngrams", options=options, **fold)
+        found = splits_of(SimpleNamespace(settings=settings | fold, codec=expected.codec))
+        for name in ("train", "validation", "test"):
+            assert getattr(found, name).digest() == getattr(expected, name).digest()
 
 
 def test_the_table_of_a_comparison_by_hand():
