@@ -1,14 +1,15 @@
 """Captioning: an image goes in, a sentence comes out, and the report shows where the network looked for each word.
 
 python -m experiments.captioning train
-python -m experiments.captioning train --data flickr8k --base mobilenet
-python -m experiments.captioning train --data coco --arch transformer --base runs/NAME
+python -m experiments.captioning train --data FOLDER --base mobilenet
+python -m experiments.captioning train --data FOLDER --arch transformer --base runs/NAME
 python -m experiments.captioning search --tuner bayesian --max-trials 20
 python -m experiments.captioning evaluate --run runs/NAME --beam 5
 python -m experiments.captioning caption --run runs/NAME photo.jpg
 """
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from tyro.conf import Positional
@@ -40,6 +41,7 @@ from .network import (
     attention_to,
     describe,
     load,
+    monitor_of,
     recipe_of,
     size_of,
     train_one,
@@ -48,7 +50,7 @@ from .network import (
 from .results import evaluate_model, score_table
 
 EXPERIMENT = "captioning"
-WRITING = Writing(beam=3, length_penalty=0.7)
+WRITING = Writing(beam=3)
 
 
 def train(
@@ -128,8 +130,17 @@ def search(
     def test(model):
         return evaluate_model(model, splits.codec, splits, writing)
 
-    space, told = captioner.search_space, splits.notes
-    search_and_report(run, trials, train_one, space, what=arch, test=test, objective="loss", maximize=False, notes=told)
+    search_and_report(
+        run,
+        trials,
+        train_one,
+        partial(captioner.search_space, decoder=arch),
+        what=arch,
+        test=test,
+        objective=monitor_of(recipe),
+        maximize=False,
+        notes=splits.notes,
+    )
 
 
 def evaluate(
@@ -211,7 +222,7 @@ def first_figure(saved, images, text: str):
     if "attention" not in saved.model.output:
         raise UserError("--figure shows attention, and this network was trained with none.")
     weights = attention_to(saved.model, saved.codec, images, [text])
-    return attention_figure(images[0], text, weights[0], name="attention")
+    return attention_figure(images[0], text, saved.codec.pieces_of(text), weights[0], name="attention")
 
 
 COMMANDS = (train, search, evaluate, caption)

@@ -124,6 +124,7 @@ def train_one(
     patience: int | None = None,
 ) -> Trained:
     """Trains one network in a run folder; the epoch with the lowest loss of the validation set is kept."""
+    check_look(look)
     splits = load(source, options=run.options, size=size_of(look))
     tell([*splits.notes, f"{len(splits.train):,} training images, {splits.sizes['vocab_size']:,} token ids."])
     side = splits.sizes["image_shape"][0]
@@ -133,18 +134,30 @@ def train_one(
     network = partial(make_network, arch=arch, look=look, base=base, sizes=splits.sizes, params=given)
     if base is None or not look.frozen:
         make = partial(make_model, network)
-        return training.train(run, splits, make, recipe, patience=patience, prepare=with_attention(recipe))
+        return training.train(run, splits, make, recipe, patience=patience, **with_attention(recipe))
     with run.strategy.scope():
         model = network()
     grids = cached_grids(model, splits)
     sizes = splits.sizes | {"image_shape": grids.train.inputs["grid"].shape[1:], "precomputed": True}
     decoder = partial(make_network, arch=arch, look=look, base=None, sizes=sizes, params=given)
     part, make = run.part("decoder", {"epochs": recipe.epochs}), partial(make_model, decoder)
-    trained = training.train(part, grids, make, recipe, patience=patience, prepare=with_attention(recipe))
+    trained = training.train(part, grids, make, recipe, patience=patience, **with_attention(recipe))
     put_decoder(model, trained.model)
     write_codec(run, splits.codec)
     run.save(model)
     return Trained(model, trained.history, splits)
+
+
+def check_look(look: Look) -> None:
+    """Refuses options of a base where there is none.
+
+    Raises:
+        UserError: If there are some.
+    """
+    given = {"--layer": look.layer is not None, "--weights": look.weights is not None, "--no-frozen": not look.frozen}
+    if look.base is None and any(given.values()):
+        option = next(name for name, is_given in given.items() if is_given)
+        raise UserError(f"{option} is about a trained network, and needs --base.")
 
 
 def size_of(look: Look) -> int | None:
@@ -206,10 +219,15 @@ def make_model(
     return model
 
 
-def with_attention(recipe: Recipe) -> Callable[[Splits, keras.Model], Splits] | None:
-    """Returns what gives the loss of the attention its target, the words; None where there is no such loss."""
+def monitor_of(recipe: Recipe) -> str:
+    """Returns the name of the loss of the words, by which networks are compared, without that of the attention."""
+    return "next_loss" if recipe.coverage else "loss"
+
+
+def with_attention(recipe: Recipe) -> dict[str, Any]:
+    """Returns how `training.train` treats a loss of the attention: its target is the words, and it decides nothing."""
     if not recipe.coverage:
-        return None
+        return {}
 
     def prepare(splits: Splits, model: keras.Model) -> Splits:
         parts = {
@@ -219,7 +237,7 @@ def with_attention(recipe: Recipe) -> Callable[[Splits, keras.Model], Splits] | 
         }
         return replace(splits, **parts)
 
-    return prepare
+    return {"prepare": prepare, "monitor": f"val_{monitor_of(recipe)}"}
 
 
 # --- writing
@@ -237,7 +255,7 @@ def describe(
     best = []
     for first in range(0, len(images), AT_ONCE):
         batch = images[first : first + AT_ONCE].astype(np.float32)
-        drawn = replace(how, seed=how.seed + first) if isinstance(how, Sampling) else how
+        drawn = replace(how, seed=(how.seed + first) % 2**31) if isinstance(how, Sampling) else how
         tokens, scores = writer({"image": batch}, drawn, max_length=codec.max_length)
         texts = codec.decode(tokens.reshape(-1, tokens.shape[-1]))
         each = iter(zip(texts, map(float, scores.ravel()), strict=True))

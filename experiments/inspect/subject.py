@@ -178,7 +178,9 @@ def trained_on_digits(run: Run) -> Opened:
 def of_run(saved: SavedRun, subject: Subject, *, options: Options, has_images: bool) -> Opened:
     """Opens a run folder; where there are images to look at, its own data may be gone."""
     if not isinstance(saved.codec, ImageCodec):
-        raise UserError(f"{saved.folder} is a run of {saved.experiment}, whose network takes no images.")
+        raise UserError(
+            f"{saved.folder} is a run of {saved.experiment}: inspect takes runs of image classifiers and of GANs alone."
+        )
     image_input(saved.model)
     codec, data = saved.codec, subject.data or saved.settings.get("data")
     rows, labels = np.zeros((0, *codec.image_shape), np.float32), np.zeros(0, int)
