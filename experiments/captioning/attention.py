@@ -1,4 +1,4 @@
-"""Where a captioner looks for each word: the pointing game on scenes, and figures."""
+"""What a captioner attends to for each word: the pointing game on scenes, and figures."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ SIDE = 192  # pixels of an image in a figure
 def pointing(
     captions: Sequence[str], attention: np.ndarray, scenes: Sequence[Scene], *, codec: CaptionCodec
 ) -> dict[str, float]:
-    """Returns how often the network looks at what it names.
+    """Returns how often the network attends to what it names.
 
     Args:
         captions: What it wrote.
@@ -58,7 +58,7 @@ def touching(group: Group, side: int) -> np.ndarray:
 
 
 def attention_figures(written, scenes: Sequence[Scene], *, codec: CaptionCodec) -> list[Figure]:
-    """Draws where the network looked for each word of some captions: for scenes two right ones and two wrong ones."""
+    """Draws where the network attends for each word of some captions: for scenes two right ones and two wrong ones."""
     if written.attention is None:
         return []
     lengths = np.array([len(caption.split()) for caption in written.captions])
@@ -72,7 +72,7 @@ def attention_figures(written, scenes: Sequence[Scene], *, codec: CaptionCodec) 
             codec.pieces_of(written.captions[i]),
             written.attention[i],
             name=f"attention_{number}",
-            note=" What it says is not all true." if i in wrong else "",
+            note=" Not all of it is true." if i in wrong else "",
         )
         for number, i in enumerate(rows, start=1)
     ]
@@ -86,7 +86,7 @@ def _is_true(caption: str, scene: Scene) -> bool:
 def attention_figure(
     image: np.ndarray, caption: str, pieces: Sequence[str], weights: np.ndarray, *, name: str, note: str = ""
 ) -> Figure:
-    """Draws an image once for each token of its caption, the brighter where the network looks.
+    """Draws an image once for each token of its caption, the brighter where the network attends.
 
     Args:
         image: uint8 (H, W, C).

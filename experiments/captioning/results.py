@@ -33,7 +33,7 @@ class Written:
     Args:
         images: The images, uint8 (n, H, W, C).
         captions: The best caption of each.
-        attention: Where it looked, (n, T, S); None for a network without attention.
+        attention: Attention weights, (n, T, S); None for a network without attention.
     """
 
     images: np.ndarray

@@ -33,7 +33,7 @@ HEADER = re.compile(r"\ufeff?\W*(image|file)\w*\W*([,;|\t]).*(caption|comment)\W
 
 @dataclass
 class Found:
-    """What a file says.
+    """What a file holds.
 
     Args:
         captions: Captions of each image, by its name as the file has it, in the file's order.

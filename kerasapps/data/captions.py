@@ -214,10 +214,10 @@ def _photographs(described: Described, size: int, *, seed: int, limit: int | Non
         texts[name] = [described.captions[own[i]] for i in kept]
     total = len(damaged) + sum(map(len, images.values()))
     if damaged:
-        said = f"{len(damaged):,} of {total:,} images cannot be read: {' '.join(damaged[:NAMED])}"
+        sentence = f"{len(damaged):,} of {total:,} images cannot be read: {' '.join(damaged[:NAMED])}"
         if len(damaged) > MOST_DAMAGED * total and len(damaged) > 1:
-            raise DataError(said)
-        notes.append(f"Left out: {said}")
+            raise DataError(sentence)
+        notes.append(f"Left out: {sentence}")
     return images, texts, {"notes": notes}
 
 
@@ -237,9 +237,9 @@ def _read(files: Sequence[Path], size: int) -> list[np.ndarray | DataError]:
 def _parts(described: Described, seed: int) -> dict[str, list[int]]:
     """Returns the rows of each set, as the data say, and where they say nothing drawn by image."""
     files = [str(file) for file in described.files]
-    said = np.array(described.parts)
-    rows = {name: list(np.flatnonzero(said == name)) for name in SETS}
-    free = np.flatnonzero(said == "") if not rows["train"] else np.array(rows["train"])
+    parts = np.array(described.parts)
+    rows = {name: list(np.flatnonzero(parts == name)) for name in SETS}
+    free = np.flatnonzero(parts == "") if not rows["train"] else np.array(rows["train"])
     for name in ("test", "validation"):
         if not rows[name]:
             if len(free) < 2:
