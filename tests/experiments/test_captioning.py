@@ -147,6 +147,7 @@ def test_one_clear_sentence(tmp_path, capsys, arguments, message):
 def test_the_other_decoders_and_coverage(tmp_path, arch):
     run("train", "--arch", arch, "--smoke", "--coverage", 0.1, "--out", tmp_path / "run")
     assert 0 < read(tmp_path / "run")["loss"] < 6
+    assert {"true_share", "loss", "loss_reference", "bleu", "cider", "pointing"} <= read(tmp_path / "run").keys()
 
 
 @pytest.mark.slow
