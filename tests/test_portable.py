@@ -85,6 +85,11 @@ HAS_NONE = {
     "build_seq2seq-lectures": "decoder",
     "build_seq2seq-dot-lstm": "decoder",
     "build_seq2seq-none": "decoder",
+    "build_captioner-gru": "captions",
+    "build_captioner-lstm": "captions",
+    "build_captioner-mean": "captions",
+    "build_captioner-base": "captions",
+    "build_captioner-transformer": "captions",
 }
 
 
@@ -387,7 +392,7 @@ def test_exported_it_gives_the_same_without_our_kernels(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [str(row) for row in CONTRACTS])
 def test_xla_gives_the_same(name):
-    if "seq2seq" in name:
+    if "seq2seq" in name or ("captioner" in name and "transformer" not in name):
         pytest.skip("TensorFlow's XLA has no gradient of a loop over texts of any length")
     row = contract(name)
     model = row.builder(**row.arguments)

@@ -1,14 +1,15 @@
-"""Captioning: an image goes in, a sentence comes out, and the report shows where the network looked for each word.
+"""Captioning: an image goes in, a sentence comes out, and the report shows where the network attends for each word.
 
 python -m experiments.captioning train
-python -m experiments.captioning train --data flickr8k --base mobilenet
-python -m experiments.captioning train --data coco --arch transformer --base runs/NAME
+python -m experiments.captioning train --data FOLDER --base mobilenet
+python -m experiments.captioning train --data FOLDER --arch transformer --base runs/NAME
 python -m experiments.captioning search --tuner bayesian --max-trials 20
 python -m experiments.captioning evaluate --run runs/NAME --beam 5
 python -m experiments.captioning caption --run runs/NAME photo.jpg
 """
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from tyro.conf import Positional
@@ -34,12 +35,14 @@ from ..shared.writing import Writing
 from .attention import attention_figure
 from .network import (
     Arch,
+    Encoder,
     GivenRecipe,
-    Look,
     Source,
     attention_to,
+    check_encoder,
     describe,
     load,
+    monitor_of,
     recipe_of,
     size_of,
     train_one,
@@ -48,14 +51,14 @@ from .network import (
 from .results import evaluate_model, score_table
 
 EXPERIMENT = "captioning"
-WRITING = Writing(beam=3, length_penalty=0.7)
+WRITING = Writing(beam=3)
 
 
 def train(
     *,
     source: Source = Source(),
     arch: Arch = "gru",
-    look: Look = Look(),
+    encoder: Encoder = Encoder(),
     params: str | None = None,
     recipe: GivenRecipe = GivenRecipe(),
     writing: Writing = WRITING,
@@ -65,9 +68,9 @@ def train(
     """Trains a captioner and writes a run folder.
 
     Args:
-        source: Which images.
-        arch: What writes.
-        look: With what the images are looked at.
+        source: The images and their captions.
+        arch: Decoder.
+        encoder: Which network encodes the images.
         params: Builder arguments: a best.json written by `search`, or JSON such as '{"attention": false}'.
         recipe: How it is trained; by default as suits the images.
         writing: How captions of the test set are written.
@@ -76,22 +79,22 @@ def train(
     """
     recipe = recipe_of(source.data, recipe, options=options)
     run = start("Captioning", settings_of(locals()), experiment=EXPERIMENT, workload="convolution")
-    given = {"source": source, "arch": arch, "look": look, "params": read_params(params)}
+    given = {"source": source, "arch": arch, "encoder": encoder, "params": read_params(params)}
     trained = train_one(run, **given, recipe=recipe, patience=patience)
     metrics, blocks = evaluate_model(trained.model, trained.splits.codec, trained.splits, writing)
     table, epochs = score_table(metrics, writing), len(trained.history.rows)
-    said = f"BLEU {metrics['bleu']:.1f}, CIDEr {metrics['cider']:.2f}"
+    scores = f"BLEU {metrics['bleu']:.1f}, CIDEr {metrics['cider']:.2f}"
     if "true_share" in metrics:
-        said = f"{format_share(metrics['true_share'])} of what the captions state is true, {said}"
+        scores = f"{format_share(metrics['true_share'])} of what the captions state is true, {scores}"
     finish(
         run,
         trained,
         metrics,
         [table, *blocks],
-        summary=f"{arch} on {source.data}: {said}, after {epochs} epochs.",
+        summary=f"{arch} on {source.data}: {scores}, after {epochs} epochs.",
         headline=("true_share", "bleu", "cider", "loss", "pointing", "seconds"),
         table=table,
-        conclusion=f"{said[0].upper()}{said[1:]}.",
+        conclusion=f"{scores[0].upper()}{scores[1:]}.",
         following={
             "Describe images of your own": "caption --run RUN photo.jpg",
             "Evaluate it with another beam": "evaluate --run RUN --beam 5",
@@ -103,7 +106,7 @@ def search(
     *,
     source: Source = Source(),
     arch: Arch = "gru",
-    look: Look = Look(),
+    encoder: Encoder = Encoder(),
     trials: Trials = Trials(),
     recipe: GivenRecipe = GivenRecipe(),
     writing: Writing = WRITING,
@@ -112,9 +115,9 @@ def search(
     """Searches the network's hyperparameters by validation loss, and tests the winner once.
 
     Args:
-        source: Which images.
-        arch: Network to search in.
-        look: With what the images are looked at.
+        source: The images and their captions.
+        arch: Decoder to search.
+        encoder: Which network encodes the images.
         trials: How configurations are tried.
         recipe: How each is trained; by default as suits the images.
         writing: How captions of the test set are written.
@@ -123,13 +126,23 @@ def search(
     recipe = recipe_of(source.data, recipe, options=options)
     settings = settings_of(locals())
     run, trials = start_search("Captioning search", settings, experiment=EXPERIMENT, workload="convolution")
-    splits = load(source, options=options, size=size_of(look))  # before the trials, to report an error in it once
+    check_encoder(encoder)
+    splits = load(source, options=options, size=size_of(encoder))  # before the trials, to report an error in it once
 
     def test(model):
         return evaluate_model(model, splits.codec, splits, writing)
 
-    space, told = captioner.search_space, splits.notes
-    search_and_report(run, trials, train_one, space, what=arch, test=test, objective="loss", maximize=False, notes=told)
+    search_and_report(
+        run,
+        trials,
+        train_one,
+        partial(captioner.search_space, decoder=arch),
+        what=arch,
+        test=test,
+        objective=monitor_of(recipe),
+        maximize=False,
+        notes=splits.notes,
+    )
 
 
 def evaluate(
@@ -184,7 +197,7 @@ def caption(
         n_best: Print so many captions of each image, with their scores; at most as many as --beam.
         temperature: Draw words instead of searching: the higher, the wilder. 0 searches.
         seed: Seed of what is drawn.
-        figure: A PNG file that shows for each word of the first image's caption where the network looked.
+        figure: A PNG file that shows for each word of the first image's caption where the network attends.
     """
     if not images:
         raise DataError("No image was given: caption --run DIR IMAGE ...")
@@ -203,7 +216,7 @@ def caption(
 
 
 def first_figure(saved, images, text: str):
-    """Draws where a network looked for each word of a caption.
+    """Draws what a network attends to for each word of a caption.
 
     Raises:
         UserError: If it attends to nothing.
@@ -211,7 +224,7 @@ def first_figure(saved, images, text: str):
     if "attention" not in saved.model.output:
         raise UserError("--figure shows attention, and this network was trained with none.")
     weights = attention_to(saved.model, saved.codec, images, [text])
-    return attention_figure(images[0], text, weights[0], name="attention")
+    return attention_figure(images[0], text, saved.codec.pieces_of(text), weights[0], name="attention")
 
 
 COMMANDS = (train, search, evaluate, caption)

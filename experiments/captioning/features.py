@@ -1,12 +1,13 @@
 """Grids of features of a frozen base, computed once and kept on disk, for a decoder that is trained by itself."""
 
 import hashlib
+import json
 from dataclasses import replace
 
 import keras
 import numpy as np
 
-from kerasapps.data.captions import SETS, CaptionSplits
+from kerasapps.data.captions import CaptionSplits
 from kerasapps.data.download import cache_folder
 from kerasapps.data.splits import Splits
 from kerasapps.errors import DataError
@@ -16,7 +17,7 @@ AT_ONCE = 64  # images
 
 
 def cached_grids(model: keras.Model, splits: CaptionSplits) -> Splits:
-    """Computes the features of all images once, or takes them from disk where they were computed before.
+    """Computes the features of the training and validation images once, or takes them from disk.
 
     They are kept in half precision in the cache, under a digest of the base's weights and of the images.
 
@@ -27,20 +28,24 @@ def cached_grids(model: keras.Model, splits: CaptionSplits) -> Splits:
     Returns:
         The splits with "grid" float16 (n, H', W', F) in place of the image.
     """
-    body = keras.Model(model.inputs[0], model.get_layer("grid").output)
-    base = hashlib.blake2b(digest_size=16)
-    for layer in body.layers:
-        base.update(repr(sorted(layer.get_config().items(), key=str)).encode())
-        for weight in layer.get_weights():
-            base.update(np.ascontiguousarray(weight))
+    body = keras.Model(model.inputs[0], model.get_layer("grid").output, name="body")
+    base = digest_of(body)
     parts = {}
-    for name in SETS:
+    for name in ("train", "validation"):
         split = getattr(splits, name)
         digest = base.copy()
         digest.update(np.ascontiguousarray(split.inputs["image"]))
         grids = _kept(body, split.inputs["image"], digest.hexdigest())
         parts[name] = replace(split, inputs={"grid": grids, "target": split.inputs["target"]})
     return Splits(**parts, codec=splits.codec)
+
+
+def digest_of(body: keras.Model):
+    """Returns a digest, of `hashlib`, of a network: its layers, how they are connected, and their weights."""
+    digest = hashlib.blake2b(json.dumps(json.loads(body.to_json()), sort_keys=True).encode(), digest_size=16)
+    for weight in body.get_weights():
+        digest.update(np.ascontiguousarray(weight))
+    return digest
 
 
 def _kept(body: keras.Model, images: np.ndarray, digest: str) -> np.ndarray:
@@ -50,9 +55,14 @@ def _kept(body: keras.Model, images: np.ndarray, digest: str) -> np.ndarray:
         found = np.load(path, allow_pickle=False)
         if len(found) == len(images):
             return found
-    except (OSError, ValueError):  # not there, or damaged: computed anew
+    except (OSError, ValueError, EOFError):  # not there, or damaged: computed anew
         pass
-    grids = body.predict(images.astype(np.float32), batch_size=AT_ONCE, verbose=0).astype(np.float16)
+    grids = np.concatenate(  # a few at a time, for all of them in single precision may not fit into memory
+        [
+            body.predict_on_batch(images[first : first + AT_ONCE].astype(np.float32)).astype(np.float16)
+            for first in range(0, len(images), AT_ONCE)
+        ]
+    )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(path) as file:

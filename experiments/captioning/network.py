@@ -34,7 +34,7 @@ AT_ONCE = 64  # images that are described at a time
 
 @dataclass(frozen=True)
 class Source:
-    """Which images.
+    """The images and their captions.
 
     Args:
         data: "scenes" (simulated), or a folder of images with captions, also by its name in $KERASAPPS_DATA: a token
@@ -55,8 +55,8 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Look:
-    """With what the images are looked at.
+class Encoder:
+    """Which network encodes the images.
 
     Args:
         base: A trained network: "compact", "mobilenet", one of `keras.applications`, a run folder or a .keras file. By
@@ -74,7 +74,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained; by default as suits the images.
+    """Training; defaults depend on the images.
 
     Args:
         epochs: Epochs over the training set.
@@ -118,62 +118,86 @@ def train_one(
     *,
     source: Source,
     arch: Arch,
-    look: Look,
+    encoder: Encoder,
     params: dict[str, Any],
     recipe: Recipe,
     patience: int | None = None,
 ) -> Trained:
     """Trains one network in a run folder; the epoch with the lowest loss of the validation set is kept."""
-    splits = load(source, options=run.options, size=size_of(look))
+    check_encoder(encoder)
+    splits = load(source, options=run.options, size=size_of(encoder))
     tell([*splits.notes, f"{len(splits.train):,} training images, {splits.sizes['vocab_size']:,} token ids."])
     side = splits.sizes["image_shape"][0]
-    base = None if look.base is None else load_base(look.base, weights=look.weights, size=side)
+    base = None if encoder.base is None else load_base(encoder.base, weights=encoder.weights, size=side)
     small = SMALL if source.data == "scenes" else {}
     given = {name: value for name, value in small.items() if base is None or name != "filters"} | params
-    network = partial(make_network, arch=arch, look=look, base=base, sizes=splits.sizes, params=given)
-    if base is None or not look.frozen:
+    network = partial(make_network, arch=arch, encoder=encoder, base=base, sizes=splits.sizes, params=given)
+    if base is None or not encoder.frozen:
         make = partial(make_model, network)
-        return training.train(run, splits, make, recipe, patience=patience, prepare=with_attention(recipe))
+        return training.train(run, splits, make, recipe, patience=patience, **with_attention(recipe))
     with run.strategy.scope():
         model = network()
     grids = cached_grids(model, splits)
     sizes = splits.sizes | {"image_shape": grids.train.inputs["grid"].shape[1:], "precomputed": True}
-    decoder = partial(make_network, arch=arch, look=look, base=None, sizes=sizes, params=given)
+    decoder = partial(make_network, arch=arch, encoder=encoder, base=None, sizes=sizes, params=given)
     part, make = run.part("decoder", {"epochs": recipe.epochs}), partial(make_model, decoder)
-    trained = training.train(part, grids, make, recipe, patience=patience, prepare=with_attention(recipe))
+    trained = training.train(part, grids, make, recipe, patience=patience, **with_attention(recipe))
     put_decoder(model, trained.model)
     write_codec(run, splits.codec)
     run.save(model)
     return Trained(model, trained.history, splits)
 
 
-def size_of(look: Look) -> int | None:
+def check_encoder(encoder: Encoder) -> None:
+    """Refuses options of a base where there is none.
+
+    Raises:
+        UserError: If there are some.
+    """
+    given = {
+        "--layer": encoder.layer is not None,
+        "--weights": encoder.weights is not None,
+        "--no-frozen": not encoder.frozen,
+    }
+    if encoder.base is None and any(given.values()):
+        option = next(name for name, is_given in given.items() if is_given)
+        raise UserError(f"{option} is about a trained network, and needs --base.")
+
+
+def size_of(encoder: Encoder) -> int | None:
     """Returns the side of the images that a base is used to."""
-    return SIZES.get(look.base)
+    return SIZES.get(encoder.base)
 
 
 def make_network(
-    *, arch: Arch, look: Look, base: Base | None, sizes: dict[str, Any], params: dict[str, Any]
+    *, arch: Arch, encoder: Encoder, base: Base | None, sizes: dict[str, Any], params: dict[str, Any]
 ) -> keras.Model:
     """Builds a network.
 
     Args:
         arch: What writes.
-        look: With what the images are looked at.
+        encoder: Which network encodes the images.
         base: The trained network of that name.
         sizes: Arguments of the builder that the data give.
         params: Further arguments of the builder.
     """
     given: dict[str, Any] = {**sizes, "decoder": arch}
     if base is not None:
-        layer = look.layer or base.layer
-        given |= {"base": base.network, "layer": layer, "pixels": base.pixels, "frozen": look.frozen}
+        layer = encoder.layer or base.layer
+        given |= {"base": base.network, "layer": layer, "pixels": base.pixels, "frozen": encoder.frozen}
     # Those of --base and its options, and where there is one, of the network that is not needed.
-    decided = {"base", "layer", "pixels", "frozen", "precomputed", *(["filters"] if look.base else [])} - given.keys()
+    decided = {
+        "base",
+        "layer",
+        "pixels",
+        "frozen",
+        "precomputed",
+        *(["filters"] if encoder.base else []),
+    } - given.keys()
     try:
         return build(build_captioner, params, what=f"--arch {arch}", given=given, decided=decided)
     except ValueError as error:
-        raise UserError(f"--base {look.base}: {error}") from None
+        raise UserError(f"--base {encoder.base}: {error}") from None
 
 
 def make_model(
@@ -206,10 +230,15 @@ def make_model(
     return model
 
 
-def with_attention(recipe: Recipe) -> Callable[[Splits, keras.Model], Splits] | None:
-    """Returns what gives the loss of the attention its target, the words; None where there is no such loss."""
+def monitor_of(recipe: Recipe) -> str:
+    """Returns the name of the loss of the words, by which networks are compared, without that of the attention."""
+    return "next_loss" if recipe.coverage else "loss"
+
+
+def with_attention(recipe: Recipe) -> dict[str, Any]:
+    """Returns how `training.train` treats a loss of the attention: its target is the words, and it decides nothing."""
     if not recipe.coverage:
-        return None
+        return {}
 
     def prepare(splits: Splits, model: keras.Model) -> Splits:
         parts = {
@@ -219,7 +248,7 @@ def with_attention(recipe: Recipe) -> Callable[[Splits, keras.Model], Splits] | 
         }
         return replace(splits, **parts)
 
-    return prepare
+    return {"prepare": prepare, "monitor": f"val_{monitor_of(recipe)}"}
 
 
 # --- writing
@@ -237,7 +266,7 @@ def describe(
     best = []
     for first in range(0, len(images), AT_ONCE):
         batch = images[first : first + AT_ONCE].astype(np.float32)
-        drawn = replace(how, seed=how.seed + first) if isinstance(how, Sampling) else how
+        drawn = replace(how, seed=(how.seed + first) % 2**31) if isinstance(how, Sampling) else how
         tokens, scores = writer({"image": batch}, drawn, max_length=codec.max_length)
         texts = codec.decode(tokens.reshape(-1, tokens.shape[-1]))
         each = iter(zip(texts, map(float, scores.ravel()), strict=True))
@@ -246,7 +275,7 @@ def describe(
 
 
 def attention_to(model: keras.Model, codec: CaptionCodec, images: np.ndarray, captions: Sequence[str]) -> np.ndarray:
-    """Returns where a network looks while it writes given captions: float32 (n, T, S), T with the end."""
+    """Returns what a network attends to while it writes given captions: float32 (n, T, S), T with the end."""
     ids, _ = codec.ids([[caption] for caption in captions])
     weights = []
     for first in range(0, len(images), AT_ONCE):

@@ -9,9 +9,10 @@ import keras
 import numpy as np
 
 from kerasapps.data.captions import CaptionCodec, CaptionSplits
-from kerasapps.data.scene_captions import check, is_complete, parse, surprise
+from kerasapps.data.scene_captions import check, is_complete, likeliest, parse, surprise
 from kerasapps.data.scenes import UNSEEN, Scene
 from kerasapps.data.splits import Split
+from kerasapps.data.subwords import UNKNOWN
 from kerasapps.losses import token_losses
 from kerasapps.reports import Block, Table
 
@@ -21,6 +22,7 @@ from .attention import attention_figures, pointing
 from .network import AT_ONCE, attention_to, describe, writer_of
 
 EXAMPLES = 24
+NO_COLOR, NOT_NAMED = "no color", "not named"
 FACTS = ("kind", "count", "color", "size", "relation", "ground")
 
 
@@ -31,7 +33,7 @@ class Written:
     Args:
         images: The images, uint8 (n, H, W, C).
         captions: The best caption of each.
-        attention: Where it looked, (n, T, S); None for a network without attention.
+        attention: Attention weights, (n, T, S); None for a network without attention.
     """
 
     images: np.ndarray
@@ -68,13 +70,15 @@ def evaluate_model(
     metrics |= named(scores([often] * len(references), references), "guess")
     blocks = []
     if splits.scenes:
-        metrics |= scene_metrics(splits, written)
+        metrics |= scene_metrics(splits, written, codec)
         metrics["true_share_guess"] = truth([often] * len(references), splits.scenes["test"])["true_share"]
         unseen, _, _ = write(model, codec, splits.unseen.inputs["image"], writing)
         metrics |= named(truth(unseen.captions, splits.scenes["unseen"]), "unseen")
+        pairs = colors_of_pairs(unseen.captions, splits.scenes["unseen"])
+        metrics["pair_color_unseen"] = right_share(pairs) or 0.0
         blocks.append(truth_table(metrics))
-        blocks.append(pairs_table(unseen.captions, splits.scenes["unseen"]))
-    blocks += attention_figures(written, splits.scenes.get("test", ()))
+        blocks.append(pairs_table(pairs))
+    blocks += attention_figures(written, splits.scenes.get("test", ()), codec=codec)
     blocks.append(examples_table(written.captions, references))
     return metrics, blocks
 
@@ -109,17 +113,31 @@ def named(metrics: Mapping[str, float], suffix: str) -> dict[str, float]:
 # --- scenes
 
 
-def scene_metrics(splits: CaptionSplits, written: Written) -> dict[str, float]:
+def scene_metrics(splits: CaptionSplits, written: Written, codec: CaptionCodec) -> dict[str, float]:
     """Returns what is known of scenes alone: truth, the floor of the loss, the scores of a person, and pointing."""
     scenes, references, further = splits.scenes["test"], splits.captions["test"], splits.further["test"]
-    pairs = [(caption, scene) for own, scene in zip(references, scenes, strict=True) for caption in own]
-    nats, tokens = sum(surprise(*pair) for pair in pairs), sum(len(caption.split()) + 1 for caption, _ in pairs)
     human = named(scores(further, references), "human") | {"complete_human": truth(further, scenes)["complete"]}
     human["true_share_human"] = 1.0  # the grammar says what is true and nothing else
-    found = truth(written.captions, scenes) | {"loss_reference": nats / tokens} | human
+    best = named(scores([likeliest(scene) for scene in scenes], references), "reference")
+    found = truth(written.captions, scenes) | lowest_loss(references, scenes, codec) | human | best
     if written.attention is not None:
-        found |= pointing(written.captions, written.attention, scenes)
+        found |= pointing(written.captions, written.attention, scenes, codec=codec)
     return found
+
+
+def lowest_loss(captions: Sequence[Sequence[str]], scenes: Sequence[Scene], codec: CaptionCodec) -> dict[str, float]:
+    """Returns "loss_reference", the lowest loss there can be in nats a token, the end of a caption among the tokens.
+
+    It is not known, and left out, where captions are cut, or have words that the codec does not tell apart.
+    """
+    flat = [caption for own in captions for caption in own]
+    rows = codec.pieces.encode(flat)
+    if any(len(row) >= codec.max_length or UNKNOWN in row for row in rows):
+        print("Captions are cut or have unknown words: the lowest loss there can be is not known.", flush=True)
+        return {}
+    each = [scene for own, scene in zip(captions, scenes, strict=True) for _ in own]
+    nats = sum(surprise(caption, scene) for caption, scene in zip(flat, each, strict=True))
+    return {"loss_reference": nats / sum(len(row) + 1 for row in rows)}
 
 
 def truth(captions: Sequence[str], scenes: Sequence[Scene]) -> dict[str, float]:
@@ -128,7 +146,8 @@ def truth(captions: Sequence[str], scenes: Sequence[Scene]) -> dict[str, float]:
     Returns:
         "true_share" of all statements, where a sentence outside the grammar counts as one that is false; "grammatical"
         and "complete" sentences, the latter naming as many groups as a caption can; "true_captions", those without a
-        false statement; and for each kind of statement the share that is false, such as "count_errors".
+        false statement; and for each kind of statement the share that is false, such as "count_errors", 0 if none is
+        made.
     """
     made, false = Counter(), Counter()
     grammatical = complete = right = 0
@@ -149,7 +168,7 @@ def truth(captions: Sequence[str], scenes: Sequence[Scene]) -> dict[str, float]:
         "grammatical": grammatical / len(captions),
         "complete": complete / len(captions),
     }
-    return shares | {f"{fact}_errors": false[fact] / made[fact] for fact in FACTS if made[fact]}
+    return shares | {f"{fact}_errors": false[fact] / max(1, made[fact]) for fact in FACTS}
 
 
 def truth_table(metrics: Mapping[str, float]) -> Table:
@@ -172,21 +191,33 @@ def truth_table(metrics: Mapping[str, float]) -> Table:
     return Table("What is true", ["percent of", "test scenes", "new combinations"], cells, caption)
 
 
-def pairs_table(captions: Sequence[str], scenes: Sequence[Scene]) -> Table:
-    """Lists for each pair that no training scene has how often the caption gives the thing its color."""
-    rows = []
+def colors_of_pairs(captions: Sequence[str], scenes: Sequence[Scene]) -> dict[tuple[str, str], Counter]:
+    """Counts for each pair of kind and color that no training scene has which color captions give to the kind."""
+    pairs = {}
     for kind, color in UNSEEN:
-        said = Counter()
+        given = pairs[kind, color] = Counter()
         for caption, scene in zip(captions, scenes, strict=True):
             if (kind, color) in {(group.kind, group.color) for group in scene.groups}:
                 claims = parse(caption)
                 own = [one for one in claims.mentions if one.kind == kind] if claims else []
-                said.update(one.color or "no color" for one in own)
-                said.update(["not named"] * (not own))
-        named_color = said[color] + sum(n for word, n in said.items() if word not in (color, "no color", "not named"))
-        share = 100 * said[color] / named_color if named_color else None
-        others = ", ".join(f"{word} {n}" for word, n in said.most_common() if word != color)
-        rows.append([f"{color} {kind}", float(sum(said.values())), share, others])
+                given.update(one.color or NO_COLOR for one in own)
+                given.update([NOT_NAMED] * (not own))
+    return pairs
+
+
+def right_share(pairs: Mapping[tuple[str, str], Counter]) -> float | None:
+    """Returns the share of right colors among the colors that the kinds of some pairs are given, None without any."""
+    colors = sum(n for given in pairs.values() for word, n in given.items() if word not in (NO_COLOR, NOT_NAMED))
+    return sum(given[color] for (_, color), given in pairs.items()) / colors if colors else None
+
+
+def pairs_table(pairs: Mapping[tuple[str, str], Counter]) -> Table:
+    """Lists for each pair that no training scene has how often the caption gives the thing its color."""
+    rows = []
+    for (kind, color), given in pairs.items():
+        share = right_share({(kind, color): given})
+        others = ", ".join(f"{word} {n}" for word, n in given.most_common() if word != color)
+        rows.append([f"{color} {kind}", float(sum(given.values())), None if share is None else 100 * share, others])
     title = "Kinds and colors never seen together"
     return Table(title, ["pair", "scenes", "right color, %", "instead"], rows, "Of captions that give it a color.", 0)
 
@@ -208,6 +239,7 @@ def score_table(metrics: Mapping[str, float], writing: Writing) -> Table:
         ("ROUGE-L, %", "rouge_l", 100),
         ("true statements, %", "true_share", 100),
         ("true statements of new combinations, %", "true_share_unseen", 100),
+        ("right colors of new combinations, %", "pair_color_unseen", 100),
         ("attention on what is named, %", "pointing", 100),
     ):
         human = {"loss": "loss_reference"}.get(name, f"{name}_human")

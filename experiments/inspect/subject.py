@@ -179,7 +179,9 @@ def trained_on_digits(run: Run) -> Opened:
 def of_run(saved: SavedRun, subject: Subject, *, options: Options, has_images: bool) -> Opened:
     """Opens a run folder; where there are images to look at, its own data may be gone."""
     if not isinstance(saved.codec, ImageCodec):
-        raise UserError(f"{saved.folder} is a run of {saved.experiment}, whose network takes no images.")
+        raise UserError(
+            f"{saved.folder} is a run of {saved.experiment}: inspect takes runs of image classifiers and of GANs alone."
+        )
     image_input(saved.model)
     model = in_float32(saved.model)  # gradients in 16 bits do not add up
     codec, data = saved.codec, subject.data or saved.settings.get("data")

@@ -261,11 +261,13 @@ def _module_of(model: keras.Model):
     return seq2seq if "decoder" in {layer.name for layer in model.layers} else transformer
 
 
-def search_space(hp: "HyperParameters") -> dict[str, Any]:
-    """Returns arguments for `build_captioner`, the decoder given; each default equals the builder's."""
-    return {
-        "embedding_dim": hp.Int("embedding_dim", 64, 512, step=64, default=128),
+def search_space(hp: "HyperParameters", *, decoder: Decoder = "gru") -> dict[str, Any]:
+    """Returns arguments for `build_captioner` with a decoder that use them; each default equals the builder's."""
+    if decoder == "transformer":
+        own = {"depth": hp.Int("depth", 1, 4, default=2)}
+    else:
+        own = {"embedding_dim": hp.Int("embedding_dim", 64, 512, step=64, default=128)}
+    return own | {
         "units": hp.Int("units", 64, 512, step=64, default=256),
-        "depth": hp.Int("depth", 1, 4, default=2),
         "dropout": hp.Float("dropout", 0.0, 0.6, step=0.1, default=0.3),
     }

@@ -49,10 +49,6 @@ class ForEach(layers.Layer):
     def __init__(self, **kwargs):
         super().__init__(autocast=False, **kwargs)  # or Keras would round a state that is kept in float32
 
-    def plain(self):
-        """Returns `call`, which consists of Keras' operations."""
-        return self.call
-
     def call(self, x, texts):
         count = ops.shape(texts)[1]
         repeated = ops.repeat(x[:, None], count, axis=1)  # (B, N, ...)

@@ -16,6 +16,7 @@ from typing import Any
 from kerasapps.data.encodings import read_text
 from kerasapps.data.image_layout import listed
 from kerasapps.data.image_reading import Around, list_folder
+from kerasapps.data.words import fold
 from kerasapps.errors import DataError
 from kerasapps.files import printable, read_json
 
@@ -25,17 +26,20 @@ LEMMATIZED = "lemma"  # Flickr8k has its captions a second time, as roots of wor
 LISTS = {"train": "train", "dev": "validation", "val": "validation", "test": "test"}
 KARPATHY = {"train": "train", "restval": "train", "val": "validation", "test": "test"}
 TOKEN = re.compile(r"(.+?)#\d+\t(.*)")
+MISSING, UNCLEAR = "Left out: {} with captions but no file", "Left out: {} whose name several folders have"
+TWO_SETS = "{} in two sets, kept in the first of them"
 HEADER = re.compile(r"\ufeff?\W*(image|file)\w*\W*([,;|\t]).*(caption|comment)\W*", re.IGNORECASE)
 
 
 @dataclass
 class Found:
-    """What a file says.
+    """What a file holds.
 
     Args:
         captions: Captions of each image, by its name as the file has it, in the file's order.
         parts: Set of those images that the file puts in one: "train", "validation" or "test".
         empty: Number of captions without a word.
+        broken: Numbers of the lines that are not as they should be.
         strangers: Number of captions of images that the file does not list.
         notes: What to know about the file, a sentence each.
     """
@@ -43,6 +47,7 @@ class Found:
     captions: dict[str, list[str]] = field(default_factory=dict)
     parts: dict[str, str] = field(default_factory=dict)
     empty: int = 0
+    broken: list[int] = field(default_factory=list)
     strangers: int = 0
     notes: tuple[str, ...] = ()
 
@@ -50,10 +55,15 @@ class Found:
         """Adds a caption, its blanks as one each."""
         text = " ".join(caption.split()) if isinstance(caption, str) else ""
         captions = self.captions.setdefault(image, [])
-        if text:
+        if clean(text):
             captions.append(text)
         else:
             self.empty += 1
+
+
+def clean(caption: str) -> str:
+    """Returns a caption as it is learned: in lower case, with single blanks, without the full stop at its end."""
+    return " ".join(fold(caption).split()).rstrip(" .。")
 
 
 @dataclass(frozen=True)
@@ -87,8 +97,10 @@ def read_described(folder: Path, captions: Path | None) -> Described:
         raise DataError(f"--data {printable(folder)} is neither scenes nor a folder of images.")
     paths = [captions] if captions is not None else find_captions(folder)
     found = [read_caption_file(path) for path in paths]
-    by_name, by_place = _images(folder)
-    files, texts, parts, missing = [], [], [], []
+    by_name, by_place, several = _images(folder)
+    texts: dict[Path, list[str]] = {}
+    parts: dict[Path, str] = {}
+    lacking: dict[str, list[str]] = {MISSING: [], UNCLEAR: [], TWO_SETS: []}
     listed_parts = _listed_parts(folder)
     for path, one in zip(paths, found, strict=True):
         whole = _part_of(path) if len(paths) > 1 else ""
@@ -96,37 +108,44 @@ def read_described(folder: Path, captions: Path | None) -> Described:
             place = Path(name).name
             file = by_place.get(name) or by_name.get(place)
             if file is None:
-                missing.append(name)
+                lacking[UNCLEAR if place in several else MISSING].append(name)
             elif own:
-                files.append(file)
-                texts.append(own)
-                parts.append(one.parts.get(name) or listed_parts.get(place) or whole)
-    source = listed([printable(path) for path in paths])
-    if not files:
+                part = one.parts.get(name) or listed_parts.get(place) or whole
+                if parts.setdefault(file, part) not in ("", part) and part:
+                    lacking[TWO_SETS].append(name)
+                parts[file] = parts[file] or part
+                texts.setdefault(file, []).extend(own)  # an image may have several names
+    if not texts:
+        nowhere = [*lacking[MISSING], *lacking[UNCLEAR]]
         raise DataError(
-            f"{source}: none of the {len(missing):,} images with captions is in {printable(folder)}"
-            + (f", such as {missing[0]}." if missing else ".")
+            f"{listed([printable(path) for path in paths])}: none of the {len(nowhere):,} images with captions is in "
+            f"{printable(folder)}" + (f", such as {nowhere[0]}." if nowhere else ".")
         )
-    bare = len(set(by_place.values()) - set(files))
-    notes = tuple(note for one in found for note in one.notes)
-    notes += tuple(_sentences(missing, bare, sum(f.empty for f in found), sum(f.strangers for f in found)))
-    return Described(files, texts, parts, notes)
+    bare = len(set(by_place.values()) - texts.keys())
+    return Described([*texts], [*texts.values()], [*parts.values()], tuple(_sentences(paths, found, lacking, bare)))
 
 
-def _sentences(missing: list[str], bare: int, empty: int, strangers: int) -> Iterable[str]:
-    """Yields a sentence about each kind of thing that was left out."""
-    if missing:
-        names = ", ".join(missing[:3])
-        yield f"Left out: {_counted(len(missing), 'image')} with captions but no file, such as {names}."
+def _sentences(paths: list[Path], found: list[Found], lacking: Mapping[str, list[str]], bare: int) -> Iterable[str]:
+    """Yields what the files are noted for, and a sentence about each kind of thing that was left out."""
+    for path, one in zip(paths, found, strict=True):
+        yield from one.notes
+        if one.broken:
+            lines = counted(len(one.broken), "line")
+            yield f"Left out: {lines} of {path.name} that cannot be read, such as line {one.broken[0]}."
+    for what, names in lacking.items():
+        if names:
+            yield f"{what.format(counted(len(names), 'image'))}, such as {', '.join(names[:3])}."
+    empty, strangers = sum(one.empty for one in found), sum(one.strangers for one in found)
     if bare:
-        yield f"Left out: {_counted(bare, 'image')} without a caption."
+        yield f"Left out: {counted(bare, 'image')} without a caption."
     if empty:
-        yield f"Left out: {_counted(empty, 'caption')} without a word."
+        yield f"Left out: {counted(empty, 'caption')} without a word."
     if strangers:
-        yield f"Left out: {_counted(strangers, 'caption')} of images that are not listed."
+        yield f"Left out: {counted(strangers, 'caption')} of images that are not listed."
 
 
-def _counted(count: int, what: str) -> str:
+def counted(count: int, what: str) -> str:
+    """Returns a number of things, such as "2 images"."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
@@ -160,12 +179,14 @@ def _part_of(path: Path) -> str:
     return LISTS[found[1]] if found else ""
 
 
-def _images(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
-    """Returns the image files of a folder by name, where only one has it, and by place."""
-    entries = [(place, Path(file)) for place, file in list_folder(folder, Around())]
-    counts = Counter(place[-1] for place, _ in entries)
+def _images(folder: Path) -> tuple[dict[str, Path], dict[str, Path], set[str]]:
+    """Returns the image files of a folder by name, where only one has it, by place, and the names that several have."""
+    # A link is the file that it leads to.
+    entries = [(place, Path(file).resolve()) for place, file in list_folder(folder, Around())]
+    counts = Counter(name for name, _ in {(place[-1], file) for place, file in entries})
     by_name = {place[-1]: file for place, file in entries if counts[place[-1]] == 1}
-    return by_name, {"/".join(place): file for place, file in entries}
+    several = {name for name, count in counts.items() if count > 1}
+    return by_name, {"/".join(place): file for place, file in entries}, several
 
 
 def _listed_parts(folder: Path) -> dict[str, str]:
@@ -191,27 +212,30 @@ def read_caption_file(path: Path) -> Found:
     text, notes = read_text(path)
     lines = text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n").split("\n")
     header = HEADER.fullmatch(lines[0])
-    found = _read_table(path, lines, header[2]) if header else _read_tokens(path, lines)
+    found = _read_table(lines, header[2]) if header else _read_tokens(lines)
+    if found.broken and not found.captions:
+        raise DataError(
+            f"{printable(path)}, line {found.broken[0]}: neither a line such as image.jpg#0, a tab and a caption, nor "
+            "one of a table that begins with image,caption."
+        )
     found.notes = notes
     return found
 
 
-def _read_tokens(path: Path, lines: list[str]) -> Found:
+def _read_tokens(lines: list[str]) -> Found:
     found = Found()
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         cut = TOKEN.fullmatch(line)
         if cut is None:
-            raise DataError(
-                f"{printable(path)}, line {number}: neither a line such as image.jpg#0, a tab and a caption, nor a "
-                "table that begins with image,caption."
-            )
-        found.add(cut[1], cut[2])
+            found.broken.append(number)
+        else:
+            found.add(cut[1], cut[2])
     return found
 
 
-def _read_table(path: Path, lines: list[str], separator: str) -> Found:
+def _read_table(lines: list[str], separator: str) -> Found:
     """Reads a table whose last column is the caption, which may hold separators and quotes, as is or doubled."""
     found, columns = Found(), lines[0].count(separator)
     number = 1
@@ -222,7 +246,8 @@ def _read_table(path: Path, lines: list[str], separator: str) -> Found:
             continue
         cells = line.split(separator, columns)
         if len(cells) <= columns:
-            raise DataError(f"{printable(path)}, line {first}: no caption after {line[:40]!r}.")
+            found.broken.append(first)
+            continue
         name, caption = cells[0].strip().strip('"'), cells[-1].strip()
         # A caption of several lines, if its quotes end before the next image.
         while caption.startswith('"') and caption.count('"') % 2 and number < len(lines):

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from kerasapps.data.caption_files import Described, read_described
+from kerasapps.data.caption_files import Described, clean, counted, read_described
 from kerasapps.data.download import data_folders
 from kerasapps.data.pictures import read_picture
 from kerasapps.data.scene_captions import CAPTIONS, write_captions
 from kerasapps.data.scenes import SIZE, Scene, draw_scenes
 from kerasapps.data.splits import Split, Splits, split_groups
 from kerasapps.data.subwords import END, PADDING, START, Pieces, Subwords, Words, fit_pieces, pieces_from_json
-from kerasapps.data.words import fold
+from kerasapps.data.words import without_spaces
 from kerasapps.errors import DataError
 from kerasapps.files import printable, user_path
 
@@ -28,6 +28,7 @@ UNSEEN = 500  # scenes with pairs of kind and color that no other has
 HELD_OUT = 0.1  # share of the images for validation and for the test set each, where the data have none
 MOST_DAMAGED = 0.05
 NAMED = 3
+WORDS_SEED = 2
 SETS = ("train", "validation", "test")
 
 
@@ -57,6 +58,14 @@ class CaptionCodec:
     def decode(self, ids: np.ndarray) -> list[str]:
         """Returns the caption of each row of ids (n, T)."""
         return self.pieces.decode(ids)
+
+    def pieces_of(self, caption: str) -> list[str]:
+        """Returns the tokens of a caption as texts, its end left out."""
+        return self.pieces.pieces(self.pieces.encode([caption])[0])
+
+    def token_of(self, caption: str, word: int) -> int:
+        """Returns which token ends a word of a caption; words are counted from 0, between blanks."""
+        return len(self.pieces.encode([" ".join(caption.split()[: word + 1])])[0]) - 1
 
     def outputs(self) -> dict[str, int | None]:
         """Returns the width of each output."""
@@ -115,11 +124,6 @@ class CaptionSplits(Splits):
     unseen: Split | None = None
 
 
-def clean(caption: str) -> str:
-    """Returns a caption as it is learned: in lower case, with single blanks, without the full stop at its end."""
-    return " ".join(fold(caption).split()).rstrip(" .。")
-
-
 def load_captions(
     data: str = "scenes",
     *,
@@ -164,6 +168,8 @@ def load_captions(
     codec = CaptionCodec(pieces, images["train"].shape[1:], max_length)
     splits = {name: codec.split(images[name], texts[name]) for name in images}
     notes, cut = list(more.pop("notes", ())), sum(count for _, count in splits.values())
+    if tokens == "words" and without_spaces(own[0] for own in texts["train"]):
+        notes.append("The captions have no spaces between words: --tokens subwords cuts them into pieces.")
     if cut:
         notes.append(f"{cut:,} captions were cut to --max-length {max_length} tokens.")
     return CaptionSplits(
@@ -182,9 +188,10 @@ def _scenes(seed: int, limit: int | None):
     for number, (name, count) in enumerate((SCENES | {"unseen": UNSEEN}).items()):
         own = (len(SCENES) + 1) * seed + number
         scenes[name], images[name] = draw_scenes(min(count, limit or count), seed=own, unseen=name == "unseen")
-        rng = np.random.default_rng(np.random.SeedSequence([seed, number]))
+        # What follows the seed is another number than any scene has, so that scenes and captions are independent.
+        rng = np.random.default_rng(np.random.SeedSequence([own, WORDS_SEED]))
         written = [write_captions(scene, CAPTIONS + 1, rng) for scene in scenes[name]]
-        texts[name], further[name] = [own[:CAPTIONS] for own in written], [own[-1] for own in written]
+        texts[name], further[name] = [six[:CAPTIONS] for six in written], [six[-1] for six in written]
     return images, texts, {"scenes": scenes, "further": further}
 
 
@@ -192,6 +199,9 @@ def _photographs(described: Described, size: int, *, seed: int, limit: int | Non
     """Reads photographs, and splits them by image: images and captions by the name of the set, and notes."""
     rows = _parts(described, seed)
     images, texts, notes = {}, {}, list(described.notes)
+    without = len(described.files) - sum(map(len, rows.values()))
+    if without:
+        notes.append(f"Left out: {counted(without, 'image')} that no list of the data puts in a set.")
     damaged = []
     for name in SETS:
         own = rows[name][:limit]
@@ -204,10 +214,10 @@ def _photographs(described: Described, size: int, *, seed: int, limit: int | Non
         texts[name] = [described.captions[own[i]] for i in kept]
     total = len(damaged) + sum(map(len, images.values()))
     if damaged:
-        said = f"{len(damaged):,} of {total:,} images cannot be read: {' '.join(damaged[:NAMED])}"
+        sentence = f"{len(damaged):,} of {total:,} images cannot be read: {' '.join(damaged[:NAMED])}"
         if len(damaged) > MOST_DAMAGED * total and len(damaged) > 1:
-            raise DataError(said)
-        notes.append(f"Left out: {said}")
+            raise DataError(sentence)
+        notes.append(f"Left out: {sentence}")
     return images, texts, {"notes": notes}
 
 
@@ -227,9 +237,9 @@ def _read(files: Sequence[Path], size: int) -> list[np.ndarray | DataError]:
 def _parts(described: Described, seed: int) -> dict[str, list[int]]:
     """Returns the rows of each set, as the data say, and where they say nothing drawn by image."""
     files = [str(file) for file in described.files]
-    said = np.array(described.parts)
-    rows = {name: list(np.flatnonzero(said == name)) for name in SETS}
-    free = np.flatnonzero(said == "") if not rows["train"] else np.array(rows["train"])
+    parts = np.array(described.parts)
+    rows = {name: list(np.flatnonzero(parts == name)) for name in SETS}
+    free = np.flatnonzero(parts == "") if not rows["train"] else np.array(rows["train"])
     for name in ("test", "validation"):
         if not rows[name]:
             if len(free) < 2:

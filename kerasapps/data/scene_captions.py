@@ -86,6 +86,18 @@ def surprise(caption: str, scene: Scene) -> float:
     return float(-np.log(probability)) if probability else np.inf
 
 
+def likeliest(scene: Scene) -> str:
+    """Returns the most probable caption of a scene."""
+
+    def best(state) -> tuple[float, tuple[str, ...]]:
+        if state == END:
+            return 1.0, ()
+        rests = [(p, said, best(after)) for said, p, after in _steps(scene, state)]
+        return max(((p * rest, (*said, *words)) for p, said, (rest, words) in rests), key=lambda found: found[0])
+
+    return " ".join(best(START)[1])
+
+
 def all_captions(scene: Scene) -> Iterator[tuple[str, float]]:
     """Yields every way to derive a caption of a scene, with its probability."""
 
@@ -230,13 +242,14 @@ def parse(caption: str) -> Claims | None:
 def check(claims: Claims, scene: Scene) -> list[tuple[Fact, bool]]:
     """Returns each statement of a caption, and whether it is true of a scene.
 
-    A group that is named is the one of its kind; where there is none, all that is said of it is false. A relation is
-    true if both groups are there and it holds between them.
+    A group that is named is the one of its kind; where there is none, or it is named a second time, all that is said of
+    it is false. A relation is true if both groups are there and it holds between them.
     """
     found: list[tuple[Fact, bool]] = []
     by_kind = {group.kind: i for i, group in enumerate(scene.groups)}
+    unnamed = {group.kind: group for group in scene.groups}
     for mention in claims.mentions:
-        group = scene.groups[by_kind[mention.kind]] if mention.kind in by_kind else None
+        group = unnamed.pop(mention.kind, None)
         found += [("kind", group is not None), ("count", group is not None and group.count == mention.count)]
         if mention.color:
             found.append(("color", group is not None and group.color == mention.color))

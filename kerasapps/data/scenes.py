@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from kerasapps.data.shapes import PARTS, draw_clutter
+from kerasapps.data.shapes import PARTS, as_color, draw_clutter
 
 SIZE, SMOOTH = 48, 2  # pixels of a side, and the multiple of it at which is drawn
 CELLS = 3  # rows and columns in which objects stand
@@ -96,7 +96,7 @@ class Scene:
 
 
 def draw_scenes(count: int, *, seed: int, unseen: bool = False) -> tuple[list[Scene], np.ndarray]:
-    """Draws scenes; those of a smaller count are the first of a larger one.
+    """Draws scenes; those of a smaller count are the first of a larger one, pixel for pixel.
 
     Args:
         count: Number of scenes.
@@ -106,9 +106,9 @@ def draw_scenes(count: int, *, seed: int, unseen: bool = False) -> tuple[list[Sc
     Returns:
         The scenes, and their images uint8 (n, SIZE, SIZE, 3).
     """
-    rng = np.random.default_rng(np.random.SeedSequence([seed, int(unseen)]))
-    scenes = [draw_scene(rng, unseen=unseen) for _ in range(count)]
-    return scenes, np.stack([paint(scene, rng) for scene in scenes])
+    each = [np.random.default_rng(np.random.SeedSequence([seed, int(unseen), i])) for i in range(count)]
+    scenes = [draw_scene(rng, unseen=unseen) for rng in each]
+    return scenes, np.stack([paint(scene, rng) for scene, rng in zip(scenes, each, strict=True)])
 
 
 def draw_scene(rng: np.random.Generator, *, unseen: bool = False) -> Scene:
@@ -140,13 +140,13 @@ def paint(scene: Scene, rng: np.random.Generator) -> np.ndarray:
     """Paints a scene, uint8 (SIZE, SIZE, 3)."""
     side = SIZE * SMOOTH
     ground = np.array(GROUNDS[scene.ground]) + rng.normal(0, 5, 3)
-    image = Image.new("RGB", (side, side), _color(ground))
+    image = Image.new("RGB", (side, side), as_color(ground))
     draw = ImageDraw.Draw(image)
     for _ in range(CLUTTER):
-        draw_clutter(draw, rng, side, _color(ground + rng.normal(0, 12, 3)))
+        draw_clutter(draw, rng, side, as_color(ground + rng.normal(0, 12, 3)))
     for group in scene.groups:
         for box in group.boxes:
-            _paint_object(draw, group, np.array(box) * side, rng, ground=_color(ground))
+            _paint_object(draw, group, np.array(box) * side, rng, ground=as_color(ground))
     pixels = np.asarray(image.resize((SIZE, SIZE), Image.Resampling.BOX), np.float32)
     return np.clip(pixels + rng.normal(0, 4, pixels.shape), 0, 255).astype(np.uint8)
 
@@ -161,8 +161,4 @@ def _paint_object(
     for points, fill in PARTS[group.kind]:
         places = [tuple(point) for point in points @ turn.T * radius + center]
         # A rim a shade darker, so that nothing vanishes on a ground of its color.
-        draw.polygon(places, fill=_color(color) if fill else ground, outline=_color(color * 0.55))
-
-
-def _color(values: np.ndarray) -> tuple[int, ...]:
-    return tuple(int(value) for value in np.clip(values, 0, 255))
+        draw.polygon(places, fill=as_color(color) if fill else ground, outline=as_color(color * 0.55))

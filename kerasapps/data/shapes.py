@@ -35,10 +35,10 @@ def draw_shape(name: str, rng: np.random.Generator) -> np.ndarray:
     """Draws one shape on clutter, uint8 (SIZE, SIZE, 3)."""
     side = SIZE * SMOOTH
     ground = rng.uniform(0, 255, 3)
-    image = Image.new("RGB", (side, side), _color(ground))
+    image = Image.new("RGB", (side, side), as_color(ground))
     draw = ImageDraw.Draw(image)
     for _ in range(CLUTTER):
-        draw_clutter(draw, rng, side, _color(ground + rng.normal(0, 55, 3)))
+        draw_clutter(draw, rng, side, as_color(ground + rng.normal(0, 55, 3)))
     # Far enough from the ground to be seen, whatever its hue.
     while True:
         color = rng.uniform(0, 255, 3)
@@ -46,9 +46,9 @@ def draw_shape(name: str, rng: np.random.Generator) -> np.ndarray:
             break
     mask = Image.new("L", (side, side), 0)
     _outline(ImageDraw.Draw(mask), name, rng, side)
-    image.paste(_color(color), mask=mask)
+    image.paste(as_color(color), mask=mask)
     for _ in range(2):  # in front of it
-        draw_clutter(draw, rng, side, _color(ground + rng.normal(0, 55, 3)), thin=True)
+        draw_clutter(draw, rng, side, as_color(ground + rng.normal(0, 55, 3)), thin=True)
     pixels = np.asarray(image.resize((SIZE, SIZE), Image.Resampling.LANCZOS), np.float32)
     return np.clip(pixels + rng.normal(0, 6, pixels.shape), 0, 255).astype(np.uint8)
 
@@ -99,7 +99,8 @@ def _heart() -> np.ndarray:
     return np.stack([16 * np.sin(t) ** 3, y], 1) / 17
 
 
-def _color(values: np.ndarray) -> tuple[int, ...]:
+def as_color(values: np.ndarray) -> tuple[int, ...]:
+    """Returns values as a color that Pillow takes, those beyond 0 to 255 cut off."""
     return tuple(int(value) for value in np.clip(values, 0, 255))
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from experiments.shared.scores import bleu, cider
 from kerasapps.data.caption_files import read_caption_file, read_described
 from kerasapps.data.captions import CaptionCodec, clean, load_captions
-from kerasapps.data.subwords import END, START
+from kerasapps.data.subwords import END, START, Words, fit_pieces
 from kerasapps.errors import DataError, UserError
 
 SAID = ["a red dog runs", 'a dog , "rex" , runs', "ein Hund läuft", "犬が走る", "A dog in a field ."]
@@ -136,7 +136,7 @@ def test_images_of_every_kind(tmp_path):
         ("captions.json", '{"images": [{"id": 1, "file_n', "is not valid JSON"),
         ("captions.json", "[]", "has no captions: neither"),
         ("captions.json", '{"images": [{"id": 1}], "annotations": []}', "an entry of it is not as it should be"),
-        ("captions.txt", "image,caption\n1.jpg\n", "line 2: no caption after '1.jpg'"),
+        ("captions.txt", "image,caption\n1.jpg\n", "line 2: neither a line such as"),
         ("captions.txt", "hello\n", "line 1: neither a line such as"),
         ("own.token", "1.jpg#0 a dog\n", "line 1: neither a line such as"),
         ("captions.txt", "image,caption\nnowhere.jpg,a dog\n", "none of the 1 images with captions is in"),
@@ -163,6 +163,44 @@ def test_which_file_is_asked_where_it_is_not_clear(tmp_path):
     tokens(tmp_path / "c.token", names[:1])
     with pytest.raises(DataError, match="at least 3 images"):
         load_captions(str(tmp_path), captions=str(tmp_path / "c.token"), size=8)
+
+
+def test_what_is_broken_empty_in_no_list_or_unclear_is_left_out_and_counted(tmp_path):
+    names = pictures(tmp_path / "one", 6)
+    pictures(tmp_path / "other", 6)
+    for name in names[:5]:
+        (tmp_path / "other" / name).unlink()  # only the last one's name is in two folders
+    lines = [*(f"{name}#0\ta dog {i}" for i, name in enumerate(names)), "broken", f"{names[0]}#1\t .", "broken as well"]
+    (tmp_path / "own.token").write_text("\n".join(lines))
+    for part, own in {"train": names[:2], "dev": names[2:3], "test": names[3:4]}.items():
+        (tmp_path / f"Flickr_8k.{part}Images.txt").write_text("\n".join(own) + "\n")
+    splits = load_captions(str(tmp_path), size=8)
+    assert splits.notes == (
+        "Left out: 2 lines of own.token that cannot be read, such as line 7.",
+        f"Left out: 1 image whose name several folders have, such as {names[5]}.",
+        "Left out: 2 images without a caption.",
+        "Left out: 1 caption without a word.",
+        "Left out: 1 image that no list of the data puts in a set.",
+    )
+    assert [len(one) for one in (splits.train, splits.validation, splits.test)] == [2, 1, 1]
+
+
+def test_an_image_under_two_names_or_in_two_sets_is_one(tmp_path):
+    names = pictures(tmp_path / "images", 6)
+    (tmp_path / "images" / "link.jpg").symlink_to(tmp_path / "images" / names[0])
+    coco(tmp_path / "captions_train2017.json", [*names[:4], f"images/{names[3]}", "link.jpg"], SAID[:1])
+    coco(tmp_path / "captions_val2017.json", names[3:], SAID[1:2])
+    found = read_described(tmp_path, None)
+    assert [file.name for file in found.files] == names
+    assert found.captions[0] == [SAID[0]] * 2
+    assert found.captions[3] == [SAID[0]] * 2 + [SAID[1]]
+    assert found.parts == ["train"] * 4 + ["validation"] * 2
+    assert found.notes == (f"1 image in two sets, kept in the first of them, such as {names[3]}.",)
+
+
+def test_scripts_without_spaces_are_noted(tmp_path):
+    tokens(tmp_path / "own.token", pictures(tmp_path, 4), ["一只狗在草地上跑", "雪の上に犬がいる"])
+    assert "--tokens subwords" in load_captions(str(tmp_path), size=8).notes[0]
 
 
 def test_no_image_is_in_two_sets_and_words_come_from_the_training_set(tmp_path):
@@ -193,6 +231,17 @@ def test_the_codec_there_and_back(tmp_path):
     np.testing.assert_array_equal(splits.train.inputs["target"][:, :, 1:], splits.train.targets["next"][:, :, :-1])
     assert splits.unseen is not None
     assert len(splits.further["test"]) == len(splits.test)
+
+
+def test_tokens_of_words():
+    codec = CaptionCodec(Words(("a", "dog", ",", "red", "star")), (8, 8, 3), 9)
+    assert codec.pieces_of("a dog, a star") == ["a", "dog", ",", "a", "star"]
+    assert [codec.token_of("a dog, a star", word) for word in range(4)] == [0, 2, 3, 4]
+    cut = fit_pieces(["one red crab", "no bread"], kind="subwords", size=300)  # hardly more than letters
+    codec = CaptionCodec(cut, (8, 8, 3), 90)
+    for word in range(3):
+        shown = "".join(codec.pieces_of("one red crab")[: codec.token_of("one red crab", word) + 1])
+        assert shown.replace("▁", " ").split() == ["one", "red", "crab"][: word + 1]
 
 
 def test_captions_are_learned_in_one_spelling():

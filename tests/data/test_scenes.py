@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from kerasapps.data.scene_captions import all_captions, check, is_complete, parse, plural, surprise, write_captions
+from kerasapps.data.scene_captions import (
+    all_captions,
+    check,
+    is_complete,
+    likeliest,
+    parse,
+    plural,
+    surprise,
+    write_captions,
+)
 from kerasapps.data.scenes import KINDS, SEEN, SIZE, UNSEEN, Group, Scene, draw_scenes
 
 
@@ -24,7 +33,9 @@ def test_scenes_are_the_same_for_a_seed_and_the_first_of_more(scenes):
     again = draw_scenes(60, seed=3)
     assert again[0] == scenes[0]
     np.testing.assert_array_equal(again[1], scenes[1])
-    assert draw_scenes(20, seed=3)[0] == scenes[0][:20]
+    few = draw_scenes(20, seed=3)
+    assert few[0] == scenes[0][:20]
+    np.testing.assert_array_equal(few[1], scenes[1][:20])  # of a limited run as well
     assert draw_scenes(20, seed=4)[0] != scenes[0][:20]
     assert scenes[1].shape == (60, SIZE, SIZE, 3)
     assert scenes[1].dtype == np.uint8
@@ -70,10 +81,11 @@ def test_probabilities_add_up_to_one_and_are_those_of_what_is_drawn():
         found = dict(all_captions(scene))
         assert sum(found.values()) == pytest.approx(1)
         assert len(found) == len(list(all_captions(scene)))  # no two ways to say the same
-    likeliest = max(dict(all_captions(one)).items(), key=lambda pair: pair[1])
-    assert surprise(likeliest[0], one) == pytest.approx(-np.log(likeliest[1]))
+        assert found[likeliest(scene)] == pytest.approx(max(found.values()))
+    likely, probability = max(dict(all_captions(one)).items(), key=lambda pair: pair[1])
+    assert surprise(likely, one) == pytest.approx(-np.log(probability))
     drawn = write_captions(one, 4000, np.random.default_rng(0))
-    assert drawn.count(likeliest[0]) / 4000 == pytest.approx(likeliest[1], rel=0.15)
+    assert drawn.count(likely) / 4000 == pytest.approx(probability, rel=0.15)
     assert surprise("two red stars", one) == np.inf
     assert surprise("a disc", one) == np.inf
 
@@ -99,11 +111,28 @@ def test_what_the_grammar_says_is_true_and_understood(scenes):
         ("there are two small blue stars in the snow", ["color", "ground"]),
         ("a small moon", ["size"]),
         ("two red hearts above a moon", ["kind", "count", "color", "relation"]),
-        ("a moon left of a moon", ["relation"]),
+        ("a moon left of a moon", ["kind", "count", "relation"]),
+        ("two red stars and two red stars", ["kind", "count", "color"]),
     ],
 )
 def test_statements_by_hand(caption, false):
     assert [fact for fact, true in check(parse(caption), TWO) if not true] == false
+
+
+def test_what_is_all_true_is_what_the_grammar_may_say(scenes):
+    rng = np.random.default_rng(2)
+    texts = [caption for scene in scenes[0][:30] for caption in write_captions(scene, 3, rng)]
+    groups = [text for text in texts if not text.startswith(("there", "we", "a picture")) and " and " not in text]
+    texts += [f"{text} and {text}" for text in groups] + ["two red stars and two red stars", "a moon and two stars"]
+    seen = 0
+    for scene in [*scenes[0][:30], TWO]:
+        for text in texts:
+            claims = parse(text)
+            if claims:
+                true = all(is_true for _, is_true in check(claims, scene))
+                assert true == np.isfinite(surprise(text, scene)), (text, scene)
+                seen += true
+    assert seen > 90
 
 
 @pytest.mark.parametrize(

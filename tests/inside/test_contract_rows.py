@@ -24,7 +24,7 @@ METHODS = {
 }
 RECTIFIED = {"guided": gradients.guided, "deconvnet": gradients.deconvnet}
 # What has another nonlinearity than ReLU and max pooling.
-OTHERS = ("build_discriminator", "dcgan_discriminator", "lenet5", "build_gan", "multimodal_price")
+OTHERS = ("build_discriminator", "dcgan_discriminator", "lenet5", "build_gan", "multimodal_price", "captioner")
 
 
 @pytest.mark.parametrize("contract", sampled(ROWS))
