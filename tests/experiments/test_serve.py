@@ -403,5 +403,5 @@ def test_a_file_that_is_too_large_is_named_before_it_is_sent(browser, server, tm
     page = opened(browser, server)
     page.goto(server.url)
     page.set_input_files("#content", tmp_path / "huge.jpg")
-    assert page.inner_text("[role=alert]:visible") == "huge.jpg has 21 MiB, and at most 20 MiB are taken here."
+    assert page.inner_text("[role=alert]:visible") == "huge.jpg has 21 MiB. The limit is 20 MiB."
     page.context.close()
