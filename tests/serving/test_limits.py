@@ -246,9 +246,7 @@ def test_choices_survive_a_picture_that_is_refused(make_site):
 
 def test_folders_of_the_server_are_not_shown():
     said = "Cannot read /srv/data/runs/qa/config.json or '/home/me/a.png'; see https://example.org/a/b and 1/2."
-    assert (
-        without_folders(said) == "Cannot read config.json or 'a.png'; see https://example.org/a/b and 1/2."
-    )
+    assert without_folders(said) == "Cannot read config.json or 'a.png'; see https://example.org/a/b and 1/2."
 
 
 @pytest.mark.parametrize("headers", [{"origin": "http://evil.example"}, {"host": "evil.example"}, {}])
