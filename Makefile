@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
+DOCS_READY := $(VENV)/.ready-docs
 
 .PHONY: setup demo serve docs test lint bench clean
 
@@ -20,9 +21,12 @@ demo: setup
 serve: setup
 	$(RUN) -m experiments.serve
 
-docs: setup
-	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+docs: $(DOCS_READY)
 	$(RUN) -m docs.build
+
+$(DOCS_READY): $(READY)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	@touch $@
 
 test: setup
 	$(RUN) -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not slow"

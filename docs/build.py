@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 import kerasapps
 from experiments.__main__ import experiments
+from kerasapps.errors import UserError
 
 ROOT = Path(__file__).parent.parent
 CONFIG = ROOT / "docs" / "mkdocs.yml"
@@ -101,6 +102,8 @@ class Site:
         def lead(match: re.Match) -> str:
             target, _, anchor = match[2].partition("#")
             path = (here / target).resolve().relative_to(ROOT)
+            if not (ROOT / path).exists():
+                raise UserError(f"{source}: {match[2]} leads nowhere.")
             if str(path) in self.places:
                 return f"{match[1]}{'../' * depth}{self.places[str(path)]}{'#' * bool(anchor)}{anchor}"
             if path.suffix in (".jpg", ".png"):

@@ -4,6 +4,8 @@ python -m experiments.serve
 python -m experiments.serve --styles paintings/ --runs runs/digits runs/qa --port 8080
 """
 
+import contextlib
+import importlib
 import os
 import shlex
 import shutil
@@ -11,25 +13,27 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
+from kerasapps import startup
 from kerasapps.errors import UserError
-from kerasapps.files import user_path
-from kerasapps.settings import Count, Positive, Side, or_none, ranged
+from kerasapps.files import regular_file, user_path
+from kerasapps.settings import Count, Positive, Side, memory_of, or_none, ranged
 from kerasapps.startup import typed
 
 from .shared import tool
 
-PAINTER, ANSWERER = "style_transfer", "shared.trying"
+PAINTER, ANSWERER, MEASURER = "style_transfer", "shared.trying", "shared.measuring"
 SIZES = (256, 384, 512, 768, 1024, 1536, 2048)
 CARE = {"20": "quick", "60": "usual", "150": "thorough"}
 STRENGTH = {"3": "faint", "10": "usual", "40": "strong"}
 COLORS = {"style": "of the style", "luminance": "of the photo", "free": "left to the network"}
 DRAWN = "drawn"
-BACKLOG = 128
+BACKLOG, CONNECTIONS = 128, 256
 
 
 def serve(
@@ -47,9 +51,13 @@ def serve(
     max_size: Side = 1024,
     max_memory: str = "4GB",
     keep_days: Positive = 7.0,
+    max_kept: Count = 1000,
+    max_kept_per_visitor: Count = 100,
+    max_disk: str = "20GB",
     notify: str | None = None,
     url: str | None = None,
     allow_host: tuple[str, ...] = (),
+    proxy: str = "127.0.0.1",
     network: Literal["vgg16", "vgg19", "compact"] = "compact",
     weights: or_none(Path) = None,
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto",
@@ -70,57 +78,137 @@ def serve(
         max_size: Longer side of a painting at most, in pixels.
         max_memory: Most memory for a painting, such as 4GB; a larger one is computed in tiles.
         keep_days: Days after which a picture is removed.
+        max_kept: Pictures that are kept at most, those in the queue included.
+        max_kept_per_visitor: The same of one visitor.
+        max_disk: Disk space of all pictures, such as 20GB; one visitor may use a quarter of it.
         notify: Command that is called when a picture has ended, with KERASAPPS_STATE, KERASAPPS_TITLE and KERASAPPS_URL
             in its environment.
         url: Address by which visitors reach the page, if it is behind a proxy.
-        allow_host: Further names that the page goes by; * for any.
+        allow_host: Names that the page goes by, next to those of this machine; * for any, which is the default where
+            `host` is 0.0.0.0.
+        proxy: Addresses, separated by commas, of proxies that are believed who the visitor is (X-Forwarded-For).
         network: As for style transfer.
         weights: As for style transfer; a file.
-        precision: As for all experiments.
+        precision: As for all experiments; "auto" is measured once, when the server starts.
     """
-    try:
-        from kerasapps.serving import answers, app, gallery, jobs
-    except ImportError as error:
-        raise UserError(f"The page needs {error.name}: pip install '.[web]'") from None
+    needed()
+    from kerasapps.serving import gallery, jobs
+
+    memory_of(max_memory)
+    most_bytes = memory_of(max_disk, option="--max-disk")
+    fixed = ["--max-memory", max_memory, "--network", network]
+    fixed += ["--weights", str(regular_file(weights).absolute())] if weights else []
+    out, drawn = user_path(out), gallery.Style(DRAWN, "Drawn strokes", draw=draw)
+    pictures = gallery.Gallery([drawn, *(gallery.styles_of(user_path(styles)) if styles else ())], out / "thumbnails")
     listening = bind(host, port)
     address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}/"
-    out = user_path(out)
-    drawn = gallery.Style(DRAWN, "Drawn strokes", draw=draw)
-    pictures = gallery.Gallery([drawn, *(gallery.styles_of(user_path(styles)) if styles else ())], out / "thumbnails")
-    limits = jobs.Limits(queue, per_visitor, max_minutes, keep_days)
+    limits = jobs.Limits(queue, per_visitor, max_minutes, keep_days, max_kept, max_kept_per_visitor, most_bytes / 2**20)
     tell = partial(announce, shlex.split(notify), url or address) if notify else None
-    waiting = jobs.Queue(out, module=module(PAINTER), limits=limits, notify=tell)
-    fixed = ["--max-memory", max_memory, "--network", network, "--precision", precision]
-    fixed += ["--weights", str(user_path(weights).absolute())] if weights else []
-    service = app.Service(
-        "Paint a photo in a style",
-        "A network paints your photo as if it were made with the strokes and colors of another picture. It takes a "
-        "minute or two, and more for a large one.",
-        form_fields(pictures, max_size),
-        partial(order, pictures, fixed),
-        pictures,
-    )
-    answerer = answers.Answerer(module(ANSWERER), out / "answers.log")
-    folders = {key: user_path(folder).absolute() for key, folder in keyed(runs).items()}
-    trained: dict[str, answers.Trained] = {}
-    opening = threading.Thread(target=lambda: answers.open_runs(answerer, folders, trained), daemon=True)
-    site = app.Site(
-        service,
-        waiting,
-        uploads=app.Uploads(max_upload, max_megapixels),
-        answerer=answerer,
-        trained=trained,
-        opening=opening if runs else None,
-    )
-    names = {host, *allow_host, *({"127.0.0.1", "localhost", "::1"})} | ({"*"} if host in ("0.0.0.0", "::") else set())
-    waiting.start()
-    opening.start()
-    print(f"{url or address}  (Ctrl-C ends it; pictures in {out})", flush=True)
+    with contextlib.ExitStack() as end:
+        waiting = jobs.Queue(out, module=module(PAINTER), limits=limits, notify=tell)
+        end.callback(waiting.close)
+        settled = Precision(precision)
+        end.callback(settled.close)
+        service = page(pictures, max_size, partial(order, pictures, fixed, settled))
+        networks = end.enter_context(opened(runs, out / "answers.log"))
+        site = app_of(service, waiting, mib=max_upload, megapixels=max_megapixels, networks=networks)
+        end.enter_context(startup.when_stopped(startup.stop))
+        waiting.start()
+        print(f"{url or address}  (Ctrl-C stops it; pictures are in {out})", flush=True)
+        run(site.app(hosts=names(host, allow_host)), listening, proxy)
+
+
+def needed() -> None:
+    """Imports what the extra `web` installs.
+
+    Raises:
+        UserError: If something is missing.
+    """
     try:
-        run(site.app(hosts=names), listening)
+        for name in ("jinja2", "starlette", "python_multipart", "uvicorn"):
+            importlib.import_module(name)
+    except ImportError as error:
+        raise UserError(f"The page needs {error.name}: pip install '.[web]'") from None
+
+
+def names(host: str, allowed: Sequence[str]) -> set[str]:
+    """Returns the names that the page goes by: those given, this machine's own, and any if it listens everywhere.
+
+    Example:
+        >>> sorted(names("0.0.0.0", ["Paint.Example.org:8080"]))
+        ['0.0.0.0', '127.0.0.1', '::1', 'localhost', 'paint.example.org']
+    """
+    found = {host.lower(), "127.0.0.1", "localhost", "::1"}
+    if not allowed and host in ("0.0.0.0", "::"):
+        found.add("*")
+    for name in allowed:
+        name = name.lower().rpartition("//")[2].rstrip("/")
+        bare = name.count(":") > 1 and "[" not in name  # an IPv6 address, which has colons and no port
+        found.add(name if bare else urlsplit(f"//{name}").hostname or name)
+    return found
+
+
+def page(pictures: Any, max_size: int, ordered: Any) -> Any:
+    """Returns the form on the first page."""
+    from kerasapps.serving.app import Service
+
+    lead = (
+        "A network paints your photo as if it were made with the strokes and colors of another picture. It takes a "
+        "minute or two, and more for a large one."
+    )
+    return Service("Paint a photo in a style", lead, form_fields(pictures, max_size), ordered, pictures)
+
+
+@contextlib.contextmanager
+def opened(runs: Sequence[Path], log: Path) -> Iterator[dict[str, Any]]:
+    """Yields the trained networks of runs, which a thread opens, as `Site` takes them."""
+    from kerasapps.serving import answers
+
+    answerer, trained = answers.Answerer(module(ANSWERER), log), {}
+    folders = {key: user_path(folder).absolute() for key, folder in keyed(runs).items()}
+    opening = threading.Thread(target=answers.open_runs, args=(answerer, folders, trained), daemon=True)
+    opening.start()
+    try:
+        yield {"answerer": answerer, "trained": trained, "opening": opening if runs else None}
     finally:
         answerer.close()
-        waiting.close()
+
+
+def app_of(service: Any, queue: Any, *, mib: float, megapixels: float, networks: Mapping[str, Any]) -> Any:
+    """Returns the site."""
+    from kerasapps.serving.app import Site, Uploads
+
+    return Site(service, queue, uploads=Uploads(mib, megapixels), **networks)
+
+
+class Precision:
+    """The precision of all pictures: what "auto" comes to is measured once, in a separate process.
+
+    Args:
+        asked: A policy, or "auto".
+    """
+
+    def __init__(self, asked: str):
+        from kerasapps.serving import child
+
+        self.settled, self.measuring = asked, threading.Lock()
+        self.process = None
+        if asked == "auto":
+            self.process = child.start(module(MEASURER), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+
+    def get(self) -> str:
+        """Returns it, once it is measured."""
+        with self.measuring:
+            if self.process is not None:
+                told = self.process.communicate()[0].decode().split()
+                self.settled, self.process = told[-1] if told else "float32", None
+        return self.settled
+
+    def close(self) -> None:
+        """Ends the measurement."""
+        process = self.process
+        if process is not None:
+            process.kill()
 
 
 def module(name: str) -> str:
@@ -145,11 +233,19 @@ def bind(host: str, port: int) -> socket.socket:
     return listening
 
 
-def run(app: Any, listening: socket.socket) -> None:
-    """Serves until SIGINT or SIGTERM."""
+def run(app: Any, listening: socket.socket, proxy: str) -> None:
+    """Serves until SIGINT or SIGTERM, which uvicorn raises again once it has ended."""
     import uvicorn
 
-    config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=5, lifespan="off")
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=5,
+        lifespan="off",
+        limit_concurrency=CONNECTIONS,
+        forwarded_allow_ips=proxy,
+    )
     uvicorn.Server(config).run(sockets=[listening])
 
 
@@ -203,7 +299,7 @@ def form_fields(pictures: Any, max_size: int) -> tuple[Any, ...]:
     )
 
 
-def order(pictures: Any, fixed: Sequence[str], values: Mapping[str, Any], folder: Path) -> Any:
+def order(pictures: Any, fixed: Sequence[str], precision: Precision, values: Mapping[str, Any], folder: Path) -> Any:
     """Returns what style transfer is asked for; the files are in the folder of the job, where it runs."""
     from kerasapps.serving.app import Order
 
@@ -216,9 +312,11 @@ def order(pictures: Any, fixed: Sequence[str], values: Mapping[str, Any], folder
         style = shutil.copyfile(chosen.path, folder / f"style{chosen.path.suffix.lower()}").name
     options = ["--size", values["size"], "--steps", values["steps"]]
     options += ["--style-weight", values["strength"], "--colors", values["colors"], *fixed]
+    options += ["--precision", precision.get()]
     given = ["--style", style] if style else []
     shown = ["--style", typed_style] if typed_style else []
-    command = [*typed(module(PAINTER)), "run", "--content", content.name, *shown, *options, "--out", "painting.png"]
+    told = [Path(word).name if os.path.isabs(word) else word for word in options]
+    command = [*typed(module(PAINTER)), "run", "--content", content.name, *shown, *told, "--out", "painting.png"]
     return Order(
         ("run", "--content", content.path.name, *given, *options),
         f"{content.name} in the style of {label}",

@@ -90,6 +90,22 @@ Positive = ranged(float, above=0)
 Share = ranged(float, least=0, below=1)
 Weight = ranged(float, least=0)
 Side = ranged(int, least=1, most=16_384)  # of an image in pixels
+UNITS = {"": 1, "MB": 10**6, "GB": 10**9, "MIB": 2**20, "GIB": 2**30}
+
+
+def memory_of(text: str | None, option: str = "--max-memory") -> int | None:
+    """Reads an amount of memory in bytes, such as 4GB or 500MiB; None stays None.
+
+    Raises:
+        UserError: If it is none.
+    """
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?i?B?)", text.strip(), re.IGNORECASE)
+    amount = float(found[1]) * UNITS.get(found[2].upper(), math.nan) if found else math.nan
+    if not math.isfinite(amount):
+        raise UserError(f"{option} takes an amount such as 4GB or 500MiB. Received: {text}")
+    return int(amount)
 
 
 def or_none(hint: Any) -> Any:

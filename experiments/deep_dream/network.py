@@ -15,11 +15,11 @@ from kerasapps.applications.style_transfer import NETWORKS, build_style_taps, co
 from kerasapps.data.pictures import Photo, read_photo
 from kerasapps.errors import UserError
 from kerasapps.runs import Options, Run
-from kerasapps.settings import Count, Positive, Side, Text, check_ranges, or_none, ranged
+from kerasapps.settings import Count, Positive, Side, Text, check_ranges, memory_of, or_none, ranged
 from kerasapps.styling.dream import Dream, Dreamer, DreamObjective, DreamStep, deep_dream, octave_sizes, zoomed
 from kerasapps.styling.loop import fit_size, resize
 
-from ..shared.image_options import memory_left, memory_of, read_layers
+from ..shared.image_options import memory_left, read_layers
 from ..shared.images import as_bytes
 from ..shared.keras_applications import keras_application
 from ..shared.optimizing import ImageJob, Outcome, optimize_image

@@ -1,7 +1,6 @@
 """Options of what paints or changes an image: where it is written, how much memory it may take, weights of layers."""
 
 import math
-import re
 import resource
 import sys
 from dataclasses import replace
@@ -14,8 +13,7 @@ from kerasapps.data.image_files import SUFFIXES
 from kerasapps.data.pictures import Photo, encode_picture
 from kerasapps.errors import UserError
 from kerasapps.runs import Options
-
-UNITS = {"": 1, "MB": 10**6, "GB": 10**9, "MIB": 2**20, "GIB": 2**30}
+from kerasapps.settings import memory_of
 
 
 def check_folder(options: Options) -> None:
@@ -56,21 +54,6 @@ def read_layers(layers: tuple[str, ...]) -> dict[str, float]:
         if not 0 < result[name] < math.inf:
             raise UserError(f"A layer is NAME or NAME=WEIGHT, with a weight above 0. Received: {layer}")
     return result
-
-
-def memory_of(text: str | None) -> int | None:
-    """Reads an amount of memory, such as 4GB or 500MiB.
-
-    Raises:
-        UserError: If it is none.
-    """
-    if text is None:
-        return None
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?i?B?)", text.strip(), re.IGNORECASE)
-    amount = float(found[1]) * UNITS.get(found[2].upper(), math.nan) if found else math.nan
-    if not math.isfinite(amount):
-        raise UserError(f"--max-memory takes an amount such as 4GB or 500MiB. Received: {text}")
-    return int(amount)
 
 
 def memory_left(text: str | None, shape: tuple[int, int], *, images: int, remedy: str) -> int | None:

@@ -22,6 +22,9 @@ def main(tool: Callable, module: str, args: Sequence[str] | None = None) -> None
     prog = shlex.join(typed(module))
     try:
         tyro.cli(checked(tool), prog=prog, args=args, config=(tyro.conf.FlagCreatePairsOff,), registry=REGISTRY)
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        sys.exit(130)
     except Exception as error:
         sentence = explain(error)
         if sentence is None:

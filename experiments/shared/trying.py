@@ -82,7 +82,7 @@ def respond(request: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "sections": [{"title": getattr(block, "title", ""), "html": block.html()} for block in tried.blocks],
         "notes": list(tried.notes),
-        "command": [*typed(experiment), command, "--run", str(folder), *arguments] if command else [],
+        "command": [*typed(experiment), command, "--run", folder.name, *arguments] if command else [],
     }
 
 

@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 from kerasapps.errors import UserError
 from kerasapps.runs import Options
-from kerasapps.settings import Count, Positive, Side, Text, Weight, check_ranges, option, or_none, ranged
+from kerasapps.settings import Count, Positive, Side, Text, Weight, check_ranges, memory_of, option, or_none, ranged
 from kerasapps.styling import PRESETS, Objective
 
-from ..shared.image_options import memory_of, read_layers
+from ..shared.image_options import read_layers
 
 Colors = Literal["style", "free", "luminance", "histogram"]
 

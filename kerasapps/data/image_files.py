@@ -4,7 +4,7 @@ import contextlib
 import functools
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError, features
@@ -40,14 +40,22 @@ def _formats() -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def opened(source: str | Path | bytes, name: str | None) -> Iterator[Image.Image]:
-    """Opens an image, and reports whatever goes wrong while it is used in one sentence."""
+def opened(
+    source: str | Path | bytes, name: str | None, *, check: Callable[[Image.Image], None] | None = None
+) -> Iterator[Image.Image]:
+    """Opens an image, and reports whatever goes wrong while it is used in one sentence.
+
+    Args:
+        source: A file, or its contents.
+        name: How errors call it.
+        check: Called before anything is decoded; what it raises refuses the image.
+    """
     if name is None:
         name = "The image" if isinstance(source, bytes) else printable(source)
     if not isinstance(source, bytes):
         source = regular_file(source)
     try:
-        with _open(source, name) as image:
+        with _open(source, name, check) as image:
             yield image
     except (DataError, MemoryError):
         raise
@@ -62,7 +70,7 @@ def opened(source: str | Path | bytes, name: str | None) -> Iterator[Image.Image
         raise DataError(f"{name} is damaged: {reason.rstrip('.')}.") from None
 
 
-def _open(source: Path | bytes, name: str) -> Image.Image:
+def _open(source: Path | bytes, name: str, check: Callable[[Image.Image], None] | None) -> Image.Image:
     """Opens an image that is not too large; of a PNG file whose texts or the like are refused the pixels alone."""
 
     def checked(file: Path | io.BytesIO) -> Image.Image:
@@ -70,6 +78,8 @@ def _open(source: Path | bytes, name: str) -> Image.Image:
         pixels = image.width * image.height
         if pixels > MAX_PIXELS:
             raise DataError(f"{name} has {pixels:,} pixels, and more than {MAX_PIXELS:,} are refused.")
+        if check is not None:
+            check(image)
         if image.format == "PNG":
             image.load()  # texts may follow the pixels
         return image

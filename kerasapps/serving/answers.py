@@ -15,7 +15,7 @@ from typing import Any
 
 from kerasapps.errors import UserError
 from kerasapps.serving import child
-from kerasapps.serving.forms import Field
+from kerasapps.serving.forms import Field, without_folders
 
 BROKEN = "The network could not answer: please tell who runs this page."
 
@@ -113,7 +113,7 @@ class Answerer:
                 self.process = None
                 raise UserError(BROKEN) from None
         if "error" in told:
-            raise UserError(told["error"] or BROKEN)
+            raise UserError(without_folders(told["error"]) or BROKEN)
         return told
 
     def _exchange(self, line: str) -> bytes:

@@ -5,7 +5,8 @@ import shlex
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import anyio
 import jinja2
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -24,7 +25,7 @@ from starlette.staticfiles import StaticFiles
 
 from kerasapps.errors import UserError
 from kerasapps.files import write_atomically
-from kerasapps.serving.answers import Answerer, Trained
+from kerasapps.serving.answers import Answer, Answerer, Trained
 from kerasapps.serving.forms import Field, Picture, check_picture, read_values, shown_name
 from kerasapps.serving.gallery import Gallery, small
 from kerasapps.serving.guard import POLICY, Guard, TooLarge
@@ -33,6 +34,8 @@ from kerasapps.serving.jobs import Job, Queue
 MIB = 2**20
 COOKIE, REMEMBERED = "pictures", 12
 FORM_BYTES = MIB  # of all that is no file
+BEFORE, BEFORE_SIDE = "before.jpg", 1024  # what is shown of a photo: its file, and its longer side in pixels
+ASKING = 8  # questions to networks at a time, of which one is answered
 # Blocks of reports color words and cells where they stand.
 STYLED = {"content-security-policy": POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")}
 EXPIRED = "There is no such picture. It may have been removed, or its time may have run out."
@@ -124,6 +127,8 @@ class Site:
         self.answerer, self.trained, self.opening = answerer, {} if trained is None else trained, opening
         self.templates = pages()
         self.decoding = anyio.CapacityLimiter(1)  # so that images sent at once are not in memory at once
+        self.answering = anyio.CapacityLimiter(1)  # so that questions do not hold the threads that serve pages
+        self.asking: Counter[str] = Counter()
 
     def app(self, *, hosts: Sequence[str]) -> Starlette:
         """Returns the application.
@@ -145,7 +150,7 @@ class Site:
             Route("/try/{key}", self.network, methods=["GET"]),
             Route("/try/{key}", self.ask, methods=["POST"]),
             Route("/page.css", self.look),
-            Route("/health", lambda request: PlainTextResponse("ok\n")),
+            Route("/health", self.health),
             Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
         ]
         most = int(2 * self.uploads.mib * MIB) + FORM_BYTES
@@ -168,16 +173,36 @@ class Site:
 
     async def submit(self, request: Request) -> Response:
         """Puts a job into the queue, and shows its page."""
-        visitor = request.client.host if request.client else ""
-        folder, values = None, {}
+        visitor, values = _visitor(request), {}
         try:
-            await run_in_threadpool(self.queue.check, visitor)
-            folder = await run_in_threadpool(self.queue.folder)
-            values = await self._sent(request, self.service.fields, folder)
-            order = self.service.order(read_values(self.service.fields, values), folder)
+            await run_in_threadpool(self.queue.enter, visitor)
+        except UserError as error:
+            return self._form(request, error=str(error), status=400)
+        try:
+            job = await self._submitted(request, visitor, values)
+        except UserError as error:
+            return await run_in_threadpool(self._form, request, error=str(error), status=400, values=values)
+        finally:
+            self.queue.leave(visitor)
+        response = RedirectResponse(f"/pictures/{job.token}", 303)
+        tokens = [job.token, *filter(None, request.cookies.get(COOKIE, "").split("."))]
+        look = {"httponly": True, "samesite": "lax", "secure": request.url.scheme == "https"}
+        age = int(86_400 * self.queue.limits.keep_days)
+        response.set_cookie(COOKIE, ".".join(tokens[:REMEMBERED]), max_age=age, **look)
+        return response
+
+    async def _submitted(self, request: Request, visitor: str, values: dict[str, Any]) -> Job:
+        """Puts into the queue what was sent, and fills in the values."""
+        form = await self._sent(request, self.service.fields)
+        folder = await run_in_threadpool(self.queue.folder)  # only now: who sends slowly has no folder meanwhile
+        try:
+            await self._take(form, self.service.fields, folder, values)
+            given = read_values(self.service.fields, values)
+            order = await run_in_threadpool(self.service.order, given, folder)
             pictures = [value for value in values.values() if isinstance(value, Picture)]
             notes = [*order.notes, *(note for picture in pictures for note in picture.notes)]
             content = pictures[0]
+            await anyio.to_thread.run_sync(_keep_small, content.path, folder / BEFORE, limiter=self.decoding)
             shown = {
                 "title": order.title,
                 "command": shlex.join(order.command),
@@ -185,50 +210,42 @@ class Site:
                 "content": content.path.name,
                 "name": content.name,
             }
-            job = await run_in_threadpool(
-                self.queue.submit, folder, visitor=visitor, arguments=order.arguments, shown=shown
-            )
-        except UserError as error:
-            if folder is not None:
-                await run_in_threadpool(_remove, folder)
-            return self._form(request, error=str(error), status=400, values=values)
-        except BaseException:  # the visitor has left, or a defect of ours
-            if folder is not None:
-                _remove(folder)
+            asked = {"visitor": visitor, "arguments": order.arguments, "shown": shown}
+            return await run_in_threadpool(self.queue.submit, folder, **asked)
+        except BaseException:  # it is refused, the visitor has left, or a defect of ours
+            shutil.rmtree(folder, ignore_errors=True)
             raise
-        response = RedirectResponse(f"/pictures/{job.token}", 303)
-        tokens = [job.token, *filter(None, request.cookies.get(COOKIE, "").split("."))]
-        age = int(86_400 * self.queue.limits.keep_days)
-        response.set_cookie(COOKIE, ".".join(tokens[:REMEMBERED]), max_age=age, httponly=True, samesite="lax")
-        return response
 
-    async def _sent(self, request: Request, fields: Sequence[Field], folder: Path) -> dict[str, Any]:
-        """Returns what was sent: text, and images as files of the folder under the names of their fields."""
-        images = {field.name: field for field in fields if field.kind == "image"}
-        values: dict[str, Any] = {}
+    async def _sent(self, request: Request, fields: Sequence[Field]) -> FormData:
+        """Returns what was sent."""
+        images = [field for field in fields if field.kind == "image"]
         try:
-            form = await request.form(max_files=len(images) + 2, max_fields=50, max_part_size=FORM_BYTES)
+            return await request.form(max_files=len(images) + 2, max_fields=50, max_part_size=FORM_BYTES)
         except HTTPException as error:
             if "files" in str(error.detail):
                 raise UserError(f"Too many files were sent: at most {len(images)} are taken.") from None
             raise UserError("What your browser sent could not be read: please try again.") from None
+
+    async def _take(self, form: FormData, fields: Sequence[Field], folder: Path, values: dict[str, Any]) -> None:
+        """Adds what was sent to the values: text, and images as files of the folder under the names of their fields."""
+        images = {field.name: field for field in fields if field.kind == "image"}
+        items = form.multi_items()
+        # All text first: a form that is shown again because of an image keeps it.
+        values |= {name: value for name, value in items if not isinstance(value, UploadFile)}
         async with contextlib.AsyncExitStack() as end:
             end.push_async_callback(form.close)
-            for name, value in form.multi_items():
-                if not isinstance(value, UploadFile):
-                    values[name] = value
-                elif name in images and (value.filename or value.size):
+            for name, value in items:
+                if isinstance(value, UploadFile) and name in images and (value.filename or value.size):
                     if isinstance(values.get(name), Picture):
                         raise UserError(f"Please choose one file for {images[name].label.lower()}, not several.")
                     values[name] = await self._picture(name, value, folder)
-        return values
 
     async def _picture(self, name: str, file: UploadFile, folder: Path) -> Picture:
         """Keeps an image that was sent, under a name of ours."""
         shown = shown_name(file.filename)
         if (file.size or 0) > self.uploads.mib * MIB:
             size = (file.size or 0) / MIB
-            raise UserError(f"{shown} has {size:.0f} MiB, and at most {self.uploads.mib:g} MiB are taken here.")
+            raise UserError(f"{shown} has {size:.3g} MiB. The limit is {self.uploads.mib:g} MiB.")
 
         def keep() -> Picture:
             path = folder / name
@@ -278,15 +295,10 @@ class Site:
         return FileResponse(job.picture, filename=name, media_type="image/png")
 
     def before(self, request: Request) -> Response:
-        """Returns what was sent, in the size of the result and without what its camera noted."""
-        job = self._job(request)
-        progress, path = job.progress, job.folder / "before.jpg"
-        if not path.is_file():
-            shape = (progress["width"], progress["height"]) if progress else None
-            data = small(job.folder / job.shown["content"], 512, shape=shape if job.ended else None)
-            if not job.ended:
-                return Response(data, media_type="image/jpeg")
-            write_atomically(path, data)
+        """Returns what was sent, small and without what its camera noted."""
+        path = self._job(request).folder / BEFORE
+        if not path.is_file():  # it was stopped, and the photo removed
+            raise HTTPException(404)
         return FileResponse(path, media_type="image/jpeg")
 
     def _job(self, request: Request) -> Job:
@@ -295,9 +307,10 @@ class Site:
             raise HTTPException(404, EXPIRED)
         return job
 
-    def style(self, request: Request) -> Response:
+    async def style(self, request: Request) -> Response:
         """Returns a picture of the gallery, small."""
-        path = self.service.gallery.thumbnail(request.path_params["key"])
+        key = request.path_params["key"]
+        path = await anyio.to_thread.run_sync(self.service.gallery.thumbnail, key, limiter=self.decoding)
         if path is None:
             raise HTTPException(404)
         return FileResponse(path, media_type="image/jpeg", headers={"cache-control": "max-age=3600"})
@@ -318,18 +331,37 @@ class Site:
     async def ask(self, request: Request) -> Response:
         """Shows what a network answers."""
         trained, values, answer, command, error = self._trained(request), {}, None, "", ""
-        with tempfile.TemporaryDirectory(prefix="asked-") as folder:
-            try:
-                values = await self._sent(request, trained.fields, Path(folder))
-                given = read_values(trained.fields, values)
-                sent = {name: str(one.path) if isinstance(one, Picture) else one for name, one in given.items()}
-                names = {str(one.path): one.name for one in given.values() if isinstance(one, Picture)}
-                answer = await run_in_threadpool(self.answerer.answer, trained, sent)
-                command = shlex.join(names.get(word, word) for word in answer.command)
-            except UserError as refused:
-                error = str(refused)
+        try:
+            with self._turn(_visitor(request)):
+                answer, command = await self._answered(request, trained, values)
+        except UserError as refused:
+            error = str(refused)
         context = {"trained": trained, "error": error, "values": values, "answer": answer, "command": command}
         return self._page(request, "network", status=400 if error else 200, headers=STYLED, **context)
+
+    @contextlib.contextmanager
+    def _turn(self, visitor: str) -> Iterator[None]:
+        """Holds a place among those who ask, one a visitor."""
+        if self.asking[visitor]:
+            raise UserError("Your last question is still being answered: please ask one at a time.")
+        if self.asking.total() >= ASKING:
+            raise UserError("Too many people ask at the moment: please try again in a minute.")
+        self.asking[visitor] += 1
+        try:
+            yield
+        finally:
+            del self.asking[visitor]
+
+    async def _answered(self, request: Request, trained: Trained, values: dict[str, Any]) -> tuple[Answer, str]:
+        """Returns the answer to what was sent and the command that gives the same, and fills in the values."""
+        form = await self._sent(request, trained.fields)
+        with tempfile.TemporaryDirectory(prefix="asked-") as folder:
+            await self._take(form, trained.fields, Path(folder), values)
+            given = read_values(trained.fields, values)
+            sent = {name: str(one.path) if isinstance(one, Picture) else one for name, one in given.items()}
+            names = {str(one.path): one.name for one in given.values() if isinstance(one, Picture)}
+            answer = await anyio.to_thread.run_sync(self.answerer.answer, trained, sent, limiter=self.answering)
+        return answer, shlex.join(names.get(word, word) for word in answer.command)
 
     def _trained(self, request: Request) -> Trained:
         trained = self.trained.get(request.path_params["key"])
@@ -338,6 +370,10 @@ class Site:
         return trained
 
     # --- what all pages share
+
+    def health(self, request: Request) -> Response:
+        """Tells a supervisor whether pictures are painted."""
+        return PlainTextResponse("ok\n") if self.queue.healthy else PlainTextResponse("the queue has stopped\n", 503)
 
     def look(self, request: Request) -> Response:
         """Returns the style sheet, which begins with that of the reports."""
@@ -358,10 +394,15 @@ class Site:
 
     def too_large(self, request: Request, error: Exception) -> Response:
         """Says that files are too large."""
-        sentence = f"That was too large: a file may have at most {self.uploads.mib:g} MiB."
+        sentence = f"That was too large. The limit is {self.uploads.mib:g} MiB a file."
         return self._page(request, "missing", status=413, sentence=sentence)
 
 
-def _remove(folder: Path) -> None:
-    """Removes the folder of a job that was not submitted."""
-    shutil.rmtree(folder, ignore_errors=True)
+def _visitor(request: Request) -> str:
+    """Returns who asks: an address, which --proxy passes on."""
+    return request.client.host if request.client else ""
+
+
+def _keep_small(photo: Path, path: Path) -> None:
+    """Writes what is shown of a photo."""
+    write_atomically(path, small(photo, BEFORE_SIDE))

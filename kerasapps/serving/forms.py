@@ -15,7 +15,7 @@ from kerasapps.errors import DataError, UserError
 Kind = Literal["text", "lines", "number", "choice", "gallery", "image"]
 LONGEST = 20_000  # characters of a text
 SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp", "GIF": ".gif", "TIFF": ".tiff"}
-SUFFIXES |= {"AVIF": ".avif", "HEIF": ".heic"}
+SUFFIXES |= {"AVIF": ".avif", "HEIF": ".heic", "MPO": ".jpg"}  # MPO: JPEG with more images behind, from phones
 UPRIGHT = 1
 DEPTH = 24  # the byte of a PNG file that says how many bits a color has
 
@@ -112,6 +112,16 @@ def shown_name(name: str | None) -> str:
     return name or "picture"
 
 
+def without_folders(text: str) -> str:
+    """Returns a text in which absolute paths are names alone: folders of this machine are nobody's business.
+
+    Example:
+        >>> without_folders("/srv/runs/my_qa/config.json cannot be read; 1/2 and https://example.org/a/b stay.")
+        'config.json cannot be read; 1/2 and https://example.org/a/b stay.'
+    """
+    return re.sub(r"(?<![\w/:.])/(?:[^\s/'\"]+/)+(?=[^\s/])", "", text)
+
+
 def check_picture(path: Path, name: str, *, most_pixels: int) -> Picture:
     """Reads an image file that was sent, and gives it the suffix of its format.
 
@@ -120,12 +130,16 @@ def check_picture(path: Path, name: str, *, most_pixels: int) -> Picture:
     """
     if not path.stat().st_size:
         raise DataError(f"{name} is empty: 0 bytes were sent.")
+
+    def check(image: Any) -> None:
+        pixels = image.width * image.height
+        if pixels > most_pixels:
+            limit = f"The limit is {most_pixels / 1e6:g} megapixels."
+            raise DataError(f"{name} has {pixels / 1e6:.3g} megapixels. {limit}")
+
     try:
-        with opened(path, name) as image:
+        with opened(path, name, check=check) as image:
             width, height = image.size
-            if width * height > most_pixels:
-                megapixels = f"{width * height / 1e6:.3g} megapixels"
-                raise DataError(f"{name} has {megapixels}, and at most {most_pixels / 1e6:g} are taken here.")
             notes, turned = _notes(image, name, path)
             image.draft("RGB", (width // 8, height // 8))  # a JPEG file is then read to its end, but not unfolded
             image.load()  # reports damage
@@ -143,7 +157,7 @@ def _notes(image: Any, name: str, path: Path) -> tuple[tuple[str, ...], bool]:
         turn = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
     if turn in range(2, 9):
         notes.append(f"{name} was turned upright, as its camera recorded.")
-    if getattr(image, "is_animated", False):
+    if getattr(image, "is_animated", False) and image.format != "MPO":
         notes.append(f"{name} moves: only its first frame is used.")
     if image.mode == "CMYK":
         notes.append(f"{name} has colors for print (CMYK), which were converted to red, green and blue.")

@@ -1,6 +1,8 @@
 """Pictures to choose from, each with a small one to show."""
 
+import hashlib
 import io
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ from kerasapps.files import write_atomically
 
 SIDE = 320  # pixels of a small picture
 QUALITY = 85
+RANGES = {"F": (1.0, 255.0), "I": (255.0, 65535.0)}  # of the values in an image of numbers, the smallest that fits
 
 
 @dataclass(frozen=True)
@@ -76,11 +79,11 @@ def styles_of(folder: Path) -> list[Style]:
         raise UserError(f"--styles {folder} is no folder.")
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
     styles = []
-    for number, path in enumerate(files, start=1):
+    for path in files:
         try:
             with opened(path, None):
                 label = path.stem.replace("_", " ").replace("-", " ").strip().capitalize()
-                styles.append(Style(f"style{number}", label, path.absolute()))
+                styles.append(Style(_key(path), label, path.absolute()))
         except DataError as error:
             print(f"Left out of the gallery: {error}", flush=True)
     if not styles:
@@ -88,32 +91,52 @@ def styles_of(folder: Path) -> list[Style]:
     return styles
 
 
-def small(source: Path, side: int, *, shape: tuple[int, int] | None = None) -> bytes:
+def _key(path: Path) -> str:
+    """Returns a key that changes with the file: a cached small picture is never that of another."""
+    found = path.stat()
+    return hashlib.sha256(os.fsencode(path.absolute()) + f" {found.st_mtime_ns} {found.st_size}".encode()).hexdigest()[
+        :16
+    ]
+
+
+def small(source: Path, side: int) -> bytes:
     """Returns an image upright and small, as a JPEG file without metadata but its colors' profile.
 
     Args:
         source: An image file.
         side: Longer side at most.
-        shape: Width and height to have exactly, instead.
     """
     with opened(source, None) as image:
-        wanted = max(shape) if shape else side
-        image.draft("RGB", (2 * wanted, 2 * wanted))
+        image.draft("RGB", (2 * side, 2 * side))
         profile = image.info.get("icc_profile") if image.mode in ("RGB", "RGBA", "P") else None
         upright = ImageOps.exif_transpose(image)
         if upright.mode.startswith(("I", "F")):
-            upright = upright.convert("F").point(lambda value: value / 257)
+            upright = _bytes_of(upright)
         if upright.has_transparency_data:
             upright = upright.convert("RGBA")
             upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)
         upright = upright.convert("RGB")
-        upright = upright.resize(shape, Image.Resampling.LANCZOS) if shape else upright
-        upright.thumbnail(shape or (side, side))
+        upright.thumbnail((side, side))
         return jpeg(upright, profile)
+
+
+def _bytes_of(image: Image.Image) -> Image.Image:
+    """Returns an image of integers or floats with values from 0 to 255."""
+    values = np.nan_to_num(np.asarray(image, np.float32), posinf=0, neginf=0)
+    low, high = 0.0, float(values.max(initial=0))
+    if image.mode.startswith("I;16"):
+        high = RANGES["I"][-1]
+    else:
+        low = min(0.0, float(values.min(initial=0)))
+        fitting = [usual for usual in RANGES[image.mode] if low == 0 and high <= usual]
+        high = fitting[0] if fitting else high
+    scaled = (values - low) * (255 / max(high - low, 1e-30))
+    return Image.fromarray(np.clip(scaled + 0.5, 0, 255).astype(np.uint8))
 
 
 def jpeg(image: Image.Image, profile: bytes | None = None) -> bytes:
     """Returns an image as a JPEG file."""
+    image.info.clear()  # Pillow would write comments and more of it
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=QUALITY, icc_profile=profile)
     return buffer.getvalue()

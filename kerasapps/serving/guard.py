@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from urllib.parse import SplitResult, urlsplit
 
+import anyio
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -31,8 +32,10 @@ HEADERS = {
     "x-robots-tag": "noindex",
     "cache-control": "no-store",
 }
-# Of a body that is too large so many times the limit is read and dropped, so that the browser shows the sentence.
-DRAINED = 10
+# What is left of a body when it is refused is read and dropped, at most so many times the limit and so long: a browser
+# whose upload is cut off shows no sentence.
+DRAINED, DRAIN_SECONDS = 10, 30.0
+READING = ("GET", "HEAD")  # requests that change nothing, and have no body
 
 
 class TooLarge(Exception):
@@ -57,8 +60,12 @@ class Guard:
             await self.app(scope, receive, send)
             return
 
+        body = _Body(receive, self.most_bytes)
+
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
+                if scope["method"] not in READING:
+                    await body.drain()
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
@@ -68,12 +75,12 @@ class Guard:
         if refusal is not None:
             await refusal(scope, receive, send_with_headers)
             return
-        await self.app(scope, self._limited(receive), send_with_headers)
+        await self.app(scope, body.receive, send_with_headers)
 
     def _refusal(self, headers: Headers, method: str) -> PlainTextResponse | None:
         if "*" not in self.hosts and _parts(f"//{headers.get('host', '')}").hostname not in self.hosts:
             return PlainTextResponse("This server does not go by that name: see --allow-host.", 421)
-        if method in ("GET", "HEAD"):
+        if method in READING:
             return None
         site, origin = headers.get("sec-fetch-site"), headers.get("origin")
         foreign = site not in (None, "same-origin", "none")
@@ -81,22 +88,30 @@ class Guard:
         foreign |= origin is not None and _parts(origin).netloc != headers.get("host")
         return PlainTextResponse("This was sent by another site and is refused.", 403) if foreign else None
 
-    def _limited(self, receive: Receive) -> Receive:
-        """Returns a function that receives no more than is taken."""
-        received = 0
 
-        async def limited() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received <= self.most_bytes:
-                return message
-            while message.get("more_body") and received < DRAINED * self.most_bytes:
-                message = await receive()
-                received += len(message.get("body", b""))
+class _Body:
+    """The body of a request, of which no more is received than is taken."""
+
+    def __init__(self, receive: Receive, most_bytes: int):
+        self.source, self.most_bytes = receive, most_bytes
+        self.received, self.ended = 0, False
+
+    async def receive(self) -> Message:
+        """Receives the next piece."""
+        message = await self.source()
+        self.received += len(message.get("body", b""))
+        self.ended = self.ended or not message.get("more_body")
+        if self.received > self.most_bytes:
             raise TooLarge
+        return message
 
-        return limited
+    async def drain(self) -> None:
+        """Reads and drops what is left."""
+        with anyio.move_on_after(DRAIN_SECONDS):
+            while not self.ended and self.received < DRAINED * self.most_bytes:
+                message = await self.source()
+                self.received += len(message.get("body", b""))
+                self.ended = not message.get("more_body")
 
 
 def _parts(address: str) -> SplitResult:

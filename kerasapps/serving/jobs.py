@@ -9,26 +9,35 @@ Nothing else is kept: a server that is killed finds all jobs again, and the comm
 
 import contextlib
 import fcntl
+import os
 import secrets
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
+import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from kerasapps.errors import UserError
 from kerasapps.files import read_json, write_json
 from kerasapps.serving import child
+from kerasapps.serving.forms import without_folders
 
 State = Literal["waiting", "running", "done", "stopped", "failed"]
 TOKEN = 24  # bytes of the secret in a link
 POLL_SECONDS, CLEAN_SECONDS = 0.2, 600.0
 GRACE = 120.0  # seconds that a command may take to end after it was stopped
 TERMINATED = 128 + signal.SIGTERM  # what a command exits with that has saved its state
+# Signals of who runs the machine, after which a job begins again, so many times; others are defects of the job.
+OUTSIDE, ATTEMPTS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP), 3
+BACK_OFF, SICK = 60.0, 3  # longest pause in seconds after a defect of the queue; defects in a row that /health reports
+MIB, VISITOR_SHARE = 2**20, 0.25  # of the disk space for all
 STOPPED = "You stopped it."
 UNKNOWN = "Something went wrong here, and not with your picture: please tell who runs this page."
 
@@ -42,12 +51,18 @@ class Limits:
         visitor: Jobs of one visitor in the queue.
         minutes: Time for a job, after which it is stopped and what there is is kept.
         keep_days: Days after which a job is removed.
+        kept: Jobs that are kept, those in the queue included.
+        visitor_kept: The same of one visitor.
+        mib: Disk space of all jobs; one visitor may use a quarter of it.
     """
 
     waiting: int = 50
     visitor: int = 5
     minutes: float = 60.0
     keep_days: float = 7.0
+    kept: int = 1000
+    visitor_kept: int = 100
+    mib: float = 20_480.0
 
 
 @dataclass(frozen=True)
@@ -63,6 +78,7 @@ class Job:
         stop: Why it is to be stopped; empty if it is not.
         error: What went wrong; empty if nothing did.
         notified: Whether its end was announced.
+        attempts: How often it was ended from outside and began again.
     """
 
     folder: Path
@@ -73,6 +89,7 @@ class Job:
     stop: str = ""
     error: str = ""
     notified: bool = False
+    attempts: int = 0
 
     @classmethod
     def read(cls, folder: Path) -> "Job | None":
@@ -142,6 +159,7 @@ class Queue:
         self.jobs, self.module, self.limits, self.notify = root / "jobs", module, limits, notify
         try:
             self.jobs.mkdir(parents=True, exist_ok=True)
+            self.jobs.chmod(0o700)  # names of its folders are secrets
             self.lock = open(root / ".lock", "wb")  # noqa: SIM115 - held as long as the server lives
             fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -149,6 +167,10 @@ class Queue:
         except OSError as error:
             raise UserError(f"Cannot write into {root}: {error.strerror}. Choose another --out.") from None
         self.changing = threading.Lock()  # of the order of jobs, and of job.json
+        self.coming: Counter[str] = Counter()  # uploads of each visitor that are not yet in the queue
+        self.known: dict[str, tuple[tuple[int, int], Job | None]] = {}  # job.json as it was read, and when it was
+        self.sizes: dict[str, int] = {}  # bytes of jobs that have ended
+        self.failures = 0  # defects of the queue itself in a row
         self.current: str | None = None
         self.process: subprocess.Popen | None = None
         self.closing = threading.Event()
@@ -159,8 +181,24 @@ class Queue:
 
     def all(self) -> list[Job]:
         """Returns all jobs, the oldest first."""
-        found = (Job.read(folder) for folder in self.jobs.iterdir() if not folder.name.startswith("."))
+        names = [name for name in os.listdir(self.jobs) if not name.startswith(".")]
+        for gone in {*self.known} - {*names}:
+            self.known.pop(gone, None)
+            self.sizes.pop(gone, None)
+        found = (self._read(name) for name in names)
         return sorted((job for job in found if job is not None), key=lambda job: job.created)
+
+    def _read(self, name: str) -> Job | None:
+        """Reads a job, but only if its file has changed: every look at a page asks for all."""
+        try:
+            found = (self.jobs / name / "job.json").stat()
+        except OSError:
+            return None
+        version = (found.st_ino, found.st_mtime_ns)
+        known = self.known.get(name)
+        if known is None or known[0] != version:
+            self.known[name] = known = (version, Job.read(self.jobs / name))
+        return known[1]
 
     def find(self, token: str) -> Job | None:
         """Returns the job of a link."""
@@ -180,30 +218,54 @@ class Queue:
     def folder(self) -> Path:
         """Makes a folder for a job to come, which does not count before `submit`."""
         folder = self.jobs / f".{secrets.token_urlsafe(TOKEN)}"
-        folder.mkdir()
+        folder.mkdir(mode=0o700)
         return folder
 
-    def check(self, visitor: str) -> None:
-        """Refuses a visitor who has too many jobs, or all if the queue is full.
+    def enter(self, visitor: str) -> None:
+        """Holds a place for a job whose upload begins, until `leave`.
 
         Raises:
-            UserError: If so.
-        """
-        waiting = [job for job in self.all() if job.ended is None]
-        if len(waiting) >= self.limits.waiting:
-            raise UserError("The queue is full: please come back later.")
-        own = sum(job.visitor == visitor for job in waiting)
-        if own >= self.limits.visitor:
-            raise UserError(f"You have {own} pictures in the queue already: please wait until one is done.")
-
-    def submit(self, folder: Path, *, visitor: str, arguments: Sequence[str], shown: Mapping[str, Any]) -> Job:
-        """Puts a job into the queue; from then on it survives whatever happens to the server.
-
-        Raises:
-            UserError: If the visitor has too many, or the queue is full.
+            UserError: If there is none for this visitor, or for anybody.
         """
         with self.changing:
-            self.check(visitor)
+            self._check(visitor)
+            self.coming[visitor] += 1
+
+    def leave(self, visitor: str) -> None:
+        """Gives the place back, once the job is in the queue or refused."""
+        with self.changing:
+            self.coming[visitor] -= 1
+            self.coming += Counter()  # drops those with none
+
+    def _check(self, visitor: str) -> None:
+        jobs, limits = self.all(), self.limits
+        own, waiting = [job for job in jobs if job.visitor == visitor], [job for job in jobs if job.ended is None]
+        if len(waiting) + self.coming.total() >= limits.waiting:
+            raise UserError("The queue is full: please come back later.")
+        queued = sum(job.ended is None for job in own) + self.coming[visitor]
+        if queued >= limits.visitor:
+            raise UserError(f"You have {queued} pictures in the queue already: please wait until one is done.")
+        used = {job.token: self._size(job) for job in jobs}
+        if len(jobs) >= limits.kept or sum(used.values()) >= limits.mib * MIB:
+            raise UserError("There is no space left for pictures: please come back later.")
+        mine = sum(used[job.token] for job in own)
+        if len(own) >= limits.visitor_kept or mine >= VISITOR_SHARE * limits.mib * MIB:
+            raise UserError("You have too many pictures here: please remove some of them first.")
+
+    def _size(self, job: Job) -> int:
+        """Returns how many bytes a job takes."""
+        if job.token in self.sizes:
+            return self.sizes[job.token]
+        size = 0
+        with contextlib.suppress(OSError):  # a file that is replaced just now
+            size = sum(path.stat().st_size for path in job.folder.rglob("*") if path.is_file())
+        if job.ended is not None and job.token != self.current:
+            self.sizes[job.token] = size
+        return size
+
+    def submit(self, folder: Path, *, visitor: str, arguments: Sequence[str], shown: Mapping[str, Any]) -> Job:
+        """Puts a job into the queue; from then on it survives whatever happens to the server."""
+        with self.changing:
             Job(folder, time.time_ns(), visitor, tuple(arguments), shown).write()
             # The name appears at once and with everything in it.
             final = folder.rename(folder.with_name(folder.name.removeprefix(".")))
@@ -216,6 +278,8 @@ class Queue:
             now = Job.read(job.folder)
             if now is not None and now.ended is None:
                 now.write(stop=why)
+                if now.token != self.current:
+                    _forget_uploads(replace(now, stop=why))
                 self.woken.set()
 
     def remove(self, job: Job) -> None:
@@ -242,26 +306,43 @@ class Queue:
             self.worker.join(GRACE)
         self.lock.close()
 
+    @property
+    def healthy(self) -> bool:
+        """Whether jobs are worked off."""
+        return self.worker.is_alive() and self.failures < SICK
+
     def _work(self) -> None:
-        cleaned = 0.0
-        while True:
-            self.woken.clear()  # before anything is looked at, or what happens meanwhile would be slept through
-            if self.closing.is_set():
-                return
-            if time.monotonic() - cleaned > CLEAN_SECONDS or not cleaned:
-                self._clean()
-                cleaned = time.monotonic()
-            waiting = [job for job in self.all() if job.ended is None]
-            self._announce()
-            if waiting:
-                self._do(waiting[0])
-            else:
-                self.woken.wait(CLEAN_SECONDS)
+        """Works until the queue is closed, whatever happens: a full disk, say, or a folder that cannot be read."""
+        self.cleaned: float | None = None
+        while not self.closing.is_set():
+            try:
+                self._next()
+                self.failures = 0
+            except Exception:
+                traceback.print_exc()
+                sys.stderr.flush()
+                self.failures += 1
+                self.closing.wait(min(BACK_OFF, 2.0 ** (self.failures - 1)))
+
+    def _next(self) -> None:
+        """Does the next job, or waits for one."""
+        self.woken.clear()  # before anything is looked at, or what happens meanwhile would be slept through
+        if self.closing.is_set():
+            return
+        if self.cleaned is None or time.monotonic() - self.cleaned > CLEAN_SECONDS:
+            self._clean()
+            self.cleaned = time.monotonic()
+        waiting = [job for job in self.all() if job.ended is None]
+        self._announce()
+        if waiting:
+            self._do(waiting[0])
+        else:
+            self.woken.wait(CLEAN_SECONDS)
 
     def _do(self, job: Job) -> None:
         """Has one job done, or as much of it as there is time for."""
         self._wait_until_free(job)
-        self.current = job.token
+        self.current, self.process = job.token, None
         try:
             with open(job.folder / "log.txt", "ab") as log:
                 resume = ["--resume"] if (job.run / "config.json").is_file() else []
@@ -273,6 +354,9 @@ class Queue:
             status, self.process = None, None
             self._fail(job.folder, f"The job could not be started: {error.strerror}.")
         finally:
+            if self.process is not None and self.process.poll() is None:
+                self.process.kill()
+                self.process.wait()
             self.current = None
             for gone in self.jobs.glob(".gone-*"):
                 shutil.rmtree(gone, ignore_errors=True)
@@ -310,12 +394,17 @@ class Queue:
     def _judge(self, folder: Path, status: int) -> None:
         """Records how a job ended, unless its folder tells."""
         job = Job.read(folder)
-        if job is None or job.ended is not None or status == TERMINATED:  # resumed where it was
+        if job is None:
             return
-        if status == -signal.SIGKILL:
+        if job.ended is not None:
+            _forget_uploads(job)
+        elif (status == TERMINATED or -status in OUTSIDE) and job.attempts < ATTEMPTS:
+            with self.changing:  # resumed where it was
+                job = Job.read(folder)
+                if job is not None:
+                    job.write(attempts=job.attempts + 1)
+        elif status == -signal.SIGKILL:
             self._fail(folder, "The system ended the job, usually because memory ran out: try a smaller size.")
-        elif status < 0:
-            return  # by another signal before the command handled it: it begins again
         else:
             self._fail(folder, _last_line(folder / "log.txt") if status == 2 else "")
 
@@ -351,13 +440,25 @@ class Queue:
         for job in self.all():
             if job.ended is not None and job.changed < oldest:
                 shutil.rmtree(job.folder, ignore_errors=True)
+        for folder in self.jobs.glob("[!.]*"):
+            with contextlib.suppress(OSError):
+                if Job.read(folder) is None and folder.stat().st_mtime < oldest:  # damaged
+                    shutil.rmtree(folder)
         for folder in self.jobs.glob(".*"):
             with contextlib.suppress(OSError):
                 if folder.name.startswith(".gone-") or folder.stat().st_mtime < time.time() - CLEAN_SECONDS:
                     shutil.rmtree(folder)
 
 
+def _forget_uploads(job: Job) -> None:
+    """Removes what was sent for a job that was stopped without a picture."""
+    if job.ended == "stopped" and job.picture is None:
+        for path in job.folder.iterdir():
+            if path.is_file() and path.name not in ("job.json", "log.txt"):
+                path.unlink(missing_ok=True)
+
+
 def _last_line(log: Path) -> str:
-    """Returns the sentence that a command ended with."""
+    """Returns the sentence that a command ended with, without the folders of this machine."""
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1].strip() if lines else ""
+    return without_folders(lines[-1].strip()) if lines else ""

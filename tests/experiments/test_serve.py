@@ -23,7 +23,7 @@ from PIL import Image
 from experiments import serve
 from experiments.shared import trying
 from kerasapps.errors import UserError
-from kerasapps.serving import child
+from kerasapps.serving import child, forms, gallery
 
 ROOT = Path(__file__).parents[2]
 SAVED = ROOT / "tests" / "fixtures" / "saved"
@@ -35,15 +35,20 @@ needs_browser = pytest.mark.skipif(
 
 
 class Server:
-    """The command in a process of its own."""
+    """The command in a separate process, which ends with that of the tests, however that ends."""
 
-    def __init__(self, out: Path, *options: object):
-        command = [sys.executable, "-m", "experiments.serve", "--port", "0", "--out", out, *QUICK, *options]
+    def __init__(self, out: Path, *options: object, **streams):
         begun = time.monotonic()
-        self.process = subprocess.Popen([*map(str, command)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        line = self.process.stdout.readline()
-        self.url = re.match(r"http://[\d.:]+", line)[0]
-        self.get("/health")
+        words = ["--port", "0", "--out", out, *QUICK, *options]
+        streams = {"cwd": ROOT, "stdout": subprocess.PIPE, "text": True} | streams
+        self.process = child.start("experiments.serve", *map(str, words), **streams)
+        try:
+            line = self.process.stdout.readline()
+            self.url = re.match(r"http://[\d.:]+", line)[0]
+            self.get("/health")
+        except BaseException:
+            self.kill()
+            raise
         self.seconds = time.monotonic() - begun
 
     def get(self, path: str) -> bytes:
@@ -78,8 +83,11 @@ class Server:
 
     def close(self) -> None:
         self.process.terminate()
-        self.process.wait(60)
-        self.process.stdout.close()
+        try:
+            self.process.wait(60)
+        finally:
+            self.kill()
+            self.process.stdout.close()
 
 
 @contextlib.contextmanager
@@ -107,6 +115,10 @@ def styles(tmp_path_factory) -> Path:
     return folder
 
 
+def key_of(styles: Path) -> str:
+    return gallery.styles_of(styles)[0].key
+
+
 def painted(photo: Path, style: Path, out: Path, steps: int) -> bytes:
     """What the command paints without a page."""
     options = ["--size", "48", "--steps", str(steps), "--style-weight", "10", "--precision", "float32"]
@@ -117,12 +129,12 @@ def painted(photo: Path, style: Path, out: Path, steps: int) -> bytes:
 
 
 def test_a_server_that_is_killed_goes_on_to_the_same_picture(tmp_path, photo, styles):
-    chosen = {"chosen": "style1", "size": "48", "steps": "20"}
-    server = Server(tmp_path / "out", "--styles", styles)
-    assert server.seconds < 10
-    path = server.send(photo, **chosen)
-    wait_until(lambda: [*(tmp_path / "out").glob("jobs/*/run/config.json")])  # TensorFlow is there, and the run begun
-    server.kill()
+    chosen = {"chosen": key_of(styles), "size": "48", "steps": "20"}
+    with serving(tmp_path / "out", "--styles", styles) as server:
+        assert server.seconds < 10
+        path = server.send(photo, **chosen)
+        wait_until(lambda: [*(tmp_path / "out").glob("jobs/*/run/config.json")])  # the run has begun
+        server.kill()
     with serving(tmp_path / "out", "--styles", styles) as server:
         server.wait(path)
         log = next((tmp_path / "out").glob("jobs/*/log.txt")).read_text()
@@ -137,10 +149,10 @@ def test_twenty_kills_at_random_moments(tmp_path, photo, styles):
     wanted = painted(photo, styles / "red_dots.png", tmp_path / "run", 60)
     paths: list[str] = []
     for _ in range(20):
-        server = Server(out, "--styles", styles)
-        paths.append(server.send(photo, chosen="style1", size="48", steps="60"))
-        time.sleep(rng.uniform(0, 8))
-        server.kill()
+        with serving(out, "--styles", styles) as server:
+            paths.append(server.send(photo, chosen=key_of(styles), size="48", steps="60"))
+            time.sleep(rng.uniform(0, 8))
+            server.kill()
     with serving(out, "--styles", styles) as server:
         for path in paths:
             server.wait(path, seconds=600)
@@ -160,11 +172,71 @@ def test_what_the_command_refuses(tmp_path, capsys):
                 "70000",
             ): "--port must be in [0, 65535]. Received: 70000",
             ("--port", "0", "--host", "192.0.2.1"): "cannot be used",
+            ("--port", port, "--max-memory", "much"): "--max-memory takes an amount such as 4GB",
+            ("--port", port, "--max-disk", "much"): "--max-disk takes an amount such as 4GB",
+            ("--port", port, "--weights", str(tmp_path / "none.h5")): "none.h5 cannot be read",
         }.items():
             with pytest.raises(SystemExit) as left:
                 serve.main(arguments)
             assert left.value.code == 2
             assert sentence in capsys.readouterr().err
+
+
+def test_what_is_not_installed_is_said_before_the_port_is_taken(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "python_multipart", None)
+    monkeypatch.setattr(serve, "bind", None)
+    with pytest.raises(SystemExit) as left:
+        serve.main(["--port", "0"])
+    assert left.value.code == 2
+    assert "The page needs python_multipart: pip install '.[web]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("host", "allowed", "found"),
+    [
+        ("127.0.0.1", [], set()),
+        ("0.0.0.0", [], {"0.0.0.0", "*"}),
+        ("0.0.0.0", ["Paint.Example.org:8080"], {"0.0.0.0", "paint.example.org"}),
+        (
+            "::",
+            ["https://paint.example.org/", "[FE80::1]:80", "fe80::2"],
+            {"::", "paint.example.org", "fe80::1", "fe80::2"},
+        ),
+        ("127.0.0.1", ["*"], {"*"}),
+    ],
+)
+def test_names_of_the_page(host, allowed, found):
+    assert serve.names(host, allowed) == {"127.0.0.1", "localhost", "::1"} | found
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "said"), [(signal.SIGTERM, 143, ""), (signal.SIGINT, 130, "\nStopped.\n")]
+)
+def test_a_server_that_is_stopped_says_no_more_than_that(tmp_path, number, status, said):
+    server = Server(tmp_path / "out", stderr=subprocess.PIPE)
+    server.process.send_signal(number)
+    assert server.process.communicate(timeout=60)[1] == said
+    assert server.process.returncode == status
+
+
+@pytest.mark.slow  # a start of TensorFlow
+def test_precision_is_measured_once():
+    precision = serve.Precision("auto")
+    assert precision.get() in ("float32", "mixed_bfloat16")
+    assert precision.process is None
+    assert serve.Precision("mixed_bfloat16").get() == "mixed_bfloat16"
+
+
+def test_commands_name_no_folder_of_the_server(tmp_path):
+    content = forms.Picture(tmp_path / "content.png", "photo.png", (4, 4))
+    pictures = gallery.Gallery([gallery.Style("drawn", "Drawn", draw=serve.draw)], tmp_path)
+    values = {"content": content, "style": None, "chosen": "drawn", "size": "48", "strength": "10", "colors": "style"}
+    fixed = ["--weights", str(tmp_path / "mine.h5")]
+    ordered = serve.order(pictures, fixed, serve.Precision("float32"), values | {"steps": "20"}, tmp_path)
+    assert str(tmp_path / "mine.h5") in ordered.arguments
+    assert "mine.h5" in ordered.command
+    assert str(tmp_path) not in " ".join(ordered.command)
+    assert ordered.command[ordered.command.index("--precision") + 1] == "float32"
 
 
 def test_keys_of_runs_are_their_own():
@@ -241,9 +313,12 @@ def test_trained_networks_can_be_asked(name, values, shown, command, photo):
     assert command in " ".join(told["command"])
 
 
-def test_other_runs_are_refused_in_a_sentence():
-    with pytest.raises(UserError):
+def test_other_runs_are_refused_in_a_sentence(monkeypatch):
+    with pytest.raises(UserError, match="style has no model.keras yet"):
         trying.respond({"run": str(SAVED / "style"), "values": None})
+    monkeypatch.setattr(trying.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match="price is a run of price, whose networks cannot be tried on a page"):
+        trying.opened.__wrapped__(SAVED / "price")
 
 
 @pytest.mark.parametrize(("values", "sentence"), [({}, "Nothing is known"), ({"number0": "many"}, "must be a number")])
@@ -283,12 +358,12 @@ def opened(browser, server: Server, *, script: bool = True, **look):
 
 
 @pytest.fixture(scope="module")
-def link(browser, server, photo) -> str:
+def link(browser, server, photo, styles) -> str:
     """The address of a picture that was ordered with a browser, whose window was closed before it was done."""
     page = opened(browser, server)
     page.goto(server.url)
     page.set_input_files("#content", photo)
-    page.check("[value=style1]")
+    page.check(f"[value='{key_of(styles)}']")
     page.select_option("#steps", "20")
     page.click("text=Paint it")
     address = page.url
@@ -403,5 +478,5 @@ def test_a_file_that_is_too_large_is_named_before_it_is_sent(browser, server, tm
     page = opened(browser, server)
     page.goto(server.url)
     page.set_input_files("#content", tmp_path / "huge.jpg")
-    assert page.inner_text("[role=alert]:visible") == "huge.jpg has 21 MiB, and at most 20 MiB are taken here."
+    assert page.inner_text("[role=alert]:visible") == "huge.jpg has 21 MiB. The limit is 20 MiB."
     page.context.close()

@@ -17,7 +17,7 @@ from kerasapps.serving.gallery import Gallery, Style
 from kerasapps.serving.jobs import Limits, Queue
 
 STEPS = tuple((str(n), str(n)) for n in (1, 3, 500))
-ENDS = tuple((end, end) for end in ("", "refuse", "break", "memory", "deaf"))
+ENDS = tuple((end, end) for end in ("", "refuse", "break", "memory", "deaf", "abort", "hangup"))
 FIELDS = (
     Field("content", "Your photo", "image"),
     Field("chosen", "The style", "gallery", "red", choices=(("red", "Red"), ("blue", "Blue"))),

@@ -28,6 +28,11 @@ def main() -> None:
         sys.exit(2)
     if option("--end") == "break":
         raise RuntimeError("a defect")
+    if option("--end") == "abort":
+        os.abort()
+    if option("--end") == "hangup":
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGHUP)
     if option("--end") == "memory":
         os.kill(os.getpid(), signal.SIGKILL)
     write_json(out / "config.json", {"command": sys.argv, "folder": str(Path.cwd())})

@@ -6,8 +6,14 @@ const progress = document.getElementById("progress");
 if (progress) {
   const told = document.getElementById("told"), bar = document.getElementById("bar");
   const preview = document.getElementById("preview"), below = document.getElementById("below");
-  let shown = 0;
-  const say = (text) => { if (told.textContent !== text) told.textContent = text; };
+  const spoken = document.getElementById("spoken"), STEPS = 10;
+  let shown = 0, tenth = 0;
+  // A screen reader speaks of a new state, and of every tenth step: not of each.
+  const say = (text, aloud = true) => {
+    if (told.textContent === text) return;
+    told.textContent = text;
+    if (aloud) spoken.textContent = text;
+  };
   const look = async () => {
     try {
       const answer = await fetch(progress.dataset.state);
@@ -19,7 +25,9 @@ if (progress) {
       } else if (job.stop) {
         say("Stopping …");
       } else if (job.total) {
-        say(`Step ${job.step} of ${job.total}, ${job.width} × ${job.height} pixels.`);
+        const now = Math.floor(job.step / STEPS);
+        say(`Step ${job.step} of ${job.total}, ${job.width} × ${job.height} pixels.`, now !== tenth);
+        tenth = now;
         bar.max = job.total;
         bar.value = job.step;
       }
@@ -60,7 +68,7 @@ for (const input of document.querySelectorAll("input[type=file]")) {
     const [file] = input.files, most = Number(input.dataset.mib);
     const tooLarge = file && file.size > most * 2 ** 20;
     problem.hidden = !tooLarge;
-    problem.textContent = tooLarge ? `${file.name} has ${Math.ceil(file.size / 2 ** 20)} MiB, and at most ${most} MiB are taken here.` : "";
+    problem.textContent = tooLarge ? `${file.name} has ${Math.ceil(file.size / 2 ** 20)} MiB. The limit is ${most} MiB.` : "";
     input.setCustomValidity(problem.textContent);
     image.hidden = true;
     if (file && !tooLarge) {
