@@ -59,7 +59,7 @@ CONTRACTS = [
             ),
             (
                 {"members": {"label": (6,)}, "weights": None},
-                "`members` must not be called like an input or output. Received: label",
+                "`members` must not be called like an input, output or layer. Received: label",
             ),
             ({"members": {"small": (6,), "deep": SUBCLASS()}}, "`members` must be functional. Received: deep, a Subc"),
         ],

@@ -314,7 +314,7 @@ def test_trained_networks_can_be_asked(name, values, shown, command, photo):
 
 
 def test_other_runs_are_refused_in_a_sentence(monkeypatch):
-    with pytest.raises(UserError, match="style has no model.keras yet"):
+    with pytest.raises(UserError, match=r"style has no model\.keras yet"):
         trying.respond({"run": str(SAVED / "style"), "values": None})
     monkeypatch.setattr(trying.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="price is a run of price, whose networks cannot be tried on a page"):
