@@ -28,7 +28,8 @@ from tests.experiments.commands import commands, read
 run, refused = commands("experiments.captioning", *experiment.COMMANDS)
 ROOT = Path(__file__).parents[2]
 TINY = '{"filters": [8, 16, 16], "units": 16, "embedding_dim": 16, "context": 0, "dropout": 0.1}'
-FEW = ("--limit", 160, "--epochs", 6, "--batch-size", 4, "--learning-rate", 0.01, "--params", TINY, "--beam", 2)
+SHORT = "--precision float32 --limit 160 --epochs 6 --batch-size 4 --learning-rate 0.01 --beam 2"
+FEW = (*SHORT.split(), "--params", TINY)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,6 @@ def test_evaluate_repeats_what_train_found(trained, capsys):
     run("evaluate", "--run", trained, "--beam", 2)
     said = dict(line.split() for line in capsys.readouterr().out.splitlines() if line[:1].islower() and "," not in line)
     for name in ("loss", "loss_reference", "true_share", "cider"):
-        # In the precision of the training inputs are rounded, too.
         assert float(said[name]) == pytest.approx(read(trained)[name], rel=1e-3)
 
 
