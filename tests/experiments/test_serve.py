@@ -418,7 +418,7 @@ LOOKS = {
     "phone": {"viewport": {"width": 390, "height": 800}},
     "dark": {"color_scheme": "dark"},
 }
-SLOW = {"wide": pytest.mark.slow, "phone": (), "dark": ()}
+SLOW = {"wide": pytest.mark.slow, "phone": (), "dark": pytest.mark.slow}
 
 
 @needs_browser
