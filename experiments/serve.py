@@ -17,7 +17,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from kerasapps import startup
 from kerasapps.errors import UserError
@@ -92,7 +91,7 @@ def serve(
         precision: As for all experiments; "auto" is measured once, when the server starts.
     """
     needed()
-    from kerasapps.serving import gallery, jobs
+    from kerasapps.serving import gallery, guard, jobs, precisions
 
     memory_of(max_memory)
     most_bytes = memory_of(max_disk, option="--max-disk")
@@ -107,7 +106,7 @@ def serve(
     with contextlib.ExitStack() as end:
         waiting = jobs.Queue(out, module=module(PAINTER), limits=limits, notify=tell)
         end.callback(waiting.close)
-        settled = Precision(precision)
+        settled = precisions.Precision(precision, module(MEASURER))
         end.callback(settled.close)
         service = page(pictures, max_size, partial(order, pictures, fixed, settled))
         networks = end.enter_context(opened(runs, out / "answers.log"))
@@ -115,7 +114,7 @@ def serve(
         end.enter_context(startup.when_stopped(startup.stop))
         waiting.start()
         print(f"{url or address}  (Ctrl-C stops it; pictures are in {out})", flush=True)
-        run(site.app(hosts=names(host, allow_host)), listening, proxy)
+        run(site.app(hosts=guard.names(host, allow_host)), listening, proxy)
 
 
 def needed() -> None:
@@ -129,23 +128,6 @@ def needed() -> None:
             importlib.import_module(name)
     except ImportError as error:
         raise UserError(f"The page needs {error.name}: pip install '.[web]'") from None
-
-
-def names(host: str, allowed: Sequence[str]) -> set[str]:
-    """Returns the names that the page goes by: those given, this machine's own, and any if it listens everywhere.
-
-    Example:
-        >>> sorted(names("0.0.0.0", ["Paint.Example.org:8080"]))
-        ['0.0.0.0', '127.0.0.1', '::1', 'localhost', 'paint.example.org']
-    """
-    found = {host.lower(), "127.0.0.1", "localhost", "::1"}
-    if not allowed and host in ("0.0.0.0", "::"):
-        found.add("*")
-    for name in allowed:
-        name = name.lower().rpartition("//")[2].rstrip("/")
-        bare = name.count(":") > 1 and "[" not in name  # an IPv6 address, which has colons and no port
-        found.add(name if bare else urlsplit(f"//{name}").hostname or name)
-    return found
 
 
 def page(pictures: Any, max_size: int, ordered: Any) -> Any:
@@ -164,7 +146,8 @@ def opened(runs: Sequence[Path], log: Path) -> Iterator[dict[str, Any]]:
     """Yields the trained networks of runs, which a thread opens, as `Site` takes them."""
     from kerasapps.serving import answers
 
-    answerer, trained = answers.Answerer(module(ANSWERER), log), {}
+    answerer = answers.Answerer(module(ANSWERER), log)
+    trained: dict[str, Any] = {}
     folders = {key: user_path(folder).absolute() for key, folder in keyed(runs).items()}
     opening = threading.Thread(target=answers.open_runs, args=(answerer, folders, trained), daemon=True)
     opening.start()
@@ -179,36 +162,6 @@ def app_of(service: Any, queue: Any, *, mib: float, megapixels: float, networks:
     from kerasapps.serving.app import Site, Uploads
 
     return Site(service, queue, uploads=Uploads(mib, megapixels), **networks)
-
-
-class Precision:
-    """The precision of all pictures: what "auto" comes to is measured once, in a separate process.
-
-    Args:
-        asked: A policy, or "auto".
-    """
-
-    def __init__(self, asked: str):
-        from kerasapps.serving import child
-
-        self.settled, self.measuring = asked, threading.Lock()
-        self.process = None
-        if asked == "auto":
-            self.process = child.start(module(MEASURER), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-
-    def get(self) -> str:
-        """Returns it, once it is measured."""
-        with self.measuring:
-            if self.process is not None:
-                told = self.process.communicate()[0].decode().split()
-                self.settled, self.process = told[-1] if told else "float32", None
-        return self.settled
-
-    def close(self) -> None:
-        """Ends the measurement."""
-        process = self.process
-        if process is not None:
-            process.kill()
 
 
 def module(name: str) -> str:
@@ -299,7 +252,7 @@ def form_fields(pictures: Any, max_size: int) -> tuple[Any, ...]:
     )
 
 
-def order(pictures: Any, fixed: Sequence[str], precision: Precision, values: Mapping[str, Any], folder: Path) -> Any:
+def order(pictures: Any, fixed: Sequence[str], precision: Any, values: Mapping[str, Any], folder: Path) -> Any:
     """Returns what style transfer is asked for; the files are in the folder of the job, where it runs."""
     from kerasapps.serving.app import Order
 

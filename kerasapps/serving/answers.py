@@ -1,4 +1,4 @@
-"""Trained networks in a process of their own, which answer forms: this server does without TensorFlow.
+"""Trained networks in a separate process, which answer forms: this server does without TensorFlow.
 
 The process reads a line of JSON for each question and writes one for each answer; see `experiments/shared/trying.py`.
 """

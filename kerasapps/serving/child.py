@@ -22,7 +22,7 @@ OOM_SCORE = "1000"
 
 
 def start(module: str, *arguments: str, **streams: Any) -> subprocess.Popen:
-    """Starts a module in a process of its own, in a session of its own: Ctrl-C reaches the server alone.
+    """Starts a module in a separate process and session: Ctrl-C reaches the server alone.
 
     Args:
         module: Name of the module, as for `python -m`.

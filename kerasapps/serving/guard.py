@@ -1,6 +1,6 @@
 """What every request passes: the right host, no post from another site, no body without end, and headers."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from urllib.parse import SplitResult, urlsplit
 
 import anyio
@@ -120,3 +120,20 @@ def _parts(address: str) -> SplitResult:
         return urlsplit(address)
     except ValueError:
         return urlsplit("")
+
+
+def names(host: str, allowed: Sequence[str]) -> set[str]:
+    """Returns the names that the page goes by: those given, this machine's own, and any if it listens everywhere.
+
+    Example:
+        >>> sorted(names("0.0.0.0", ["Paint.Example.org:8080"]))
+        ['0.0.0.0', '127.0.0.1', '::1', 'localhost', 'paint.example.org']
+    """
+    found = {host.lower(), "127.0.0.1", "localhost", "::1"}
+    if not allowed and host in ("0.0.0.0", "::"):
+        found.add("*")
+    for name in allowed:
+        name = name.lower().rpartition("//")[2].rstrip("/")
+        bare = name.count(":") > 1 and "[" not in name  # an IPv6 address, which has colons and no port
+        found.add(name if bare else urlsplit(f"//{name}").hostname or name)
+    return found

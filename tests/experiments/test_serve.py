@@ -23,7 +23,7 @@ from PIL import Image
 from experiments import serve
 from experiments.shared import trying
 from kerasapps.errors import UserError
-from kerasapps.serving import child, forms, gallery
+from kerasapps.serving import child, forms, gallery, guard, precisions
 
 ROOT = Path(__file__).parents[2]
 SAVED = ROOT / "tests" / "fixtures" / "saved"
@@ -206,7 +206,7 @@ def test_what_is_not_installed_is_said_before_the_port_is_taken(monkeypatch, cap
     ],
 )
 def test_names_of_the_page(host, allowed, found):
-    assert serve.names(host, allowed) == {"127.0.0.1", "localhost", "::1"} | found
+    assert guard.names(host, allowed) == {"127.0.0.1", "localhost", "::1"} | found
 
 
 @pytest.mark.parametrize(
@@ -221,10 +221,10 @@ def test_a_server_that_is_stopped_says_no_more_than_that(tmp_path, number, statu
 
 @pytest.mark.slow  # a start of TensorFlow
 def test_precision_is_measured_once():
-    precision = serve.Precision("auto")
+    precision = precisions.Precision("auto", "experiments.shared.measuring")
     assert precision.get() in ("float32", "mixed_bfloat16")
     assert precision.process is None
-    assert serve.Precision("mixed_bfloat16").get() == "mixed_bfloat16"
+    assert precisions.Precision("mixed_bfloat16", "").get() == "mixed_bfloat16"
 
 
 def test_commands_name_no_folder_of_the_server(tmp_path):
@@ -232,7 +232,7 @@ def test_commands_name_no_folder_of_the_server(tmp_path):
     pictures = gallery.Gallery([gallery.Style("drawn", "Drawn", draw=serve.draw)], tmp_path)
     values = {"content": content, "style": None, "chosen": "drawn", "size": "48", "strength": "10", "colors": "style"}
     fixed = ["--weights", str(tmp_path / "mine.h5")]
-    ordered = serve.order(pictures, fixed, serve.Precision("float32"), values | {"steps": "20"}, tmp_path)
+    ordered = serve.order(pictures, fixed, precisions.Precision("float32", ""), values | {"steps": "20"}, tmp_path)
     assert str(tmp_path / "mine.h5") in ordered.arguments
     assert "mine.h5" in ordered.command
     assert str(tmp_path) not in " ".join(ordered.command)
@@ -418,7 +418,7 @@ LOOKS = {
     "phone": {"viewport": {"width": 390, "height": 800}},
     "dark": {"color_scheme": "dark"},
 }
-SLOW = {"wide": pytest.mark.slow, "phone": (), "dark": ()}
+SLOW = {"wide": pytest.mark.slow, "phone": (), "dark": pytest.mark.slow}
 
 
 @needs_browser
