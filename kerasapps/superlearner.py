@@ -232,7 +232,11 @@ def convex(predictions: Predictions, truth: np.ndarray, loss: Loss) -> np.ndarra
 
 
 def log_linear(predictions: Predictions, truth: np.ndarray, loss: Loss) -> np.ndarray:
-    """Minimizes the log loss of pooled logarithms over weights of at least 0, in which it is convex."""
+    """Minimizes the log loss of pooled logarithms over weights of at least 0, in which it is convex.
+
+    On few rows that all members get right, the loss alone would ask for ever larger weights. So their sum has a normal
+    prior around 1, the geometric mean, whose part shrinks with the number of rows.
+    """
     if loss_of(truth) != "log_loss":
         return convex(predictions, truth, loss)
     columns = np.stack([logarithms(one) for one in predictions.values()], -1)  # (n, classes, members)
@@ -242,7 +246,8 @@ def log_linear(predictions: Predictions, truth: np.ndarray, loss: Loss) -> np.nd
         scores = columns @ weights  # (n, classes)
         expected = np.einsum("nk,nkm->nm", softmax(scores, axis=1), columns)
         value = (logsumexp(scores, axis=1) - of_truth @ weights).mean()
-        return value, (expected - of_truth).mean(0)
+        surplus = weights.sum() - 1
+        return value + surplus**2 / (2 * len(truth)), (expected - of_truth).mean(0) + surplus / len(truth)
 
     count = len(predictions)
     found = minimize(objective, np.full(count, 1 / count), jac=True, method="L-BFGS-B", bounds=[(0, None)] * count)

@@ -115,12 +115,16 @@ def test_log_linear_weights_are_optimal_and_never_worse_than_a_member():
     for seed in SEEDS:
         predictions, truth = classes_of(seed)
         found = fit_weights(predictions, truth, method="log_linear")
-        lowest = risk(found.pooled(predictions), truth).mean
+
+        def objective(weights, predictions=predictions, truth=truth):
+            prior = (weights.sharpness - 1) ** 2 / (2 * len(truth))
+            return risk(weights.pooled(predictions), truth).mean + prior
+
+        lowest = objective(found)
         rng = np.random.default_rng(seed)
         for point in [*np.eye(4), *(2 * rng.dirichlet(np.ones(4), 30))]:
             values = dict(zip(predictions, point / point.sum(), strict=True))
-            other = superlearner.Weights(values, sharpness=float(point.sum()))
-            assert lowest <= risk(other.pooled(predictions), truth).mean + 1e-6
+            assert lowest <= objective(superlearner.Weights(values, sharpness=float(point.sum()))) + 1e-6
         pooled = found.pooled(predictions)
         np.testing.assert_allclose(pooled.sum(1), 1)
         np.testing.assert_allclose(pooled[:1], found.pooled({name: one[:1] for name, one in predictions.items()}))
@@ -134,6 +138,20 @@ def test_members_that_know_different_things_are_surer_together():
     mean, product = (fit_weights(given, truth, method=way) for way in ("convex", "log_linear"))
     assert product.sharpness == pytest.approx(5, abs=0.5)  # independent evidence adds up
     assert risk(product.pooled(given), truth).mean < 0.8 * risk(mean.pooled(given), truth).mean
+
+
+def test_a_few_rows_that_all_members_get_right_do_not_make_them_certain():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 2, 2040)
+    right = np.where(np.arange(2040) < 40, True, rng.random(2040) < 0.9)  # the first 40 are fitted on
+    chance = np.clip(0.85 + 0.05 * rng.normal(size=(2, 2040)), 0.6, 0.99)
+    of_truth = np.where(right, chance, 1 - chance)
+    given = {f"m{i}": np.where(truth[:, None] == [0, 1], p[:, None], 1 - p[:, None]) for i, p in enumerate(of_truth)}
+    found = fit_weights({name: one[:40] for name, one in given.items()}, truth[:40], method="log_linear")
+    assert 1 < found.sharpness < 4
+    fresh = {name: one[40:] for name, one in given.items()}
+    best = min(risk(one, truth[40:]).mean for one in fresh.values())
+    assert risk(found.pooled(fresh), truth[40:]).mean < 1.5 * best
 
 
 # --- members that nothing can be done with
