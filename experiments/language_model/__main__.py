@@ -139,7 +139,7 @@ def evaluate(*, run: Path, data: or_none(Text) = None) -> None:
     ids, characters = encode_content(saved.codec, text.test, limit=options.rows if data is None else None)
     if len(ids) < 2:
         raise DataError(f"The test text of {source.data} has {len(ids)} tokens, and at least 2 are needed.")
-    arch = saved.settings["arch"]
+    arch = saved.settings.of("arch", Arch)
     metrics = test_metrics(saved.model, arch, saved.codec, ids, characters, text)
     print_table(loss_table(metrics, data=source.data, arch=arch))
     for name, value in metrics.items():
@@ -174,7 +174,7 @@ def generate(
     if beam > 1 and n > beam:
         raise DataError(f"--n must be at most --beam, which is {beam}. Received: {n}")
     saved = load_run(run, EXPERIMENT)
-    codec, arch = saved.codec, saved.settings["arch"]
+    codec, arch = saved.codec, saved.settings.of("arch", Arch)
     ids, unknown = known_ids(codec, prompt), codec.vocabulary.unknown(prompt)
     begun, ids = codec.decode(ids), ids if len(ids) else first_ids(codec)
     if unknown:

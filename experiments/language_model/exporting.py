@@ -13,7 +13,7 @@ from kerasapps.settings import from_settings
 
 from ..shared.deploying import Deployable, Part, spread
 from ..shared.runs import SavedRun
-from .network import Source, load, module_of
+from .network import Arch, Source, load, module_of
 
 READ = 8  # tokens before the one that is compared
 
@@ -24,7 +24,7 @@ def deployable(saved: SavedRun) -> Deployable:
     splits = load(from_settings(Source, saved.settings), options=from_settings(Options, saved.settings))
     size = len(splits.tested) // (READ + 1)
     ids = splits.tested[: size * (READ + 1)].reshape(size, READ + 1)[spread(size)].astype(np.int32)
-    step = module_of(saved.settings["arch"]).step_of(inference_form(saved.model))
+    step = module_of(saved.settings.of("arch", Arch)).step_of(inference_form(saved.model))
     first = {"token": ids[:, :READ]}
     for tensor in step.inputs:
         if tensor.name != "token":

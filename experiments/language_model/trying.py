@@ -11,7 +11,7 @@ from kerasapps.serving.forms import Field
 
 from ..shared.runs import SavedRun
 from ..shared.trying import Tried
-from .network import Writing, first_ids, generator_of, known_ids, write_texts
+from .network import Arch, Writing, first_ids, generator_of, known_ids, write_texts
 
 TITLE = "Continue a text"
 LENGTH = 300  # tokens
@@ -33,7 +33,8 @@ def answer(saved: SavedRun, given: Mapping[str, Any]) -> Tried:
     ids, unknown = known_ids(codec, prompt), codec.vocabulary.unknown(prompt)
     begun, ids = codec.decode(ids), ids if len(ids) else first_ids(codec)
     writing = replace(Writing(), temperature=float(given["temperature"]), seed=int(given["seed"]))
-    (text,) = write_texts(generator_of(saved.model, saved.settings["arch"], codec), codec, ids, writing, length=LENGTH)
+    generator = generator_of(saved.model, saved.settings.of("arch", Arch), codec)
+    (text,) = write_texts(generator, codec, ids, writing, length=LENGTH)
     shown = Highlighted([begun, text], np.array([1.0, 0.0]), f"{LENGTH} tokens", "")
     notes = [f"Left out of the beginning, as it was not in the training text: {unknown!r}"] if unknown else []
     options = ("--temperature", given["temperature"], "--seed", str(given["seed"]), "--length", str(LENGTH))

@@ -15,6 +15,7 @@ from kerasapps.data.splits import Splits
 from kerasapps.errors import UserError
 from kerasapps.records import experiment_of
 from kerasapps.runs import Run, load_model, read_config, read_json, write_json
+from kerasapps.settings import convert
 
 EXPERIMENTS = Path(__file__).parent.parent
 CODEC = "codec.json"
@@ -55,6 +56,17 @@ class Settings(dict):
 
     def __missing__(self, name: str):
         raise UserError(f"{self.path} is damaged: it has no setting {name}.")
+
+    def of(self, name: str, hint: Any) -> Any:
+        """Returns an option as the type that it has, such as "arch" and `Arch`.
+
+        Raises:
+            UserError: If it is missing or of another type.
+        """
+        try:
+            return convert(name, hint, self[name])
+        except UserError as error:
+            raise UserError(f"{self.path} is damaged: {error}") from None
 
 
 @dataclass(frozen=True)

@@ -126,7 +126,7 @@ def evaluate(*, run: Path, data: or_none(Text) = None, limit: or_none(Count) = N
     saved = load_run(run, EXPERIMENT)
     source = from_settings(Source, saved.settings)
     source = source if data is None else replace(source, data=data)
-    splits = load(source, saved.settings["arch"], options=from_settings(Options, saved.settings))
+    splits = load(source, saved.settings.of("arch", Arch), options=from_settings(Options, saved.settings))
     rows = slice(limit)
     # With the words and classes of the run: those of the data may have changed since.
     test = saved.codec.split(splits.texts["test"][rows], splits.labels["test"][rows])

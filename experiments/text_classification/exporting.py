@@ -11,7 +11,7 @@ from kerasapps.settings import from_settings
 
 from ..shared.deploying import ROWS, SAMPLES, TESTED, Deployable, Part, some_rows, spread
 from ..shared.runs import SavedRun
-from .network import Source, load
+from .network import Arch, Source, load
 
 TRY = "not half as dull as its title"
 
@@ -19,7 +19,7 @@ TRY = "not half as dull as its title"
 def deployable(saved: SavedRun) -> Deployable:
     """Returns the classifier with rows of its test set."""
     options = from_settings(Options, saved.settings)
-    splits = load(from_settings(Source, saved.settings), saved.settings["arch"], options=options)
+    splits = load(from_settings(Source, saved.settings), saved.settings.of("arch", Arch), options=options)
     texts, labels = splits.texts["test"], splits.labels["test"]
 
     def some(count):

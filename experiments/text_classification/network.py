@@ -172,7 +172,7 @@ def splits_of(saved: SavedRun) -> TextSplits:
     source, options = from_settings(Source, saved.settings), from_settings(Options, saved.settings)
     # A network of a cross-validation has another test set than the data by themselves.
     fold = {"fold": saved.settings.get("fold"), "folds": saved.settings.get("folds", 10)}
-    splits = load(source, saved.settings["arch"], options=options, **fold)
+    splits = load(source, saved.settings.of("arch", Arch), options=options, **fold)
     encoded = {name: saved.codec.split(splits.texts[name], splits.labels[name]) for name in splits.texts}
     return replace(splits, **encoded, codec=saved.codec)
 

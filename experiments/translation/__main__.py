@@ -152,7 +152,7 @@ def evaluate(
         raise DataError("--target holds the translations of a file that --data names: give both.")
     source = replace(source, pair=pair or source.pair)
     pairs = load(source, options=from_settings(Options, saved.settings)).texts["test"][:limit]
-    metrics, _ = test_metrics(saved.model, saved.settings["arch"], saved.codec, pairs, writing)
+    metrics, _ = test_metrics(saved.model, saved.settings.of("arch", Arch), saved.codec, pairs, writing)
     print_table(score_table(metrics, data=source.data, pair=source.pair, beam=writing.beam))
     for name, value in metrics.items():
         print(f"{name:<20}{value:.4f}")
@@ -188,7 +188,7 @@ def translate(
     if not temperature and (top_k or top_p < 1):
         raise DataError("--top-k and --top-p choose what is drawn: give --temperature as well.")
     saved = load_run(run, EXPERIMENT)
-    writer = writer_of(saved.model, saved.settings["arch"])
+    writer = writer_of(saved.model, saved.settings.of("arch", Arch))
     how = writing.search if not temperature else Sampling(temperature, top_k, top_p, seed)
     if file is None and sys.stdin.isatty():
         for line in sys.stdin:

@@ -13,14 +13,14 @@ from kerasapps.settings import from_settings
 
 from ..shared.deploying import Deployable, Part, spread
 from ..shared.runs import SavedRun
-from .network import Source, load, module_of
+from .network import Arch, Source, load, module_of
 
 LONGEST = 30  # tokens of the texts that are compared
 
 
 def deployable(saved: SavedRun) -> Deployable:
     """Returns both graphs on the weights of the network, with texts of its test set."""
-    codec, module = saved.codec, module_of(saved.settings["arch"])
+    codec, module = saved.codec, module_of(saved.settings.of("arch", Arch))
     pairs = load(from_settings(Source, saved.settings), options=from_settings(Options, saved.settings)).texts["test"]
     texts = [pairs[i][0] for i in spread(len(pairs))]
     sources = {"source": codec.encode(texts)["source"][:, :LONGEST]}

@@ -8,7 +8,7 @@ from kerasapps.serving.forms import Field
 
 from ..shared.runs import SavedRun
 from ..shared.trying import Tried
-from .network import Writing, translate_texts, writer_of
+from .network import Arch, Writing, translate_texts, writer_of
 from .results import attention_figures, translations_table
 
 TITLE = "Translate a sentence"
@@ -23,7 +23,7 @@ def questions(saved: SavedRun) -> tuple[Field, ...]:
 
 def answer(saved: SavedRun, given: Mapping[str, Any]) -> Tried:
     """Returns the best translations, and the attention of the first."""
-    text, arch = " ".join(given["text"].split()), saved.settings["arch"]
+    text, arch = " ".join(given["text"].split()), saved.settings.of("arch", Arch)
     if not text:
         raise DataError("There is nothing to translate.")
     writing = Writing()

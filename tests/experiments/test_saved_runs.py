@@ -10,13 +10,14 @@ import threading
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import keras
 import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.shared.runs import OLDER_CODECS, load_run
+from experiments.shared.runs import OLDER_CODECS, Settings, load_run
 from kerasapps.applications.classic import build_perceptron
 from kerasapps.errors import UserError
 from kerasapps.index import render_index
@@ -160,6 +161,15 @@ def changed(**values) -> Callable[[Path], None]:
 
 def holding(content: str | bytes) -> Callable[[Path], object]:
     return lambda path: path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def test_an_option_of_another_type_is_damage():
+    settings = Settings(Path("run/config.json"), {"arch": "lenet5"})
+    assert settings.of("arch", Literal["lenet5", "vgg"]) == "lenet5"
+    with pytest.raises(UserError, match=r"^run/config\.json is damaged: .*arch"):
+        settings.of("arch", Literal["vgg"])
+    with pytest.raises(UserError, match="it has no setting data"):
+        settings.of("data", str)
 
 
 def test_what_is_not_damaged_loads(folder):
