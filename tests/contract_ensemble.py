@@ -4,6 +4,7 @@ import functools
 from collections.abc import Mapping
 
 import keras
+import numpy as np
 
 from kerasapps.applications import classic, ensemble
 from tests.contract_row import Contract, dense, images
@@ -22,7 +23,7 @@ def build_ensemble(*, members, **arguments):
 
 def members_of(one) -> keras.Model:
     """Returns a perceptron of these widths, all by one name; what is none already stays."""
-    return classic.build_perceptron(**SIZES, dense_units=one) if isinstance(one, tuple) else one
+    return classic.build_perceptron(**SIZES, dense_units=one) if isinstance(one, tuple | np.ndarray) else one
 
 
 SUBCLASS = type("Subclass", (keras.Model,), {})

@@ -21,7 +21,7 @@ from tests.contract import CONTRACTS
 ROWS = {row.builder.__name__: row for row in reversed(CONTRACTS)}
 # Where 0, or a number under 0, is as good as any.
 ZERO = {"freeze", "blocks of inception_classifier", "buckets", "middle_blocks", "seed", "walkers", "noise"}
-ZERO |= {"embedding_dim of recurrent_language_model"}  # one-hot
+ZERO |= {"embedding_dim of recurrent_language_model", "context of captioner"}  # one-hot, none
 NEGATIVE = {"age_mean", "year_mean", "price_mean"}
 EMPTY = {"dense_units", "numbers", "category_sizes"}
 MAY_BE_EMPTY = {"build_multi_head_text", "build_profile", "build_novel"}  # bags of words

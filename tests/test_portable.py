@@ -354,7 +354,7 @@ def words_and_lstm() -> keras.Model:
     windows = WordConv1D(3, 2, name="conv")(vectors, places)
     strongest = StrongestWindow(3, 2, name="strongest")(vectors, places, text)
     state = LSTM(3, name="lstm")(layers.Embedding(12, 4, mask_zero=True, name="embedding")(text))
-    features = [layers.GlobalMaxPooling1D(name="max")(windows), strongest, state]
+    features = [layers.GlobalMaxPooling1D(name="highest")(windows), strongest, state]
     features = layers.Concatenate(name="features")(features)
     return keras.Model({"text": text}, {"label": layers.Dense(2, name="label")(features)}, name="words_and_lstm")
 

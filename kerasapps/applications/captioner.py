@@ -143,7 +143,7 @@ def build_captioner(
         logits, weights = recurrent_block(captions, memory, present, target, width=width, inside=inside)
     outputs = {"next": UnfoldSentences(name="next")(logits, target)}  # (B, N, T, V)
     if attention:
-        outputs["attention"] = UnfoldSentences(dtype="float32", name="attention")(weights, target)  # (B, N, T, S)
+        outputs["attention"] = UnfoldSentences(dtype="float32", name="attended")(weights, target)  # (B, N, T, S)
     return keras.Model([image, target], outputs, name=name)
 
 
