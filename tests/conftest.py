@@ -9,6 +9,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 import keras
 import pytest
+import sklearn  # noqa: F401 - sets environment variables, so now and not in a test that happens to be the first
 
 from kerasapps import distribution, runtime
 
