@@ -135,7 +135,8 @@ def launch(command: Sequence[str], *, workers: int, max_restarts: int, limits: d
         if status in (WRONG, startup.STOPPED):
             # The first worker reports the same on the terminal, if it got so far.
             if gang.processes[0].returncode != status:
-                print(f"{what}.{log}", file=sys.stderr)
+                reason = _last_line(folder / "workers" / f"worker-{number}.log") if number else ""
+                print(f"{what}: {reason}{log}" if reason else f"{what}.{log}", file=sys.stderr)
             return status
         if restart == max_restarts:
             print(f"{what}, and --max-restarts {max_restarts} allows no further restart.{log}", file=sys.stderr)
@@ -185,6 +186,14 @@ def _gpus() -> list[str]:
         return []
     listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False).stdout
     return [str(i) for i in range(sum(line.startswith("GPU ") for line in listed.splitlines()))]
+
+
+def _last_line(path: Path) -> str:
+    """Returns the last line of a log; an empty string if there is none."""
+    try:
+        return path.read_text("utf-8", "replace").rstrip().rpartition("\n")[2]
+    except OSError:
+        return ""
 
 
 def _how(status: int) -> str:

@@ -48,13 +48,12 @@ def distill(
         epochs: Epochs of the network; by default as suits it.
         options: Options that every experiment shares; data and split are those of the ensemble.
     """
-    settings = settings_of(locals())
+    opened = start("Distillation", settings_of(locals()), experiment=EXPERIMENT, workload="convolution")
     saved = load_learned(run, "distill an ensemble of `train`, which has predictions for all rows")
     data = load(from_settings(Source, saved.settings), options=from_settings(Options, saved.settings))
     known = [*NETWORKS] if data.input[0] == "image" else ["perceptron"]
     if student not in known:
         raise UserError(f"--student must be one of {', '.join(known)}. Received: {student}")
-    opened = start("Distillation", settings, experiment=EXPERIMENT, workload="convolution")
     soft = soft_targets(saved, data)
     epochs = opened.options.shrink(epochs or 2, 2) if options.smoke else epochs
     plain = train_student(opened.part("plain", {}), data, student, None, share=share, epochs=epochs)

@@ -91,7 +91,10 @@ def test_the_version(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["prize"], "There is no experiment prize. Did you mean price? They are: deep_dream, export, gan, "),
+        (
+            ["prize"],
+            "There is no experiment prize. Did you mean price? They are: captioning, deep_dream, ensemble, ",
+        ),
         (["train"], "There is no experiment train. "),
         (["completion"], "python -m experiments completion takes one of bash, zsh, fish."),
         (["completion", "tcsh"], "python -m experiments completion takes one of bash, zsh, fish."),

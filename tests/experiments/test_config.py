@@ -30,7 +30,8 @@ WAYS = {
     ("profile", "train"): [["--data", "posts.csv", "--labels", "age=regression"]],
     ("style_transfer", "run"): [["--style", "a.png", "--params", '{"style_weight": 30.0}']],
 }
-CASES = [(*one, way) for one in COMMANDS for way in ([], *WAYS.get(one, []))]
+REQUIRED = {("ensemble", "combine"): ["--runs", "a", "b"], ("ensemble", "distill"): ["--run", "a"]}
+CASES = [(*one, way) for one in COMMANDS for way in (REQUIRED.get(one, []), *WAYS.get(one, []))]
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -29,7 +28,7 @@ from experiments.image_classification.network import (
 from experiments.image_classification.results import result_blocks
 from experiments.shared import searching
 from experiments.shared.image_classifier import GivenRecipe, Recipe
-from experiments.shared.runs import load_run
+from experiments.shared.runs import SavedRun
 from kerasapps.data.images import load_images, resizer
 from kerasapps.data.pictures import read_picture
 from kerasapps.formats import format_share
@@ -364,12 +363,11 @@ def test_predict_sees_what_evaluate_sees(tmp_path):
 def test_predict_scales_a_photograph_as_training_images_are_scaled(trained, tmp_path, monkeypatch):
     seen = []
 
-    class Network:
-        def predict(self, inputs, verbose):
-            seen.append(np.asarray(inputs["image"]))
-            return {"label": np.full((1, 10), 0.1)}
+    def outputs(self, inputs):
+        seen.append(np.asarray(inputs["image"]))
+        return {"label": np.full((1, 10), 0.1)}
 
-    monkeypatch.setattr(experiment, "load_run", lambda *arguments: replace(load_run(*arguments), model=Network()))
+    monkeypatch.setattr(SavedRun, "outputs", outputs)
     pixels = np.random.default_rng(0).integers(0, 256, (200, 200), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "photo.png")
     run("predict", "--run", trained, tmp_path / "photo.png")

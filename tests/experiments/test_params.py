@@ -12,7 +12,9 @@ from kerasapps.errors import UserError
 
 # Arguments that the data of an experiment decide.
 GIVEN = {"image_shape", "num_classes", "vocab_size", "num_answers", "sentence_length", "heads", "numbers"}
-BUILDERS = [getattr(kerasapps, name) for name in kerasapps.__all__ if name.startswith("build_")]
+# An ensemble joins networks that are there, and no --params lead to it.
+NAMES = [name for name in kerasapps.__all__ if name.startswith("build_") and name != "build_ensemble"]
+BUILDERS = [getattr(kerasapps, name) for name in NAMES]
 ODD = ["odd", {"a": 1}, [["odd"]], [[[3]]], [None], 10**400, 2 * LARGEST, -1e30, float("nan"), float("inf")]
 
 
