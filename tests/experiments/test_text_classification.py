@@ -11,6 +11,7 @@ import scipy.sparse
 from keras_tuner import HyperParameters
 
 from experiments.shared.classification import calibration, calibration_error
+from experiments.shared.runs import Settings
 from experiments.text_classification import __main__ as experiment
 from experiments.text_classification.baseline import log_count_ratio, ngrams
 from experiments.text_classification.compare import summarize
@@ -154,7 +155,8 @@ def test_the_texts_of_a_network_of_a_cross_validation_are_those_of_its_fold():
     settings = vars(source) | {"arch": "ngrams", "limit": 300, "seed": 0, "smoke": False}
     for fold in ({"fold": 1, "folds": 3}, {}):
         expected = load(source, "ngrams", options=options, **fold)
-        found = splits_of(SimpleNamespace(settings=settings | fold, codec=expected.codec))
+        saved = Settings(Path("config.json"), settings | fold)
+        found = splits_of(SimpleNamespace(settings=saved, codec=expected.codec))
         for name in ("train", "validation", "test"):
             assert getattr(found, name).digest() == getattr(expected, name).digest()
 
