@@ -71,7 +71,8 @@ def test_modules_and_options_exist(page):
         path = ROOT.joinpath(*re.sub(r"^kerasapps\.(?=experiments\.)", "", module).split("."))
         assert path.with_suffix(".py").exists() or (path / "__main__.py").exists() or module.endswith(".NAME"), module
     for option in re.findall(r"(?<![\w-])--([a-z][a-z0-9-]*)", text):
-        assert option in OTHERS_OPTIONS or option.replace("-", "_") in options(), f"there is no option --{option}"
+        known = option in OTHERS_OPTIONS or option.removeprefix("no-").replace("-", "_") in options()
+        assert known, f"there is no option --{option}"
 
 
 def test_the_scaling_page_has_the_words_of_its_template():
