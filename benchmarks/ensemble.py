@@ -132,8 +132,7 @@ def accuracy(prediction: np.ndarray, truth: np.ndarray) -> float | None:
 @cache
 def whole(name: str) -> Data:
     """Returns all rows of a data set, as training set."""
-    data = load(Source(data=name, size=8 if name == "digits" else None, test_share=0.01), options=Options())
-    return replace(data, train=replace(data.train, augment=None))
+    return load(Source(data=name, size=8 if name == "digits" else None, test_share=0.01), options=Options())
 
 
 def drawn(name: str, rows: int, seed: int) -> Data:

@@ -42,9 +42,8 @@ FENCE = re.compile(r"^```.*?^```$|`[^`\n]+`", re.DOTALL | re.MULTILINE)
 
 
 def guides() -> dict[str, str]:
-    """Returns where the README of each experiment, and of each tool that has one, is on the site."""
-    found = [path for path in sorted(ROOT.glob("experiments/*/README.md")) if path.parent.name in experiments()]
-    return {str(path.relative_to(ROOT)): f"guides/{path.parent.name}.md" for path in found}
+    """Returns where the README of each experiment is on the site."""
+    return {f"experiments/{name}/README.md": f"guides/{name}.md" for name in experiments()}
 
 
 def how() -> dict[str, str]:

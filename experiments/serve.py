@@ -78,14 +78,14 @@ def serve(
         max_memory: Most memory for a painting, such as 4GB; a larger one is computed in tiles.
         keep_days: Days after which a picture is removed.
         max_kept: Pictures that are kept at most, those in the queue included.
-        max_kept_per_visitor: The same of one visitor.
+        max_kept_per_visitor: The same, per visitor.
         max_disk: Disk space of all pictures, such as 20GB; one visitor may use a quarter of it.
-        notify: Command that is called when a picture has ended, with KERASAPPS_STATE, KERASAPPS_TITLE and KERASAPPS_URL
-            in its environment.
+        notify: Command to run when a picture is finished, stopped or failed, with KERASAPPS_STATE, KERASAPPS_TITLE and
+            KERASAPPS_URL in its environment.
         url: Address by which visitors reach the page, if it is behind a proxy.
         allow_host: Names that the page goes by, next to those of this machine; * for any, which is the default where
             `host` is 0.0.0.0.
-        proxy: Addresses, separated by commas, of proxies that are believed who the visitor is (X-Forwarded-For).
+        proxy: Addresses of proxies, separated by commas, whose X-Forwarded-For is trusted.
         network: As for style transfer.
         weights: As for style transfer; a file.
         precision: As for all experiments; "auto" is measured once, when the server starts.

@@ -1,4 +1,4 @@
-"""Opening saved models, and networks that open without this package.
+"""Opening saved models, networks that open without this package, and networks in float32.
 
 Keras must know every layer, loss and optimizer of this package before it reads a file that holds one.
 """
@@ -7,12 +7,14 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 from keras import layers
 
 from kerasapps.blocks.plain import keras_layer
 
+POLICIES = {"mixed_bfloat16", "mixed_float16", "bfloat16", "float16"}  # which compute in 16 bits
 # Where classes are registered with Keras; packages are searched.
 REGISTERED_IN = ("applications", "blocks", "gan", "losses", "optimizers")
 
@@ -96,3 +98,43 @@ def _form(layer: layers.Layer) -> Callable:
         named = layers.Identity(dtype=layer.compute_dtype, name=layer.name)
         return lambda *arguments, **options: named(made(*arguments, **options))
     return made
+
+
+def in_float32(model: keras.Model) -> keras.Model:
+    """Returns a copy of a network that computes in float32, whatever precision it was trained in.
+
+    Args:
+        model: A functional or sequential model, which may hold others.
+
+    Raises:
+        ValueError: If the model is of another kind.
+    """
+    if not getattr(model, "inputs", None):
+        kind = type(model).__name__
+        raise ValueError(f"`model` must be functional, or sequential with an input. Received: {model.name}, a {kind}")
+    made = type(model).from_config(_config_in_float32(model.get_config()))
+    made.set_weights(model.get_weights())
+    for layer in normalizations(made):
+        if layer.input_mean is None:  # adapted: what it computes with is made from its weights
+            layer.finalize_state()
+    return made
+
+
+def normalizations(model: keras.Model) -> list[layers.Normalization]:
+    """Returns the layers that normalize by fixed means and variances."""
+    found = [layer for layer in model._flatten_layers() if isinstance(layer, layers.Normalization)]
+    return [layer for layer in found if layer.built]
+
+
+def _config_in_float32(config: Any) -> Any:
+    """Returns a model's config with the precisions of all layers replaced."""
+    if isinstance(config, list | tuple):
+        return type(config)(_config_in_float32(value) for value in config)
+    if not isinstance(config, dict):
+        return config
+    config = {name: _config_in_float32(value) for name, value in config.items()}
+    if config.get("class_name") == "DTypePolicy" and config["config"].get("name") in POLICIES:
+        config["config"] = {"name": "float32"}
+    if isinstance(config.get("dtype"), str) and config["dtype"] in POLICIES:
+        config["dtype"] = "float32"
+    return config

@@ -1,8 +1,8 @@
 """SuperLearner: how much each of several learners should count, from predictions of rows that they have not seen.
 
-A prediction is an array of probabilities (n, classes) or of numbers (n,); the truth is int (n,) or float (n,). What the
-predictions are for `fit_weights` are those of a cross-validation, or of a validation set: weights that are fitted on
-rows of the training would favor whoever remembers them best.
+A prediction is an array of probabilities (n, classes) or of numbers (n,); the truth is int (n,) or float (n,).
+`fit_weights` expects predictions of a cross-validation, or of a validation set: weights that are fitted on rows of the
+training would favor whoever remembers them best.
 
 References: van der Laan, Polley and Hubbard, "Super Learner", 2007; Breiman, "Stacked Regressions", 1996; Caruana et
 al., "Ensemble Selection from Libraries of Models", ICML 2004.

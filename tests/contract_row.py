@@ -41,6 +41,17 @@ class Contract:
         return self.builder.__name__ + (f"-{self.variant}" if self.variant else "")
 
 
+def unsettled(contract: Contract) -> keras.Model:
+    """Builds a network and moves its weights, so that none is zero; statistics of batches stay."""
+    keras.utils.set_random_seed(1)
+    model = contract.builder(**contract.arguments)
+    rng = np.random.default_rng(0)
+    for layer in model.layers:
+        if not isinstance(layer, keras.layers.BatchNormalization):
+            layer.set_weights([weight + rng.normal(size=weight.shape) * 0.3 for weight in layer.get_weights()])
+    return model
+
+
 # --- inputs
 
 

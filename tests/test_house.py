@@ -21,7 +21,7 @@ ALLOWED = {
     "gan": {"applications", "blocks"},
     "inside": {"applications", "blocks"},
     "errors": set(),
-    "exporting": {"errors", "files", "weights"},
+    "exporting": {"errors", "files", "saving", "weights"},
     "files": {"errors"},
     "startup": {"errors"},
     "estimators": {"blocks"},

@@ -129,9 +129,8 @@ def train_one(
     tell([*splits.notes, f"{len(splits.train):,} training images, {splits.sizes['vocab_size']:,} token ids."])
     side = splits.sizes["image_shape"][0]
     base = None if encoder.base is None else load_base(encoder.base, weights=encoder.weights, size=side)
-    small = SMALL if source.data == "scenes" else {}
-    given = {name: value for name, value in small.items() if base is None or name != "filters"} | params
-    network = partial(make_network, arch=arch, encoder=encoder, base=base, sizes=splits.sizes, params=given)
+    shared = {"arch": arch, "encoder": encoder, "params": params, "usual": SMALL if source.data == "scenes" else None}
+    network = partial(make_network, base=base, sizes=splits.sizes, **shared)
     if base is None or not encoder.frozen:
         make = partial(make_model, network)
         return training.train(run, splits, make, recipe, patience=patience, **with_attention(recipe))
@@ -139,7 +138,7 @@ def train_one(
         model = network()
     grids = cached_grids(model, splits)
     sizes = splits.sizes | {"image_shape": grids.train.inputs["grid"].shape[1:], "precomputed": True}
-    decoder = partial(make_network, arch=arch, encoder=encoder, base=None, sizes=sizes, params=given)
+    decoder = partial(make_network, base=None, sizes=sizes, **shared)
     part, make = run.part("decoder", {"epochs": recipe.epochs}), partial(make_model, decoder)
     trained = training.train(part, grids, make, recipe, patience=patience, **with_attention(recipe))
     put_decoder(model, trained.model)
@@ -170,7 +169,13 @@ def size_of(encoder: Encoder) -> int | None:
 
 
 def make_network(
-    *, arch: Arch, encoder: Encoder, base: Base | None, sizes: dict[str, Any], params: dict[str, Any]
+    *,
+    arch: Arch,
+    encoder: Encoder,
+    base: Base | None,
+    sizes: dict[str, Any],
+    params: dict[str, Any],
+    usual: dict[str, Any] | None = None,
 ) -> keras.Model:
     """Builds a network.
 
@@ -180,22 +185,16 @@ def make_network(
         base: The trained network of that name.
         sizes: Arguments of the builder that the data give.
         params: Further arguments of the builder.
+        usual: Arguments in place of the builder's defaults.
     """
     given: dict[str, Any] = {**sizes, "decoder": arch}
     if base is not None:
         layer = encoder.layer or base.layer
         given |= {"base": base.network, "layer": layer, "pixels": base.pixels, "frozen": encoder.frozen}
     # Those of --base and its options, and where there is one, of the network that is not needed.
-    decided = {
-        "base",
-        "layer",
-        "pixels",
-        "frozen",
-        "precomputed",
-        *(["filters"] if encoder.base else []),
-    } - given.keys()
+    decided = {"base", "layer", "pixels", "frozen", "precomputed", *(["filters"] if encoder.base else [])}
     try:
-        return build(build_captioner, params, what=f"--arch {arch}", given=given, decided=decided)
+        return build(build_captioner, params, what=f"--arch {arch}", given=given, usual=usual, decided=decided)
     except ValueError as error:
         raise UserError(f"--base {encoder.base}: {error}") from None
 

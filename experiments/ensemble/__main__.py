@@ -23,7 +23,8 @@ from ..shared.training import tell
 from .combining import combine
 from .distilling import distill
 from .judging import cross_fitted, outer_risks, risk_metrics
-from .learning import EXPERIMENT, Learning, check_library, learn_all
+from .learning import EXPERIMENT, Learning, learn_all
+from .members import library_of
 from .network import Source, load, predict_split, truth_of
 from .reporting import FOLLOWING, report_ensemble
 from .results import predictions_table, score_table
@@ -50,7 +51,7 @@ def train(
     settings = settings_of(locals())
     run = start("Ensemble", settings, experiment=EXPERIMENT, workload="convolution", free=["workers"])
     data = load(source, options=options)
-    check_library(learning, data)
+    library_of(learning.library, data)  # refused before anything is trained
     tell(data.notes)
     learned = learn_all(run, data, learning, workers=workers)
     evidence = evidence_of(data, learned)

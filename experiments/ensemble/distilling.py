@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from kerasapps.data.splits import Split, Splits
+from kerasapps.data.splits import Splits
 from kerasapps.errors import UserError
 from kerasapps.reports import Table
 from kerasapps.runs import Options, Run
@@ -68,7 +68,7 @@ def soft_targets(saved: SavedRun, data: Data) -> np.ndarray:
         UserError: If the predictions of the cross-validation are no longer there, or of other data.
     """
     learning = from_settings(Learning, saved.settings)
-    parts = parts_for(data, learning, seed=saved.settings["seed"])
+    parts = parts_for(data, replace(learning, outer_folds=0), seed=saved.settings["seed"])
     learned, digest = {}, digest_of(data)
     for name, part in parts.items():
         path = saved.folder / name / "members" / "predictions.npz"
@@ -107,7 +107,7 @@ def report_student(run: Run, saved: SavedRun, data: Data, plain: Trained, traine
     """Writes what the network keeps of the ensemble's gain."""
     truth = truth_of(data.test, data.output)
     networks = {"distilled": trained.model, "plain": plain.model, "ensemble": saved.model}
-    found = {name: scores(score_of(model, data.test, data.output), truth) for name, model in networks.items()}
+    found = {name: scores(predict_split(model, data.test, data.output), truth) for name, model in networks.items()}
     loss = "log_loss" if data.num_classes else "mse"
     metrics = dict(found["distilled"])
     for name in ("plain", "ensemble"):
@@ -131,8 +131,3 @@ def report_student(run: Run, saved: SavedRun, data: Data, plain: Trained, traine
         table=table,
         conclusion=f"{said[0].upper()}{said[1:]}.",
     )
-
-
-def score_of(model: keras.Model, split: Split, output: str) -> np.ndarray:
-    """Returns what a network predicts, float64."""
-    return np.asarray(predict_split(model, split, output), np.float64)

@@ -125,8 +125,8 @@ def base_of(evidence: Evidence) -> np.ndarray:
     return np.broadcast_to(base_rate(evidence.truth, shape[1] if len(shape) == 2 else None), shape)
 
 
-def test_metrics(evidence: Evidence, weights: Weights, prediction: np.ndarray) -> dict[str, float]:
-    """Returns the metrics of an ensemble on the test set, each followed by those of its rivals.
+def test_metrics(evidence: Evidence, others: Mapping[str, np.ndarray], prediction: np.ndarray) -> dict[str, float]:
+    """Returns the metrics of an ensemble on the test set, each followed by those of others, as `rivals` gives them.
 
     "best_member" is, for each metric by itself, the best value of any member on the test set: the hardest rival, which
     is known only afterwards.
@@ -137,7 +137,7 @@ def test_metrics(evidence: Evidence, weights: Weights, prediction: np.ndarray) -
     for name in list(metrics):
         best = max if name == "accuracy" else min
         metrics[f"{name}_best_member"] = best([one[name] for one in alone], default=metrics[name])
-    for rival, found in rivals(evidence, weights).items():
+    for rival, found in others.items():
         metrics |= {f"{name}_{rival}": value for name, value in scores(found, truth).items()}
     metrics[f"{evidence.loss}_standard_error"] = risk(prediction, truth).error
     metrics["members"] = len(evidence.members)

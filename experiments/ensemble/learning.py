@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from kerasapps import runtime, saving
-from kerasapps.data.splits import Split, Splits
+from kerasapps.data.splits import Splits
 from kerasapps.errors import TrainingError, UserError, explain, is_out_of_memory
 from kerasapps.files import atomic_file
 from kerasapps.runs import Options, Run, save_model
@@ -33,7 +33,7 @@ from .members import (
     make_network,
     recipe_of,
 )
-from .network import Data, Source, load, predict_split, truth_of
+from .network import BATCH_SIZE, Data, Source, load, predict_split, truth_of
 
 EXPERIMENT = "ensemble"
 Way = Literal["auto", Method]
@@ -131,7 +131,7 @@ def learn(run: Run, data: Data, members: Sequence[Member], part: Part, *, epochs
     predicted = data.test if part.predicted is None else data.train.take(part.predicted)
     seen = replace(data, train=data.train.take(part.train))
     shape = (len(predicted), data.num_classes) if data.num_classes else (len(predicted),)
-    features = features_network(data).predict(unchanged(seen.train).batches(256), verbose=0)
+    features = features_network(data).predict(seen.train.batches(BATCH_SIZE), verbose=0)
     predictions, failed, seconds = {}, {}, {}
     for member in members:
         begin = time.perf_counter()
@@ -178,11 +178,6 @@ def read_predictions(path: Path, digest: str) -> dict[str, np.ndarray]:
     if str(found.pop(DIGEST, "")) != digest:
         raise UserError(f"{path} is of other data: they have changed since, so train the ensemble again.")
     return found
-
-
-def unchanged(split: Split) -> Split:
-    """Returns the rows as they are tested: not augmented."""
-    return replace(split, augment=None)
 
 
 def networks_of(
@@ -262,13 +257,3 @@ def inner_predictions(learned: Mapping[str, Learned], prefix: str = "") -> tuple
         found = np.concatenate([one.predictions[name] for one in folds])[order].astype(np.float64)
         predictions[name] = found if np.isfinite(final.predictions[name]).all() else np.full_like(found, np.nan)
     return rows[order], fold[order], predictions
-
-
-def check_library(learning: Learning, data: Data) -> None:
-    """Refuses a library before anything is trained.
-
-    Raises:
-        UserError: If it names no member, or one that there is not.
-    """
-    if not library_of(learning.library, data):
-        raise UserError("--library names no member.")

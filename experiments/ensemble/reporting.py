@@ -54,10 +54,11 @@ def report_ensemble(
         following: Commands that may come next.
     """
     prediction = np.asarray(prediction, np.float64)
-    metrics = test_metrics(evidence, weights, prediction)
+    found = rivals(evidence, weights)
+    metrics = test_metrics(evidence, found, prediction)
     metrics |= (calibration_metrics(evidence, prediction) if class_names else {}) | dict(more or {})
     metrics |= {"parameters": model.count_params(), "train_rows": train_rows, "test_rows": len(test)}
-    table = risk_table(evidence, weights, prediction, rivals(evidence, weights))
+    table = risk_table(evidence, weights, prediction, found)
     for note in weights.notes:
         print(note, flush=True)
     blocks: list[Block | None] = [table, *result_blocks(evidence, weights, prediction, test, class_names)]

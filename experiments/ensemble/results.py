@@ -211,7 +211,7 @@ def score_table(model: keras.Model, split: Split, output: str) -> Table:
     for name, network, share in (("the ensemble", model, None), *zip(members, members.values(), shares, strict=True)):
         # A member is a part of the graph, whose outputs have no names.
         named = network if name == "the ensemble" else keras.Model(network.inputs, {output: network.outputs[0]})
-        found = scores(np.asarray(predict_split(named, split, output), np.float64), truth)
+        found = scores(predict_split(named, split, output), truth)
         columns = [*found]
         rows.append([name.removeprefix("member_"), share, *found.values()])
     return Table(f"{len(truth):,} test rows", ["", "weight", *columns], rows, digits=4)

@@ -195,11 +195,7 @@ def write_c_program(deployed: Deployable, folder: Path) -> None:
 
 
 def standing_alone(module: ModuleType) -> str:
-    """Returns the source of a module whose imports of this package are those of files beside it.
-
-    Raises:
-        ValueError: If it imports a package that is no single file.
-    """
+    """Returns the source of a module whose imports of this package are those of files next to it."""
     source = Path(module.__file__).read_text(encoding="utf-8")
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("kerasapps."):

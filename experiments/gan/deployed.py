@@ -26,7 +26,7 @@ def main():
     noise = np.random.default_rng(options.seed).standard_normal((options.n, codec["noise_dim"]), dtype=np.float32)
     inputs, names = {"noise": noise}, codec["class_names"]
     if "label" in network.inputs:
-        every = np.arange(options.n) % codec["num_classes"]
+        every = np.arange(options.n) % len(names)
         if options.label is not None and options.label not in names:
             parser.error(f"--label must be one of {', '.join(names)}")
         inputs["label"] = (every if options.label is None else np.full(options.n, names.index(options.label))).astype(

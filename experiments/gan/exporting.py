@@ -18,13 +18,12 @@ def deployable(saved: SavedRun) -> Deployable:
     if not isinstance(model, GAN):
         raise UserError(f"{saved.folder} holds no generator: --run takes the folder that `train` wrote.")
     rows = {"noise": noise_of(model, ROWS, seed=0)}
-    classes = len(saved.codec.class_names)
     if model.conditional:
-        rows["label"] = (np.arange(ROWS) % classes).astype(np.int32)
+        rows["label"] = (np.arange(ROWS) % len(saved.codec.class_names)).astype(np.int32)
     return Deployable(
         parts={"model": Part(model=model.averaged, rows=rows)},
         script=Path(__file__).with_name("deployed.py"),
-        codec=saved.codec.to_json() | {"noise_dim": rows["noise"].shape[1], "num_classes": classes},
+        codec=saved.codec.to_json() | {"noise_dim": rows["noise"].shape[1]},
         arguments=("--n", "16", "--out", "samples.png"),
         limits=("What it draws is no photo of anything; it may draw images that are close to those of its training.",),
     )

@@ -21,7 +21,7 @@ from kerasapps.formats import format_share
 from kerasapps.runs import Options, write_atomically
 from kerasapps.search.options import Trials
 from kerasapps.session import start
-from kerasapps.settings import Count, convert, from_settings, or_none, settings_of
+from kerasapps.settings import Count, from_settings, or_none, settings_of
 
 from ..shared import image_classifier
 from ..shared.classification import class_table
@@ -136,7 +136,7 @@ def evaluate(*, run: Path, data: str | None = None, limit: or_none(Count) = None
         limit: Images at most; by default as many as the run was limited to.
     """
     saved = load_run(run, EXPERIMENT)
-    trained_on, codec = convert("data", str, saved.settings["data"]), saved.codec
+    trained_on, codec = saved.settings.of("data", str), saved.codec
     data = trained_on if data is None else data
     same = os.path.realpath(data) == os.path.realpath(trained_on)
     options = from_settings(Options, saved.settings)

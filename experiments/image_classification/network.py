@@ -128,7 +128,7 @@ def train_one(
 def splits_of(saved: SavedRun) -> ImageSplits:
     """Loads the images that a run was trained on, for `load_splits`."""
     options = from_settings(Options, saved.settings)
-    return image_classifier.load_as_trained(saved, saved.settings["data"], options=options, same=True)
+    return image_classifier.load_as_trained(saved, saved.settings.of("data", str), options=options, same=True)
 
 
 def build_network(

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from kerasapps.data.tables import some
 from kerasapps.inside.occlusion import occlusion_map
 from kerasapps.inside.probe import Probe
 from kerasapps.reports import Figure
@@ -21,14 +22,13 @@ TITLE = "What is in this image?"
 def questions(saved: SavedRun) -> tuple[Field, ...]:
     """Returns what a network can be asked."""
     names = saved.codec.class_names
-    some = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
-    return (Field("image", "An image", "image", hint=f"The network knows {len(names)} classes: {some}."),)
+    return (Field("image", "An image", "image", hint=f"The network knows {len(names)} classes: {some(names)}."),)
 
 
 def answer(saved: SavedRun, given: Mapping[str, Any]) -> Tried:
     """Returns the likeliest classes, and what each part of the image is worth to the first."""
     inputs, names = saved.codec.encode([Path(given["image"])]), saved.codec.class_names
-    probabilities = saved.model.predict(inputs, verbose=0)["label"]  # (1, classes)
+    probabilities = saved.outputs(inputs)["label"]  # (1, classes)
     best = int(probabilities[0].argmax())
     (drop,) = occlusion_map(Probe(saved.model), inputs, [best])  # (H, W)
     (image,) = as_bytes(inputs["image"])

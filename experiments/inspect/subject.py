@@ -16,11 +16,11 @@ from kerasapps.data.image_codec import ImageCodec
 from kerasapps.data.image_reading import files_in
 from kerasapps.data.pictures import read_picture
 from kerasapps.errors import UserError
-from kerasapps.exporting.preparing import in_float32
 from kerasapps.inside.networks import image_input, inputs_of, outputs_of
 from kerasapps.inside.probe import Probe
 from kerasapps.records import read_runs
 from kerasapps.runs import Options, Run
+from kerasapps.saving import in_float32
 from kerasapps.settings import Text, convert, from_settings, or_none
 
 from ..shared import image_classifier

@@ -5,21 +5,15 @@ from pathlib import Path
 from kerasapps.data import pieces, segments, words
 from kerasapps.data.segments import Segmenter
 from kerasapps.exporting import pictures
-from kerasapps.runs import Options
-from kerasapps.settings import from_settings
 
 from ..shared.deploying import SAMPLES, Deployable, Part, prepared_rows
-from ..shared.runs import SavedRun
-from .network import Source, load
+from ..shared.runs import SavedRun, load_splits
 
 
 def deployable(saved: SavedRun) -> Deployable:
     """Returns the network with rows of its test set."""
-    codec, settings = saved.codec, saved.settings
-    options = from_settings(Options, settings)
-    splits = load(from_settings(Source, settings), settings["branches"], options=options)
-    rows = prepared_rows(codec.split(splits.things["test"]))
-    samples = prepared_rows(codec.split(splits.things["train"]), SAMPLES)
+    codec, splits = saved.codec, load_splits(saved)
+    rows, samples = prepared_rows(splits.test), prepared_rows(splits.train, SAMPLES)
     arguments = []
     if codec.numbers:
         arguments += ["--numbers", *(f"{name}={mean:.0f}" for name, (mean, _) in codec.numbers.items())]
@@ -37,5 +31,5 @@ def deployable(saved: SavedRun) -> Deployable:
         codec=codec.to_json() | {"percent_error": saved.metric("percent_error")},
         arguments=tuple(arguments),
         needs=("pillow",) * (codec.image_shape is not None) + ("sentencepiece",) * learned,
-        limits=("What is not known may be left out; the fewer is known, the closer the estimate is to the average.",),
+        limits=("What is not known may be left out; the less is known, the closer the estimate is to the average.",),
     )

@@ -44,7 +44,7 @@ def answer(saved: SavedRun, given: Mapping[str, Any]) -> Tried:
     numbers = {name: number(name, value) for name, value in texts.items()}
     text, image = known.get("text"), known.get("image")
     inputs = codec.encode(numbers=numbers, categories=categories, text=text, image=Path(image) if image else None)
-    price = float(codec.decode(saved.model.predict(inputs, verbose=0))[0])
+    price = float(codec.decode(saved.outputs(inputs))[0])
     arguments = [word for option, pairs in (("--numbers", texts), ("--categories", categories)) if pairs
                  for word in (option, *(f"{name}={value}" for name, value in pairs.items()))]  # fmt: skip
     arguments += [*(("--text", text) if text else ()), *(("--image", image) if image else ())]

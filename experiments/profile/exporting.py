@@ -4,18 +4,15 @@ from pathlib import Path
 
 from kerasapps.data import pieces, segments, words
 from kerasapps.data.segments import Segmenter
-from kerasapps.runs import Options
-from kerasapps.settings import from_settings
 
 from ..shared.deploying import SAMPLES, Deployable, Part, some_rows
-from ..shared.runs import SavedRun
-from .network import Source, load, pad_split, shortest_text
+from ..shared.runs import SavedRun, load_splits
+from .network import pad_split, shortest_text
 
 
 def deployable(saved: SavedRun) -> Deployable:
     """Returns the network with rows of its test set."""
-    options = from_settings(Options, saved.settings)
-    splits = load(from_settings(Source, saved.settings), options=options).as_seen_by(saved.codec, limit=None)
+    splits = load_splits(saved)
     test, train = (pad_split(split, saved.model) for split in (splits.test, splits.train))
     rows, samples = some_rows(test.inputs), some_rows(train.inputs, SAMPLES)
     learned = isinstance(saved.codec.words.tokens, Segmenter)

@@ -29,6 +29,6 @@ def answer(saved: SavedRun, given: Mapping[str, Any]) -> Tried:
     inputs = saved.codec.encode(given["text"])
     if not (inputs["text"] > 1).any():
         raise UserError("No training text has any of these words, so there is nothing to predict from.")
-    outputs = saved.model.predict(pad_inputs(inputs, saved.model), verbose=0)
+    outputs = saved.outputs(pad_inputs(inputs, saved.model))
     rows = [[name, shown(predicted)] for name, predicted in saved.codec.decode(outputs)[0].items()]
     return Tried([Table("Predictions", ["output", "prediction"], rows)], ("predict", "--text", given["text"]))

@@ -12,7 +12,7 @@ from runtime import beside, likeliest, percent
 from words import tokenize, tokens_from_json
 
 NUMBERED = re.compile(r"\s*\d{1,9}[.:)]?\s+(.*)", re.DOTALL)
-SENTENCES, WORDS, ANSWERS = 70, 400, 3  # of a story that the network reads, and answers that are printed
+ANSWERS = 3  # that are printed
 
 
 def main():
@@ -57,8 +57,8 @@ def encode(codec, story, question):
     asked = [numbers.get(word, 1) for word in question]
     inputs = {"question": padded([asked], width)}
     if codec["form"] == "story":
-        return inputs | {"story": padded(story[-SENTENCES:], width)[None]}
-    words = [number for sentence in story for number in sentence][-WORDS:]
+        return inputs | {"story": padded(story[-codec["max_sentences"] :], width)[None]}
+    words = [number for sentence in story for number in sentence][-codec["max_words"] :]
     return inputs | {"text": padded([words], len(words))}
 
 

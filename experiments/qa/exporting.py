@@ -6,7 +6,7 @@ import keras
 
 from kerasapps.applications.memory_network import attention_of
 from kerasapps.data import pieces, segments, words
-from kerasapps.data.question_answering import read_test_questions
+from kerasapps.data.question_answering import MAX_SENTENCES, MAX_WORDS, read_test_questions
 from kerasapps.data.segments import Segmenter
 from kerasapps.runs import Options
 from kerasapps.settings import from_settings
@@ -14,8 +14,6 @@ from kerasapps.settings import from_settings
 from ..shared.deploying import ROWS, SAMPLES, TESTED, Deployable, Part, spread
 from ..shared.runs import SavedRun
 from .network import Source
-
-WORDS = 400  # of a story that a network reads as one text, as predict.py cuts it
 
 
 def deployable(saved: SavedRun) -> Deployable:
@@ -42,14 +40,14 @@ def deployable(saved: SavedRun) -> Deployable:
         samples=codec.split(others or questions).inputs,
         label="answer",
         tested=tested,
-        longest=WORDS,
+        longest=MAX_WORDS,
     )
     asked = questions[0]
     return Deployable(
         parts={"model": part},
         script=Path(__file__).with_name("deployed.py"),
         modules=(words, segments, pieces),
-        codec=codec.to_json(),
+        codec=codec.to_json() | {"max_sentences": MAX_SENTENCES, "max_words": MAX_WORDS},
         arguments=("--story", "story.txt", "--question", asked.question_text),
         files={"story.txt": "".join(f"{sentence}\n" for sentence in asked.text).encode()},
         needs=("sentencepiece",) * isinstance(codec.tokens, Segmenter),

@@ -30,7 +30,7 @@ class Part:
     Args:
         model: The network.
         rows: Inputs of the test set by name, which are compared.
-        samples: Inputs of the training set by name, which set the ranges of int8; the rows by default.
+        samples: Inputs by name that set the ranges of int8, of the training set where there are any; by default `rows`.
         label: Output with the probabilities of classes, None if there is none.
         tested: Returns more inputs of the test set by name, and their classes, int (n,), where there is a label.
         longest: Tokens of a text at most, where a format needs a fixed length.
@@ -76,7 +76,7 @@ def deployable(saved: SavedRun) -> Deployable:
         UserError: If its experiment has no such networks.
     """
     if not (EXPERIMENTS / saved.experiment / "exporting.py").is_file():
-        raise UserError(f"{saved.folder} is a run of {saved.experiment}, whose results are files: there is no network.")
+        raise UserError(f"{saved.folder} is a run of {saved.experiment}, which has no folder to deploy.")
     return importlib.import_module(f"..{saved.experiment}.exporting", __package__).deployable(saved)
 
 

@@ -25,7 +25,7 @@ def text_block(saved: SavedRun, texts: Sequence[str], output: str | None, *, occ
     """
     codec, model = saved.codec, saved.model
     ids = codec.encode(*texts)["text"]
-    probabilities = model.predict({"text": ids}, verbose=0)["label"]
+    probabilities = saved.outputs({"text": ids})["label"]
     labels = probabilities.argmax(1)
     if output is not None:
         name = output.rpartition("=")[2]

@@ -1,11 +1,11 @@
-"""Trained networks that answer the forms of a web page: each experiment offers `trying.py` in its folder.
+"""Trained networks that answer the forms of a web page: an experiment may offer `trying.py` in its folder.
 
 TITLE                      what its networks do, in a few words
 questions(saved)           what a network can be asked, as fields of a form
 answer(saved, given)       what it answers: blocks as in a report, and the command that does the same
 
 `python -m experiments.serve` starts this module, which reads a line of JSON for each question and writes one for each
-answer; a module that is not there says that networks of this kind cannot be tried.
+answer; without that module, networks of this kind cannot be tried.
 """
 
 import functools

@@ -3,7 +3,7 @@
 import keras
 from keras import layers, ops
 
-SPREAD = 1e-3
+SPREAD = 1e-3  # as in `kerasapps.superlearner`, whose weights are learned for it
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")

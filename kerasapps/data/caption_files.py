@@ -118,7 +118,7 @@ def read_described(folder: Path, captions: Path | None) -> Described:
     if not texts:
         nowhere = [*lacking[MISSING], *lacking[UNCLEAR]]
         raise DataError(
-            f"{listed([printable(path) for path in paths])}: none of the {len(nowhere):,} images with captions is in "
+            f"{listed(paths)}: none of the {len(nowhere):,} images with captions is in "
             f"{printable(folder)}" + (f", such as {nowhere[0]}." if nowhere else ".")
         )
     bare = len(set(by_place.values()) - texts.keys())

@@ -101,7 +101,7 @@ class CaptionCodec:
         """Returns rows for training, one an image with all its captions, and how many captions were cut to fit.
 
         Inputs are "image" and "target", which begins with the start of a caption; the output "next" is the target one
-        step later, and so is "attention", whose loss needs to know which steps are real.
+        step later.
         """
         ids, cut = self.ids(captions)
         return Split({"image": images, "target": ids[..., :-1]}, {"next": ids[..., 1:]}), cut
@@ -114,7 +114,7 @@ class CaptionSplits(Splits):
     Args:
         captions: Captions of each image, by the name of the set; "unseen" is one of scenes that test composition.
         scenes: What there is to be seen, by the name of the set; none for photographs.
-        further: A further caption of each test scene, and of each of "unseen".
+        further: A further caption of each scene, by the name of the set; none for photographs.
         unseen: Rows of scenes with pairs of kind and color that are in no other set.
     """
 

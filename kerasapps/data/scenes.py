@@ -38,7 +38,6 @@ SEEN = tuple((kind, color) for kind in KINDS for color in COLORS if (kind, color
 GROUPS = (0.25, 0.45, 0.3)  # probabilities of one, two and three groups
 COUNTS = (0.5, 0.3, 0.2)  # and of as many objects in a group
 CLUTTER = 4
-OPPOSITE = {"left": "right", "right": "left", "above": "below", "below": "above"}
 
 Box = tuple[float, float, float, float]
 

@@ -6,27 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-POLICIES = {"mixed_bfloat16", "mixed_float16", "bfloat16", "float16"}
-
-
-def in_float32(model: keras.Model) -> keras.Model:
-    """Returns a copy of a network that computes in float32, whatever precision it was trained in.
-
-    Args:
-        model: A functional or sequential model, which may hold others.
-
-    Raises:
-        ValueError: If the model is of another kind.
-    """
-    if not getattr(model, "inputs", None):
-        kind = type(model).__name__
-        raise ValueError(f"`model` must be functional, or sequential with an input. Received: {model.name}, a {kind}")
-    made = type(model).from_config(_config_in_float32(model.get_config()))
-    made.set_weights(model.get_weights())
-    for layer in _normalizations(made):
-        if layer.input_mean is None:  # adapted: what it computes with is made from its weights
-            layer.finalize_state()
-    return made
+from kerasapps.saving import in_float32, normalizations
 
 
 def inference_form(model: keras.Model) -> keras.Model:
@@ -39,7 +19,7 @@ def inference_form(model: keras.Model) -> keras.Model:
         ValueError: If the model is of another kind.
     """
     made = in_float32(plain_form(model))
-    for layer in _normalizations(made):
+    for layer in normalizations(made):
         # As tensors of their own they would become further inputs of an ONNX graph.
         layer.mean, layer.variance = (keras.ops.convert_to_numpy(x) for x in (layer.mean, layer.variance))
     return made
@@ -56,25 +36,6 @@ def plain_form(model: keras.Model) -> keras.Model:
 def computes_in_float32(model: keras.Model) -> bool:
     """Returns whether no layer of a network computes in fewer bits."""
     return not any("float16" in layer.dtype_policy.compute_dtype for layer in model._flatten_layers())
-
-
-def _normalizations(model: keras.Model) -> list[keras.layers.Normalization]:
-    layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Normalization)]
-    return [layer for layer in layers if layer.built]
-
-
-def _config_in_float32(config: Any) -> Any:
-    """Returns a model's config with the precisions of all layers replaced."""
-    if isinstance(config, list | tuple):
-        return type(config)(_config_in_float32(value) for value in config)
-    if not isinstance(config, dict):
-        return config
-    config = {name: _config_in_float32(value) for name, value in config.items()}
-    if config.get("class_name") == "DTypePolicy" and config["config"].get("name") in POLICIES:
-        config["config"] = {"name": "float32"}
-    if isinstance(config.get("dtype"), str) and config["dtype"] in POLICIES:
-        config["dtype"] = "float32"
-    return config
 
 
 def output_names(model: keras.Model) -> list[str]:

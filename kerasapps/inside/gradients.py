@@ -122,9 +122,9 @@ def _along(probe: Probe, row: Inputs, unit: int, start: np.ndarray, steps: int) 
 
     known = at(np.linspace(0, 1, max(2, steps // 4)))
     for count in np.diff(np.linspace(len(known[0]), steps, ROUNDS + 1).astype(int)):
-        shares, scores, rates = known
         if not count:
             continue
+        shares, scores, rates = known
         _, missed = _parts(shares, scores, rates.sum((1, 2)))
         # Where the change of the score is explained, pixels may still trade places.
         doubt = np.abs(missed) + 0.02 * np.diff(shares) * np.abs(np.diff(rates, axis=0)).sum((1, 2))

@@ -17,7 +17,7 @@ from kerasapps.errors import UserError
 from kerasapps.serving import child
 from kerasapps.serving.forms import Field, without_folders
 
-BROKEN = "The network could not answer: please tell who runs this page."
+BROKEN = "The network could not answer: please tell whoever runs this page."
 
 
 @dataclass(frozen=True)

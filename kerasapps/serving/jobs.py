@@ -39,7 +39,7 @@ OUTSIDE, ATTEMPTS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP), 3
 BACK_OFF, SICK = 60.0, 3  # longest pause in seconds after a defect of the queue; defects in a row that /health reports
 MIB, VISITOR_SHARE = 2**20, 0.25  # of the disk space for all
 STOPPED = "You stopped it."
-UNKNOWN = "Something went wrong here, and not with your picture: please tell who runs this page."
+UNKNOWN = "Something went wrong here, and not with your picture: please tell whoever runs this page."
 
 
 @dataclass(frozen=True)

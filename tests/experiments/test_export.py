@@ -255,7 +255,7 @@ def test_what_is_refused(digits, tmp_path, capsys):
     config = json.loads((damaged / "config.json").read_text()) | {"experiment": "style_transfer"}
     (damaged / "config.json").write_text(json.dumps(config))
     said = refused(capsys, "export", "--run", damaged, "--format", "onnx", "--out", tmp_path / "b")
-    assert "a run of style_transfer, whose results are files" in said
+    assert "a run of style_transfer, which has no folder to deploy" in said
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt(), OSError(28, "No space left on device")])
