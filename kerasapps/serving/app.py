@@ -173,17 +173,17 @@ class Site:
 
     async def submit(self, request: Request) -> Response:
         """Puts a job into the queue, and shows its page."""
-        visitor, values = _visitor(request), {}
+        values: dict[str, Any] = {}
         try:
-            await run_in_threadpool(self.queue.enter, visitor)
+            place = await run_in_threadpool(self.queue.enter, _visitor(request))
         except UserError as error:
             return self._form(request, error=str(error), status=400)
         try:
-            job = await self._submitted(request, visitor, values)
+            job = await self._submitted(request, place, values)
         except UserError as error:
             return await run_in_threadpool(self._form, request, error=str(error), status=400, values=values)
         finally:
-            self.queue.leave(visitor)
+            self.queue.leave(place)
         response = RedirectResponse(f"/pictures/{job.token}", 303)
         tokens = [job.token, *filter(None, request.cookies.get(COOKIE, "").split("."))]
         look = {"httponly": True, "samesite": "lax", "secure": request.url.scheme == "https"}
@@ -191,7 +191,7 @@ class Site:
         response.set_cookie(COOKIE, ".".join(tokens[:REMEMBERED]), max_age=age, **look)
         return response
 
-    async def _submitted(self, request: Request, visitor: str, values: dict[str, Any]) -> Job:
+    async def _submitted(self, request: Request, place: object, values: dict[str, Any]) -> Job:
         """Puts into the queue what was sent, and fills in the values."""
         form = await self._sent(request, self.service.fields)
         folder = await run_in_threadpool(self.queue.folder)  # only now: who sends slowly has no folder meanwhile
@@ -210,7 +210,7 @@ class Site:
                 "content": content.path.name,
                 "name": content.name,
             }
-            asked = {"visitor": visitor, "arguments": order.arguments, "shown": shown}
+            asked = {"place": place, "arguments": order.arguments, "shown": shown}
             return await run_in_threadpool(self.queue.submit, folder, **asked)
         except BaseException:  # it is refused, the visitor has left, or a defect of ours
             shutil.rmtree(folder, ignore_errors=True)

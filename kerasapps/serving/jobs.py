@@ -18,7 +18,6 @@ import sys
 import threading
 import time
 import traceback
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -167,7 +166,7 @@ class Queue:
         except OSError as error:
             raise UserError(f"Cannot write into {root}: {error.strerror}. Choose another --out.") from None
         self.changing = threading.Lock()  # of the order of jobs, and of job.json
-        self.coming: Counter[str] = Counter()  # uploads of each visitor that are not yet in the queue
+        self.coming: dict[object, str] = {}  # the visitor of each upload that is not yet in the queue
         self.known: dict[str, tuple[tuple[int, int], Job | None]] = {}  # job.json as it was read, and when it was
         self.sizes: dict[str, int] = {}  # bytes of jobs that have ended
         self.failures = 0  # defects of the queue itself in a row
@@ -221,28 +220,29 @@ class Queue:
         folder.mkdir(mode=0o700)
         return folder
 
-    def enter(self, visitor: str) -> None:
-        """Holds a place for a job whose upload begins, until `leave`.
+    def enter(self, visitor: str) -> object:
+        """Returns a place for a job whose upload begins; it is held until `submit` fills it or `leave` gives it back.
 
         Raises:
             UserError: If there is none for this visitor, or for anybody.
         """
         with self.changing:
             self._check(visitor)
-            self.coming[visitor] += 1
+            place = object()
+            self.coming[place] = visitor
+            return place
 
-    def leave(self, visitor: str) -> None:
-        """Gives the place back, once the job is in the queue or refused."""
+    def leave(self, place: object) -> None:
+        """Gives a place back, unless a job has filled it."""
         with self.changing:
-            self.coming[visitor] -= 1
-            self.coming += Counter()  # drops those with none
+            self.coming.pop(place, None)
 
     def _check(self, visitor: str) -> None:
         jobs, limits = self.all(), self.limits
         own, waiting = [job for job in jobs if job.visitor == visitor], [job for job in jobs if job.ended is None]
-        if len(waiting) + self.coming.total() >= limits.waiting:
+        if len(waiting) + len(self.coming) >= limits.waiting:
             raise UserError("The queue is full: please come back later.")
-        queued = sum(job.ended is None for job in own) + self.coming[visitor]
+        queued = sum(job.ended is None for job in own) + list(self.coming.values()).count(visitor)
         if queued >= limits.visitor:
             raise UserError(f"You have {queued} pictures in the queue already: please wait until one is done.")
         used = {job.token: self._size(job) for job in jobs}
@@ -263,9 +263,10 @@ class Queue:
             self.sizes[job.token] = size
         return size
 
-    def submit(self, folder: Path, *, visitor: str, arguments: Sequence[str], shown: Mapping[str, Any]) -> Job:
-        """Puts a job into the queue; from then on it survives whatever happens to the server."""
-        with self.changing:
+    def submit(self, folder: Path, *, place: object, arguments: Sequence[str], shown: Mapping[str, Any]) -> Job:
+        """Fills a place with a job; from then on it survives whatever happens to the server."""
+        with self.changing:  # the place goes as the job comes: counted twice, it would turn the next one away
+            visitor = self.coming.pop(place)
             Job(folder, time.time_ns(), visitor, tuple(arguments), shown).write()
             # The name appears at once and with everything in it.
             final = folder.rename(folder.with_name(folder.name.removeprefix(".")))

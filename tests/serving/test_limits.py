@@ -63,13 +63,19 @@ def test_space_is_limited(make_site, limits, sentence):
 
 def test_uploads_count_before_they_are_in_the_queue(make_site, tmp_path):
     site = make_site(limits=Limits(visitor=2), start=False)
-    site.queue.enter("testclient")
+    place = site.queue.enter("testclient")
     assert send(client_of(site)).status_code == 303
     assert "2 pictures in the queue already" in error_of(send(client_of(site)))
-    site.queue.leave("testclient")
+    site.queue.leave(place)
     assert send(client_of(site)).status_code == 303
     assert not site.queue.coming
     assert len(os.listdir(tmp_path / "jobs")) == 2
+
+
+def test_a_picture_in_the_queue_no_longer_counts_as_an_upload(make_site, monkeypatch):
+    site = make_site(limits=Limits(visitor=2), start=False)
+    monkeypatch.setattr(site.queue, "leave", lambda place: None)  # a server that has not come to it yet
+    assert [send(client_of(site)).status_code for _ in range(3)] == [303, 303, 400]
 
 
 def test_folders_are_for_the_server_alone(make_site, tmp_path):

@@ -246,7 +246,7 @@ def test_pictures_expire(make_site, tmp_path):
 
 
 def finished(queue: Queue, days: float) -> Job:
-    job = queue.submit(queue.folder(), visitor="", arguments=["run"], shown={})
+    job = queue.submit(queue.folder(), place=queue.enter(""), arguments=["run"], shown={})
     job.run.mkdir()
     path = job.run / "metrics.json"
     path.write_text("{}")
