@@ -34,6 +34,7 @@ from ..shared.training import finish
 from ..shared.writing import Writing
 from .attention import attention_figure
 from .network import (
+    WRITING,
     Arch,
     Encoder,
     GivenRecipe,
@@ -51,7 +52,6 @@ from .network import (
 from .results import evaluate_model, score_table
 
 EXPERIMENT = "captioning"
-WRITING = Writing(beam=3)
 
 
 def train(

@@ -25,11 +25,13 @@ from ..shared import training
 from ..shared.params import build
 from ..shared.runs import write_codec
 from ..shared.training import Trained, tell
+from ..shared.writing import Writing
 from .features import cached_grids
 
 CODEC = CaptionCodec
 Arch = Literal["gru", "lstm", "transformer"]
 AT_ONCE = 64  # images that are described at a time
+WRITING = Writing(beam=3)
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,7 @@ def _write_part(
         f"{done.difference:.1e} of the largest output.",
         *done.notes,
     ]
-    example = {key: value[:1] for key, value in _cut(part, part.rows, length).items()}
+    example = {key: value[:1] for key, value in _as_taken(part, part.rows, length).items()}
     outputs = run_apart(done.path, example)
     named = {f"input.{key}": value for key, value in example.items()} | {
         f"output.{key}": value for key, value in outputs.items()
@@ -135,10 +135,13 @@ def _lengthened(part: Part) -> dict[str, np.ndarray]:
     }
 
 
-def _cut(part: Part, rows: Rows, length: int | None) -> dict[str, np.ndarray]:
-    """Returns rows with texts of so many tokens at most."""
-    free = {tensor.name for tensor in part.model.inputs if len(tensor.shape) > 1 and tensor.shape[1] is None}
-    return {name: values[:, :length] if name in free and length else values for name, values in rows.items()}
+def _as_taken(part: Part, rows: Rows, length: int | None) -> dict[str, np.ndarray]:
+    """Returns rows in the dtypes of the network, with texts of so many tokens at most."""
+    taken = {}
+    for tensor in part.model.inputs:
+        is_free = len(tensor.shape) > 1 and tensor.shape[1] is None
+        taken[tensor.name] = rows[tensor.name][:, : length if is_free else None].astype(tensor.dtype)
+    return taken
 
 
 def _accuracy(part: Part, done: Exported, length: int | None) -> str:
@@ -148,7 +151,7 @@ def _accuracy(part: Part, done: Exported, length: int | None) -> str:
         ExportError: If it is more than a point.
     """
     inputs, truth = part.tested()
-    inputs = _cut(part, inputs, length)
+    inputs = _as_taken(part, inputs, length)
     network, label = inference_form(part.model), part.label
     batches = ({name: rows[i : i + BATCH] for name, rows in inputs.items()} for i in range(0, len(truth), BATCH))
     before = np.concatenate([predictions(network, batch)[label] for batch in batches])

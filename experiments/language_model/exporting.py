@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 
 from kerasapps import errors
-from kerasapps.data import pieces, segments, subwords, vocabularies, words
+from kerasapps.data import subwords, vocabularies
 from kerasapps.data.vocabularies import Lines
 from kerasapps.exporting.preparing import inference_form, predictions
 from kerasapps.runs import Options
 from kerasapps.settings import from_settings
 
-from ..shared.deploying import Deployable, Part, spread
+from ..shared.deploying import WORDS, Deployable, Part, spread
 from ..shared.runs import SavedRun
 from .network import Arch, Source, load, module_of
 
@@ -36,7 +36,7 @@ def deployable(saved: SavedRun) -> Deployable:
     return Deployable(
         parts={"step": Part(model=step, rows=rows)},
         script=Path(__file__).with_name("deployed.py"),
-        modules=(vocabularies, subwords, pieces, words, segments, errors),
+        modules=(*WORDS, vocabularies, subwords, errors),
         codec=codec.to_json(),
         arguments=("--prompt", prompt, "--length", "60"),
         needs=("sentencepiece",) * isinstance(codec.vocabulary, Lines),

@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-from kerasapps.data import pieces, segments, words
-from kerasapps.data.segments import Segmenter
 from kerasapps.exporting import pictures
 
-from ..shared.deploying import SAMPLES, Deployable, Part, prepared_rows
+from ..shared.deploying import SAMPLES, WORDS, Deployable, Part, needs_for, prepared_rows
 from ..shared.runs import SavedRun, load_splits
 
 
@@ -21,15 +19,14 @@ def deployable(saved: SavedRun) -> Deployable:
         arguments += ["--categories", *(f"{name}={values[0]}" for name, values in codec.categories.items())]
     if codec.words:
         arguments += ["--text", " ".join(codec.words.words[:8])]
-    learned = codec.words is not None and isinstance(codec.words.tokens, Segmenter)
     return Deployable(
         parts={
             "model": Part(model=saved.model, rows=rows, samples=samples, longest=codec.words and codec.words.length)
         },
         script=Path(__file__).with_name("deployed.py"),
-        modules=(words, segments, pieces, pictures),
+        modules=(*WORDS, pictures),
         codec=codec.to_json() | {"percent_error": saved.metric("percent_error")},
         arguments=tuple(arguments),
-        needs=("pillow",) * (codec.image_shape is not None) + ("sentencepiece",) * learned,
+        needs=("pillow",) * (codec.image_shape is not None) + needs_for(codec.words and codec.words.tokens),
         limits=("What is not known may be left out; the less is known, the closer the estimate is to the average.",),
     )

@@ -5,13 +5,11 @@ from pathlib import Path
 import keras
 
 from kerasapps.applications.memory_network import attention_of
-from kerasapps.data import pieces, segments, words
 from kerasapps.data.question_answering import MAX_SENTENCES, MAX_WORDS, read_test_questions
-from kerasapps.data.segments import Segmenter
 from kerasapps.runs import Options
 from kerasapps.settings import from_settings
 
-from ..shared.deploying import ROWS, SAMPLES, TESTED, Deployable, Part, spread
+from ..shared.deploying import ROWS, SAMPLES, TESTED, WORDS, Deployable, Part, needs_for, spread
 from ..shared.runs import SavedRun
 from .network import Source
 
@@ -46,10 +44,10 @@ def deployable(saved: SavedRun) -> Deployable:
     return Deployable(
         parts={"model": part},
         script=Path(__file__).with_name("deployed.py"),
-        modules=(words, segments, pieces),
+        modules=WORDS,
         codec=codec.to_json() | {"max_sentences": MAX_SENTENCES, "max_words": MAX_WORDS},
         arguments=("--story", "story.txt", "--question", asked.question_text),
         files={"story.txt": "".join(f"{sentence}\n" for sentence in asked.text).encode()},
-        needs=("sentencepiece",) * isinstance(codec.tokens, Segmenter),
+        needs=needs_for(codec.tokens),
         limits=("It knows the words and answers of its training stories alone.",),
     )

@@ -13,12 +13,18 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasapps.data import pieces, segments, words
+from kerasapps.data.segments import Segmenter
+from kerasapps.data.subwords import START, Subwords
 from kerasapps.errors import UserError
+from kerasapps.exporting.preparing import predictions
 
 from .runs import EXPERIMENTS, SavedRun
 
 ROWS, SAMPLES = 64, 100  # of the test set, which are compared; of the training set, which set the ranges of int8
 TESTED = 2000  # rows of the test set at most that tell what 8 bits cost
+
+WORDS = (words, segments, pieces)  # modules of programs that read texts
 
 Rows = Mapping[str, np.ndarray]
 
@@ -78,6 +84,34 @@ def deployable(saved: SavedRun) -> Deployable:
     if not (EXPERIMENTS / saved.experiment / "exporting.py").is_file():
         raise UserError(f"{saved.folder} is a run of {saved.experiment}, which has no folder to deploy.")
     return importlib.import_module(f"..{saved.experiment}.exporting", __package__).deployable(saved)
+
+
+def needs_for(*tokens: Any) -> tuple[str, ...]:
+    """Returns the packages that a program needs for how texts are cut into tokens."""
+    return ("sentencepiece",) * any(isinstance(one, Segmenter | Subwords) for one in tokens)
+
+
+def writing_parts(
+    encoder: keras.Model, step: keras.Model, inputs: Rows, *, longest: int | None = None
+) -> dict[str, Part]:
+    """Returns the two networks that write: one reads, the other writes a token at a time; the second is compared.
+
+    Args:
+        encoder: The graph that reads.
+        step: The graph of one step.
+        inputs: What is read, (n, ...).
+        longest: Tokens of a text that is read at most.
+    """
+    state = predictions(encoder, inputs)
+    rows = len(next(iter(inputs.values())))
+    first = {"token": np.full((rows, 1), START, np.int32)} | state
+    for tensor in step.inputs:
+        if tensor.name not in first:  # it grows by a step each time
+            first[tensor.name] = np.zeros((rows, 0, tensor.shape[-1]), np.float32)
+    after = predictions(step, first)
+    second = {tensor.name: after.get(tensor.name, first[tensor.name]) for tensor in step.inputs}
+    second["token"] = after["log_probs"].argmax(-1)[:, None].astype(np.int32)
+    return {"encoder": Part(model=encoder, rows=inputs, longest=longest), "step": Part(model=step, rows=second)}
 
 
 def spread(total: int, count: int = ROWS) -> np.ndarray:

@@ -4,10 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kerasapps.data import pieces, segments, words
-from kerasapps.data.segments import Segmenter
-
-from ..shared.deploying import SAMPLES, TESTED, Deployable, Part, some_rows, spread
+from ..shared.deploying import SAMPLES, TESTED, WORDS, Deployable, Part, needs_for, some_rows, spread
 from ..shared.runs import SavedRun, load_splits
 
 TRY = "not half as dull as its title"
@@ -25,13 +22,12 @@ def deployable(saved: SavedRun) -> Deployable:
         tested=lambda: (some_rows(splits.test.inputs, TESTED), labels[spread(len(labels), TESTED)]),
         longest=saved.codec.words.length,
     )
-    learned = isinstance(saved.codec.words.tokens, Segmenter)
     return Deployable(
         parts={"model": part},
         script=Path(__file__).with_name("deployed.py"),
-        modules=(words, segments, pieces),
+        modules=WORDS,
         codec=saved.codec.to_json(),
         arguments=("--text", TRY),
-        needs=("sentencepiece",) * learned,
+        needs=needs_for(saved.codec.words.tokens),
         limits=(f"Texts are cut to {saved.codec.words.length} tokens; a word of no training text is unknown.",),
     )

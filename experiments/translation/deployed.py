@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from runtime import beside
+from runtime import beside, written
 from subwords import END, START, pieces_from_json
 
 
@@ -29,25 +29,9 @@ def main():
             raise SystemExit(
                 f"A text has {len(ids) + 1} tokens, and {codec['max_length']} are the most: {line[:40]!r}…"
             )
-        written = write(encoder, step, [*ids, END], longest=codec["max_length"]) if ids else []
-        print(target.decode([written])[0].replace("\n", " "), flush=True)
-
-
-def write(encoder, step, ids, *, longest):
-    """Returns the ids of a translation, without its end."""
-    state = encoder({"source": np.array([ids], np.int32)})
-    for name, shape in step.inputs.items():
-        if name not in state and name != "token":  # it grows by a step each time
-            state[name] = np.zeros((1, 0, shape[-1]), np.float32)
-    made, token = [], START
-    for _ in range(min(longest, 2 * len(ids) + 10)):
-        outputs = step(state | {"token": np.array([[token]], np.int32)})
-        token = int(outputs["log_probs"][0].argmax())
-        if token == END:
-            break
-        made.append(token)
-        state |= {name: outputs[name] for name in outputs if name in state}
-    return made
+        inputs, longest = {"source": np.array([[*ids, END]], np.int32)}, min(codec["max_length"], 2 * len(ids) + 12)
+        made = written(encoder, step, inputs, start=START, end=END, longest=longest) if ids else []
+        print(target.decode([made])[0].replace("\n", " "), flush=True)
 
 
 if __name__ == "__main__":

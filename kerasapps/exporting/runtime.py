@@ -161,6 +161,23 @@ def likeliest(probabilities, names, count):
     return [(names[i], float(probabilities[i])) for i in order]
 
 
+def written(encoder, step, inputs, *, start, end, longest):
+    """Returns the token ids that a decoder writes, always taking the likeliest, without its end."""
+    state = encoder(inputs)
+    for name, shape in step.inputs.items():
+        if name not in state and name != "token":  # it grows by a step each time
+            state[name] = np.zeros((1, 0, shape[-1]), np.float32)
+    made, token = [], start
+    for _ in range(longest):
+        outputs = step(state | {"token": np.array([[token]], np.int32)})
+        token = int(outputs["log_probs"][0].argmax())
+        if token == end:
+            break
+        made.append(token)
+        state |= {name: outputs[name] for name in outputs if name in state}
+    return made
+
+
 def percent(share, digits=1):
     """Returns a share as 98.3 %; only all is 100 % and only nothing 0 %, except without digits after the point."""
     text = f"{100 * share:.{digits}f}"

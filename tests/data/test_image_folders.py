@@ -532,6 +532,7 @@ def test_heic_is_read_where_there_is_a_reader(tmp_path, monkeypatch):
     finally:
         image_files._formats.cache_clear()
         Image.OPEN.pop("HEIF", None)
+        Image.ID.remove("HEIF")
 
 
 @pytest.mark.skipif("AVIF" not in image_files._formats(), reason="Pillow without AVIF")

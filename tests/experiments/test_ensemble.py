@@ -24,6 +24,7 @@ from experiments.ensemble.members import BASE, Member, features_block, library_o
 from experiments.ensemble.network import Source, load, predict_split
 from experiments.ensemble.using import inputs_of
 from experiments.ensemble.weighing import weights_in
+from experiments.export.__main__ import COMMANDS as EXPORT_COMMANDS
 from experiments.image_classification.__main__ import COMMANDS as IMAGE_COMMANDS
 from experiments.shared.runs import load_run, load_splits
 from experiments.shared.training import warn_of_other_epochs
@@ -33,8 +34,10 @@ from kerasapps.runs import Options
 from kerasapps.workers import jobs
 from tests.experiments.commands import commands
 from tests.experiments.conftest import Here
+from tests.experiments.deployed import alone, words
 
 run, refused = commands("experiments.ensemble", *COMMANDS)
+run_export, _ = commands("experiments.export", *EXPORT_COMMANDS)
 run_images, _ = commands("experiments.image_classification", *IMAGE_COMMANDS)
 
 
@@ -460,9 +463,39 @@ def images(folder) -> list[Path]:
 
 def image_run(out: Path, *, units: int = 8, seed: int = 0, size: int = 8) -> Path:
     """Trains a small network on the digits."""
-    given = ("--arch", "perceptron", "--size", size, "--seed", seed, "--epochs", 2, "--out", out)
+    given = (
+        "--arch",
+        "perceptron",
+        "--size",
+        size,
+        "--seed",
+        seed,
+        "--epochs",
+        2,
+        "--precision",
+        "float32",
+        "--out",
+        out,
+    )
     run_images("train", *given, "--params", json.dumps({"dense_units": [units]}))
     return out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["rows", "combined", "distilled"])
+def test_it_is_deployed_as_one_network(kind, trained, images, folder, capsys, monkeypatch, tmp_path):
+    made = trained if kind == "rows" else tmp_path / kind
+    given = ("--files", "example.png") if kind == "combined" else ("--row", "size=1.5", "color=green")
+    if kind == "combined":
+        run("combine", "--runs", *images, "--out", made)
+    if kind == "distilled":
+        run("distill", "--run", trained, "--epochs", 1, "--out", made)
+    out = tmp_path / "deployed"
+    run_export("export", "--run", made, "--format", "onnx", "--out", out)
+    monkeypatch.chdir(out)
+    capsys.readouterr()
+    run("predict", "--run", made, *given)
+    assert words(alone(out, "predict.py", *given)) == words(capsys.readouterr().out)
 
 
 def test_combine(images, folder, capsys):

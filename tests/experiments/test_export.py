@@ -5,7 +5,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,30 +18,10 @@ from experiments.export.card import record_of
 from experiments.shared import deploying
 from experiments.shared.runs import load_run
 from tests.experiments.commands import commands
+from tests.experiments.deployed import alone, words
 
 SAVED = Path(__file__).parent.parent / "fixtures" / "saved"
 run, refused = commands("experiments.export", *COMMANDS)
-# Nothing of the project, no Keras and no TensorFlow.
-ALONE = """if True:
-    import runpy, sys
-    sys.modules.update(dict.fromkeys(("kerasapps", "experiments", "keras", "tensorflow", "PIL", "rich")))
-    sys.path.insert(0, ".")
-    del sys.argv[0]
-    runpy.run_path(sys.argv[0], run_name="__main__")
-"""
-
-
-def alone(folder: Path, *arguments: str) -> str:
-    """Returns what a program of a folder prints in a process of its own."""
-    command = [sys.executable, "-I", "-c", ALONE, *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert not done.returncode, done.stderr[-1000:]
-    return done.stdout
-
-
-def words(printed: str) -> list[str]:
-    """What is printed, without lines of tables and their titles."""
-    return [word for word in printed.replace("Predictions", "").split() if set(word) != {"─"}]
 
 
 def predicted(saved: Path, capsys, *arguments: str, command: str = "predict") -> str:
@@ -135,6 +114,8 @@ def test_a_generator(tmp_path, capsys, monkeypatch):
             ("--text", "the girl has shown one book ."),
             ("--beam", 1),
         ),
+        ("captioning", (), "caption", ("example.png",), ("--beam", 1)),
+        ("captioning", ("--arch", "transformer"), "caption", ("example.png",), ("--beam", 1)),
         ("language_model", (), "generate", ("--prompt", "the poet", "--length", "60"), ("--temperature", 0)),
         (
             "language_model",
@@ -145,12 +126,13 @@ def test_a_generator(tmp_path, capsys, monkeypatch):
         ),
     ],
 )
-def test_texts(experiment, options, command, given, asked, tmp_path, capsys):
+def test_texts(experiment, options, command, given, asked, tmp_path, capsys, monkeypatch):
     module = importlib.import_module(f"experiments.{experiment}.__main__")
     same, _ = commands(f"experiments.{experiment}", *module.COMMANDS)
     # In 16 bits two tokens may be equally likely.
     same("train", "--smoke", "--precision", "float32", *options, "--out", tmp_path / "run")
     run("export", "--run", tmp_path / "run", "--format", "onnx", "--out", tmp_path / "out")
+    monkeypatch.chdir(tmp_path / "out")
     ours = alone(tmp_path / "out", "predict.py", *given)
     if experiment == "translation":  # reads a file
         (tmp_path / "text.txt").write_text(given[1] + "\n")
