@@ -32,14 +32,13 @@ from ..shared.runs import load_run
 from ..shared.searching import search_and_report, start_search
 from ..shared.training import finish
 from ..shared.writing import Writing
-from .attention import attention_figure
+from .attention import attention_figure, attention_to
 from .network import (
     WRITING,
     Arch,
     Encoder,
     GivenRecipe,
     Source,
-    attention_to,
     check_encoder,
     describe,
     load,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import keras
 import numpy as np
 from PIL import Image
 
@@ -13,7 +14,19 @@ from kerasapps.reports import Figure, add_axes, new_figure, plain
 from ..shared.images import show_image
 
 PICTURES, WORDS, COLUMNS = 4, 15, 6
+AT_ONCE = 64  # images
 SIDE = 192  # pixels of an image in a figure
+
+
+def attention_to(model: keras.Model, codec: CaptionCodec, images: np.ndarray, captions: Sequence[str]) -> np.ndarray:
+    """Returns what a network attends to while it writes given captions: float32 (n, T, S), T with the end."""
+    ids, _ = codec.ids([[caption] for caption in captions])
+    weights = []
+    for first in range(0, len(images), AT_ONCE):
+        rows = slice(first, first + AT_ONCE)
+        outputs = model({"image": images[rows].astype(np.float32), "target": ids[rows, :, :-1]}, training=False)
+        weights.append(np.asarray(outputs["attention"], np.float32)[:, 0])
+    return np.concatenate(weights)
 
 
 def pointing(

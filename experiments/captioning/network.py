@@ -1,6 +1,6 @@
 """The captioners: which images, how each network is built and trained, and how it writes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,11 +19,23 @@ from kerasapps.errors import UserError
 from kerasapps.losses import CoverageLoss, TokenCrossentropy
 from kerasapps.optimizers import Adam, one_cycle
 from kerasapps.runs import Options, Run
-from kerasapps.settings import Count, Positive, Share, Side, Text, Weight, optional, or_none, ranged, settle
+from kerasapps.settings import (
+    Count,
+    Positive,
+    Share,
+    Side,
+    Text,
+    Weight,
+    from_settings,
+    optional,
+    or_none,
+    ranged,
+    settle,
+)
 
 from ..shared import training
 from ..shared.params import build
-from ..shared.runs import write_codec
+from ..shared.runs import SavedRun, write_codec
 from ..shared.training import Trained, tell
 from ..shared.writing import Writing
 from .features import cached_grids
@@ -252,6 +264,13 @@ def with_attention(recipe: Recipe) -> dict[str, Any]:
     return {"prepare": prepare, "monitor": f"val_{monitor_of(recipe)}"}
 
 
+def looking_part(saved: SavedRun) -> tuple[keras.Model, np.ndarray]:
+    """Returns the graph from an image to the grid that is attended to, and the test images, for `inspect`."""
+    side, options = saved.codec.image_shape[0], from_settings(Options, saved.settings)
+    splits = load(from_settings(Source, saved.settings), options=options, size=side)
+    return keras.Model(saved.model.inputs[0], saved.model.get_layer("grid").output), splits.test.inputs["image"]
+
+
 # --- writing
 
 
@@ -273,14 +292,3 @@ def describe(
         each = iter(zip(texts, map(float, scores.ravel()), strict=True))
         best += [[next(each) for _ in row] for row in scores]
     return best
-
-
-def attention_to(model: keras.Model, codec: CaptionCodec, images: np.ndarray, captions: Sequence[str]) -> np.ndarray:
-    """Returns what a network attends to while it writes given captions: float32 (n, T, S), T with the end."""
-    ids, _ = codec.ids([[caption] for caption in captions])
-    weights = []
-    for first in range(0, len(images), AT_ONCE):
-        rows = slice(first, first + AT_ONCE)
-        outputs = model({"image": images[rows].astype(np.float32), "target": ids[rows, :, :-1]}, training=False)
-        weights.append(np.asarray(outputs["attention"], np.float32)[:, 0])
-    return np.concatenate(weights)

@@ -18,8 +18,8 @@ from kerasapps.reports import Block, Table
 
 from ..shared.scores import bleu, cider, rouge_l
 from ..shared.writing import Writing
-from .attention import attention_figures, pointing
-from .network import AT_ONCE, attention_to, describe, writer_of
+from .attention import attention_figures, attention_to, pointing
+from .network import AT_ONCE, describe, writer_of
 
 EXAMPLES = 24
 NO_COLOR, NOT_NAMED = "no color", "not named"

@@ -9,8 +9,8 @@ from kerasapps.serving.forms import Field
 
 from ..shared.runs import SavedRun
 from ..shared.trying import Tried
-from .attention import attention_figure
-from .network import WRITING, attention_to, describe, writer_of
+from .attention import attention_figure, attention_to
+from .network import WRITING, describe, writer_of
 
 TITLE = "Describe an image"
 

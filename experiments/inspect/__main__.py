@@ -78,7 +78,7 @@ def tour(images: Images = (), /, *, subject: Subject = Subject(), options: Optio
     if deepest:
         more, found = maximal_blocks(opened, deepest[0], strongest_units(opened, deepest[0], 5), ascent_of(run))
         blocks, metrics = blocks + more, metrics | found
-    if len(opened.rows) >= LEAST_EMBEDDED:
+    if len(opened.labels) >= LEAST_EMBEDDED:
         more, found = embedding_blocks(opened, seen.probe.output, seed=options.seed)
         blocks, metrics = blocks + more, metrics | found
     end(run, opened, metrics, [*blocks, layer_table(opened)], "Everything", headline=("tsne_trustworthiness",))

@@ -1,12 +1,16 @@
 """Networks that are no saved run: a .keras file, the compact VGG of this package, those of keras.applications."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
+import numpy as np
+import tensorflow as tf
 
 from kerasapps import saving
 from kerasapps.applications.style_transfer import STYLE_LAYERS, build_style_taps
 from kerasapps.blocks.style import preprocess
+from kerasapps.data.pictures import read_picture
 from kerasapps.errors import UserError
 
 from ..shared.keras_applications import keras_application
@@ -42,3 +46,10 @@ def of_keras(name: str, weights: Path | None) -> keras.Model:
     # Inside the network: black, and the range of pixels, are then the same for every network.
     image = keras.Input(model.input_shape[1:], name="image")
     return keras.Model([image], model(preprocess_input(image)), name=name)
+
+
+def read_scaled(shape: tuple[int, int, int], files: Sequence[Path]) -> np.ndarray:
+    """Reads image files at a size, float32 (n, H, W, C)."""
+    height, width, channels = shape
+    images = [read_picture(file, size=max(height, width), channels=channels) for file in files]
+    return tf.image.resize(np.stack(images), (height, width)).numpy()

@@ -14,7 +14,6 @@ from sklearn.datasets import load_sample_image
 from kerasapps.applications.classic import build_mnist_network
 from kerasapps.data.image_codec import ImageCodec
 from kerasapps.data.image_reading import files_in
-from kerasapps.data.pictures import read_picture
 from kerasapps.errors import UserError
 from kerasapps.inside.networks import image_input, inputs_of, outputs_of
 from kerasapps.inside.probe import Probe
@@ -25,8 +24,8 @@ from kerasapps.settings import Text, convert, from_settings, or_none
 
 from ..shared import image_classifier
 from ..shared.image_classifier import ADAM
-from ..shared.runs import SavedRun, load_run
-from .opening import compact, of_keras, opened_file
+from ..shared.runs import SavedRun, load_run, network_of
+from .opening import compact, of_keras, opened_file, read_scaled
 
 SHOWN = 4  # images where none are given
 ROWS = 1500  # images of a data set that are scanned at most
@@ -179,9 +178,7 @@ def trained_on_digits(run: Run) -> Opened:
 def of_run(saved: SavedRun, subject: Subject, *, options: Options, has_images: bool) -> Opened:
     """Opens a run folder; where there are images to look at, its own data may be gone."""
     if not isinstance(saved.codec, ImageCodec):
-        raise UserError(
-            f"{saved.folder} is a run of {saved.experiment}: inspect takes runs of image classifiers and of GANs alone."
-        )
+        return of_part(saved)
     image_input(saved.model)
     model = in_float32(saved.model)  # gradients in 16 bits do not add up
     codec, data = saved.codec, subject.data or saved.settings.get("data")
@@ -199,6 +196,21 @@ def of_run(saved: SavedRun, subject: Subject, *, options: Options, has_images: b
             rows, labels = rows_of(splits)
     title = f"{saved.settings.get('arch', saved.experiment)} on {data}"
     return Opened(title, model, codec.image_shape, codec.class_names, partial(read_with, codec), rows, labels)
+
+
+def of_part(saved: SavedRun) -> Opened:
+    """Opens the part of a network that looks at images, where its experiment says which that is: of a captioner.
+
+    Raises:
+        UserError: If it says nothing.
+    """
+    part_of = getattr(network_of(saved), "looking_part", None)
+    if part_of is None:
+        raise UserError(f"{saved.folder} is a run of {saved.experiment}: inspect takes runs of networks of images.")
+    model, images = part_of(saved)
+    shape, read = images.shape[1:], partial(read_with, saved.codec)
+    title = f"what looks in a run of {saved.experiment}"
+    return Opened(title, in_float32(model), shape, (), read, images[:ROWS].astype(np.float32), np.zeros(0, int))
 
 
 def rows_of(splits: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -225,13 +237,6 @@ def of_model(title: str, model: keras.Model, subject: Subject, options: Options)
         outputs = outputs_of(model).values()
         names = splits.class_names if {one.shape[-1] for one in outputs} == {len(splits.class_names)} else ()
     return Opened(title, model, shape, tuple(names), partial(read_scaled, shape), rows, labels)
-
-
-def read_scaled(shape: tuple[int, int, int], files: Sequence[Path]) -> np.ndarray:
-    """Reads image files at a size, float32 (n, H, W, C)."""
-    height, width, channels = shape
-    images = [read_picture(file, size=max(height, width), channels=channels) for file in files]
-    return tf.image.resize(np.stack(images), (height, width)).numpy()
 
 
 def view(opened: Opened, subject: Subject, files: Sequence[Path]) -> View:

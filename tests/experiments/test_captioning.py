@@ -16,6 +16,8 @@ from experiments.captioning import __main__ as experiment
 from experiments.captioning.attention import lighted, pointing, touching
 from experiments.captioning.features import _kept, digest_of
 from experiments.captioning.results import colors_of_pairs, lowest_loss, right_share, truth
+from experiments.inspect.__main__ import COMMANDS as INSPECT_COMMANDS
+from experiments.shared import trying
 from experiments.shared.runs import load_run
 from experiments.shared.scores import bleu, cider, rouge_l
 from kerasapps.checkpoints import load_arrays
@@ -26,6 +28,7 @@ from kerasapps.data.subwords import Words, fit_pieces
 from tests.experiments.commands import commands, read
 
 run, refused = commands("experiments.captioning", *experiment.COMMANDS)
+run_inspect, _ = commands("experiments.inspect", *INSPECT_COMMANDS)
 ROOT = Path(__file__).parents[2]
 TINY = '{"filters": [8, 16, 16], "units": 16, "embedding_dim": 16, "context": 0, "dropout": 0.1}'
 SHORT = "--precision float32 --limit 160 --epochs 6 --batch-size 4 --learning-rate 0.01 --beam 2"
@@ -75,6 +78,22 @@ def test_evaluate_repeats_what_train_found(trained, capsys):
     said = dict(line.split() for line in capsys.readouterr().out.splitlines() if line[:1].islower() and "," not in line)
     for name in ("loss", "loss_reference", "true_share", "cider"):
         assert float(said[name]) == pytest.approx(read(trained)[name], rel=1e-3)
+
+
+def test_it_can_be_tried_on_the_page(trained, tmp_path):
+    Image.new("RGB", (60, 50), "red").save(tmp_path / "red.png")
+    asked = {"run": str(trained), "values": None}
+    described = trying.respond(asked)
+    assert described["title"] == "Describe an image"
+    told = trying.respond(asked | {"values": {"image": str(tmp_path / "red.png")}})
+    assert "fully lit" in told["sections"][1]["html"]
+    assert "captioning caption --run" in " ".join(told["command"])
+    assert told["command"][-2:] == ["--n-best", "3"]
+
+
+def test_what_looks_can_be_inspected(trained, tmp_path):
+    run_inspect("activations", "--run", trained, "--out", tmp_path / "inside")
+    assert "Activations of look" in (tmp_path / "inside" / "report.html").read_text()
 
 
 def test_a_caption_for_each_image_whatever_it_is(trained, tmp_path, capsys):
