@@ -12,6 +12,7 @@ the grammar is a chain of choices, the probability of a caption is a sum over th
 lowest cross-entropy that any network can reach, and a parser turns a caption back into what it claims of the scene.
 """
 
+import functools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -89,6 +90,7 @@ def surprise(caption: str, scene: Scene) -> float:
 def likeliest(scene: Scene) -> str:
     """Returns the most probable caption of a scene."""
 
+    @functools.cache  # many ways lead to the same state
     def best(state) -> tuple[float, tuple[str, ...]]:
         if state == END:
             return 1.0, ()

@@ -148,14 +148,14 @@ def require(format: Format) -> None:
 
 
 def needs_fixed_sides(error: BaseException) -> bool:
-    """Returns whether LiteRT's converter failed for a side that is free, mostly that of a loop over steps."""
-    return any(word in str(error) for word in ("TensorList", "tensor_list", "Flex ops"))
+    """Returns whether LiteRT's converter failed for a side that is free, as in a loop over steps or an upsampling."""
+    return any(word in str(error) for word in ("TensorList", "tensor_list", "Flex ops", "TF Select ops"))
 
 
 def first_words(error: BaseException) -> str:
     """Returns what a converter complained of, in one line."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
-    flex = re.search(r"Flex ops: ([\w, ]+)", text)
+    flex = re.search(r"(?:Flex|TF Select) ops: ([\w, ]+)", text)
     if flex:
         return f"it has no {flex[1].strip()}"
     if "TensorListReserve" in text:

@@ -170,7 +170,7 @@ def _to_litert(made, path, precision, length, examples, samples) -> tuple[tuple[
     """Writes a LiteRT file with sides as free as they can be."""
     free = [(None, *tensor.shape[1:]) for tensor in made.inputs]
     fixed = _fixed(free, made, examples, length)
-    # Without a loop over steps the rows may be of any number; with one they come one by one.
+    # Rows may be of any number, but for loops over steps and upsampling: there they come one by one.
     tries: list[Shapes] = [fixed if length else free, [(1, *shape[1:]) for shape in fixed]]
     for i, shapes in enumerate(tries):
         given, compared = (
@@ -190,7 +190,7 @@ def _to_litert(made, path, precision, length, examples, samples) -> tuple[tuple[
         )
         if i:
             how = f", and {sides} (change it with --length)" if sides else ""
-            return (f"LiteRT's loops need fixed sides: rows are computed one by one{how}.",), compared
+            return (f"LiteRT needs fixed sides for this network: rows are computed one by one{how}.",), compared
         return (f"Fixed: {sides}.",) if length and sides else (), compared
     raise AssertionError
 
