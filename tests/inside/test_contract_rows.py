@@ -24,7 +24,8 @@ METHODS = {
 }
 RECTIFIED = {"guided": gradients.guided, "deconvnet": gradients.deconvnet}
 # What has another nonlinearity than ReLU and max pooling.
-OTHERS = ("build_discriminator", "dcgan_discriminator", "lenet5", "build_gan", "multimodal_price", "captioner")
+OTHERS = ("build_discriminator", "dcgan_discriminator", "build_gan", "lenet5", "multimodal_price", "captioner")
+OTHERS += ("build_ensemble",)
 
 
 @pytest.mark.parametrize("contract", sampled(ROWS))
