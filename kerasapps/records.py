@@ -177,9 +177,7 @@ def _read_run(folder: Path, root: Path, above: Record | None) -> Record:
     experiment = text(experiment_of(config) or "")
     # A second network of a run has no metrics of its own.
     finished = finished or (above is not None and above.state == "finished")
-    state: State = (
-        "damaged" if problem else "in use" if _is_locked(folder) else "finished" if finished else "unfinished"
-    )
+    state: State = "damaged" if problem else "in use" if is_locked(folder) else "finished" if finished else "unfinished"
     return Record(
         folder,
         text(folder.relative_to(root)),
@@ -255,7 +253,7 @@ def _number(cell: str) -> float:
         return math.nan
 
 
-def _is_locked(folder: Path) -> bool:
+def is_locked(folder: Path) -> bool:
     """Tells whether a process holds a run folder; asking keeps it for a microsecond from one that starts."""
     try:
         lock = os.open(folder / ".lock", os.O_RDONLY | os.O_NONBLOCK)  # does not wait for a named pipe

@@ -49,13 +49,11 @@ class Order:
         arguments: Of the command, which runs in the folder of the job.
         title: What the page of the job is headed.
         command: How a person would type it.
-        notes: What is to be known, a sentence each.
     """
 
     arguments: tuple[str, ...]
     title: str
     command: tuple[str, ...]
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -200,7 +198,7 @@ class Site:
             given = read_values(self.service.fields, values)
             order = await run_in_threadpool(self.service.order, given, folder)
             pictures = [value for value in values.values() if isinstance(value, Picture)]
-            notes = [*order.notes, *(note for picture in pictures for note in picture.notes)]
+            notes = [note for picture in pictures for note in picture.notes]
             content = pictures[0]
             await anyio.to_thread.run_sync(_keep_small, content.path, folder / BEFORE, limiter=self.decoding)
             shown = {

@@ -54,13 +54,11 @@ class Picture:
     Args:
         path: Where it is kept, under a name of ours.
         name: What its owner calls it, to be shown and never used as a path.
-        size: Width and height, upright.
         notes: What is to be known of how it is read, a sentence each.
     """
 
     path: Path
     name: str
-    size: tuple[int, int]
     notes: tuple[str, ...] = ()
 
 
@@ -140,18 +138,18 @@ def check_picture(path: Path, name: str, *, most_pixels: int) -> Picture:
     try:
         with opened(path, name, check=check) as image:
             width, height = image.size
-            notes, turned = _notes(image, name, path)
+            notes = _notes(image, name, path)
             image.draft("RGB", (width // 8, height // 8))  # a JPEG file is then read to its end, but not unfolded
             image.load()  # reports damage
             suffix = SUFFIXES[image.format]
     except DataError as error:
         # What is for people who type commands does not help on a page.
         raise DataError(re.sub(r" \(`pip [^)]*\)", "", str(error).replace("install its reader, or ", ""))) from None
-    return Picture(path.rename(path.with_suffix(suffix)), name, (height, width) if turned else (width, height), notes)
+    return Picture(path.rename(path.with_suffix(suffix)), name, notes)
 
 
-def _notes(image: Any, name: str, path: Path) -> tuple[tuple[str, ...], bool]:
-    """Returns sentences about how an image is read, and whether width and height change places."""
+def _notes(image: Any, name: str, path: Path) -> tuple[str, ...]:
+    """Returns sentences about how an image is read."""
     notes, turn = [], UPRIGHT
     with contextlib.suppress(Exception):  # metadata that cannot be read
         turn = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
@@ -165,4 +163,4 @@ def _notes(image: Any, name: str, path: Path) -> tuple[tuple[str, ...], bool]:
         notes.append(f"{name} is transparent in places, which become white.")
     if image.mode.startswith(("I", "F")) or (image.format == "PNG" and head(path)[DEPTH] == 16):
         notes.append(f"{name} has more than 8 bits for each color, all of which are used.")
-    return tuple(notes), turn in range(5, 9)
+    return tuple(notes)

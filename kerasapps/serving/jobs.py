@@ -25,6 +25,7 @@ from typing import Any, Literal
 
 from kerasapps.errors import UserError
 from kerasapps.files import read_json, write_json
+from kerasapps.records import is_locked
 from kerasapps.serving import child
 from kerasapps.serving.forms import without_folders
 
@@ -417,14 +418,8 @@ class Queue:
 
     def _wait_until_free(self, job: Job) -> None:
         """Waits for the process of a server that was killed, which may still be saving its state."""
-        if not job.run.is_dir():
-            return
-        with open(job.run / ".lock", "wb") as lock:
-            while not self.closing.is_set():
-                with contextlib.suppress(BlockingIOError):
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    return
-                time.sleep(POLL_SECONDS)
+        while is_locked(job.run) and not self.closing.is_set():
+            time.sleep(POLL_SECONDS)
 
     def _announce(self) -> None:
         """Tells of each job that has ended, once."""

@@ -81,7 +81,7 @@ def send(client: TestClient, content: bytes | None = None, name: str = "photo.pn
     return client.post("/", files=files, data=data, follow_redirects=False)
 
 
-def wait_for(client: TestClient, address: str, state: str, seconds: float = 20) -> dict[str, Any]:
+def wait_for(client: TestClient, address: str, state: str, seconds: float = 600) -> dict[str, Any]:
     """Waits until a job is so far, and returns what its page would be told."""
     end = time.monotonic() + seconds
     while (told := client.get(f"{address}/state").json())["state"] != state:

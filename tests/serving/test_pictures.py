@@ -196,10 +196,10 @@ def test_stop_before_it_begins(make_site):
 
 
 def test_time_is_limited(make_site):
-    client = client_of(make_site(limits=Limits(minutes=0.8 / 60)))
+    client = client_of(make_site(limits=Limits(minutes=3 / 60)))
     address = send(client, steps="500").headers["location"]
     wait_for(client, address, "done")
-    assert "It was stopped after 0.0133333 minutes." in client.get(address).text
+    assert "It was stopped after 0.05 minutes." in client.get(address).text
 
 
 @pytest.mark.parametrize(
