@@ -149,22 +149,29 @@ class Animation:
         caption: As for `Figure`.
         frames: The images; the last one is shown longer.
         seconds: How long it takes.
+        heading: As for `Figure`.
+        dark_frames: The images of the dark report, where they are others.
     """
 
     name: str
     caption: str
     frames: Sequence[np.ndarray]
     seconds: float = 8.0
+    heading: str = ""
+    dark_frames: Sequence[np.ndarray] = ()
 
     @property
     def title(self) -> str:
         """The heading of its section."""
-        return title_of(self.name)
+        return self.heading or title_of(self.name)
 
     @cached_property
     def gif(self) -> bytes:
         """The frames as a GIF file."""
-        images = [Image.fromarray(frame[..., 0] if frame.shape[-1] == 1 else frame) for frame in self.frames]
+        return self._gif(self.frames)
+
+    def _gif(self, frames: Sequence[np.ndarray]) -> bytes:
+        images = [Image.fromarray(frame[..., 0] if frame.shape[-1] == 1 else frame) for frame in frames]
         each = max(20, int(1000 * self.seconds / len(images)))  # milliseconds
         buffer = io.BytesIO()
         durations = [each] * (len(images) - 1) + [max(each, 2000)]
@@ -177,7 +184,8 @@ class Animation:
 
     def html(self) -> str:
         """Returns the animation with its caption."""
-        image = (_data_uri("image/gif", self.gif), "", f"{self.title}: {self.caption}")
+        dark = _data_uri("image/gif", self._gif(self.dark_frames)) if len(self.dark_frames) else ""
+        image = (_data_uri("image/gif", self.gif), dark, f"{self.title}: {self.caption}")
         return render("image", images=[image], title=self.title, caption=self.caption, wide=False, columns=1)
 
 
@@ -271,6 +279,14 @@ class Highlights:
     def html(self) -> str:
         """Returns each text with the color of its words."""
         return render("highlights", block=self)
+
+
+def frame_of(figure: matplotlib.figure.Figure) -> tuple[np.ndarray, np.ndarray]:
+    """Returns a figure as it looks now, and in the colors of the dark report, as frames uint8 (H, W, 3)."""
+    light = np.asarray(_draw(figure))
+    figure.set_layout_engine("none")  # what does not move stays where it is
+    with darkened(figure):
+        return light, np.asarray(_draw(figure))
 
 
 def new_figure(width: float = 7.0, height: float = 3.6) -> matplotlib.figure.Figure:

@@ -62,11 +62,11 @@ def saddle_figure() -> tuple[dict[str, float], Figure]:
     over_time.legend(frameon=False, fontsize=9, loc="upper left")
     metrics = {f"saddle_distance_{name}": float(values[-1]) for name, values in distances.items()}
     caption = (
-        f"A GAN of two numbers: x minimizes f = xy and y maximizes it; the equilibrium is 0, 0. {STEPS} steps from 1, 0 "
-        f"with learning rate {RATE:g}. Simultaneous gradient descent and ascent circles the equilibrium and moves away "
-        f"from it, {np.sqrt(1 + RATE**2):.3f} times as far each step; a smaller rate only makes that slower. If the two "
-        "take turns, as the networks of a GAN do, they circle at about the same distance. The average of their points "
-        "approaches the equilibrium: one reason to sample from averaged weights. Extragradient, which takes the gradient "
-        "from one step ahead, gets there itself."
+        f"A GAN of two numbers: x minimizes f = xy and y maximizes it; the equilibrium is 0, 0. {STEPS} steps from 1, "
+        f"0 with learning rate {RATE:g}. Simultaneous gradient descent and ascent circles the equilibrium and moves "
+        f"away from it, {np.sqrt(1 + RATE**2):.3f} times as far each step; a smaller rate only makes that slower. If "
+        "the two take turns, as the networks of a GAN do, they circle at about the same distance. The average of their "
+        "points approaches the equilibrium: one reason to sample from averaged weights. Extragradient, which takes the "
+        "gradient from one step ahead, gets there itself."
     )
     return metrics, Figure("saddle", caption, figure, "Why two networks circle: the game f = xy", wraps=True)

@@ -1,0 +1,99 @@
+"""Perceptron: one neuron, by hand and in Keras, logic gates, and the line between two classes as it moves.
+
+python -m experiments.perceptron train
+python -m experiments.perceptron train --numbers test grades rank
+python -m experiments.perceptron train --overlap 0.2
+python -m experiments.perceptron train --data students.csv --target passed --params '{"dense_units": [4]}'
+python -m experiments.perceptron evaluate --run runs/NAME
+python -m experiments.perceptron predict --run runs/NAME --numbers 7.5 6
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from kerasapps.data.points import ADMISSIONS
+from kerasapps.errors import UserError
+from kerasapps.formats import format_share
+from kerasapps.runs import Options
+from kerasapps.session import start
+from kerasapps.settings import Count, nonempty, or_none, settings_of
+
+from ..shared.cli import main, print_table
+from ..shared.params import read_params
+from ..shared.runs import load_run
+from ..shared.training import finish
+from .gates import gate_blocks
+from .network import Recipe, Source, splits_of, train_one
+from .results import evaluate_model, network_figure, rule_blocks
+
+
+def train(
+    *,
+    source: Source = Source(),
+    params: str | None = None,
+    recipe: Recipe = Recipe(),
+    patience: or_none(Count) = None,
+    options: Options = Options(),
+) -> None:
+    """Trains one neuron, by hand and in Keras, or a small network, and writes a run folder.
+
+    Args:
+        source: Which points.
+        params: Builder arguments, as JSON or a file: '{"dense_units": [4], "activation": "tanh"}' has a hidden layer.
+        recipe: How it is trained.
+        patience: Stop after so many epochs without a better one; never by default.
+        options: Options that every experiment shares.
+    """
+    recipe = options.shrunk(recipe, epochs=3)
+    run = start("Perceptron", settings_of(locals()), experiment="perceptron", workload="matmul")
+    trained = train_one(run, source=source, params=read_params(params), recipe=recipe, patience=patience)
+    metrics, table = evaluate_model(trained.model, trained.splits)
+    found, rules = rule_blocks(trained.splits, recipe, seed=options.seed)
+    gates, drawn = gate_blocks() if source.data == ADMISSIONS else ({}, [])
+    finish(
+        run,
+        trained,
+        metrics | found | gates,
+        [table, network_figure(trained.model, trained.splits), *rules, *drawn],
+        summary=f"A perceptron on {source.data}: {', '.join(trained.splits.codec.numbers)}, and two classes, "
+        f"{' and '.join(trained.splits.codec.class_names)}.",
+        headline=("accuracy", "mistakes_perceptron", "mistakes_without_x", "xor_right_one_layer", "seconds"),
+        table=table,
+        following={"Evaluate it on the test set": "evaluate --run RUN"},
+    )
+
+
+def evaluate(*, run: Path) -> None:
+    """Prints test metrics of a trained network.
+
+    Args:
+        run: A run folder.
+    """
+    saved = load_run(run, "perceptron")
+    metrics, table = evaluate_model(saved.model, splits_of(saved))
+    print_table(table)
+    print(f"{format_share(metrics['accuracy'])} test accuracy, cross-entropy {metrics['loss']:.3f}.")
+
+
+def predict(*, run: Path, numbers: nonempty(tuple[float, ...])) -> None:
+    """Predicts the class of one point.
+
+    Args:
+        run: A run folder.
+        numbers: Its numbers, in the order of the columns of the run.
+    """
+    saved = load_run(run, "perceptron")
+    names = list(saved.codec.numbers)
+    if len(numbers) != len(names) or not np.isfinite(numbers).all():
+        received = " ".join(f"{value:g}" for value in numbers)
+        raise UserError(f"--numbers takes {len(names)} finite numbers: {', '.join(names)}. Received: {received}")
+    inputs = saved.codec.encode({name: [value] for name, value in zip(names, numbers, strict=True)})
+    classes = saved.codec.decode(saved.outputs(inputs))[0]
+    print(", ".join(f"{name}: {format_share(share)}" for name, share in classes.items()))
+
+
+COMMANDS = (train, evaluate, predict)
+
+if __name__ == "__main__":
+    main("experiments.perceptron", *COMMANDS)

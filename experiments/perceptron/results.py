@@ -1,0 +1,181 @@
+"""What the perceptron experiment shows: three rules next to each other, probabilities and losses by hand, metrics."""
+
+from functools import partial
+
+import keras
+import numpy as np
+
+from kerasapps.data.points import both
+from kerasapps.data.splits import Split, Splits
+from kerasapps.reports import Block, Figure, Table, add_axes, new_figure
+
+from ..shared.classification import class_table, classification_metrics, guessing_level
+from .lines import ground_figure, moving
+from .network import Recipe
+from .rules import (
+    GRADIENT,
+    PERCEPTRON,
+    RULES,
+    UNSCALED,
+    Learned,
+    cross_entropy,
+    cross_entropy_of_scores,
+    is_separable,
+    learn,
+    sigmoid,
+    softmax,
+    step,
+    two_scores,
+)
+
+SCORES = (-40.0, -2.0, 0.0, 1.0, 2.0, 40.0)
+EXAMPLES = 5
+
+
+def evaluate_model(model: keras.Model, splits: Splits) -> tuple[dict[str, float], Table]:
+    """Returns metrics of the test set, and a table of its two classes."""
+    probabilities = both(probability_of(model, splits.test))
+    labels, train = labels_of(splits.test), labels_of(splits.train)
+    metrics = classification_metrics(probabilities, labels)
+    metrics["accuracy_guess"] = guessing_level(train, labels)
+    return metrics, class_table(probabilities, labels, splits.codec.class_names, unit="points")
+
+
+def probability_of(model: keras.Model, split: Split) -> np.ndarray:
+    """Returns the probability of the second class for each point, float32 (n, 1)."""
+    return model.predict(split.batches(256), verbose=0)["label"]
+
+
+def labels_of(split: Split) -> np.ndarray:
+    """Returns the class of each point, int (n,)."""
+    return split.targets["label"][:, 0].astype(int)
+
+
+def network_figure(model: keras.Model, splits: Splits) -> Figure | None:
+    """Draws what a network of two columns predicts everywhere."""
+
+    def probability(features: np.ndarray) -> np.ndarray:
+        return model.predict({"features": features}, batch_size=4096, verbose=0)["label"][:, 0]
+
+    return ground_figure(probability, splits.test.inputs["features"], labels_of(splits.test), splits.codec)
+
+
+# --- neurons by hand
+
+
+def rule_blocks(splits: Splits, recipe: Recipe, *, seed: int) -> tuple[dict[str, float], list[Block]]:
+    """Has a neuron learn the training points by each rule, and returns what became of it."""
+    points, labels = splits.train.inputs["features"].astype(float), labels_of(splits.train)
+    train = partial(learn, points, labels, rate=recipe.learning_rate, epochs=recipe.epochs, seed=seed)
+    learned = {rule: train(rule) for rule in RULES}
+    separable = is_separable(points, labels)
+    metrics = {
+        "separable": float(separable),
+        "updates_perceptron": learned[PERCEPTRON].updates,
+        "mistakes_perceptron": learned[PERCEPTRON].mistakes[-1],
+        "mistakes_without_x": learned[UNSCALED].mistakes[-1],
+        "mistakes_gradient_descent": learned[GRADIENT].mistakes[-1],
+    }
+    animate = partial(moving, points=points, labels=labels, codec=splits.codec)
+    return metrics, [
+        animate(
+            learned[PERCEPTRON],
+            name="perceptron_rule",
+            caption="One neuron with random weights sees the training points one by one; those that it misclassifies, "
+            "ringed, pull the line towards their side: weights + rate x, or - rate x, and bias + or - rate. "
+            + ("It ends when none is left." if not learned[PERCEPTRON].mistakes[-1] else "It never comes to rest."),
+        ),
+        animate(
+            learned[GRADIENT],
+            name="gradient_descent",
+            caption="The same neuron with a sigmoid in place of the step: every point moves it, by rate times (label - "
+            "probability) x, those that it is sure of hardly. It goes on after the last mistake, towards a line in the "
+            "middle between the classes.",
+        ),
+        rules_table(learned, len(points), separable=separable),
+        rules_figure(learned),
+        scores_table(),
+        losses_table(learned[GRADIENT], splits),
+    ]
+
+
+def rules_table(learned: dict, count: int, *, separable: bool) -> Table:
+    """Lists what each rule reached."""
+    rows = [
+        [rule.name, one.mistakes[0], one.mistakes[-1], one.updates, len(one.mistakes) - 1, one.losses[-1]]
+        for rule, one in learned.items()
+    ]
+    proven = "A" if separable else "No"
+    end = "then the perceptron rule ends" if separable else "no rule can end without mistakes"
+    caption = (
+        f"{count} training points, and the same random weights at the start. {proven} line (or plane) separates the "
+        f"classes, as a linear program finds: {end}. The course notes print the rule without the factor x: it adds the "
+        "same to all weights and to the bias wherever the point lies, so that the line only moves within one family and "
+        "learns nothing. Gradient descent is the perceptron rule with the sigmoid in place of the step."
+    )
+    columns = ["rule", "mistakes at the start", "mistakes at the end", "updates", "epochs", "cross-entropy"]
+    return Table("Three rules", columns, rows, caption, digits=3)
+
+
+def rules_figure(learned: dict) -> Figure:
+    """Draws mistakes and losses over the epochs."""
+    figure = new_figure(9.0, 3.6)
+    for i, (title, name) in enumerate({"misclassified points": "mistakes", "cross-entropy": "losses"}.items(), 1):
+        axes = add_axes(figure, 1, 2, i, title=title, xlabel="epoch")
+        for rule, one in learned.items():
+            axes.plot(getattr(one, name), label=rule.name, marker="o", markersize=3)
+        axes.set(ylim=(0, None))
+    axes.legend(frameon=False, fontsize=9)
+    caption = (
+        "On the training points. The perceptron rule stops at the first line without mistakes and does not look at the "
+        "cross-entropy, which gradient descent minimizes."
+    )
+    return Figure("rules", caption, figure, "Mistakes and loss by epoch", wraps=True)
+
+
+def scores_table() -> Table:
+    """Lists what becomes of a score: a step, a probability in two ways, and its loss in two ways."""
+    scores, ones = np.array(SCORES), np.ones(len(SCORES))
+    columns = {
+        "score z": scores,
+        "step": step(scores),
+        "sigmoid of z": sigmoid(scores),
+        "softmax of 0 and z": softmax(two_scores(scores))[:, 1],
+        "loss of class 0 from the probability": cross_entropy(sigmoid(scores), 1 - ones),
+        "loss of class 0 from the scores": cross_entropy_of_scores(two_scores(scores), 1 - ones),
+    }
+    rows = [
+        [f"{row[0]:g}", f"{row[1]:g}", *(f"{value:.4g}" for value in row[2:])]
+        for row in np.stack([*columns.values()], 1)
+    ]
+    caption = (
+        "The sigmoid is the softmax of two scores of which one is 0. The loss is -ln of the probability of the true "
+        "class; from a probability that has been rounded to 1 it is infinite, from the scores (log-softmax, then "
+        "negative log-likelihood) it is right."
+    )
+    return Table("From a score to a probability and a loss", list(columns), rows, caption)
+
+
+def losses_table(learned: Learned, splits: Splits) -> Table:
+    """Works out the cross-entropy of a few test points by hand."""
+    points, labels = splits.test.inputs["features"][:EXAMPLES].astype(float), labels_of(splits.test)[:EXAMPLES]
+    known, names = splits.codec.numbers, splits.codec.class_names
+    scores = learned.path[-1].scores(points)
+    losses = cross_entropy_of_scores(two_scores(scores), labels)
+    rows = [
+        [
+            names[label],
+            *(f"{value * scale + mean:.4g}" for value, (mean, scale) in zip(point, known.values(), strict=True)),
+            f"{score:.3f}",
+            f"{probability:.3f}",
+            f"-ln {probability if label else 1 - probability:.3f} = {loss:.3f}",
+        ]
+        for point, label, score, probability, loss in zip(points, labels, scores, sigmoid(scores), losses, strict=True)
+    ]
+    caption = (
+        f"The first {len(rows)} test points and the neuron that gradient descent by hand ended with. The mean of these "
+        f"losses is {losses.mean():.3f}: a sum grows with the number of points, and a product of so many probabilities "
+        "would vanish."
+    )
+    columns = ["class", *known, "score", f"probability of {names[1]}", "cross-entropy"]
+    return Table("Cross-entropy by hand", columns, rows, caption)
