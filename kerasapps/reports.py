@@ -455,9 +455,11 @@ def darkened(figure: matplotlib.figure.Figure) -> Iterator[None]:
     """Gives a figure the colors of the dark report for a while; images keep theirs."""
     changed = []
     for artist in figure.findobj():
-        for get, change in () if artist.get_gid() == KEEP else _colors_of(artist):
-            before = get()
-            changed.append((change, before))
+        colors = [] if artist.get_gid() == KEEP else _colors_of(artist)
+        # All are read before one is changed: an edge may take its color from the face.
+        colors = [(change, get()) for get, change in colors]
+        changed += colors
+        for change, before in colors:
             change(for_dark(before))
     try:
         yield

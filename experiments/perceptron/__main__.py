@@ -48,6 +48,7 @@ def train(
     recipe = options.shrunk(recipe, epochs=3)
     run = start("Perceptron", settings_of(locals()), experiment="perceptron", workload="matmul")
     trained = train_one(run, source=source, params=read_params(params), recipe=recipe, patience=patience)
+    codec = trained.splits.codec
     metrics, table = evaluate_model(trained.model, trained.splits)
     found, rules = rule_blocks(trained.splits, recipe, seed=options.seed)
     gates, drawn = gate_blocks() if source.data == ADMISSIONS else ({}, [])
@@ -56,9 +57,9 @@ def train(
         trained,
         metrics | found | gates,
         [table, network_figure(trained.model, trained.splits), *rules, *drawn],
-        summary=f"A perceptron on {source.data}: {', '.join(trained.splits.codec.numbers)}, and two classes, "
-        f"{' and '.join(trained.splits.codec.class_names)}.",
-        headline=("accuracy", "mistakes_perceptron", "mistakes_without_x", "xor_right_one_layer", "seconds"),
+        summary=f"{'A network' if trained.model.count_params() > 4 else 'One neuron'} in Keras, and one neuron by "
+        f"hand, on {source.data}: {', '.join(codec.numbers)} decide between {' and '.join(codec.class_names)}.",
+        headline=("accuracy", "mistakes_perceptron", "mistakes_without_x", "mistakes_gradient_descent", "seconds"),
         table=table,
         following={"Evaluate it on the test set": "evaluate --run RUN"},
     )

@@ -18,7 +18,7 @@ from .rules import Learned, Neuron, step
 COLORS = ("#d9822b", "#2563a8")
 WRONG = "#b5485d"
 GROUND = LinearSegmentedColormap.from_list("classes", [f"{COLORS[0]}90", "#ffffff00", f"{COLORS[1]}90"])
-FRAMES = 30  # of an animation, at most
+FRAMES = 20  # of an animation, at most
 CELLS = 120  # of a side of the map
 
 
@@ -26,6 +26,11 @@ def in_units(points: np.ndarray, codec: PointCodec) -> np.ndarray:
     """Returns standardized features (n, F) in the units of their columns."""
     means, scales = np.array(list(codec.numbers.values())).T
     return points * scales + means
+
+
+def shape_of(codec: PointCodec) -> str:
+    """Returns what is between the classes."""
+    return "line" if len(codec.numbers) == 2 else "plane"
 
 
 def draw_points(
@@ -36,7 +41,11 @@ def draw_points(
     known = in_units(points, codec).T
     axes = add_axes(figure) if len(names) == 2 else figure.add_subplot(projection="3d")
     for i, name in enumerate(codec.class_names):
-        axes.scatter(*known[:, labels == i], s=22, color=COLORS[i], marker="ox"[i], label=shorten(name))
+        # Lines without a line: those of a scatter in space lose their colors when these change.
+        axes.plot(*known[:, labels == i], "ox"[i], color=COLORS[i], markersize=5, label=shorten(name))
+    if len(names) == 3:
+        for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
+            axis.set_pane_color((1, 1, 1, 0))  # on any ground
     edges = [(values.min(), values.max()) for values in known]
     for dimension, label, (low, high) in zip("xyz", names, edges, strict=False):
         room = 0.06 * ((high - low) or 1)
@@ -90,20 +99,19 @@ def moving(
     moved = [0, *(i for i in range(1, len(path)) if path[i] is not path[i - 1])]
     # The first steps move it most.
     steps = np.unique(np.geomspace(1, len(moved), min(FRAMES, len(moved))).round().astype(int)) - 1
-    figure = new_figure(5.6, 4.6)
+    figure = new_figure(5.4, 4.4)
     axes = draw_points(figure, points, labels, codec)
     frames = []
     for i in np.array(moved)[steps]:
         wrong = step(path[i].scores(points)) != labels
-        axes.set_title(f"after {i:,} points: {wrong.sum()} of {len(points)} misclassified")
+        axes.set_title(f"after {i:,} point{'s' * bool(i != 1)}: {wrong.sum()} of {len(points)} misclassified")
         drawn = add_neuron(axes, path[i], codec, known[wrong])
         frames.append(frame_of(figure))
         for artist in drawn:
             artist.remove()
     light, dark = zip(*frames, strict=True)
-    return Animation(
-        name, caption, light, seconds=6.0, heading=f"The line moves: {learned.rule.name}", dark_frames=dark
-    )
+    heading = f"The {shape_of(codec)} moves: {learned.rule.name}"
+    return Animation(name, caption, light, seconds=6.0, heading=heading, dark_frames=dark)
 
 
 def ground_figure(probability: Callable, points: np.ndarray, labels: np.ndarray, codec: PointCodec) -> Figure | None:

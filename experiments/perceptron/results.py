@@ -10,7 +10,7 @@ from kerasapps.data.splits import Split, Splits
 from kerasapps.reports import Block, Figure, Table, add_axes, new_figure
 
 from ..shared.classification import class_table, classification_metrics, guessing_level
-from .lines import ground_figure, moving
+from .lines import ground_figure, in_units, moving, shape_of
 from .network import Recipe
 from .rules import (
     GRADIENT,
@@ -18,6 +18,7 @@ from .rules import (
     RULES,
     UNSCALED,
     Learned,
+    Rule,
     cross_entropy,
     cross_entropy_of_scores,
     is_separable,
@@ -76,48 +77,51 @@ def rule_blocks(splits: Splits, recipe: Recipe, *, seed: int) -> tuple[dict[str,
         "mistakes_without_x": learned[UNSCALED].mistakes[-1],
         "mistakes_gradient_descent": learned[GRADIENT].mistakes[-1],
     }
+    line = shape_of(splits.codec)
     animate = partial(moving, points=points, labels=labels, codec=splits.codec)
     return metrics, [
         animate(
             learned[PERCEPTRON],
             name="perceptron_rule",
-            caption="One neuron with random weights sees the training points one by one; those that it misclassifies, "
-            "ringed, pull the line towards their side: weights + rate x, or - rate x, and bias + or - rate. "
-            + ("It ends when none is left." if not learned[PERCEPTRON].mistakes[-1] else "It never comes to rest."),
+            caption="One neuron with random weights sees the training points one by one. One that it misclassifies, "
+            f"ringed, pulls the {line} towards its side: rate times x is added to the weights, or subtracted from "
+            "them, and the rate to or from the bias. "
+            + ("It ends when none is left." if not learned[PERCEPTRON].mistakes[-1] else "It did not come to rest."),
         ),
         animate(
             learned[GRADIENT],
             name="gradient_descent",
-            caption="The same neuron with a sigmoid in place of the step: every point moves it, by rate times (label - "
-            "probability) x, those that it is sure of hardly. It goes on after the last mistake, towards a line in the "
-            "middle between the classes.",
+            caption="The same neuron with the sigmoid in place of the step. Every point moves it, by rate times (label "
+            f"- probability) times x: hardly, if the point is far on its side of the {line}. It does not end when all "
+            "points are classified correctly, but goes on to give them higher probabilities.",
         ),
-        rules_table(learned, len(points), separable=separable),
+        rules_table(learned, len(points), line=line, separable=separable),
         rules_figure(learned),
         scores_table(),
         losses_table(learned[GRADIENT], splits),
     ]
 
 
-def rules_table(learned: dict, count: int, *, separable: bool) -> Table:
+def rules_table(learned: dict[Rule, Learned], count: int, *, line: str, separable: bool) -> Table:
     """Lists what each rule reached."""
     rows = [
-        [rule.name, one.mistakes[0], one.mistakes[-1], one.updates, len(one.mistakes) - 1, one.losses[-1]]
+        [rule.name, one.mistakes[0], min(one.mistakes), one.mistakes[-1], one.updates, one.losses[-1]]
         for rule, one in learned.items()
     ]
     proven = "A" if separable else "No"
     end = "then the perceptron rule ends" if separable else "no rule can end without mistakes"
     caption = (
-        f"{count} training points, and the same random weights at the start. {proven} line (or plane) separates the "
-        f"classes, as a linear program finds: {end}. The course notes print the rule without the factor x: it adds the "
-        "same to all weights and to the bias wherever the point lies, so that the line only moves within one family and "
-        "learns nothing. Gradient descent is the perceptron rule with the sigmoid in place of the step."
+        f"{count} training points, and the same random weights at the start; mistakes after each epoch. {proven} "
+        f"{line} separates the classes, as a linear program finds: {end}. The course notes print the rule without the "
+        f"factor x: it adds the same to all weights and to the bias, wherever the point lies, so that the {line} only "
+        "moves within one family, and a good one is in it by chance. Gradient descent is the perceptron rule with the "
+        "sigmoid in place of the step, and what Keras' SGD does with one point in a batch."
     )
-    columns = ["rule", "mistakes at the start", "mistakes at the end", "updates", "epochs", "cross-entropy"]
+    columns = ["rule", "mistakes at the start", "fewest", "at the end", "updates", "cross-entropy"]
     return Table("Three rules", columns, rows, caption, digits=3)
 
 
-def rules_figure(learned: dict) -> Figure:
+def rules_figure(learned: dict[Rule, Learned]) -> Figure:
     """Draws mistakes and losses over the epochs."""
     figure = new_figure(9.0, 3.6)
     for i, (title, name) in enumerate({"misclassified points": "mistakes", "cross-entropy": "losses"}.items(), 1):
@@ -125,7 +129,8 @@ def rules_figure(learned: dict) -> Figure:
         for rule, one in learned.items():
             axes.plot(getattr(one, name), label=rule.name, marker="o", markersize=3)
         axes.set(ylim=(0, None))
-    axes.legend(frameon=False, fontsize=9)
+        if i == 1:
+            axes.legend(frameon=False, fontsize=9)
     caption = (
         "On the training points. The perceptron rule stops at the first line without mistakes and does not look at the "
         "cross-entropy, which gradient descent minimizes."
@@ -157,15 +162,18 @@ def scores_table() -> Table:
 
 
 def losses_table(learned: Learned, splits: Splits) -> Table:
-    """Works out the cross-entropy of a few test points by hand."""
-    points, labels = splits.test.inputs["features"][:EXAMPLES].astype(float), labels_of(splits.test)[:EXAMPLES]
+    """Works out the cross-entropy of the least certain test points by hand."""
     known, names = splits.codec.numbers, splits.codec.class_names
-    scores = learned.path[-1].scores(points)
+    scores = learned.path[-1].scores(splits.test.inputs["features"].astype(float))
+    unsure = np.argsort(np.abs(scores), kind="stable")[:EXAMPLES]
+    scores, labels = scores[unsure], labels_of(splits.test)[unsure]
+    points = in_units(splits.test.inputs["features"][unsure].astype(float), splits.codec)
     losses = cross_entropy_of_scores(two_scores(scores), labels)
+    digits = 3 - int(np.floor(np.log10(min(scale for _, scale in known.values()))))
     rows = [
         [
             names[label],
-            *(f"{value * scale + mean:.4g}" for value, (mean, scale) in zip(point, known.values(), strict=True)),
+            *(f"{round(value, digits):g}" for value in point),
             f"{score:.3f}",
             f"{probability:.3f}",
             f"-ln {probability if label else 1 - probability:.3f} = {loss:.3f}",
@@ -173,9 +181,9 @@ def losses_table(learned: Learned, splits: Splits) -> Table:
         for point, label, score, probability, loss in zip(points, labels, scores, sigmoid(scores), losses, strict=True)
     ]
     caption = (
-        f"The first {len(rows)} test points and the neuron that gradient descent by hand ended with. The mean of these "
-        f"losses is {losses.mean():.3f}: a sum grows with the number of points, and a product of so many probabilities "
-        "would vanish."
+        f"The {len(rows)} test points of which the neuron that learned by gradient descent is least sure. The mean of "
+        f"their losses is {losses.mean():.3f}: a sum grows with the number of points, and a product of so many "
+        "probabilities would vanish."
     )
     columns = ["class", *known, "score", f"probability of {names[1]}", "cross-entropy"]
     return Table("Cross-entropy by hand", columns, rows, caption)

@@ -51,12 +51,12 @@ def softmax(scores: np.ndarray) -> np.ndarray:
 def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Returns the loss of each point, from the probability of class 1: -ln of what its own class was given."""
     with np.errstate(divide="ignore"):
-        return -np.log(np.where(labels == 1, probabilities, 1 - probabilities))
+        return 0.0 - np.log(np.where(labels == 1, probabilities, 1 - probabilities))
 
 
 def cross_entropy_of_scores(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Returns the same from scores (n, classes), as log-softmax and negative log-likelihood: exact for any score."""
-    return -np.take_along_axis(log_softmax(scores), labels[:, None].astype(int), -1)[:, 0]
+    return 0.0 - np.take_along_axis(log_softmax(scores), labels[:, None].astype(int), -1)[:, 0]
 
 
 # --- rules by which a neuron learns
