@@ -10,21 +10,18 @@ python -m experiments.perceptron predict --run runs/NAME --numbers 7.5 6
 
 from pathlib import Path
 
-import numpy as np
-
 from kerasapps.data.points import ADMISSIONS
-from kerasapps.errors import UserError
 from kerasapps.formats import format_share
 from kerasapps.runs import Options
 from kerasapps.session import start
-from kerasapps.settings import Count, nonempty, or_none, settings_of
+from kerasapps.settings import Count, Finite, or_none, settings_of
 
 from ..shared.cli import main, print_table
 from ..shared.params import read_params
 from ..shared.runs import load_run
 from ..shared.training import finish
 from .gates import gate_blocks
-from .network import Recipe, Source, splits_of, train_one
+from .network import Recipe, Source, classes_of, splits_of, train_one
 from .results import evaluate_model, network_figure, rule_blocks
 
 
@@ -77,20 +74,14 @@ def evaluate(*, run: Path) -> None:
     print(f"{format_share(metrics['accuracy'])} test accuracy, cross-entropy {metrics['loss']:.3f}.")
 
 
-def predict(*, run: Path, numbers: nonempty(tuple[float, ...])) -> None:
+def predict(*, run: Path, numbers: tuple[Finite, ...]) -> None:
     """Predicts the class of one point.
 
     Args:
         run: A run folder.
         numbers: Its numbers, in the order of the columns of the run.
     """
-    saved = load_run(run, "perceptron")
-    names = list(saved.codec.numbers)
-    if len(numbers) != len(names) or not np.isfinite(numbers).all():
-        received = " ".join(f"{value:g}" for value in numbers)
-        raise UserError(f"--numbers takes {len(names)} finite numbers: {', '.join(names)}. Received: {received}")
-    inputs = saved.codec.encode({name: [value] for name, value in zip(names, numbers, strict=True)})
-    classes = saved.codec.decode(saved.outputs(inputs))[0]
+    classes = classes_of(load_run(run, "perceptron"), numbers)
     print(", ".join(f"{name}: {format_share(share)}" for name, share in classes.items()))
 
 

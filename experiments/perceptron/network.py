@@ -1,5 +1,6 @@
 """The network of the perceptron experiment: which points, how it is built and trained."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -9,6 +10,7 @@ import keras
 from kerasapps.applications.classic import build_perceptron
 from kerasapps.data.points import ADMISSIONS, PointCodec, load_points
 from kerasapps.data.splits import Splits
+from kerasapps.errors import UserError
 from kerasapps.runs import Options, Run
 from kerasapps.settings import Count, Positive, Share, from_settings
 
@@ -87,3 +89,17 @@ def make_model(
     optimizer = keras.optimizers.SGD(recipe.learning_rate)
     model.compile(optimizer, "binary_crossentropy", metrics=["accuracy"], jit_compile=jit_compile)
     return model
+
+
+def classes_of(saved: SavedRun, numbers: Sequence[float]) -> dict[str, float]:
+    """Returns both classes of a point with their probabilities, the more probable first.
+
+    Raises:
+        UserError: If it has not a number for each column of the run.
+    """
+    names = list(saved.codec.numbers)
+    if len(numbers) != len(names):
+        received = " ".join(f"{value:g}" for value in numbers) or "none"
+        raise UserError(f"--numbers takes {len(names)} numbers: {', '.join(names)}. Received: {received}")
+    inputs = saved.codec.encode({name: [value] for name, value in zip(names, numbers, strict=True)})
+    return saved.codec.decode(saved.outputs(inputs))[0]

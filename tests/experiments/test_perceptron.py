@@ -34,7 +34,9 @@ from experiments.perceptron.rules import (
     softmax,
     two_scores,
 )
+from experiments.shared import trying
 from kerasapps.data.points import PointCodec, load_points
+from kerasapps.errors import UserError
 from tests.experiments.commands import commands, read
 
 run, refused = commands("experiments.perceptron", experiment.train, experiment.evaluate, experiment.predict)
@@ -70,7 +72,19 @@ def test_evaluate_and_predict(trained, capsys):
     run("predict", "--run", trained, "--numbers", 1, 2)
     assert capsys.readouterr().out.startswith("rejected: ")
     said = refused(capsys, "predict", "--run", trained, "--numbers", 3)
-    assert said == "--numbers takes 2 finite numbers: test, grades. Received: 3"
+    assert said == "--numbers takes 2 numbers: test, grades. Received: 3"
+    said = refused(capsys, "predict", "--run", trained, "--numbers", 3, "nan")
+    assert said == "--numbers must be finite. Received: nan"
+
+
+def test_a_network_can_be_tried_on_the_page(trained):
+    asked = {"run": str(trained), "values": None}
+    assert [field["label"] for field in trying.respond(asked)["fields"]] == ["test", "grades"]
+    told = trying.respond(asked | {"values": {"number0": "9.5", "number1": "9"}})
+    assert "accepted" in told["sections"][0]["html"]
+    assert " ".join(told["command"]).endswith("--numbers 9.5 9")
+    with pytest.raises(UserError, match=r"a number in each field\. Received: 9, good"):
+        trying.respond(asked | {"values": {"number0": "9", "number1": "good"}})
 
 
 def test_a_table_of_your_own_a_plane_and_a_hidden_layer(tmp_path, capsys):
