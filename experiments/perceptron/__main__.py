@@ -43,7 +43,7 @@ def train(
         options: Options that every experiment shares.
     """
     recipe = options.shrunk(recipe, epochs=3)
-    run = start("Perceptron", settings_of(locals()), experiment="perceptron", workload="matmul")
+    run = start("Perceptron", settings_of(locals()), experiment="perceptron", workload="recurrent")  # tiny steps
     trained = train_one(run, source=source, params=read_params(params), recipe=recipe, patience=patience)
     codec = trained.splits.codec
     metrics, table = evaluate_model(trained.model, trained.splits)
@@ -54,9 +54,10 @@ def train(
         trained,
         metrics | found | gates,
         [table, network_figure(trained.model, trained.splits), *rules, *drawn],
-        summary=f"{'A network' if trained.model.count_params() > 4 else 'One neuron'} in Keras, and one neuron by "
-        f"hand, on {source.data}: {', '.join(codec.numbers)} decide between {' and '.join(codec.class_names)}.",
-        headline=("accuracy", "mistakes_perceptron", "mistakes_without_x", "mistakes_gradient_descent", "seconds"),
+        summary=f"{'A network' if trained.model.count_params() > len(codec.numbers) + 1 else 'One neuron'} in Keras, "
+        f"and one by hand, on {source.data}: {' and '.join(codec.numbers)} decide between "
+        f"{' and '.join(codec.class_names)}.",
+        headline=("accuracy", *(name for name in found if name.startswith("mistakes")), "seconds"),
         table=table,
         following={"Evaluate it on the test set": "evaluate --run RUN"},
     )

@@ -31,6 +31,7 @@ from .rules import (
 
 SCORES = (-40.0, -2.0, 0.0, 1.0, 2.0, 40.0)
 EXAMPLES = 5
+BY_HAND = 500  # training points at most: Python takes them one by one
 
 
 def evaluate_model(model: keras.Model, splits: Splits) -> tuple[dict[str, float], Table]:
@@ -66,16 +67,16 @@ def network_figure(model: keras.Model, splits: Splits) -> Figure | None:
 
 def rule_blocks(splits: Splits, recipe: Recipe, *, seed: int) -> tuple[dict[str, float], list[Block]]:
     """Has a neuron learn the training points by each rule, and returns what became of it."""
-    points, labels = splits.train.inputs["features"].astype(float), labels_of(splits.train)
+    points, labels = splits.train.inputs["features"][:BY_HAND].astype(float), labels_of(splits.train)[:BY_HAND]
     train = partial(learn, points, labels, rate=recipe.learning_rate, epochs=recipe.epochs, seed=seed)
     learned = {rule: train(rule) for rule in RULES}
     separable = is_separable(points, labels)
     metrics = {
         "separable": float(separable),
-        "updates_perceptron": learned[PERCEPTRON].updates,
-        "mistakes_perceptron": learned[PERCEPTRON].mistakes[-1],
-        "mistakes_without_x": learned[UNSCALED].mistakes[-1],
-        "mistakes_gradient_descent": learned[GRADIENT].mistakes[-1],
+        "updates_of_perceptron_rule": learned[PERCEPTRON].updates,
+        "mistakes_of_perceptron_rule": learned[PERCEPTRON].mistakes[-1],
+        "mistakes_without_the_factor_x": learned[UNSCALED].mistakes[-1],
+        "mistakes_of_gradient_descent": learned[GRADIENT].mistakes[-1],
     }
     line = shape_of(splits.codec)
     animate = partial(moving, points=points, labels=labels, codec=splits.codec)

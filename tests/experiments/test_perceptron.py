@@ -54,8 +54,8 @@ def test_train_draws_the_line(trained):
     metrics = read(trained, "metrics.json")
     assert metrics["accuracy"] > 0.9  # half by guessing
     assert metrics["separable"] == 1
-    assert metrics["mistakes_perceptron"] == 0
-    assert metrics["mistakes_gradient_descent"] < 5 < 50 < metrics["mistakes_without_x"]
+    assert metrics["mistakes_of_perceptron_rule"] == 0
+    assert metrics["mistakes_of_gradient_descent"] < 5 < 50 < metrics["mistakes_without_the_factor_x"]
     assert (metrics["xor_right_one_layer"], metrics["xor_right_two_layers"]) == (3, 4)
     names = {file.name for file in (trained / "figures").iterdir()}
     assert names >= {"perceptron_rule.gif", "gradient_descent.gif", "probability.png", "gates.png", "xor.png"}
