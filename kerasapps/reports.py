@@ -101,6 +101,12 @@ class Figure:
         """The key to numbers that stand for words in scripts that no font here has; settled before it is drawn."""
         return make_readable(self.figure)
 
+    @property
+    def told(self) -> str:
+        """The caption with the key."""
+        key = f" {self.key}: no font on the machine that drew this has the script." if self.key else ""
+        return self.caption + key
+
     @cached_property
     def image(self) -> Image.Image:
         """The figure as an image."""
@@ -127,8 +133,7 @@ class Figure:
 
     def html(self) -> str:
         """Returns the image with its caption."""
-        key = f" {self.key}: no font on the machine that drew this has the script." if self.key else ""
-        caption, looks = self.caption + key, (self.image, self.dark_image)
+        caption, looks = self.told, (self.image, self.dark_image)
         if not self.wraps or len(self.figure.axes) < 2:
             pngs = (self.png, png_of(self.dark_image))
             image = [_data_uri("image/png", png) for png in pngs] + [f"{self.title}: {caption}"]

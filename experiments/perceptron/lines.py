@@ -101,6 +101,7 @@ def moving(
     steps = np.unique(np.geomspace(1, len(moved), min(FRAMES, len(moved))).round().astype(int)) - 1
     figure = new_figure(5.4, 4.4)
     axes = draw_points(figure, points, labels, codec)
+    caption = Figure(name, caption, figure).told  # with what stands for words in scripts that no font here has
     frames = []
     for i in np.array(moved)[steps]:
         wrong = step(path[i].scores(points)) != labels
@@ -133,7 +134,8 @@ def ground_figure(probability: Callable, points: np.ndarray, labels: np.ndarray,
     cells = np.stack(np.meshgrid(*grid), -1).reshape(-1, 2)
     values = probability(((cells - means) / scales).astype(np.float32)).reshape(CELLS, CELLS)
     drawn = axes.imshow(values, extent=limits.ravel(), origin="lower", aspect="auto", cmap=GROUND, vmin=0, vmax=1)
-    axes.contour(*grid, values, levels=[0.5], colors=INK)
+    if values.min() < 0.5 < values.max():
+        axes.contour(*grid, values, levels=[0.5], colors=INK)
     axes.grid(visible=False)
     figure.colorbar(drawn, ax=axes, label=f"probability of {plain(codec.class_names[1])}")
     caption = "Test points on the probability that the trained network gives them; it is one half on the line."
