@@ -147,17 +147,14 @@ def scores_table() -> Table:
         "step": step(scores),
         "sigmoid of z": sigmoid(scores),
         "softmax of 0 and z": softmax(two_scores(scores))[:, 1],
-        "loss of class 0 from the probability": cross_entropy(sigmoid(scores), 1 - ones),
-        "loss of class 0 from the scores": cross_entropy_of_scores(two_scores(scores), 1 - ones),
+        "loss from the probability": cross_entropy(sigmoid(scores), 1 - ones),
+        "loss from the scores": cross_entropy_of_scores(two_scores(scores), 1 - ones),
     }
-    rows = [
-        [f"{row[0]:g}", f"{row[1]:g}", *(f"{value:.4g}" for value in row[2:])]
-        for row in np.stack([*columns.values()], 1)
-    ]
+    rows = [[f"{value:.4g}" for value in row] for row in np.stack(list(columns.values()), 1)]
     caption = (
-        "The sigmoid is the softmax of two scores of which one is 0. The loss is -ln of the probability of the true "
-        "class; from a probability that has been rounded to 1 it is infinite, from the scores (log-softmax, then "
-        "negative log-likelihood) it is right."
+        "The sigmoid is the softmax of two scores of which one is 0. The loss is that of a point of class 0: -ln of 1 "
+        "minus the probability. From a probability that has been rounded to 1 it is infinite; from the scores "
+        "(log-softmax, then negative log-likelihood) it is right."
     )
     return Table("From a score to a probability and a loss", list(columns), rows, caption)
 
