@@ -101,6 +101,12 @@ class Figure:
         """The key to numbers that stand for words in scripts that no font here has; settled before it is drawn."""
         return make_readable(self.figure)
 
+    @property
+    def told(self) -> str:
+        """The caption with the key."""
+        key = f" {self.key}: no font on the machine that drew this has the script." if self.key else ""
+        return self.caption + key
+
     @cached_property
     def image(self) -> Image.Image:
         """The figure as an image."""
@@ -127,8 +133,7 @@ class Figure:
 
     def html(self) -> str:
         """Returns the image with its caption."""
-        key = f" {self.key}: no font on the machine that drew this has the script." if self.key else ""
-        caption, looks = self.caption + key, (self.image, self.dark_image)
+        caption, looks = self.told, (self.image, self.dark_image)
         if not self.wraps or len(self.figure.axes) < 2:
             pngs = (self.png, png_of(self.dark_image))
             image = [_data_uri("image/png", png) for png in pngs] + [f"{self.title}: {caption}"]
@@ -149,22 +154,29 @@ class Animation:
         caption: As for `Figure`.
         frames: The images; the last one is shown longer.
         seconds: How long it takes.
+        heading: As for `Figure`.
+        dark_frames: The images of the dark report, where they are others.
     """
 
     name: str
     caption: str
     frames: Sequence[np.ndarray]
     seconds: float = 8.0
+    heading: str = ""
+    dark_frames: Sequence[np.ndarray] = ()
 
     @property
     def title(self) -> str:
         """The heading of its section."""
-        return title_of(self.name)
+        return self.heading or title_of(self.name)
 
     @cached_property
     def gif(self) -> bytes:
         """The frames as a GIF file."""
-        images = [Image.fromarray(frame[..., 0] if frame.shape[-1] == 1 else frame) for frame in self.frames]
+        return self._gif(self.frames)
+
+    def _gif(self, frames: Sequence[np.ndarray]) -> bytes:
+        images = [Image.fromarray(frame[..., 0] if frame.shape[-1] == 1 else frame) for frame in frames]
         each = max(20, int(1000 * self.seconds / len(images)))  # milliseconds
         buffer = io.BytesIO()
         durations = [each] * (len(images) - 1) + [max(each, 2000)]
@@ -177,7 +189,8 @@ class Animation:
 
     def html(self) -> str:
         """Returns the animation with its caption."""
-        image = (_data_uri("image/gif", self.gif), "", f"{self.title}: {self.caption}")
+        dark = _data_uri("image/gif", self._gif(self.dark_frames)) if len(self.dark_frames) else ""
+        image = (_data_uri("image/gif", self.gif), dark, f"{self.title}: {self.caption}")
         return render("image", images=[image], title=self.title, caption=self.caption, wide=False, columns=1)
 
 
@@ -271,6 +284,14 @@ class Highlights:
     def html(self) -> str:
         """Returns each text with the color of its words."""
         return render("highlights", block=self)
+
+
+def frame_of(figure: matplotlib.figure.Figure) -> tuple[np.ndarray, np.ndarray]:
+    """Returns a figure as it looks now, and in the colors of the dark report, as frames uint8 (H, W, 3)."""
+    light = np.asarray(_draw(figure))
+    figure.set_layout_engine("none")  # what does not move stays where it is
+    with darkened(figure):
+        return light, np.asarray(_draw(figure))
 
 
 def new_figure(width: float = 7.0, height: float = 3.6) -> matplotlib.figure.Figure:
@@ -439,9 +460,11 @@ def darkened(figure: matplotlib.figure.Figure) -> Iterator[None]:
     """Gives a figure the colors of the dark report for a while; images keep theirs."""
     changed = []
     for artist in figure.findobj():
-        for get, change in () if artist.get_gid() == KEEP else _colors_of(artist):
-            before = get()
-            changed.append((change, before))
+        colors = [] if artist.get_gid() == KEEP else _colors_of(artist)
+        # All are read before one is changed: an edge may take its color from the face.
+        colors = [(change, get()) for get, change in colors]
+        changed += colors
+        for change, before in colors:
             change(for_dark(before))
     try:
         yield

@@ -47,6 +47,8 @@ class Range:
         )
 
     def __str__(self) -> str:
+        if self == Range():
+            return "finite"
         low = f"{self.least:g}" if self.above is None else f"{self.above:g}"
         if self.most is None and self.below is None:
             return f"at least {low}" if self.above is None else f"above {low}"
@@ -55,6 +57,8 @@ class Range:
 
     def metavar(self, kind: str) -> str:
         """Returns what `--help` shows for the value, such as 0<=FLOAT<1."""
+        if self == Range():
+            return kind
         low, low_sign = (self.least, "=") if self.above is None else (self.above, "")
         if self.most is None and self.below is None:
             return f"{kind}>{low_sign}{low:g}"
@@ -89,6 +93,7 @@ Count = ranged(int, least=1)
 Positive = ranged(float, above=0)
 Share = ranged(float, least=0, below=1)
 Weight = ranged(float, least=0)
+Finite = ranged(float)
 Side = ranged(int, least=1, most=16_384)  # of an image in pixels
 UNITS = {"": 1, "MB": 10**6, "GB": 10**9, "MIB": 2**20, "GIB": 2**30}
 

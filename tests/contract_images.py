@@ -16,7 +16,7 @@ from kerasapps.applications import (
     vgg,
     xception,
 )
-from tests.contract_row import Contract, conv, dense, images, normalization, normalized
+from tests.contract_row import Contract, conv, dense, images, noise, normalization, normalized
 
 
 def classifier(
@@ -70,6 +70,22 @@ CLASSIC = [
         smallest=1,
         parameters=dense(6 * 5 * 2, 8, 6, 3),
         dense_units=(8, 6),
+    ),
+    Contract(
+        builder=classic.build_perceptron,
+        variant="rows",
+        arguments={
+            **{"features": 3, "num_classes": 2, "dense_units": (5, 4)},
+            **{"activation": "tanh", "output": "sigmoid", "dropout": 0.5},
+        },
+        inputs={"features": noise(3)},
+        outputs={"label": (1,)},
+        parameters=dense(3, 5, 4, 1),
+        refused=[
+            ({"features": 0}, "`features` must be at least 1. Received: features=0"),
+            ({"num_classes": 3}, "`output` and `num_classes` must be"),
+        ],
+        search_space=classic.search_space_perceptron,
     ),
     classifier(
         classic.build_mnist_network,

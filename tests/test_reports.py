@@ -10,7 +10,9 @@ import pytest
 from kerasapps.formats import format_metric, format_share, label_of
 from kerasapps.index import render_index
 from kerasapps.reports import (
+    DPI,
     KEEP,
+    Animation,
     Command,
     Figure,
     Highlighted,
@@ -20,6 +22,7 @@ from kerasapps.reports import (
     curves,
     darkened,
     for_dark,
+    frame_of,
     new_figure,
     render_report,
 )
@@ -147,6 +150,31 @@ def test_dark_colors_are_given_back():
         assert kept.get_color() == "black"
     assert [figure.get_facecolor(), line.get_color(), figure.axes[0].xaxis.label.get_color()] == before
     assert np.mean(inside[0][:3]) < 0.2 < 0.8 < np.mean(inside[2][:3])
+
+
+def test_an_edge_in_the_color_of_its_face_is_given_back():
+    crosses = add_axes(new_figure()).scatter([1, 2], [1, 2], marker="x", color="#2563a8")
+    before = crosses.get_edgecolor().tolist()
+    with darkened(crosses.figure):
+        assert crosses.get_edgecolor()[0].tolist() == pytest.approx(for_dark("#2563a8").tolist())
+    assert crosses.get_edgecolor().tolist() == before
+
+
+def test_a_figure_that_moves_has_frames_for_both_looks():
+    figure = new_figure(1, 1)
+    axes = add_axes(figure)
+    frames = []
+    for height in (1, 2):
+        (line,) = axes.plot([0, height])
+        frames.append(frame_of(figure))
+        line.remove()
+    light, dark = (np.stack(looks) for looks in zip(*frames, strict=True))
+    assert light.shape == dark.shape == (2, DPI, DPI, 3)
+    assert dark.mean() < 80 < 180 < light.mean()
+    html = Animation("grown", "It grows.", light, dark_frames=dark, heading="A line grows").html()
+    assert html.count("data:image/gif;base64,") == 2
+    assert 'media="(prefers-color-scheme: dark)"' in html
+    assert "A line grows: It grows." in html
 
 
 @pytest.mark.parametrize("color", ["#2563a8", "#d9822b", "#3a9169", "#b5485d", "#7a5ea8", "#6b7280", "#1c2430"])

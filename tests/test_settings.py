@@ -148,6 +148,7 @@ def test_what_a_recipe_refuses_is_said_of_the_option():
 @pytest.mark.parametrize(
     ("rule", "text", "metavar", "inside", "outside"),
     [
+        (Range(), "finite", "INT", (-(10**9), 0.5), (float("nan"), float("inf"))),
         (Range(least=1), "at least 1", "INT>=1", (1, 10**9), (0, -1)),
         (Range(above=0), "above 0", "INT>0", (1e-9, 1), (0, -1)),
         (Range(least=0, below=1), "in [0, 1)", "0<=INT<1", (0, 0.99), (1, -0.1)),

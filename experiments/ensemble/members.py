@@ -202,11 +202,11 @@ def make_network(
 
 def row_network(data: Data, units: Sequence[int] = (64, 32), dropout: float = 0.1) -> keras.Model:
     """Builds a perceptron on the features of rows; numbers are learned in units of their spread."""
+    if data.num_classes:
+        sizes = {"features": data.input[1][0], "num_classes": data.num_classes}
+        return classic.build_perceptron(**sizes, dense_units=units, dropout=dropout)
     features = keras.Input(data.input[1], name="features")  # (B, F)
     x = perceptron_block(features, units=units, dropout=dropout, name="dense")
-    if data.num_classes:
-        label = layers.Dense(data.num_classes, activation="softmax", dtype="float32", name="label")(x)
-        return keras.Model([features], {"label": label}, name="perceptron")
     target = data.train.targets["number"]
     score = layers.Dense(1, dtype="float32", name="score")(x)  # (B, 1)
     scale, offset = float(target.std()) or 1.0, float(target.mean())

@@ -23,6 +23,7 @@ from kerasapps.training import History
 from ..shared import training
 from ..shared.training import Trained, report
 from .network import Recipe, build_networks, compile_gan
+from .saddle import saddle_figure
 from .sampling import draw, noise_of
 
 POINTS = "gaussians"  # their name as a data set
@@ -189,15 +190,17 @@ def run_points(run: Run, recipe: Recipe, params: dict, *, patience: int | None) 
         blocks += figures
         if i == 0:
             first = trained.model
+    distances, saddle = saddle_figure()
     columns = ["objective", "modes", "share of points in a mode", "mean |D - D*|"]
     modes = len(ring().centers)
     report(
         run,
-        metrics,
+        metrics | distances,
         [
             *drawn,
             Table("Modes found by each objective", columns, rows, digits=3),
             *blocks,
+            saddle,
             Network("Generator", first.generator),
             Network("Discriminator", first.discriminator),
         ],

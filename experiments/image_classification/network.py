@@ -137,7 +137,10 @@ def build_network(
     """Builds a network for images of a shape and a number of classes."""
     architecture = ARCHITECTURES[arch]
     given = {"image_shape": image_shape, "num_classes": num_classes}
-    return build(architecture.build, params, what=f"--arch {arch}", given=given, usual=architecture.params)
+    decided = ("features", "output")  # of a perceptron, which is of images here, with a probability for each class
+    return build(
+        architecture.build, params, what=f"--arch {arch}", given=given, usual=architecture.params, decided=decided
+    )
 
 
 def make_model(

@@ -1,19 +1,20 @@
 """The early image classifiers: a perceptron, a small network for MNIST, LeNet-5 and AlexNet.
 
-References: LeCun et al., "Gradient-Based Learning Applied to Document Recognition", Proceedings of the IEEE 1998;
+References: Rosenblatt, "The Perceptron", Psychological Review 1958;
+LeCun et al., "Gradient-Based Learning Applied to Document Recognition", Proceedings of the IEEE 1998;
 Krizhevsky et al., "ImageNet Classification with Deep Convolutional Neural Networks", NeurIPS 2012;
 Krizhevsky, "One weird trick for parallelizing convolutional neural networks", arXiv:1404.5997, 2014.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_at_least, check_image_arguments, check_length, checked
+from kerasapps.blocks.arguments import check_at_least, check_image_arguments, check_length, checked, refusal
 from kerasapps.blocks.noise import Dropout
-from kerasapps.blocks.perceptron import perceptron_block
+from kerasapps.blocks.perceptron import Activation, dense_block, perceptron_block
 
 if TYPE_CHECKING:
     from keras_tuner import HyperParameters
@@ -23,28 +24,38 @@ if TYPE_CHECKING:
 def build_perceptron(
     *,
     image_shape: tuple[int, int, int] = (28, 28, 1),
+    features: int | None = None,
     num_classes: int = 10,
     dense_units: Sequence[int] = (128, 64),
+    activation: Activation = "relu",
+    output: Literal["softmax", "sigmoid", "step"] = "softmax",
     dropout: float = 0.0,
     name: str = "perceptron",
 ) -> keras.Model:
-    """Builds a perceptron on the flattened pixels; by default 784-128-64-10 for MNIST.
+    """Builds a perceptron on the flattened pixels, by default 784-128-64-10 for MNIST, or on rows of numbers.
+
+    One neuron for two classes is `features=2, num_classes=2, dense_units=(), output="sigmoid"`; that of Rosenblatt 1958
+    has the output "step".
 
     Args:
         image_shape: Height, width and channels of the images.
+        features: Numbers in a row, for a network of rows in place of images.
         num_classes: Number of classes, at least 2.
         dense_units: Widths of the hidden layers; without any it is logistic regression.
+        activation: Activation of the hidden layers; "step" is 1 for a score of at least 0, else 0, and does not train.
+        output: "softmax" has a probability for each class; "sigmoid" and "step", for two classes, that of the second.
         dropout: Share of each hidden layer's features dropped in training, in [0, 1).
         name: Name of the model.
 
     Returns:
-        Uncompiled model. In: "image" float32 (B, H, W, C), values 0 to 255.
-        Out, a dict: "label" float32 probabilities (B, num_classes).
+        Uncompiled model. In: "image" float32 (B, H, W, C), values 0 to 255; or "features" float32 (B, features).
+        Out, a dict: "label" float32 probabilities (B, num_classes), or (B, 1) of the second class.
 
-    Train with: sparse_categorical_crossentropy on class ids; accuracy.
+    Train with: sparse_categorical_crossentropy on class ids, binary_crossentropy for "sigmoid"; accuracy.
 
     Raises:
-        ValueError: If `image_shape` does not hold three sizes, `num_classes` is under 2, or `dropout` outside [0, 1).
+        ValueError: If `image_shape` does not hold three sizes, `features` is under 1, `num_classes` under 2, or above 2
+            where `output` is not "softmax", or `dropout` outside [0, 1).
 
     Example:
         >>> model = build_perceptron(image_shape=(28, 28, 1), num_classes=10)
@@ -53,19 +64,26 @@ def build_perceptron(
         >>> model.predict({"image": digits})["label"].argmax(-1)
     """
     check_image_arguments(image_shape=image_shape, num_classes=num_classes, dropout=dropout, smallest=1)
-    check_at_least(1, dense_units=dense_units)
+    check_at_least(1, dense_units=dense_units, **({} if features is None else {"features": features}))
+    if output != "softmax" and num_classes != 2:
+        raise refusal('be "softmax" and any, or another and 2', output=output, num_classes=num_classes)
 
     # --- inputs
-    image = keras.Input(image_shape, dtype="float32", name="image")  # (B, H, W, C)
-    x = layers.Rescaling(1 / 127.5, offset=-1, name="scaled_pixels")(image)
+    if features is None:
+        inputs = keras.Input(image_shape, dtype="float32", name="image")  # (B, H, W, C)
+        x = layers.Rescaling(1 / 127.5, offset=-1, name="scaled_pixels")(inputs)
+        x = layers.Flatten(name="flat")(x)  # (B, H * W * C)
+    else:
+        x = inputs = keras.Input((features,), dtype="float32", name="features")  # (B, features)
 
     # --- trunk
-    x = layers.Flatten(name="flat")(x)  # (B, H * W * C)
-    x = perceptron_block(x, units=dense_units, dropout=dropout, name="dense")  # (B, dense_units[-1])
+    # (B, dense_units[-1])
+    x = perceptron_block(x, units=dense_units, dropout=dropout, name="dense", activation=activation)
 
     # --- heads
-    label = layers.Dense(num_classes, activation="softmax", dtype="float32", name="label")(x)  # (B, num_classes)
-    return keras.Model([image], {"label": label}, name=name)
+    width = num_classes if output == "softmax" else 1
+    label = dense_block(x, units=width, activation=output, dtype="float32", name="label")  # (B, width)
+    return keras.Model([inputs], {"label": label}, name=name)
 
 
 def search_space_perceptron(hp: "HyperParameters") -> dict[str, Any]:

@@ -269,7 +269,7 @@ def test_points_are_reported_with_the_optimal_discriminator(tmp_path, capsys):
     metrics = read(tmp_path / "run", "metrics.json")
     assert metrics.keys() >= {"modes", "good_share", "optimum_gap", "modes_minimax", "optimum_gap_minimax"}
     names = {file.stem for file in (tmp_path / "run" / "figures").iterdir()}
-    assert names >= {"points", "points_minimax", "over_time", "over_time_minimax"}
+    assert names >= {"points", "points_minimax", "over_time", "over_time_minimax", "saddle"}
     for command in ("evaluate", "sample"):
         assert "was trained on points" in refused(capsys, command, "--run", tmp_path / "run")
 
