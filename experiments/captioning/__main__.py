@@ -2,7 +2,7 @@
 
 python -m experiments.captioning train
 python -m experiments.captioning train --data FOLDER --base mobilenet
-python -m experiments.captioning train --data FOLDER --arch transformer --base runs/NAME
+python -m experiments.captioning train --data FOLDER --arch gru --base runs/NAME
 python -m experiments.captioning search --tuner bayesian --max-trials 20
 python -m experiments.captioning evaluate --run runs/NAME --beam 5
 python -m experiments.captioning caption --run runs/NAME photo.jpg
@@ -56,7 +56,7 @@ EXPERIMENT = "captioning"
 def train(
     *,
     source: Source = Source(),
-    arch: Arch = "gru",
+    arch: Arch = "transformer",
     encoder: Encoder = Encoder(),
     params: str | None = None,
     recipe: GivenRecipe = GivenRecipe(),
@@ -104,7 +104,7 @@ def train(
 def search(
     *,
     source: Source = Source(),
-    arch: Arch = "gru",
+    arch: Arch = "transformer",
     encoder: Encoder = Encoder(),
     trials: Trials = Trials(),
     recipe: GivenRecipe = GivenRecipe(),

@@ -109,9 +109,11 @@ class Recipe:
 
 
 GivenRecipe = optional(Recipe)
-SCENES = Recipe(epochs=10, batch_size=32, learning_rate=3e-3, smoothing=0.0)
-# Builder arguments for scenes, whose language is small; --params come before them.
-SMALL = {"filters": (24, 48, 96), "embedding_dim": 64, "units": 128, "attention_units": 32, "dropout": 0.1}
+SCENES = Recipe(epochs=8, batch_size=32, smoothing=0.0)
+# Builder arguments for scenes, whose language is small; --params come before them. How many there are of a kind, and
+# what is left of what, a place learns from convolutions that reach across the image.
+SMALL = {"filters": (24, 48, 96), "around": 4, "context": 0}
+SMALL |= {"embedding_dim": 64, "units": 128, "attention_units": 32, "dropout": 0.1}
 
 
 def recipe_of(data: str, given: GivenRecipe = GivenRecipe(), *, options: Options) -> Recipe:

@@ -43,6 +43,7 @@ def build_captioner(
     frozen: bool = True,
     precomputed: bool = False,
     filters: Sequence[int] = (32, 64, 128),
+    around: int = 1,
     context: int = 1,
     embedding_dim: int = 128,
     units: int = 256,
@@ -74,6 +75,7 @@ def build_captioner(
         precomputed: Whether the input is what a base computed before, a grid of features of `image_shape`, for a
             decoder that is trained by itself; `put_decoder` gives its weights to the whole network.
         filters: Without a base, filters of its convolutions, each of which halves the sides.
+        around: Further convolutions, each added to its input, by which every place learns of those around it.
         context: Layers of self-attention in which the places of the image learn of each other, 0 for none.
         embedding_dim: Length of a word vector; a transformer's are as wide as it is.
         units: Width of the decoder.
@@ -106,7 +108,7 @@ def build_captioner(
         >>> model.fit({"image": images, "target": stories}, {"next": stories}, epochs=1)  # stories int32 (n, N, T)
     """
     check_at_least(2, vocab_size=vocab_size)
-    check_at_least(1, image_shape=image_shape, embedding_dim=embedding_dim, units=units, depth=depth)
+    check_at_least(1, image_shape=image_shape, around=around, embedding_dim=embedding_dim, units=units, depth=depth)
     check_at_least(1, attention_units=attention_units, heads=heads)
     check_numbers(1, filters=filters)
     check_at_least(0, context=context)
@@ -122,7 +124,7 @@ def build_captioner(
     if precomputed:
         grid = image  # (B, H', W', F)
     elif base is None:
-        grid = small_block(image, filters=filters, name="look")  # (B, H', W', F)
+        grid = small_block(image, filters=filters, around=around, name="look")  # (B, H', W', F)
     else:
         grid = base_block(image, base=base, layer=layer, pixels=pixels, frozen=frozen)  # (B, H', W', F)
     sizes = Sizes(units=units, heads=heads, feedforward=2 * units, dropout=dropout, norm="pre")
@@ -147,13 +149,15 @@ def build_captioner(
     return keras.Model([image, target], outputs, name=name)
 
 
-def small_block(image, *, filters: Sequence[int], name: str):
-    """Looks at an image with convolutions that halve the sides, and one that adds to the last: -> (B, H', W', F)."""
+def small_block(image, *, filters: Sequence[int], around: int, name: str):
+    """Looks at an image with convolutions that halve the sides, and some that add to the last: -> (B, H', W', F)."""
     x = layers.Rescaling(1 / 127.5, offset=-1, name=f"{name}_scaled")(image)
     for i, width in enumerate(filters, start=1):
         x = conv_block(x, filters=width, pool=2, name=f"{name}{i}")  # (B, H / 2, W / 2, width)
-    y = conv_block(x, filters=filters[-1], name=f"{name}_around")
-    return add([x, y], name="grid")
+    for i in range(1, around + 1):
+        y = conv_block(x, filters=filters[-1], name=f"{name}_around{i}")
+        x = add([x, y], name="grid" if i == around else f"{name}_sum{i}")
+    return x
 
 
 def base_block(image, *, base: keras.Model, layer: str | None, pixels: Pixels, frozen: bool):
