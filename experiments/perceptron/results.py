@@ -31,8 +31,7 @@ from .rules import (
 
 SCORES = (-40.0, -2.0, 0.0, 1.0, 2.0, 40.0)
 EXAMPLES = 5
-BY_HAND = 500  # training points at most, and epochs: Python takes the points one by one
-EPOCHS = 100
+BY_HAND, EPOCHS = 500, 100  # training points and epochs at most: Python takes the points one by one
 
 
 def evaluate_model(model: keras.Model, splits: Splits) -> tuple[dict[str, float], Table]:
