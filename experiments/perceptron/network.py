@@ -45,7 +45,7 @@ class Recipe:
     """How neurons learn, that of Keras and those by hand.
 
     Args:
-        epochs: Epochs over the training set.
+        epochs: Epochs over the training set; by hand at most 100, over at most 500 points.
         batch_size: Points in a step, over all devices; by hand it is always one.
         learning_rate: Learning rate of gradient descent, and of the perceptron rule.
     """

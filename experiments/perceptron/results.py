@@ -31,7 +31,7 @@ from .rules import (
 
 SCORES = (-40.0, -2.0, 0.0, 1.0, 2.0, 40.0)
 EXAMPLES = 5
-BY_HAND = 500  # training points at most: Python takes them one by one
+BY_HAND, EPOCHS = 500, 100  # training points and epochs at most: Python takes the points one by one
 
 
 def evaluate_model(model: keras.Model, splits: Splits) -> tuple[dict[str, float], Table]:
@@ -68,7 +68,8 @@ def network_figure(model: keras.Model, splits: Splits) -> Figure | None:
 def rule_blocks(splits: Splits, recipe: Recipe, *, seed: int) -> tuple[dict[str, float], list[Block]]:
     """Has a neuron learn the training points by each rule, and returns what became of it."""
     points, labels = splits.train.inputs["features"][:BY_HAND].astype(float), labels_of(splits.train)[:BY_HAND]
-    train = partial(learn, points, labels, rate=recipe.learning_rate, epochs=recipe.epochs, seed=seed)
+    epochs = min(recipe.epochs, EPOCHS)
+    train = partial(learn, points, labels, rate=recipe.learning_rate, epochs=epochs, seed=seed)
     learned = {rule: train(rule) for rule in RULES}
     separable = is_separable(points, labels)
     metrics = {

@@ -590,6 +590,7 @@ def test_an_unknown_network(capsys):
         ("separable", '{"width": 2.0', "--params is not valid JSON: "),
         ("separable", '{"widht": 2.0}', "--params: --arch separable does not take widht; it takes "),
         ("perceptron", '{"width": 2.0}', "--params: --arch perceptron does not take width; it takes "),
+        ("perceptron", '{"features": 3}', "--params: --arch perceptron does not take features; it takes "),
         ("residual", '{"depth": 9}', "`depth` must be 6n + 2 with n at least 1. Received: depth=9"),
         ("perceptron", '{"num_classes": 3}', "num_classes"),  # the data decide
         ("perceptron", '{"image_shape": [8, 8, 1]}', "image_shape"),
