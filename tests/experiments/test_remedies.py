@@ -5,6 +5,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import polars
 import pytest
 import tensorflow as tf
 
@@ -30,7 +31,7 @@ def compared(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def pool():
-    return load(Source(rows=64, noise=8), options=Options(limit=200))
+    return load(Source(rows=64, noise=8, wrong=0.1), options=Options(limit=200))
 
 
 def test_the_report_has_three_parts(compared):
@@ -72,10 +73,15 @@ def test_one_clear_sentence(tmp_path, capsys, arguments, message):
 
 def test_a_table_of_ones_own(tmp_path):
     rng = np.random.default_rng(0)
-    rows = [f"{x:.3f},{'ab'[int(x > 0)]},{'yes' if x + 0.1 * rng.normal() > 0 else 'no'}" for x in rng.normal(size=120)]
-    (tmp_path / "own.csv").write_text("\n".join(["size,kind,good", *rows]))
-    run("compare", "--data", tmp_path / "own.csv", "--target", "good", "--smoke", "--rows", 20, "--only", "wider",
-        "--out", tmp_path / "run")  # fmt: skip
+    size = rng.normal(size=120)
+    table = {
+        "size": size,
+        "kind": np.where(size > 0, "a", "b"),
+        "good": np.where(size + rng.normal(size=120) > 0, 1, 0),
+    }
+    polars.DataFrame(table).write_csv(tmp_path / "own.csv")
+    options = ("--data", tmp_path / "own.csv", "--target", "good=classes", "--rows", 20, "--only", "wider", "--smoke")
+    run("compare", *options, "--out", tmp_path / "run")
     assert "accuracy_wider" in read(tmp_path / "run", "metrics.json")
 
 
@@ -85,7 +91,8 @@ def test_a_table_of_ones_own(tmp_path):
 def test_columns_of_noise_wrong_labels_and_sets_without_a_common_row(pool):
     sets = pool.draw(3)
     assert pool.features.shape[1] == 64 + 8
-    assert np.isclose(pool.features[:, 64:].std(), pool.features[:, :64].std(), rtol=0.1)
+    deviations = pool.features.std(0)
+    assert np.isclose(deviations[64:].mean(), deviations[:64].mean(), rtol=0.1)
     places = {row.tobytes(): label for row, label in zip(pool.features, pool.labels, strict=True)}
     true = [places[row.tobytes()] for row in sets.train[0]]
     assert (sets.train[1] != true).sum() == round(0.1 * 64)
@@ -128,9 +135,8 @@ def test_gradient_norms_are_those_of_a_tape(pool):
     with tf.GradientTape() as tape:
         x = features
         for i in (1, 2, 3):
-            layer = model.get_layer(f"hidden{i}")
-            x = tf.tanh(x @ layer.kernel + layer.bias)
-        logits = x @ model.get_layer("label").kernel + model.get_layer("label").bias
+            x = tf.tanh(tf.matmul(x, model.get_layer(f"hidden{i}").kernel))  # biases begin at 0
+        logits = tf.matmul(x, model.get_layer("label").kernel)
         loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
     found = tape.gradient(loss, [kernel.value for kernel in kernels])
     expected = [np.linalg.norm(gradient) for gradient in found]
