@@ -95,7 +95,11 @@ def write(run: Run, pool: Pool, results: Results, summary: str) -> None:
                 zeros, found = zeros_table(results, noise=pool.noise)
                 blocks.append(zeros)
                 metrics |= found
-    report(run, metrics, blocks, summary=" ".join([summary, *pool.notes]), headline=headline)
+    following = {
+        "See it with more certainty": "compare --seeds 30",
+        "See it where less is wrong with the data": "compare --wrong 0 --noise 0",
+    }
+    report(run, metrics, blocks, summary=" ".join([summary, *pool.notes]), headline=headline, following=following)
 
 
 COMMANDS = (compare,)

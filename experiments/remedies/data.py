@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from kerasapps.data.images import load_images
-from kerasapps.data.rows import load_rows
-from kerasapps.data.splits import Split
+from kerasapps.data.rows import NAMES, load_rows
+from kerasapps.data.splits import Split, Splits
+from kerasapps.data.tables import ENDINGS
 from kerasapps.errors import UserError
+from kerasapps.files import user_path
 from kerasapps.runs import Options
 from kerasapps.settings import Share, Text, or_none, ranged
 
@@ -77,21 +79,33 @@ class Pool:
         return Sets((self.features[train], labels), (self.features[validation], self.labels[validation]), self.test)
 
 
+def read(source: Source) -> Splits:
+    """Reads the data as they are.
+
+    Raises:
+        UserError: If there are none of that name, or no class to predict.
+    """
+    if source.data == "digits":
+        if source.target is not None:
+            raise UserError(f"--target names a column of a table, and digits are images. Received: {source.target}")
+        return load_images("digits", validation=0.01, test=0.5)
+    if source.data not in NAMES and user_path(source.data).suffix.lower() not in ENDINGS:
+        names = ", ".join(["digits", *NAMES])
+        raise UserError(f"{source.data} is neither {names} nor a file that ends in {', '.join(ENDINGS)}.")
+    splits = load_rows(source.data, target=source.target)
+    if "label" not in splits.train.targets:
+        target = splits.codec.target
+        raise UserError(f"--target {target} is a number, and the networks predict classes: try {target}=classes.")
+    return splits
+
+
 def load(source: Source, *, options: Options) -> Pool:
     """Loads the data as the options say.
 
     Raises:
-        UserError: If there is no class to predict, or too few rows.
+        UserError: If there are none, no class to predict, or too few rows.
     """
-    digits = source.data == "digits"
-    if digits and source.target is not None:
-        raise UserError(f"--target names a column of a table, and digits are images. Received: {source.target}")
-    splits = (
-        load_images("digits", validation=0.01, test=0.5) if digits else load_rows(source.data, target=source.target)
-    )
-    if "label" not in splits.train.targets:
-        target = splits.codec.target
-        raise UserError(f"--target {target} is a number, and the networks predict classes: try {target}=classes.")
+    splits = read(source)
     (train, labels), (test, truth) = (flat(split) for split in (splits.train, splits.test))
     rows = min(source.rows, options.rows or source.rows)
     if len(labels) < 2 * rows:

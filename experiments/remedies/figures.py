@@ -52,12 +52,14 @@ def over_fitting_figure(groups: dict[str, Sequence[str]], results: Results) -> F
     axes = add_axes(figure, 1, 2, 2, xlabel="epoch", ylabel="validation loss", title="with each remedy")
     early = REMEDIES["early_stopping"].title
     draw(axes, {title: results[title] for title in titles if title != early}, losses_on(VALIDATION))
-    caption = BAND
+    caption = f"{BAND} Scales are logarithmic."
     if early in titles:
         kept = [(one.epoch, one.losses[one.epoch, VALIDATION]) for one in results[early]]
         axes.scatter(*zip(*kept, strict=True), color="#1c2430", s=14, zorder=3, label=early)
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, fontsize=8)
         caption += " Dots: the epochs that early stopping keeps, one a seed."
+    for axes in figure.axes:
+        axes.set_yscale("log")
     return figure_of("over-fitting", results, figure, caption)
 
 

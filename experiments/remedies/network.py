@@ -91,7 +91,7 @@ TROUBLES = {
     "exploding": EXPLODING,
 }
 REMEDIES = {
-    "early_stopping": Remedy("over-fitting", "early stopping", replace(LARGE, patience=5), ("no remedy",)),
+    "early_stopping": Remedy("over-fitting", "early stopping", replace(LARGE, patience=10), ("no remedy",)),
     "l1": Remedy("over-fitting", "L1", replace(LARGE, l1=1.2e-3), ("no remedy",)),
     "l2": Remedy("over-fitting", "L2", replace(LARGE, l2=5e-3), ("no remedy",)),
     "dropout": Remedy("over-fitting", "dropout", replace(LARGE, dropout=0.5), ("no remedy",)),

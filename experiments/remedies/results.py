@@ -54,11 +54,10 @@ def first_gradient(outcome: Outcome) -> float:
 TEST_LOSS = Measure("test_loss", at_end("losses", TEST), -1)
 TRAINING_LOSS = Measure("training_loss", at_end("losses", TRAIN), -1)
 TEST_ACCURACY = Measure("test_accuracy", percent(at_end("accuracies", TEST)), 1, digits=1)
-TRAINING_ACCURACY = Measure("training_accuracy", percent(at_end("accuracies", TRAIN)), 1, digits=1)
 GRADIENT = Measure("first_gradient", first_gradient, 1, digits=1)
 MEASURES: Mapping[Part, Sequence[Measure]] = {  # the first says whether a remedy helped
-    "over-fitting": (TEST_LOSS, TEST_ACCURACY, TRAINING_LOSS),
-    "under-fitting": (TRAINING_LOSS, TRAINING_ACCURACY, TEST_ACCURACY),
+    "over-fitting": (TEST_LOSS, TEST_ACCURACY),
+    "under-fitting": (TRAINING_LOSS, TEST_ACCURACY),
     "vanishing gradients": (TRAINING_LOSS, TEST_ACCURACY, GRADIENT),
 }
 
@@ -105,20 +104,25 @@ def change_table(part: Part, results: Results, *, most: int = 3) -> Table:
     measures, changes = MEASURES[part][:most], changes_of(part, results)
     columns = ["", "compared with", *(column for one in measures for column in (one.title, "change")), "steps"]
     rows = []
-    for title in dict.fromkeys(change.against for change in changes):
-        rows.append([title, None, *(cell for one in measures for cell in (mean_of(one, results[title]), None))])
-        rows[-1].append(steps_of(results[title]))
+    for title in troubles_of(changes):
+        reached = [cell for one in measures for cell in (mean_of(one, results[title]), None)]
+        rows.append([title, None, *reached, steps_of(results[title])])
     for change in changes:
-        title = REMEDIES[change.name].title
-        row = [title, change.against]
-        for measure in measures:
-            row += [mean_of(measure, results[title]), written(change.intervals[measure.name], measure.digits)]
-        rows.append([*row, steps_of(results[title])])
+        outcomes = results[REMEDIES[change.name].title]
+        row = [REMEDIES[change.name].title, change.against]
+        for one in measures:
+            row += [mean_of(one, outcomes), written(change.intervals[one.name], one.digits)]
+        rows.append([*row, steps_of(outcomes)])
     caption = (
         f"Means over {seeds_of(results)} seeds at the epoch that is kept. A change is the mean of the paired "
         "differences from the same seeds without the remedy, with its 95 % interval by Student's t, for each by itself."
     )
     return Table(f"{part[:1].upper()}{part[1:]}: what each remedy changed", columns, rows, caption)
+
+
+def troubles_of(changes: Sequence[Change]) -> list[str]:
+    """Returns the titles of the networks without a remedy."""
+    return list(dict.fromkeys(change.against for change in changes))
 
 
 def mean_of(measure: Measure, outcomes: Sequence[Outcome]) -> str:
@@ -138,8 +142,9 @@ def written(interval: Interval, digits: int) -> str:
 
 
 def told(part: Part, results: Results) -> str:
-    """Returns in a sentence which remedies helped, which did harm, and for which the seeds do not tell."""
+    """Returns in sentences where the trouble is, and which remedies helped, which did harm, and which is not known."""
     measure, changes = MEASURES[part][0], changes_of(part, results)
+    sentences = [trouble(title, results[title], gradient=GRADIENT in MEASURES[part]) for title in troubles_of(changes)]
     better, worse = ("lower", "higher") if measure.sign < 0 else ("higher", "lower")
     ways = {True: better, False: worse, None: f"no change that {seeds_of(results)} seeds can tell from chance"}
     clauses = []
@@ -148,14 +153,20 @@ def told(part: Part, results: Results) -> str:
         found.sort(key=lambda change: -abs(change.intervals[measure.name].mean))
         if found:
             clauses.append(f"{way} with {listed([named(change, measure, helped) for change in found])}")
-    sentence = f"{measure.title[:1].upper()}{measure.title[1:]}: {'; '.join(clauses)}."
-    for title in dict.fromkeys(change.against for change in changes):
-        diverged = sum(one.diverged for one in results[title])
-        if diverged:
-            sentence += (
-                f" {diverged} of {seeds_of(results)} trainings of the network called {title} ended in no numbers."
-            )
-    return sentence
+    return " ".join([*sentences, f"{measure.title[:1].upper()}{measure.title[1:]}: {'; '.join(clauses)}."])
+
+
+def trouble(title: str, outcomes: Sequence[Outcome], *, gradient: bool) -> str:
+    """Returns in a sentence how a network without a remedy ends, and how large its gradients were when it began."""
+    text = f"With {title} the training loss ends at {mean_of(TRAINING_LOSS, outcomes)}"
+    text += f", the test loss at {mean_of(TEST_LOSS, outcomes)}"
+    diverged = sum(one.diverged for one in outcomes)
+    if diverged:
+        text += f", as {diverged} of {len(outcomes)} trainings came to values that are no numbers"
+    if gradient:
+        first, last = (np.median([one.norms[i] for one in outcomes]) for i in (0, -1))
+        text += f"; the gradient begins with {first:.0e} at the first layer and {last:.0e} at the last"
+    return f"{text}."
 
 
 def named(change: Change, measure: Measure, helped: bool | None) -> str:
@@ -213,14 +224,12 @@ def zeros_of(kernel: np.ndarray, *, noise: int) -> dict[str, float]:
         kernel: The weights.
         noise: Columns of noise, which are the last.
     """
-    off = (kernel == 0).all(1)  # (F,): a column without a weight has no effect
-    known = len(off) - noise
-    return {
-        "zero_weights": float((kernel == 0).mean()),
-        "columns_off": float(off[:known].sum()),
-        "noise_columns_off": float(off[known:].sum()),
-        "length": float(np.linalg.norm(kernel)),
-    }
+    parts = {"": kernel[: len(kernel) - noise], "noise_": kernel[len(kernel) - noise :]}
+    counts = {"length": float(np.linalg.norm(kernel))}
+    for name, part in parts.items():
+        counts[f"{name}zero_share"] = float((part == 0).mean()) if part.size else 0.0
+        counts[f"{name}columns_off"] = float((part == 0).all(1).sum())  # a column without a weight has no effect
+    return counts
 
 
 def zeros_table(results: Results, *, noise: int) -> tuple[Table | None, dict[str, float]]:
@@ -230,15 +239,15 @@ def zeros_table(results: Results, *, noise: int) -> tuple[Table | None, dict[str
         if title in results:
             found = [zeros_of(one.kernel, noise=noise) for one in results[title]]
             means = {name: float(np.mean([one[name] for one in found])) for name in found[0]}
-            known = len(results[title][0].kernel) - noise
             metrics |= {f"{name}_{slug(title)}": value for name, value in means.items()}
-            rows.append([
-                title, f"{100 * means['zero_weights']:.1f}", f"{means['columns_off']:.1f} of {known}",
-                f"{means['noise_columns_off']:.1f} of {noise}", f"{means['length']:.1f}",
-            ])  # fmt: skip
-    columns = ["", "weights exactly 0, %", "columns off", "columns of noise off", "length of the weights"]
+            shares = [f"{100 * means[f'{name}zero_share']:.1f}" for name in ("", "noise_")]
+            off = [f"{means[f'{name}columns_off']:.1f}" for name in ("", "noise_")]
+            rows.append([title, shares[0], off[0], shares[1], off[1], f"{means['length']:.1f}"])
+    known = len(results["no remedy"][0].kernel) - noise
+    columns = ["", "weights at 0, %", f"columns off, of {known}"]
+    columns += ["noise: weights at 0, %", f"noise: columns off, of {noise}", "length"]
     caption = (
         "The first layer after the training, means over the seeds. L1 is a soft threshold after each step, by which a "
-        "weight can stay at exactly 0; a column is off where all its weights are. Length: root of the sum of squares."
+        "weight can be at exactly 0; a column is off where all its weights are. Length: root of the sum of squares."
     )
     return (Table("What L1 selects", columns, rows, caption) if len(rows) > 1 else None), metrics
