@@ -19,21 +19,18 @@ class Measure:
     """What is measured of a training.
 
     Args:
-        name: What it is called in metrics and, with spaces, in the report.
+        name: What it is called in metrics.
+        title: What it is called in the report.
         of: Its value.
         sign: 1 where more of it is better, else -1.
         digits: After the point.
     """
 
     name: str
+    title: str
     of: Callable[[Outcome], float]
     sign: int
     digits: int = 3
-
-    @property
-    def title(self) -> str:
-        """The name for people."""
-        return self.name.replace("_", " ").replace("accuracy", "accuracy, %").replace("gradient", "gradient, 10^")
 
 
 def at_end(table: str, which: int) -> Callable[[Outcome], float]:
@@ -51,10 +48,10 @@ def first_gradient(outcome: Outcome) -> float:
     return float(np.log10(max(outcome.norms[0], np.finfo(np.float32).tiny)))
 
 
-TEST_LOSS = Measure("test_loss", at_end("losses", TEST), -1)
-TRAINING_LOSS = Measure("training_loss", at_end("losses", TRAIN), -1)
-TEST_ACCURACY = Measure("test_accuracy", percent(at_end("accuracies", TEST)), 1, digits=1)
-GRADIENT = Measure("first_gradient", first_gradient, 1, digits=1)
+TEST_LOSS = Measure("test_loss", "test loss", at_end("losses", TEST), -1)
+TRAINING_LOSS = Measure("training_loss", "training loss", at_end("losses", TRAIN), -1)
+TEST_ACCURACY = Measure("test_accuracy", "test accuracy, %", percent(at_end("accuracies", TEST)), 1, digits=1)
+GRADIENT = Measure("first_gradient", "log10 of the first gradient", first_gradient, 1, digits=1)
 MEASURES: Mapping[Part, Sequence[Measure]] = {  # the first says whether a remedy helped
     "over-fitting": (TEST_LOSS, TEST_ACCURACY),
     "under-fitting": (TRAINING_LOSS, TEST_ACCURACY),
@@ -115,7 +112,8 @@ def change_table(part: Part, results: Results, *, most: int = 3) -> Table:
         rows.append([*row, steps_of(outcomes)])
     caption = (
         f"Means over {seeds_of(results)} seeds at the epoch that is kept. A change is the mean of the paired "
-        "differences from the same seeds without the remedy, with its 95 % interval by Student's t, for each by itself."
+        "differences from the same seeds without the remedy, with its 95 % interval by Student's t: for other training "
+        "sets and initial weights, on this test set, each change by itself."
     )
     return Table(f"{part[:1].upper()}{part[1:]}: what each remedy changed", columns, rows, caption)
 
@@ -158,14 +156,14 @@ def told(part: Part, results: Results) -> str:
 
 def trouble(title: str, outcomes: Sequence[Outcome], *, gradient: bool) -> str:
     """Returns in a sentence how a network without a remedy ends, and how large its gradients were when it began."""
-    text = f"With {title} the training loss ends at {mean_of(TRAINING_LOSS, outcomes)}"
-    text += f", the test loss at {mean_of(TEST_LOSS, outcomes)}"
+    text = f"“{title}” ends with a training loss of {mean_of(TRAINING_LOSS, outcomes)}"
+    text += f" and a test loss of {mean_of(TEST_LOSS, outcomes)}"
     diverged = sum(one.diverged for one in outcomes)
     if diverged:
-        text += f", as {diverged} of {len(outcomes)} trainings came to values that are no numbers"
+        text += f", as {diverged} of {len(outcomes)} trainings ended in weights that are no numbers"
     if gradient:
         first, last = (np.median([one.norms[i] for one in outcomes]) for i in (0, -1))
-        text += f"; the gradient begins with {first:.0e} at the first layer and {last:.0e} at the last"
+        text += f"; its gradient begins with a norm of {first:.0e} at the first layer and {last:.0e} at the last"
     return f"{text}."
 
 

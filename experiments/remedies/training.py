@@ -71,7 +71,7 @@ class Trainer:
 
     @tf.function
     def epoch(self, features: tf.Tensor, labels: tf.Tensor, order: tf.Tensor) -> None:
-        """Takes the steps of an epoch, those of Keras' `fit`: all in one graph, where `fit` takes 50 ms around them.
+        """Takes the steps of an epoch, those of Keras' `fit`, in one graph: `fit` itself takes 50 ms around them.
 
         Args:
             features: The training set, float32 (n, F).

@@ -12,7 +12,7 @@ import tensorflow as tf
 from experiments.remedies import __main__ as experiment
 from experiments.remedies.data import Source, load
 from experiments.remedies.network import REMEDIES, TROUBLES, Setup
-from experiments.remedies.results import Measure, change_table, changes_of, metrics_of, told, zeros_of
+from experiments.remedies.results import TEST_LOSS, change_table, changes_of, metrics_of, told, zeros_of
 from experiments.remedies.training import Outcome, Trainer, gradient_norms, stopped_early, train_all
 from experiments.shared.comparing import mean_interval
 from kerasapps.runs import Options
@@ -208,10 +208,9 @@ def test_changes_are_paired_and_only_those_that_are_sure_are_told():
     changes = {change.name: change for change in changes_of("over-fitting", results)}
     l2 = changes["l2"].intervals["test_loss"]
     assert (l2.mean, l2.low, l2.high) == pytest.approx((-0.5, -0.5 - 0.02484, -0.5 + 0.02484), abs=1e-4)
-    loss = Measure("test_loss", None, -1)
-    assert [changes[name].helped(loss) for name in ("l2", "dropout", "l1")] == [True, False, None]
+    assert [changes[name].helped(TEST_LOSS) for name in ("l2", "dropout", "l1")] == [True, False, None]
     assert told("over-fitting", results) == (
-        "With no remedy the training loss ends at 2.000, the test loss at 2.000. Test loss: lower with L2 (-0.500); "
+        "“no remedy” ends with a training loss of 2.000 and a test loss of 2.000. Test loss: lower with L2 (-0.500); "
         "higher with dropout (+0.250); no change that 3 seeds can tell from chance with L1."
     )
     assert metrics_of(results)["change_l2_against_no_remedy_test_loss_high"] == pytest.approx(l2.high)
