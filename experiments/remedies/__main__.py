@@ -20,7 +20,7 @@ from ..shared.training import report, tell
 from .data import Pool, Source, load
 from .figures import part_figure
 from .network import REMEDIES, TROUBLES, Name, Setup
-from .results import MEASURES, Results, best_of, change_table, changes_of, metrics_of, seeds_of, told, zeros_table
+from .results import MEASURES, Results, change_table, changes_of, headline_of, metrics_of, seeds_of, told, zeros_table
 from .training import TEST, Outcome, stopped_early, train_all
 
 
@@ -90,7 +90,7 @@ def write(run: Run, pool: Pool, results: Results, summary: str) -> None:
             blocks += [part_figure(part, results), change_table(part, results)]
             print_table(change_table(part, results, most=1))
             print(f"{told(part, results)}\n")
-            headline.append(f"accuracy_{best_of(part, results)}")
+            headline += headline_of(part, results)
             if part == "over-fitting":
                 zeros, found = zeros_table(results, noise=pool.noise)
                 blocks.append(zeros)

@@ -30,14 +30,17 @@ def part_figure(part: Part, results: Results) -> Figure:
     if part == "over-fitting":
         return over_fitting_figure(groups, results)
     gradients = part == "vanishing gradients"
-    figure = new_figure(3.6 * max(2, len(groups)), 3.4 * (1 + gradients))
-    for i, (against, titles) in enumerate(groups.items(), start=1):
-        axes = add_axes(figure, 1 + gradients, len(groups), i, xlabel="epoch", ylabel="training loss", title=against)
-        draw(axes, {title: results[title] for title in titles}, losses_on(TRAIN))
+    rows, columns = (len(groups), 2) if gradients else (1, max(2, len(groups)))
+    figure = new_figure(3.6 * columns, 3.4 * rows)
+    for i, (against, titles) in enumerate(groups.items()):
+        chosen = {title: results[title] for title in titles}
+        place = (rows, columns, (1 + gradients) * i + 1)
+        axes = add_axes(figure, *place, xlabel="epoch", ylabel="training loss", title=against)
+        draw(axes, chosen, losses_on(TRAIN))
         if gradients:
             labels = {"xlabel": "layer", "ylabel": "norm of the gradient", "title": f"{against}: before the training"}
-            axes = add_axes(figure, 2, len(groups), len(groups) + i, **labels)
-            draw(axes, {title: results[title] for title in titles}, lambda outcome: outcome.norms, first=1)
+            axes = add_axes(figure, rows, columns, 2 * i + 2, **labels)
+            draw(axes, chosen, lambda outcome: outcome.norms, first=1)
             axes.set_yscale("log")
     return figure_of(part, results, figure, BAND)
 

@@ -99,17 +99,18 @@ def changes_of(part: Part, results: Results) -> list[Change]:
 def change_table(part: Part, results: Results, *, most: int = 3) -> Table:
     """Returns a row a setup: what it reached, and what a remedy changed, in at most so many measures."""
     measures, changes = MEASURES[part][:most], changes_of(part, results)
-    columns = ["", "compared with", *(column for one in measures for column in (one.title, "change")), "steps"]
-    rows = []
+    columns = ["", "against", *(column for one in measures for column in (one.title, "change"))]
+    rows: list[list] = []
     for title in troubles_of(changes):
-        reached = [cell for one in measures for cell in (mean_of(one, results[title]), None)]
-        rows.append([title, None, *reached, steps_of(results[title])])
+        rows.append([title, None, *(cell for one in measures for cell in (mean_of(one, results[title]), None))])
     for change in changes:
-        outcomes = results[REMEDIES[change.name].title]
         row = [REMEDIES[change.name].title, change.against]
         for one in measures:
-            row += [mean_of(one, outcomes), written(change.intervals[one.name], one.digits)]
-        rows.append([*row, steps_of(outcomes)])
+            row += [mean_of(one, results[row[0]]), written(change.intervals[one.name], one.digits)]
+        rows.append(row)
+    steps = [round(np.mean([one.steps for one in results[row[0]]])) for row in rows]
+    if len(set(steps)) > 1:
+        columns, rows = [*columns, "steps"], [[*row, count] for row, count in zip(rows, steps, strict=True)]
     caption = (
         f"Means over {seeds_of(results)} seeds at the epoch that is kept. A change is the mean of the paired "
         "differences from the same seeds without the remedy, with its 95 % interval by Student's t: for other training "
@@ -126,11 +127,6 @@ def troubles_of(changes: Sequence[Change]) -> list[str]:
 def mean_of(measure: Measure, outcomes: Sequence[Outcome]) -> str:
     """Returns the mean over the seeds, written."""
     return f"{np.mean([measure.of(one) for one in outcomes]):.{measure.digits}f}"
-
-
-def steps_of(outcomes: Sequence[Outcome]) -> int:
-    """Returns the mean steps of a training."""
-    return round(np.mean([one.steps for one in outcomes]))
 
 
 def written(interval: Interval, digits: int) -> str:
@@ -156,8 +152,8 @@ def told(part: Part, results: Results) -> str:
 
 def trouble(title: str, outcomes: Sequence[Outcome], *, gradient: bool) -> str:
     """Returns in a sentence how a network without a remedy ends, and how large its gradients were when it began."""
-    text = f"“{title}” ends with a training loss of {mean_of(TRAINING_LOSS, outcomes)}"
-    text += f" and a test loss of {mean_of(TEST_LOSS, outcomes)}"
+    training, test = (np.mean([measure.of(one) for one in outcomes]) for measure in (TRAINING_LOSS, TEST_LOSS))
+    text = f"“{title}” ends with a training loss of {training:#.2g} and a test loss of {test:#.2g}"
     diverged = sum(one.diverged for one in outcomes)
     if diverged:
         text += f", as {diverged} of {len(outcomes)} trainings ended in weights that are no numbers"
@@ -182,10 +178,11 @@ def seeds_of(results: Results) -> int:
     return len(next(iter(results.values())))
 
 
-def best_of(part: Part, results: Results) -> str:
-    """Returns the name of the remedy that changed the first measure of a part the most for the better."""
+def headline_of(part: Part, results: Results) -> list[str]:
+    """Returns the accuracies without and with the remedy that changed the first measure the most for the better."""
     measure = MEASURES[part][0]
-    return max(changes_of(part, results), key=lambda one: measure.sign * one.intervals[measure.name].mean).name
+    best = max(changes_of(part, results), key=lambda one: measure.sign * one.intervals[measure.name].mean)
+    return [f"accuracy_{slug(best.against)}", f"accuracy_{best.name}"]
 
 
 def listed(names: Sequence[str]) -> str:

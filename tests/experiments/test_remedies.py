@@ -36,7 +36,7 @@ def pool():
 
 def test_the_report_has_three_parts(compared):
     html = (compared / "report.html").read_text()
-    for shown in ("Over-fitting", "Under-fitting", "Vanishing gradients", "What L1 selects", "large steps that decay"):
+    for shown in ("Over-fitting", "Under-fitting", "Vanishing gradients", "What L1 selects", "steps that decay"):
         assert shown in html
     for name in ("over-fitting", "under-fitting", "vanishing_gradients"):
         assert (compared / "figures" / f"{name}.png").is_file()
@@ -210,7 +210,7 @@ def test_changes_are_paired_and_only_those_that_are_sure_are_told():
     assert (l2.mean, l2.low, l2.high) == pytest.approx((-0.5, -0.5 - 0.02484, -0.5 + 0.02484), abs=1e-4)
     assert [changes[name].helped(TEST_LOSS) for name in ("l2", "dropout", "l1")] == [True, False, None]
     assert told("over-fitting", results) == (
-        "“no remedy” ends with a training loss of 2.000 and a test loss of 2.000. Test loss: lower with L2 (-0.500); "
+        "“no remedy” ends with a training loss of 2.0 and a test loss of 2.0. Test loss: lower with L2 (-0.500); "
         "higher with dropout (+0.250); no change that 3 seeds can tell from chance with L1."
     )
     assert metrics_of(results)["change_l2_against_no_remedy_test_loss_high"] == pytest.approx(l2.high)
