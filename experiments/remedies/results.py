@@ -120,8 +120,9 @@ def change_table(part: Part, results: Results, *, most: int = 3) -> Table:
 
 
 def troubles_of(changes: Sequence[Change]) -> list[str]:
-    """Returns the titles of the networks without a remedy."""
-    return list(dict.fromkeys(change.against for change in changes))
+    """Returns the titles of the networks without a remedy, but for those that are a remedy themselves."""
+    remedies = {REMEDIES[change.name].title for change in changes}
+    return [title for title in dict.fromkeys(change.against for change in changes) if title not in remedies]
 
 
 def mean_of(measure: Measure, outcomes: Sequence[Outcome]) -> str:
