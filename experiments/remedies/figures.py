@@ -38,7 +38,7 @@ def part_figure(part: Part, results: Results) -> Figure:
         axes = add_axes(figure, *place, xlabel="epoch", ylabel="training loss", title=against)
         draw(axes, chosen, losses_on(TRAIN))
         if gradients:
-            labels = {"xlabel": "layer", "ylabel": "norm of the gradient", "title": f"{against}: before the training"}
+            labels = {"xlabel": "layer", "ylabel": "norm of the gradient", "title": "before the training"}
             axes = add_axes(figure, rows, columns, 2 * i + 2, **labels)
             draw(axes, chosen, lambda outcome: outcome.norms, first=1)
             axes.set_yscale("log")

@@ -50,12 +50,12 @@ def first_gradient(outcome: Outcome) -> float:
 
 TEST_LOSS = Measure("test_loss", "test loss", at_end("losses", TEST), -1)
 TRAINING_LOSS = Measure("training_loss", "training loss", at_end("losses", TRAIN), -1)
-TEST_ACCURACY = Measure("test_accuracy", "test accuracy, %", percent(at_end("accuracies", TEST)), 1, digits=1)
+TEST_ACCURACY = Measure("test_accuracy", "accuracy, %", percent(at_end("accuracies", TEST)), 1, digits=1)
 GRADIENT = Measure("first_gradient", "log10 of the first gradient", first_gradient, 1, digits=1)
 MEASURES: Mapping[Part, Sequence[Measure]] = {  # the first says whether a remedy helped
     "over-fitting": (TEST_LOSS, TEST_ACCURACY),
     "under-fitting": (TRAINING_LOSS, TEST_ACCURACY),
-    "vanishing gradients": (TRAINING_LOSS, TEST_ACCURACY, GRADIENT),
+    "vanishing gradients": (TRAINING_LOSS, GRADIENT, TEST_ACCURACY),
 }
 
 
@@ -112,9 +112,9 @@ def change_table(part: Part, results: Results, *, most: int = 3) -> Table:
     if len(set(steps)) > 1:
         columns, rows = [*columns, "steps"], [[*row, count] for row, count in zip(rows, steps, strict=True)]
     caption = (
-        f"Means over {seeds_of(results)} seeds at the epoch that is kept. A change is the mean of the paired "
-        "differences from the same seeds without the remedy, with its 95 % interval by Student's t: for other training "
-        "sets and initial weights, on this test set, each change by itself."
+        f"Means over {seeds_of(results)} seeds at the epoch that is kept; the accuracy is that of the test set. A "
+        "change is the mean of the paired differences from the same seeds without the remedy, with its 95 % interval "
+        "by Student's t: for other training sets and initial weights, on this test set, each change by itself."
     )
     return Table(f"{part[:1].upper()}{part[1:]}: what each remedy changed", columns, rows, caption)
 
