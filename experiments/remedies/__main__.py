@@ -41,6 +41,8 @@ def compare(
     """
     if options.strategy != "none":
         raise UserError(f"--strategy {options.strategy} has no effect here: the networks are too small to share.")
+    if options.precision == "auto":  # bfloat16 would save little time here, and the small differences are what counts
+        options = replace(options, precision="float32")
     # One thread for an operation, as for recurrent networks: waiting for a second one takes longer than the work.
     run = start("Remedies", settings_of(locals()), experiment="remedies", workload="recurrent")
     pool = load(source, options=options)
