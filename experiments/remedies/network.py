@@ -72,7 +72,7 @@ class Remedy:
     against: tuple[str, ...]
 
 
-LARGE = Setup(units=32, epochs=60)
+LARGE = Setup(epochs=60)
 SLOW = Setup(units=6, learning_rate=0.01, momentum=0.0)
 FAST, HEAVY = replace(SLOW, learning_rate=0.4), replace(SLOW, momentum=0.9)
 SIGMOID = Setup(depth=12, units=32, activation="sigmoid", initializer="glorot_uniform")
@@ -93,7 +93,7 @@ TROUBLES = {
 }
 REMEDIES = {
     "early_stopping": Remedy("over-fitting", "early stopping", replace(LARGE, patience=10), ("no remedy",)),
-    "l1": Remedy("over-fitting", "L1", replace(LARGE, l1=1.2e-3), ("no remedy",)),
+    "l1": Remedy("over-fitting", "L1", replace(LARGE, l1=1e-3), ("no remedy",)),
     "l2": Remedy("over-fitting", "L2", replace(LARGE, l2=5e-3), ("no remedy",)),
     "dropout": Remedy("over-fitting", "dropout", replace(LARGE, dropout=0.5), ("no remedy",)),
     "momentum": Remedy("under-fitting", "momentum", HEAVY, ("small steps",)),
