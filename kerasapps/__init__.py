@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # the names below once more, for editors and type checkers
     from kerasapps.applications.classic import build_perceptron as build_perceptron
     from kerasapps.applications.dcgan import build_dcgan_discriminator as build_dcgan_discriminator
     from kerasapps.applications.dcgan import build_dcgan_generator as build_dcgan_generator
+    from kerasapps.applications.deep_perceptron import build_deep_perceptron as build_deep_perceptron
     from kerasapps.applications.densenet import build_densenet as build_densenet
     from kerasapps.applications.ensemble import build_ensemble as build_ensemble
     from kerasapps.applications.gan import build_discriminator as build_discriminator
@@ -93,6 +94,7 @@ _MODULES = {
     "build_captioner": "applications.captioner",
     "build_dcgan_discriminator": "applications.dcgan",
     "build_dcgan_generator": "applications.dcgan",
+    "build_deep_perceptron": "applications.deep_perceptron",
     "build_densenet": "applications.densenet",
     "build_discriminator": "applications.gan",
     "build_ensemble": "applications.ensemble",

@@ -19,6 +19,7 @@ from tests import (
     contract_images,
     contract_language,
     contract_questions,
+    contract_rows,
     contract_texts,
     contract_translation,
 )
@@ -34,6 +35,7 @@ CONTRACTS = [
     *contract_captioning.CONTRACTS,
     *contract_gan.CONTRACTS,
     *contract_ensemble.CONTRACTS,
+    *contract_rows.CONTRACTS,
 ]
 
 # What takes seconds a network is tried on one of each kind of graph; on all others by `pytest -m slow`.

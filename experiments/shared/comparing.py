@@ -1,9 +1,10 @@
 """Variants of a network side by side: each is trained with several seeds, in separate processes, a few at a time."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.special import stdtrit
 
 from kerasapps import runtime
 from kerasapps.runs import Run
@@ -81,6 +82,23 @@ def measure_one(
 def spread(values: Sequence[float]) -> tuple[float, float, float]:
     """Returns median, lowest and highest value."""
     return float(np.median(values)), float(np.min(values)), float(np.max(values))
+
+
+class Interval(NamedTuple):
+    """A mean with its confidence interval; a single value has none."""
+
+    mean: float
+    low: float | None
+    high: float | None
+
+
+def mean_interval(values: Sequence[float], *, confidence: float = 0.95) -> Interval:
+    """Returns the mean of what some seeds gave, such as paired differences, with its interval by Student's t."""
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return Interval(mean, None, None)
+    half = stdtrit(len(values) - 1, (1 + confidence) / 2) * np.std(values, ddof=1) / len(values) ** 0.5
+    return Interval(mean, float(mean - half), float(mean + half))
 
 
 def with_range(name: str, value: float, values: Sequence[float]) -> dict[str, float]:

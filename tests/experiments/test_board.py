@@ -57,8 +57,9 @@ def test_the_table_shows_what_runs_the_best_and_the_time_left(clock, capsys):
     assert "failed: Twice: Out of memory.  (140 s)  units=16  best so far 0.5000" in printed[2]
 
 
-# What trains nothing has nothing to search, nor has one neuron, and an ensemble has weights in its place.
-WITHOUT_SEARCH = {"deep_dream", "ensemble", "export", "inspect", "perceptron"}
+# What trains nothing has nothing to search, nor has one neuron; an ensemble has weights in its place, and remedies
+# compare given networks.
+WITHOUT_SEARCH = {"deep_dream", "ensemble", "export", "inspect", "perceptron", "remedies"}
 
 
 @pytest.mark.parametrize("name", sorted(experiments().keys() - WITHOUT_SEARCH))
