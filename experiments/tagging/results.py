@@ -176,7 +176,8 @@ def places_figure(truth: Tags, predicted: Mapping[str, Tags]) -> Figure:
         group = np.searchsorted(edges, lengths, "right") - 1
         by_length.plot(middle, np.bincount(group, right) / np.bincount(group), marker="o", markersize=3, **style)
     by_place.legend(frameon=False, fontsize=8)
-    return Figure("places", "Test accuracy of a step by its place and by the length of its sequence.", figure)
+    caption = "Test accuracy of a step by its place and by the length of its sequence."
+    return Figure("places", caption, figure, "Accuracy by place and length")
 
 
 def context_figure(splits: TagSplits, probabilities: Sequence[np.ndarray]) -> Figure | None:

@@ -151,7 +151,8 @@ def load_tagged(
     """
     notes: tuple[str, ...] = ()
     if data in ("dispatches", "context"):
-        given = [name for name, value in (("--validation", validation), ("--test", test)) if value is not None]
+        options = {"--validation": validation, "--test": test, "--numbers": columns.numbers}
+        given = [name for name, value in options.items() if value]
         if given:
             raise DataError(f"{' and '.join(given)}: --data {data} is simulated, and has sets of its own.")
         sets = _simulate(data, seed)
