@@ -18,7 +18,7 @@ from .spans import are_marked, span_scores
 # What the network is compared with: how it is called in metrics.json, to what it is for people.
 BASELINE, FILTERING, REFERENCE = "baseline", "filtering", "reference"
 NETWORK = "the network"
-FEWEST = 50  # steps that a point of a figure must stand for
+FEWEST = 100  # steps that a point of a figure must stand for
 SHOWN, LONGEST = 8, 30  # sequences, and their steps at most
 LENGTHS = 5
 
@@ -177,7 +177,7 @@ def places_figure(truth: Tags, predicted: Mapping[str, Tags]) -> Figure:
         by_length.plot(middle, np.bincount(group, right) / np.bincount(group), marker="o", markersize=3, **style)
     by_place.legend(frameon=False, fontsize=8)
     caption = "Test accuracy of a step by its place and by the length of its sequence."
-    return Figure("places", caption, figure, "Accuracy by place and length")
+    return Figure("places", caption, figure, "Accuracy by place and length", wraps=True)
 
 
 def context_figure(splits: TagSplits, probabilities: Sequence[np.ndarray]) -> Figure | None:

@@ -22,9 +22,9 @@ SMALL = '{"embedding_dim": 16, "units": 16}'
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
-    """A network that has learned something from 600 sentences."""
+    """A network that has learned something from 1,500 sentences."""
     folder = tmp_path_factory.mktemp("runs") / "dispatches"
-    run("train", "--limit", 600, "--epochs", 5, "--learning-rate", 0.02, "--params", SMALL, "--out", folder)
+    run("train", "--limit", 1500, "--epochs", 4, "--learning-rate", 0.02, "--params", SMALL, "--out", folder)
     return folder
 
 
@@ -57,11 +57,11 @@ def test_evaluate_repeats_what_train_found(trained, tmp_path, capsys):
 
 def test_predict(trained, tmp_path, capsys):
     (tmp_path / "sentences.txt").write_text("coach Miller smiled.\n\nthe zyzzyva waited in Oslo.\n")
-    (tmp_path / "columns.txt").write_text("mr\nKent\nspoke\n")
+    (tmp_path / "columns.txt").write_text("mr\nKent\nspoke\n.\n")
     run("predict", "--run", trained, "--file", tmp_path / "sentences.txt", "--columns", tmp_path / "columns.txt")
     said = capsys.readouterr()
     assert said.out.startswith("coach\tO\nMiller\tB-PER\nsmiled\tO\n.\tO\n\nthe\t")
-    assert said.out.endswith("Oslo\tB-LOC\n.\tO\n\nmr\tO\nKent\tB-PER\nspoke\tO\n")
+    assert said.out.endswith("Oslo\tB-LOC\n.\tO\n\nmr\tO\nKent\tB-PER\nspoke\tO\n.\tO\n")
     assert "unknown: the, zyzzyva" in said.err
     assert "Nothing was given" in refused(capsys, "predict", "--run", trained)
     assert "no word to tag" in refused(capsys, "predict", "--run", trained, "--text", " ")
@@ -70,7 +70,7 @@ def test_predict(trained, tmp_path, capsys):
 def test_a_run_gets_its_data_back(trained):
     saved = load_run(trained)
     splits = splits_of(saved)
-    assert len(splits.test) == 600
+    assert len(splits.test) == 1500
     truth = [one.tags for one in splits.sequences["test"]]
     predicted = saved.codec.decode(saved.outputs(splits.test.inputs), list(map(len, truth)))
     assert tag_metrics(truth, predicted)["f1"] == pytest.approx(read(trained)["f1"])
@@ -139,8 +139,8 @@ def test_one_clear_sentence(tmp_path, capsys, arguments, message):
 
 def test_probabilities_come_without_padding():
     splits = load_tagged(limit=70)
-    model = keras.Sequential([keras.Input((None,), name="text"), keras.layers.Embedding(1000, 3, name="tags")])
-    model = keras.Model(model.inputs, {"tags": model.output})
+    text = keras.Input((None,), name="text")
+    model = keras.Model([text], {"tags": keras.layers.Embedding(1000, 3, name="tags")(text)})
     found = predict_tags(model, splits.test, batch_size=32)
     assert [len(one) for one in found] == [len(one) for one in splits.sequences["test"]]
     whole = model.predict(splits.test.inputs, verbose=0)["tags"]
