@@ -11,7 +11,7 @@ import keras
 from keras import layers
 
 from kerasapps.blocks.arguments import check_at_least, check_share, checked, refusal
-from kerasapps.blocks.attention import Present
+from kerasapps.blocks.attention import Present, Unmasked
 from kerasapps.blocks.gru import GRU
 from kerasapps.blocks.noise import Dropout
 from kerasapps.blocks.recurrent import LSTM
@@ -100,6 +100,7 @@ def build_sequence_tagger(
         x = Dropout(dropout, name=f"dropout{i}")(x)
 
     # --- heads
+    x = Unmasked(name="states")(x)  # sample weights say which steps count
     tags = layers.Dense(num_tags, activation="softmax", dtype="float32", name="tags")(x)  # (B, T, num_tags)
     return keras.Model([steps], {"tags": tags}, name=name)
 
