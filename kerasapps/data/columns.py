@@ -72,8 +72,10 @@ def read_columns(
     """
     path = regular_file(data)
     text, notes = read_text(path)
-    sequences = []
+    sequences, width = [], 0
     for lines in _sequences(text):
+        width = width or len(lines[0][1])
+        _check_width(path, lines, width, columns)
         for start in range(0, len(lines), longest or len(lines)):
             part = lines[start:][:longest]
             tags = () if columns.tag is None else tuple(_cells(path, part, columns.tag))
@@ -89,7 +91,7 @@ def _sequences(text: str) -> Iterator[list[tuple[int, list[str]]]]:
     for number, line in enumerate(text.splitlines(), start=1):
         if tabs and line.startswith("#") and "\t" not in line:  # a comment of CoNLL-U
             continue
-        cells = line.rstrip().split("\t") if tabs else line.split()
+        cells = line.split("\t") if tabs else line.split()
         if line.strip() and cells[0] != DOCUMENT:
             lines.append((number, cells))
         elif lines:
@@ -97,6 +99,22 @@ def _sequences(text: str) -> Iterator[list[tuple[int, list[str]]]]:
             lines = []
     if lines:
         yield lines
+
+
+def _check_width(path: Path, lines: Sequence[tuple[int, list[str]]], width: int, columns: Columns) -> None:
+    """Refuses lines that lack a column: counted from the end, another would take its place.
+
+    Raises:
+        DataError: If a line has not so many columns, or words and tags are to be in the same.
+    """
+    for number, cells in lines:
+        if len(cells) != width:
+            raise DataError(f"{printable(path)}, line {number}: {_count(cells)}, where the first line has {width}.")
+    if not columns.numbers and columns.tag in (columns.word, columns.word - width, columns.word + width):
+        raise DataError(
+            f"{printable(path)} has {_count(cells)}, and words and tags are to be in the same one: choose --word and "
+            "--tag, from 0 on."
+        )
 
 
 def _cells(path: Path, lines: Sequence[tuple[int, list[str]]], column: int) -> Iterator[str]:
@@ -107,8 +125,8 @@ def _cells(path: Path, lines: Sequence[tuple[int, list[str]]], column: int) -> I
     """
     for number, cells in lines:
         if not -len(cells) <= column < len(cells) or not cells[column].strip():
-            there = f"{len(cells)} column{'s' * (len(cells) != 1)}"
-            raise DataError(f"{printable(path)}, line {number}: nothing in column {column}; it has {there}, from 0 on.")
+            there = f"it has {_count(cells)}, from 0 on"
+            raise DataError(f"{printable(path)}, line {number}: nothing in column {column}; {there}.")
         yield composed(cells[column].strip())
 
 
@@ -129,3 +147,8 @@ def _steps(path: Path, lines: Sequence[tuple[int, list[str]]], columns: Columns)
             )
         found.append(values)
     return np.array(found, np.float32)
+
+
+def _count(cells: Sequence[str]) -> str:
+    """Returns how many columns a line has, in words."""
+    return f"{len(cells)} column{'s' * (len(cells) != 1)}"

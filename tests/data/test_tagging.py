@@ -91,7 +91,9 @@ def test_universal_dependencies_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("text", "columns", "message"),
     [
-        ("a X\nb\n", Columns(tag=1), "line 2: nothing in column 1; it has 1 column, from 0 on."),
+        ("a X\nb\n", Columns(), "line 2: 1 column, where the first line has 2."),
+        ("a X\n", Columns(tag=3), "line 1: nothing in column 3; it has 2 columns, from 0 on."),
+        ("a\nb\n", Columns(), "has 1 column, and words and tags are to be in the same one: choose --word and --tag"),
         ("a\t\n", Columns(tag=1), "line 1: nothing in column 1"),
         ("\n\n", Columns(), "holds no sequences"),
         ("1 x up\n", Columns(numbers=(0, 1)), "line 1: 1 x are not all numbers."),
@@ -111,7 +113,7 @@ def test_a_column_of_words_is_no_column_of_tags(tmp_path):
     path = tmp_path / "train.txt"
     path.write_text("\n\n".join(f"word{i} X" for i in range(700)))
     with pytest.raises(DataError, match="different tags in column 0: is that a column of tags"):
-        load_tagged(str(path), columns=Columns(tag=0))
+        load_tagged(str(path), columns=Columns(word=1, tag=0))
     with pytest.raises(DataError, match="1 different tags in column 1"):
         load_tagged(str(path), columns=Columns(tag=1))
     path.write_text("a X\n\nb Y\n")
