@@ -123,6 +123,8 @@ def kinds_table(truth: Tags, predicted: Tags) -> Table:
 def examples_block(splits: TagSplits, probabilities: Sequence[np.ndarray]) -> TaggedSequences:
     """Shows the first sequences of the test set with their tags."""
     caption = "Below each step its true tag, and below that the predicted one, in a red frame where it is wrong."
+    if splits.codec.feature_names:
+        caption += " Of the numbers of a step the largest is shown."
     return TaggedSequences("Predictions on the test set", caption, _tagged(splits, probabilities, range(SHOWN)))
 
 
@@ -205,7 +207,7 @@ def context_figure(splits: TagSplits, probabilities: Sequence[np.ndarray]) -> Fi
             at, color = np.flatnonzero(rows), "#3a9169" if mark == "o" else "#d9822b"
             axes.scatter(at, numbers[best][at], marker=mark, color=color, s=60, linewidths=2.2)
     caption = (
-        "One sequence of the test set: the darker, the more probable. The mark in each column is what the image shows: "
+        "One sequence of the test set: the bluer, the more probable. The mark in each column is what the image shows: "
         "a green dot where that is the most probable, an orange cross where it is not. All that the network reads are "
         "the classifier's outputs, for this image and for those around it."
     )
