@@ -8,6 +8,7 @@ import pytest
 
 from experiments.shared.runs import load_run
 from experiments.tagging import __main__ as experiment
+from experiments.tagging import trying
 from experiments.tagging.network import predict_tags, splits_of
 from experiments.tagging.results import most_frequent_tags, tag_metrics
 from experiments.tagging.spans import Span, are_marked, span_scores, spans_of
@@ -65,6 +66,14 @@ def test_predict(trained, tmp_path, capsys):
     assert "unknown: the, zyzzyva" in said.err
     assert "Nothing was given" in refused(capsys, "predict", "--run", trained)
     assert "no word to tag" in refused(capsys, "predict", "--run", trained, "--text", " ")
+
+
+def test_the_form_on_the_page_does_what_predict_does(trained):
+    saved = load_run(trained)
+    assert [field.name for field in trying.questions(saved)] == ["text"]
+    tried = trying.answer(saved, {"text": "coach Miller\nsmiled."})
+    assert tried.blocks[0].rows == [("coach", "O"), ("Miller", "B-PER"), ("smiled", "O"), (".", "O")]
+    assert tried.arguments == ("predict", "--text", "coach Miller smiled .")
 
 
 def test_a_run_gets_its_data_back(trained):
