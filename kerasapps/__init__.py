@@ -44,6 +44,7 @@ if TYPE_CHECKING:  # the names below once more, for editors and type checkers
     from kerasapps.applications.resnet_gan import build_resnet_generator as build_resnet_generator
     from kerasapps.applications.separable_classifier import build_separable_classifier as build_separable_classifier
     from kerasapps.applications.seq2seq import build_seq2seq as build_seq2seq
+    from kerasapps.applications.sequence_tagger import build_sequence_tagger as build_sequence_tagger
     from kerasapps.applications.style_transfer import build_style_taps as build_style_taps
     from kerasapps.applications.text_cnn import build_text_cnn as build_text_cnn
     from kerasapps.applications.transfer_classifier import build_transfer_classifier as build_transfer_classifier
@@ -121,6 +122,7 @@ _MODULES = {
     "build_resnet_generator": "applications.resnet_gan",
     "build_separable_classifier": "applications.separable_classifier",
     "build_seq2seq": "applications.seq2seq",
+    "build_sequence_tagger": "applications.sequence_tagger",
     "build_style_taps": "applications.style_transfer",
     "build_text_cnn": "applications.text_cnn",
     "build_transfer_classifier": "applications.transfer_classifier",

@@ -20,6 +20,7 @@ WORDS = {
     "baseline": "(baseline)",
     "reference": "(best possible)",
     "floor": "(training images)",
+    "filtering": "(best possible in one direction)",
 }
 
 

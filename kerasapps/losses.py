@@ -125,6 +125,28 @@ class TokenCrossentropy(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")
+class StepCrossentropy(keras.losses.SparseCategoricalCrossentropy):
+    """Cross-entropy with a class id a step, in nats, averaged over the steps of a batch, of all its replicas together.
+
+    Targets are ids (B, T), predictions probabilities (B, T, classes), and sample weights (B, T) are 0 in padding, which
+    Keras' own would count as steps without a loss.
+
+    Example:
+        >>> probabilities = keras.ops.ones((1, 2, 4)) / 4
+        >>> StepCrossentropy()([[2, 0]], probabilities, [[1.0, 0.0]])  # log 4, from one step
+    """
+
+    def __init__(self, name: str = "step_crossentropy", **kwargs):
+        # A share of each step; of several replicas Keras adds up the gradients.
+        super().__init__(name=name, **{"reduction": "sum", **kwargs})
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        """Returns the average."""
+        counts = ops.ones(ops.shape(y_true)) if sample_weight is None else ops.cast(sample_weight, "float32")
+        return super().__call__(y_true, y_pred, counts / ops.maximum(sum_of_replicas(ops.sum(counts)), 1.0))
+
+
+@keras.saving.register_keras_serializable(package="kerasapps")
 class CoverageLoss(keras.losses.Loss):
     """Asks a network to look at every place of an image about once while it writes: doubly stochastic attention.
 

@@ -46,6 +46,11 @@ STYLE = {
     "axes.titlesize": 11,
 }
 FAINT = 0.1  # of the strongest: a word with less is not colored
+# Of tags: transparent, so that they suit either paper.
+TAG_COLORS = tuple(
+    f"rgba({color}, .34)"
+    for color in ("37, 99, 168", "217, 130, 43", "58, 145, 105", "181, 72, 93", "122, 94, 168", "110, 118, 130")
+)
 DARK_INK, DARK_PAPER = "#e4e8ee", "#181d25"  # those of the dark report
 KEEP = "keep"  # gid of an artist whose color is right on either ground, such as a label on a colored cell
 
@@ -292,6 +297,55 @@ def frame_of(figure: matplotlib.figure.Figure) -> tuple[np.ndarray, np.ndarray]:
     figure.set_layout_engine("none")  # what does not move stays where it is
     with darkened(figure):
         return light, np.asarray(_draw(figure))
+
+
+@dataclass(frozen=True)
+class Tagged:
+    """A sequence with a tag a step.
+
+    Args:
+        steps: What is read, such as words.
+        truth: The right tags.
+        predicted: Those of a model.
+        title: What is to be known of the sequence.
+    """
+
+    steps: Sequence[str]
+    truth: Sequence[str]
+    predicted: Sequence[str]
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class TaggedSequences:
+    """Some sequences under one title: each step above its right tag and the predicted one, a color for each kind.
+
+    Args:
+        title: The title.
+        caption: What is to be known of all.
+        sequences: The sequences.
+        plain: The tag without a color, such as that of words outside of names.
+    """
+
+    title: str
+    caption: str
+    sequences: Sequence[Tagged]
+    plain: str = "O"
+
+    def color(self, tag: str) -> str:
+        """Returns the color of a tag, the same for B-PER and I-PER, that suits light and dark paper; "" for none."""
+        kinds = sorted({kind_of(one) for sequence in self.sequences for one in (*sequence.truth, *sequence.predicted)})
+        kinds = [kind for kind in kinds if kind != self.plain]
+        return "" if tag == self.plain else TAG_COLORS[kinds.index(kind_of(tag)) % len(TAG_COLORS)]
+
+    def html(self) -> str:
+        """Returns each sequence with its tags."""
+        return render("tagged", block=self)
+
+
+def kind_of(tag: str) -> str:
+    """Returns the kind of name that a tag such as B-PER marks, and any other tag as it is."""
+    return tag.partition("-")[2] if tag[:2] in ("B-", "I-", "E-", "S-") else tag
 
 
 def new_figure(width: float = 7.0, height: float = 3.6) -> matplotlib.figure.Figure:

@@ -3,7 +3,14 @@
 import numpy as np
 
 import kerasapps
-from kerasapps.applications import attention_classifier, bag_of_ngrams, recurrent_classifier, text_cnn, wide_text_cnn
+from kerasapps.applications import (
+    attention_classifier,
+    bag_of_ngrams,
+    recurrent_classifier,
+    sequence_tagger,
+    text_cnn,
+    wide_text_cnn,
+)
 from kerasapps.applications import multi_head_text as application
 from kerasapps.applications import multimodal_price as price
 from kerasapps.heads import Head
@@ -57,6 +64,22 @@ def classifier(
 def lstm(width: int, units: int) -> int:
     """Parameters of an LSTM layer."""
     return 4 * (width + units + 1) * units
+
+
+def tagger(variant: str = "", *, inputs: dict, parameters: int, features: int, refused=(), **arguments) -> Contract:
+    """A tagger with three tags; parameters up to the features of a step."""
+    (array,) = inputs.values()
+    return Contract(
+        builder=kerasapps.build_sequence_tagger,
+        variant=variant,
+        arguments={"num_tags": 3, "embedding_dim": 4, "units": 3, **arguments},
+        inputs=inputs,
+        outputs={"tags": (array.shape[1], 3)},
+        parameters=parameters + dense(features, 3),
+        refused=[({"num_tags": 1}, "`num_tags` must be at least 2. Received: num_tags=1"), *refused],
+        search_space=sequence_tagger.search_space,
+        padded=tuple(inputs),
+    )
 
 
 def multi_head_text(
@@ -232,8 +255,45 @@ CLASSIFIERS = [
         ],
     ),
 ]
+VECTORS = np.random.default_rng(0).normal(size=(4, 7, 5)).astype(np.float32)
+VECTORS[0, -2:] = 0  # padding
+TAGGERS = [
+    tagger(
+        inputs={"text": ids(4, 7, padding=2)},
+        vocab_size=12,
+        parameters=WORDS + 2 * lstm(4, 3),
+        features=6,
+        refused=[
+            ({"vocab_size": 1}, "`vocab_size` must be at least 2. Received: vocab_size=1"),
+            (
+                {"num_features": 5},
+                "`vocab_size` and `num_features` must be given, one of them. Received: vocab_size=12",
+            ),
+            ({"embedding_dim": 0}, "`embedding_dim` must be at least 1"),
+            ({"depth": 0}, "`depth` must be at least 1"),
+            ({"step_dropout": 1.0}, "`step_dropout` must be in [0, 1)"),
+            ({"dropout": -0.1}, "`dropout` must be in [0, 1)"),
+            ({"cell": "rnn"}, "`cell` must be one of lstm, gru. Received: cell='rnn'"),
+        ],
+    ),
+    tagger(
+        "numbers-gru-forward",
+        inputs={"features": VECTORS},
+        num_features=5,
+        cell="gru",
+        depth=2,
+        bidirectional=False,
+        parameters=3 * (5 + 3 + 2) * 3 + 3 * (3 + 3 + 2) * 3,
+        features=3,
+        refused=[
+            ({"num_features": 0}, "`num_features` must be at least 1"),
+            ({"units": 0}, "`units` must be at least 1"),
+        ],
+    ),
+]
 CONTRACTS = [
     *CLASSIFIERS,
+    *TAGGERS,
     multi_head_text(
         "same-average",
         padding="same",

@@ -100,7 +100,9 @@ def test_more_padding_changes_nothing(contract, model):
         array = contract.inputs[name]
         longer = np.pad(array, [(0, 0), (0, 3), *[(0, 0)] * (array.ndim - 2)])
         for output, value in model({**contract.inputs, name: longer}).items():
-            np.testing.assert_allclose(value, expected[output], atol=1e-5)
+            # What has an output a step has more of them.
+            steps = tuple(map(slice, expected[output].shape))
+            np.testing.assert_allclose(value.numpy()[steps], expected[output], atol=1e-5)
 
 
 @pytest.fixture

@@ -47,6 +47,7 @@ READY = {
     "digits": rng.integers(0, 256, (4, 28, 28, 1)).astype(np.float32),
     "labels": np.arange(4, dtype=np.int32),
     "texts": rng.integers(1, 1000, (4, 300)).astype(np.int32),
+    "tags": rng.integers(0, 5, (4, 300)).astype(np.int32),
     "stories": rng.integers(1, 50, (4, 6, 8)).astype(np.int32),
     "questions": rng.integers(1, 50, (4, 8)).astype(np.int32),
     "noise": rng.normal(size=(4, 64)).astype(np.float32),

@@ -5,7 +5,7 @@ import pytest
 from kerasapps import distribution
 from kerasapps.applications.multi_head_text import build_multi_head_text
 from kerasapps.heads import Head, label_weights
-from kerasapps.losses import HeadLoss, SmoothedCrossentropy, TokenCrossentropy, compile_heads
+from kerasapps.losses import HeadLoss, SmoothedCrossentropy, StepCrossentropy, TokenCrossentropy, compile_heads
 
 AGE, INCOME, GENDER = Head("regression", mean=40.0, scale=10.0), Head("classes", num_classes=3), Head("binary")
 
@@ -69,6 +69,26 @@ def test_replicas_with_more_and_fewer_tokens_learn_what_one_device_learns():
     np.testing.assert_allclose(*results, atol=1e-6)
     np.testing.assert_allclose(*losses, rtol=1e-5)
     assert losses[0][0] == pytest.approx(np.log(6), rel=0.02)  # nats a token
+
+
+def test_replicas_with_more_and_fewer_steps_learn_what_one_device_learns():
+    words = np.tile(np.arange(1, 6, dtype=np.int32), (4, 1))
+    weights = np.ones((4, 5), np.float32)
+    weights[1:2, 1:] = 0  # of two replicas one has six steps, the other ten
+    results, losses = [], []
+    for strategy in map(distribution.make_strategy, ("none", "mirrored")):
+        keras.utils.set_random_seed(1)
+        with strategy.scope():
+            text = keras.Input((None,), dtype="int32", name="text")
+            scores = keras.layers.Embedding(6, 6, name="scores")(text)
+            model = keras.Model(text, keras.layers.Softmax(name="tags")(scores))
+            model.compile(keras.optimizers.SGD(1.0), StepCrossentropy(), jit_compile=False)
+        done = model.fit(words, words, sample_weight=weights, batch_size=4, epochs=2, shuffle=False, verbose=0)
+        losses.append(done.history["loss"])
+        results.append(model.get_weights()[0])
+    np.testing.assert_allclose(*results, atol=1e-6)
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+    assert losses[0][0] == pytest.approx(np.log(6), rel=0.02)  # nats a step that counts
 
 
 def test_uncertainty_by_hand():

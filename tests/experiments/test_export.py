@@ -106,6 +106,7 @@ def test_a_generator(tmp_path, capsys, monkeypatch):
     ("experiment", "options", "command", "given", "asked"),
     [
         ("text_classification", ("--arch", "gru"), "predict", ("--text", "a fine film"), ()),
+        ("tagging", (), "predict", ("--text", "coach Miller smiled in Oslo ."), ()),
         ("translation", (), "translate", ("--text", "the small girl has shown one book ."), ("--beam", 1)),
         (
             "translation",

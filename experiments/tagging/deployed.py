@@ -1,0 +1,52 @@
+"""Tags sequences with the network beside this file: its runtime and NumPy are enough.
+
+python predict.py --text "today Lincoln Bank praised Victoria Ford ."
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from runtime import beside
+
+
+def main():
+    """Prints each step with its tag, a line each, and a blank line between sequences."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--text", nargs="+", default=[], help="sentences")
+    parser.add_argument("--file", type=Path, help="a file with a sentence a line")
+    parser.add_argument("--columns", type=Path, help="a file with the numbers of a step a line, for a network of these")
+    options = parser.parse_args()
+    network, codec = beside(__file__)
+    if codec["feature_names"]:
+        if not options.columns:
+            parser.error("give --columns")
+        read = [np.loadtxt(block.splitlines(), np.float32, ndmin=2) for block in blocks(options.columns)]
+        shown = [[f"{codec['feature_names'][row.argmax()]} {row.max():.2f}" for row in steps] for steps in read]
+        name = "features"
+    else:
+        from words import tokenize
+
+        lines = options.file.read_text(encoding="utf-8-sig").splitlines() if options.file else []
+        shown = [words for words in (tokenize(text, "cased") for text in [*options.text, *lines]) if words]
+        numbers = {word: i for i, word in enumerate(codec["words"], start=2)}  # 0 is padding, 1 any unknown word
+        read = [np.array([numbers.get(word, 1) for word in words], np.int32) for words in shown]
+        name = "text"
+    if not read:
+        parser.error("give --text or --file")
+    tagged = []
+    for steps, names in zip(read, shown, strict=True):
+        best = network({name: steps[None]})["tags"][0].argmax(-1)
+        tags = [codec["tag_names"][i] for i in best[: len(names)]]
+        tagged.append("\n".join(f"{step}\t{tag}" for step, tag in zip(names, tags, strict=True)))
+    print("\n\n".join(tagged))
+
+
+def blocks(path):
+    """Returns what stands between blank lines of a file."""
+    text = "\n".join(line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines())
+    return [block for block in text.split("\n\n") if block.strip()]
+
+
+if __name__ == "__main__":
+    main()
