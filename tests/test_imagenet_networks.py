@@ -53,7 +53,7 @@ def test_the_smallest_image_leaves_one_pixel(version):
 
 @pytest.mark.parametrize("depth", [18, 50])
 def test_dilated_stages_compute_the_same_at_more_pixels(depth):
-    shared = {"image_shape": (33, 64, 3), "num_classes": 2, "depth": depth, "filters": (2, 2, 2, 2)}
+    shared = {"image_shape": (33, 64, 3), "num_classes": 2, "depth": depth, "filters": (2, 3, 4, 5)}
     last = f"stage4_block{3 if depth == 50 else 2}_relu"
 
     def features(stages):
@@ -63,7 +63,7 @@ def test_dilated_stages_compute_the_same_at_more_pixels(depth):
     strided, dilated = features(0), features(2)
     dilated.set_weights(strided.get_weights())
     x = rng.integers(0, 256, (2, 33, 64, 3)).astype("float32")
-    few, many = np.asarray(strided(x)), np.asarray(dilated(x))
+    few, many = np.asarray(strided({"image": x})), np.asarray(dilated({"image": x}))
     assert few.shape[1:3] == (2, 2)
     assert many.shape[1:3] == (5, 8)
     assert few.std() > 0

@@ -10,7 +10,7 @@ import keras
 from keras import layers
 
 from kerasapps.blocks.arguments import check_at_least, check_image_arguments, check_positive, checked
-from kerasapps.blocks.conv import AveragePooling2D, concatenate, conv_block
+from kerasapps.blocks.conv import AveragePooling2D, concatenate, conv_block, scaled
 from kerasapps.blocks.noise import Dropout
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def build_inception_v3(
     x = layers.Rescaling(1 / 127.5, offset=-1, name="scaled_pixels")(image)
 
     # --- trunk
+    # Deviation: the published network normalizes with an epsilon of 1e-3; here it is that of all networks.
     x = stem_block(x, width=width, small_images=small_images, name="stem")  # (B, 35, 35, 192)
     for i, filters in enumerate(pool_filters, 1):
         x = square_block(x, pool_filters=filters, width=width, name=f"stage1_block{i}")  # (B, 35, 35, 224 + filters)
@@ -111,7 +112,7 @@ def branch(x, steps: Sequence[tuple], *, width: float, name: str, last_strides: 
         strides = last_strides if i == len(steps) else 1
         x = conv_block(
             x,
-            filters=max(1, round(width * filters)),
+            filters=scaled(filters, width),
             kernel_size=kernel_size,
             strides=strides,
             padding="valid" if strides > 1 else "same",
@@ -123,7 +124,7 @@ def branch(x, steps: Sequence[tuple], *, width: float, name: str, last_strides: 
 def stem_block(x, *, width: float, small_images: bool, name: str):
     """Convolves five times and pools, (B, 299, 299, C) -> (B, 35, 35, 192); the size stays for small images."""
     padding, strides = ("same", 1) if small_images else ("valid", 2)
-    a, b, c, d, e = (max(1, round(width * filters)) for filters in (32, 32, 64, 80, 192))
+    a, b, c, d, e = (scaled(filters, width) for filters in (32, 32, 64, 80, 192))
     x = conv_block(x, filters=a, strides=strides, padding=padding, name=f"{name}1")  # (B, 149, 149, 32)
     x = conv_block(x, filters=b, padding=padding, name=f"{name}2")  # (B, 147, 147, 32)
     x = conv_block(x, filters=c, name=f"{name}3")  # (B, 147, 147, 64)
@@ -184,7 +185,7 @@ def halving_block(x, *, first: Sequence[tuple], second: Sequence[tuple], width: 
 
 def auxiliary_block(x, *, width: float, name: str):
     """Pools and convolves the blocks' features for a head of their own: (B, 17, 17, 768) -> (B, 768)."""
-    inner, outer = (max(1, round(width * filters)) for filters in (128, 768))
+    inner, outer = (scaled(filters, width) for filters in (128, 768))
     x = layers.AveragePooling2D(5, strides=3, name=f"{name}_pool")(x)  # (B, 5, 5, 768)
     x = conv_block(x, filters=inner, kernel_size=1, name=f"{name}1")  # (B, 5, 5, 128)
     x = conv_block(x, filters=outer, kernel_size=5, padding="valid", name=f"{name}2")  # (B, 1, 1, 768)

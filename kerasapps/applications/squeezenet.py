@@ -10,7 +10,7 @@ import keras
 from keras import layers
 
 from kerasapps.blocks.arguments import check_image_arguments, check_positive, checked
-from kerasapps.blocks.conv import concatenate, conv_block
+from kerasapps.blocks.conv import concatenate, conv_block, scaled
 from kerasapps.blocks.noise import Dropout
 
 if TYPE_CHECKING:
@@ -95,11 +95,6 @@ def build_squeezenet(
     scores = layers.GlobalAveragePooling2D(dtype="float32", name="scores")(maps)  # (B, num_classes)
     label = layers.Softmax(dtype="float32", name="label")(scores)
     return keras.Model([image], {"label": label}, name=name)
-
-
-def scaled(filters: int, width: float) -> int:
-    """Returns a number of filters in a network that is so much wider."""
-    return max(1, round(width * filters))
 
 
 def pool_block(x, *, name: str):

@@ -114,28 +114,30 @@ def residual_block(
     filters: int,
     strides: int = 1,
     dilation: tuple[int, int] = (1, 1),
-    padding: Padding | Literal["centered"] = "same",
+    padding: Literal["same", "centered"] = "same",
     preactivation: bool = False,
     batch_norm: bool = True,
     name: str,
 ):
     """Adds the output of two 3x3 convolutions to their input: (B, H, W, C) -> (B, H / strides, W / strides, filters).
 
-    The input is added unchanged if the shapes agree, otherwise after a linear 1x1 projection.
+    The input is added unchanged if the shapes agree, otherwise after a linear 1x1 projection. `dilation` is that of the
+    first and of the second convolution.
 
     References: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016; with `preactivation`, which
     normalizes and activates before each convolution, "Identity Mappings in Deep Residual Networks", ECCV 2016.
     """
-    first, second = ({"dilation": one, "padding": padding} for one in dilation)
     # Normalization makes a bias superfluous whether it follows at once or later.
     shared = {"batch_norm": batch_norm and not preactivation, "use_bias": not batch_norm, "activation": None}
     entry = activation_block(x, batch_norm=batch_norm, name=f"{name}_pre") if preactivation else x
-    y = conv_block(entry, filters=filters, strides=strides, name=f"{name}_1", **first, **shared)  # (B, H', W', F)
+    y = conv_block(
+        entry, filters=filters, strides=strides, dilation=dilation[0], padding=padding, name=f"{name}_1", **shared
+    )  # (B, H', W', F)
     if preactivation:
         y = activation_block(y, batch_norm=batch_norm, name=f"{name}_mid")
     else:
         y = layers.ReLU(name=f"{name}_1_relu")(y)
-    y = conv_block(y, filters=filters, name=f"{name}_2", **second, **shared)
+    y = conv_block(y, filters=filters, dilation=dilation[1], name=f"{name}_2", **shared)
     if strides == 1 and x.shape[-1] == filters:
         shortcut = x
     else:
@@ -282,6 +284,11 @@ def dense_block(
             y = Dropout(dropout, name=f"{prefix}_dropout")(y)
         x = concatenate([x, y], name=f"{prefix}_joined")
     return x
+
+
+def scaled(filters: int, width: float) -> int:
+    """Returns the number of filters in a network that is `width` times as wide."""
+    return max(1, round(width * filters))
 
 
 def concatenate(branches: Sequence, *, name: str):
