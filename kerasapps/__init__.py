@@ -10,6 +10,7 @@ if TYPE_CHECKING:  # the names below once more, for editors and type checkers
     from kerasapps.applications.attention_classifier import build_attention_classifier as build_attention_classifier
     from kerasapps.applications.bag_of_ngrams import build_bag_of_ngrams as build_bag_of_ngrams
     from kerasapps.applications.captioner import build_captioner as build_captioner
+    from kerasapps.applications.cifar_network import build_cifar_network as build_cifar_network
     from kerasapps.applications.classic import build_alexnet as build_alexnet
     from kerasapps.applications.classic import build_lenet5 as build_lenet5
     from kerasapps.applications.classic import build_mnist_network as build_mnist_network
@@ -24,6 +25,7 @@ if TYPE_CHECKING:  # the names below once more, for editors and type checkers
     from kerasapps.applications.gan import build_generator as build_generator
     from kerasapps.applications.image_filter import build_image_filter as build_image_filter
     from kerasapps.applications.inception_classifier import build_inception_classifier as build_inception_classifier
+    from kerasapps.applications.inception_v3 import build_inception_v3 as build_inception_v3
     from kerasapps.applications.memory_network import build_memory_network as build_memory_network
     from kerasapps.applications.multi_head_text import build_multi_head_text as build_multi_head_text
     from kerasapps.applications.multi_head_text import build_novel as build_novel
@@ -40,11 +42,13 @@ if TYPE_CHECKING:  # the names below once more, for editors and type checkers
         build_recurrent_language_model as build_recurrent_language_model,
     )
     from kerasapps.applications.residual_classifier import build_residual_classifier as build_residual_classifier
+    from kerasapps.applications.resnet import build_resnet as build_resnet
     from kerasapps.applications.resnet_gan import build_resnet_discriminator as build_resnet_discriminator
     from kerasapps.applications.resnet_gan import build_resnet_generator as build_resnet_generator
     from kerasapps.applications.separable_classifier import build_separable_classifier as build_separable_classifier
     from kerasapps.applications.seq2seq import build_seq2seq as build_seq2seq
     from kerasapps.applications.sequence_tagger import build_sequence_tagger as build_sequence_tagger
+    from kerasapps.applications.squeezenet import build_squeezenet as build_squeezenet
     from kerasapps.applications.style_transfer import build_style_taps as build_style_taps
     from kerasapps.applications.text_cnn import build_text_cnn as build_text_cnn
     from kerasapps.applications.transfer_classifier import build_transfer_classifier as build_transfer_classifier
@@ -93,6 +97,7 @@ _MODULES = {
     "build_attention_classifier": "applications.attention_classifier",
     "build_bag_of_ngrams": "applications.bag_of_ngrams",
     "build_captioner": "applications.captioner",
+    "build_cifar_network": "applications.cifar_network",
     "build_dcgan_discriminator": "applications.dcgan",
     "build_dcgan_generator": "applications.dcgan",
     "build_deep_perceptron": "applications.deep_perceptron",
@@ -103,6 +108,7 @@ _MODULES = {
     "build_generator": "applications.gan",
     "build_image_filter": "applications.image_filter",
     "build_inception_classifier": "applications.inception_classifier",
+    "build_inception_v3": "applications.inception_v3",
     "build_lenet5": "applications.classic",
     "build_memory_network": "applications.memory_network",
     "build_mnist_network": "applications.classic",
@@ -118,11 +124,13 @@ _MODULES = {
     "build_recurrent_classifier": "applications.recurrent_classifier",
     "build_recurrent_language_model": "applications.recurrent_language_model",
     "build_residual_classifier": "applications.residual_classifier",
+    "build_resnet": "applications.resnet",
     "build_resnet_discriminator": "applications.resnet_gan",
     "build_resnet_generator": "applications.resnet_gan",
     "build_separable_classifier": "applications.separable_classifier",
     "build_seq2seq": "applications.seq2seq",
     "build_sequence_tagger": "applications.sequence_tagger",
+    "build_squeezenet": "applications.squeezenet",
     "build_style_taps": "applications.style_transfer",
     "build_text_cnn": "applications.text_cnn",
     "build_transfer_classifier": "applications.transfer_classifier",

@@ -2,15 +2,21 @@
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
 
 from kerasapps.applications import (
+    cifar_network,
     classic,
     densenet,
     image_filter,
     inception_classifier,
+    inception_v3,
     quick_residual_classifier,
     residual_classifier,
+    resnet,
     separable_classifier,
+    squeezenet,
     style_transfer,
     transfer_classifier,
     vgg,
@@ -98,6 +104,19 @@ CLASSIC = [
         dense_units=16,
     ),
     classifier(
+        cifar_network.build_cifar_network,
+        search_space=cifar_network.search_space,
+        shape=(4, 9, 3),
+        smallest=4,
+        parameters=conv(3, 3, 4) + conv(3, 4, 6) + dense(1 * 2 * 6, 8, 3),
+        refused=[
+            ({"filters": ()}, "`filters` must hold at least one number, each at least 1. Received: filters=()"),
+            ({"dense_units": 0}, "`dense_units` must be at least 1. Received: dense_units=0"),
+        ],
+        filters=(4, 6),
+        dense_units=8,
+    ),
+    classifier(
         classic.build_lenet5,
         search_space=classic.search_space_lenet5,
         shape=(20, 16, 1),
@@ -174,6 +193,7 @@ def narrow_densenet(variant: str = "", *, stem: int, batch_norm: bool, **argumen
         refused=[
             ({"blocks": ()}, "`blocks` must hold"),
             ({"blocks": (2, 0)}, "`blocks` must hold"),
+            ({"depth": 100}, "`depth` must be one of 121, 161, 169, 201, 264. Received: depth=100"),
             ({"compression": 0.0}, "`compression` must be in"),
         ],
         blocks=(2, 1),
@@ -187,6 +207,90 @@ DENSENET = [
     narrow_densenet(shape=(16, 24, 3), smallest=8, stem=7, batch_norm=True),
     narrow_densenet("small_images", shape=(8, 6, 3), smallest=2, stem=3, batch_norm=False, small_images=True),
 ]
+
+
+# --- ResNet, SqueezeNet, Inception v3
+
+
+def resnet18() -> Contract:
+    """Two blocks a stage, 4, 4, 5 and 6 filters wide."""
+    widths = (4, 4, 5, 6)
+    parameters = normalized(7, 3, 4) + dense(6, 3)
+    for channels, width in pairwise((4, *widths)):
+        parameters += normalized(3, channels, width) + 3 * normalized(3, width, width)
+        parameters += normalized(1, channels, width) if channels != width else 0
+    # Where the width stays, the stride asks for a projection.
+    parameters += normalized(1, 4, 4)
+    return classifier(
+        resnet.build_resnet,
+        search_space=resnet.search_space,
+        shape=(17, 32, 3),
+        smallest=1,
+        parameters=parameters,
+        refused=[
+            ({"depth": 20}, "`depth` must be one of 18, 34, 50, 101, 152. Received: depth=20"),
+            ({"filters": (4,)}, "`filters` must hold 4 widths. Received: filters=(4,)"),
+            ({"dilated_stages": 4}, "`dilated_stages` must be one of 0, 1, 2, 3. Received: dilated_stages=4"),
+        ],
+        depth=18,
+        filters=widths,
+        dilated_stages=1,
+    )
+
+
+def narrow_squeezenet() -> Contract:
+    """A quarter as wide."""
+
+    def fire(channels: int, filters: int) -> int:
+        return conv(1, channels, filters) + conv(1, filters, 4 * filters) + conv(3, filters, 4 * filters)
+
+    fires = fire(24, 4) + fire(32, 4) + fire(32, 8) + fire(64, 8)
+    fires += fire(64, 12) + fire(96, 12) + fire(96, 16) + fire(128, 16)
+    return classifier(
+        squeezenet.build_squeezenet,
+        search_space=squeezenet.search_space,
+        shape=(21, 40, 3),
+        smallest=21,
+        parameters=conv(7, 3, 24) + fires + conv(1, 128, 3),
+        refused=[
+            ({"version": "2.0"}, "`version` must be one of 1.0, 1.1. Received: version='2.0'"),
+            ({"version": "1.1", "image_shape": (16, 40, 3)}, "with both sides at least 17. Received: image_shape="),
+            ({"small_images": True, "image_shape": (8, 3, 3)}, "with both sides at least 4. Received: image_shape="),
+            ({"width": 0.0}, "`width` must be above 0. Received: width=0.0"),
+        ],
+        width=1 / 4,
+    )
+
+
+def narrow_inception_v3() -> Contract:
+    """One block at 35x35, a sixteenth as wide, and what halves the sides; a second head on it."""
+    layer = normalized
+    stem = layer(3, 3, 2) + layer(3, 2, 2) + layer(3, 2, 4) + layer(1, 4, 5) + layer(3, 5, 12)
+    square = layer(1, 12, 4) + (layer(1, 12, 3) + layer(5, 3, 4)) + layer(1, 12, 2)
+    square += layer(1, 12, 4) + layer(3, 4, 6) + layer(3, 6, 6)  # 16 channels
+    half1 = layer(3, 16, 24) + layer(1, 16, 4) + layer(3, 4, 6) + layer(3, 6, 6)  # 46
+    half2 = layer(1, 46, 12) + layer(3, 12, 20) + layer(1, 46, 12) + 2 * layer(1, 12 * 7, 12) + layer(3, 12, 12)  # 78
+    auxiliary = layer(1, 46, 8) + layer(5, 8, 48) + dense(48, 3)
+    row = classifier(
+        inception_v3.build_inception_v3,
+        search_space=inception_v3.search_space,
+        shape=(35, 36, 3),
+        smallest=35,
+        parameters=stem + square + half1 + half2 + dense(78, 3) + auxiliary,
+        refused=[
+            ({"auxiliary": False, "image_shape": (6, 9, 3)}, "with both sides at least 7. Received: image_shape="),
+            ({"small_images": False}, "with both sides at least 299. Received: image_shape=(35, 36, 3)"),
+            ({"long_filters": (0,)}, "`long_filters` must be at least 1. Received: long_filters=(0,)"),
+            ({"last_blocks": -1}, "`last_blocks` must be at least 0. Received: last_blocks=-1"),
+        ],
+        pool_filters=(32,),
+        long_filters=(),
+        last_blocks=0,
+        width=1 / 16,
+        small_images=True,
+        auxiliary=True,
+    )
+    return replace(row, outputs={"label": (3,), "auxiliary": (3,)})
 
 
 # --- separable, residual, inception
@@ -442,6 +546,9 @@ CONTRACTS = [
     *CLASSIC,
     *VGG,
     *DENSENET,
+    resnet18(),
+    narrow_squeezenet(),
+    narrow_inception_v3(),
     *separable_classifiers(),
     residual("", parameters=(1 + 2 + 3) * normalization(4) + 3 * normalization(6)),
     residual("pre", preactivation=True, parameters=(2 + 2 + 1) * normalization(4) + 2 * normalization(6)),

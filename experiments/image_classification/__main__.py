@@ -1,4 +1,4 @@
-"""Image classification: separable, inception and residual networks, Xception and the classics, on any images.
+"""Image classification: networks from the perceptron to ResNet-152 and Inception v3, on any images.
 
 python -m experiments.image_classification train
 python -m experiments.image_classification train --data cifar10 --arch residual
@@ -7,6 +7,7 @@ python -m experiments.image_classification finetune --data my_images/ --shots 20
 python -m experiments.image_classification search --tuner bayesian --max-trials 20
 python -m experiments.image_classification evaluate --run runs/NAME
 python -m experiments.image_classification predict --run runs/NAME cat.jpg dog.png
+python -m experiments.image_classification networks
 """
 
 import os
@@ -32,6 +33,7 @@ from ..shared.runs import load_run
 from ..shared.searching import search_and_report, start_search
 from ..shared.training import finish
 from .finetune import finetune, finetune_search
+from .imagenet import networks_table
 from .network import Arch, params_of, recipe_of, space_of, train_one
 from .results import cost_table, evaluate_model, result_blocks
 
@@ -180,7 +182,13 @@ def predict(images: tyro.conf.Positional[tuple[Path, ...]], /, *, run: Path, fig
             print(shown.key)
 
 
-COMMANDS = (train, finetune, search, finetune_search, evaluate, predict)
+def networks() -> None:
+    """Prints the course notes' networks for ImageNet: their parameters, counted, and their published errors."""
+    print_table(networks_table())
+    print("Images of 224 pixels (Inception v3: 299), 1,000 classes. The errors are those of torchvision's weights.")
+
+
+COMMANDS = (train, finetune, search, finetune_search, evaluate, predict, networks)
 
 if __name__ == "__main__":
     main("experiments.image_classification", *COMMANDS)

@@ -8,12 +8,16 @@ from typing import Any, Literal
 import keras
 
 from kerasapps.applications import (
+    cifar_network,
     classic,
     densenet,
     inception_classifier,
+    inception_v3,
     quick_residual_classifier,
     residual_classifier,
+    resnet,
     separable_classifier,
+    squeezenet,
     vgg,
     xception,
 )
@@ -38,10 +42,31 @@ Arch = Literal[
     "xception",
     "perceptron",
     "mnist_network",
+    "cifar_network",
     "lenet5",
     "alexnet",
     "vgg",
+    "vgg11",
+    "vgg13",
+    "vgg16",
+    "vgg19",
+    "vgg11_bn",
+    "vgg13_bn",
+    "vgg16_bn",
+    "vgg19_bn",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet101",
+    "resnet152",
+    "squeezenet1_0",
+    "squeezenet1_1",
     "densenet",
+    "densenet121",
+    "densenet169",
+    "densenet201",
+    "densenet161",
+    "inception_v3",
 ]
 DIGITS_EPOCHS = 30
 # The embedded digits are 8 pixels wide: at the usual 64 they take four times as long to learn, and are learned worse.
@@ -51,14 +76,32 @@ SUITED = {("separable", "digits"): {"padding": "same", "batch_norm": True}}
 
 @dataclass(frozen=True)
 class Architecture:
-    """A builder, its search space, how it is trained, and arguments that suit small images."""
+    """A builder, its search space, how it is trained, and builder arguments.
+
+    Args:
+        build: The builder.
+        space: Its search space.
+        recipe: How the network is trained.
+        params: Arguments that the network's name stands for.
+        small: Arguments that suit small images.
+    """
 
     build: Callable[..., keras.Model]
     space: Space
     recipe: Recipe
     params: dict[str, Any] = field(default_factory=dict)
+    small: dict[str, Any] = field(default_factory=dict)
 
 
+SMALL = {"small_images": True}
+# At 0.1 the wide stages of ResNet-18 diverge on the digits while the rate rises.
+GENTLE_SGD = replace(SGD, learning_rate=0.02)
+VGG = Architecture(vgg.build_vgg, vgg.search_space, replace(ADAM, learning_rate=3e-4))
+RESNET = Architecture(resnet.build_resnet, resnet.search_space, GENTLE_SGD, small=SMALL)
+SQUEEZENET = Architecture(
+    squeezenet.build_squeezenet, squeezenet.search_space, replace(ADAM, learning_rate=1e-3), small=SMALL
+)
+DENSENET = Architecture(densenet.build_densenet, densenet.search_space, SGD, small=SMALL)
 ARCHITECTURES = {
     "separable": Architecture(
         separable_classifier.build_separable_classifier,
@@ -77,12 +120,21 @@ ARCHITECTURES = {
     "mnist_network": Architecture(
         classic.build_mnist_network, classic.search_space_mnist_network, replace(ADAM, size=28)
     ),
+    "cifar_network": Architecture(cifar_network.build_cifar_network, cifar_network.search_space, ADAM),
     "lenet5": Architecture(classic.build_lenet5, classic.search_space_lenet5, ADAM),
     "alexnet": Architecture(
         classic.build_alexnet, classic.search_space_alexnet, replace(ADAM, size=224, learning_rate=3e-4)
     ),
-    "vgg": Architecture(vgg.build_vgg, vgg.search_space, replace(ADAM, learning_rate=3e-4)),
-    "densenet": Architecture(densenet.build_densenet, densenet.search_space, SGD, {"small_images": True}),
+    "vgg": VGG,
+    **{f"vgg{depth}": replace(VGG, params={"depth": depth}) for depth in vgg.VGG_CONVOLUTIONS},
+    **{f"vgg{depth}_bn": replace(VGG, params={"depth": depth, "batch_norm": True}) for depth in vgg.VGG_CONVOLUTIONS},
+    **{f"resnet{depth}": replace(RESNET, params={"depth": depth}) for depth in resnet.RESNET_BLOCKS},
+    "squeezenet1_0": replace(SQUEEZENET, params={"version": "1.0"}),
+    "squeezenet1_1": replace(SQUEEZENET, params={"version": "1.1"}),
+    "densenet": DENSENET,
+    **{f"densenet{depth}": replace(DENSENET, params={"depth": depth}) for depth in (121, 169, 201)},
+    "densenet161": replace(DENSENET, params={"depth": 161, "growth_rate": 48}),
+    "inception_v3": Architecture(inception_v3.build_inception_v3, inception_v3.search_space, GENTLE_SGD, small=SMALL),
 }
 
 
@@ -106,7 +158,9 @@ def space_of(arch: Arch, data: str, size: int) -> Space:
     network = ARCHITECTURES[arch]
 
     def space(hp) -> dict[str, Any]:
-        params = network.params | network.space(hp, **params_of(arch, data, None))
+        for name, value in network.params.items():
+            hp.Fixed(name, value)  # a search for a resnet18 looks at no other depth
+        params = network.params | network.small | network.space(hp, **params_of(arch, data, None))
         # Deep stages of unpadded convolutions leave nothing of a small image.
         stages = len(separable_classifier.FILTERS)
         if arch == "separable" and size < separable_classifier.smallest_side(stages, params["depth"], "valid"):
@@ -137,9 +191,14 @@ def build_network(
     """Builds a network for images of a shape and a number of classes."""
     architecture = ARCHITECTURES[arch]
     given = {"image_shape": image_shape, "num_classes": num_classes}
-    decided = ("features", "output")  # of a perceptron, which is of images here, with a probability for each class
     return build(
-        architecture.build, params, what=f"--arch {arch}", given=given, usual=architecture.params, decided=decided
+        architecture.build,
+        params,
+        what=f"--arch {arch}",
+        given=given,
+        usual=architecture.params | architecture.small,
+        # A second head has no labels here; a perceptron is of images, with a probability for each class.
+        decided=("auxiliary", "features", "output"),
     )
 
 

@@ -10,15 +10,29 @@ from typing import TYPE_CHECKING, Any
 import keras
 from keras import layers
 
-from kerasapps.blocks.arguments import check_at_least, check_image_arguments, check_numbers, checked, refusal
-from kerasapps.blocks.conv import activation_block, conv_block, dense_block
+from kerasapps.blocks.arguments import (
+    check_at_least,
+    check_choice,
+    check_image_arguments,
+    check_numbers,
+    checked,
+    refusal,
+)
+from kerasapps.blocks.conv import activation_block, conv_block, dense_block, stem_block
 from kerasapps.blocks.noise import Dropout
 
 if TYPE_CHECKING:
     from keras_tuner import HyperParameters
 
-# Layers in each block, by number of layers with weights: the ImageNet networks of the paper.
-DENSENET_BLOCKS = {121: (6, 12, 24, 16), 169: (6, 12, 32, 32), 201: (6, 12, 48, 32), 264: (6, 12, 64, 48)}
+# Layers in each block, by number of layers with weights: the ImageNet networks of the paper, and the one that it
+# published later, with a growth rate of 48.
+DENSENET_BLOCKS = {
+    121: (6, 12, 24, 16),
+    161: (6, 12, 36, 24),
+    169: (6, 12, 32, 32),
+    201: (6, 12, 48, 32),
+    264: (6, 12, 64, 48),
+}
 
 
 @checked
@@ -26,7 +40,8 @@ def build_densenet(
     *,
     image_shape: tuple[int, int, int] = (224, 224, 3),
     num_classes: int = 1000,
-    blocks: Sequence[int] = DENSENET_BLOCKS[121],
+    depth: int = 121,
+    blocks: Sequence[int] | None = None,
     growth_rate: int = 32,
     compression: float = 0.5,
     small_images: bool = False,
@@ -36,14 +51,15 @@ def build_densenet(
 ) -> keras.Model:
     """Builds a DenseNet-BC; by default DenseNet-121 for ImageNet.
 
-    For other depths: `blocks=DENSENET_BLOCKS[169]`. The paper's network of 0.8 million parameters for CIFAR is
-    `build_densenet(image_shape=(32, 32, 3), num_classes=10, blocks=(16, 16, 16), growth_rate=12, small_images=True)`.
+    DenseNet-161 is `build_densenet(depth=161, growth_rate=48)`. The paper's network of 0.8 million parameters for CIFAR
+    is `build_densenet(image_shape=(32, 32, 3), num_classes=10, blocks=(16,) * 3, growth_rate=12, small_images=True)`.
 
     Args:
         image_shape: Height, width and channels of the images; sides at least 2 to the number of halvings: one
             between two blocks, and two before the first unless `small_images`.
         num_classes: Number of classes, at least 2.
-        blocks: Number of layers in each block.
+        depth: Number of layers with weights: 121, 161, 169, 201 or 264.
+        blocks: Number of layers in each block, in place of those that `depth` stands for.
         growth_rate: Number of features that each layer adds.
         compression: Share of the features that are kept between two blocks, in (0, 1].
         small_images: Whether the first convolution is 3x3 and keeps the size, for images of about 32x32.
@@ -60,7 +76,7 @@ def build_densenet(
 
     Raises:
         ValueError: If a side is too small, `num_classes` under 2, `dropout` outside [0, 1), `compression` outside
-            (0, 1], or `blocks` empty or with a block of no layers.
+            (0, 1], `depth` unknown, or `blocks` empty or with a block of no layers.
 
     Example:
         >>> model = build_densenet(image_shape=(32, 32, 3), num_classes=10, blocks=(4, 4), small_images=True)
@@ -68,6 +84,8 @@ def build_densenet(
         >>> model.fit({"image": images}, labels, epochs=2)  # images float32 (n, 32, 32, 3), labels int32 (n,)
         >>> model.predict({"image": images})["label"].argmax(-1)
     """
+    check_choice(DENSENET_BLOCKS, depth=depth)
+    blocks = DENSENET_BLOCKS[depth] if blocks is None else blocks
     check_numbers(1, blocks=blocks)
     check_at_least(1, growth_rate=growth_rate)
     if not 0 < compression <= 1:
@@ -105,17 +123,6 @@ def build_densenet(
     return keras.Model([image], {"label": label}, name=name)
 
 
-def stem_block(x, *, filters: int, batch_norm: bool, name: str):
-    """Convolves 7x7 and pools, each halving the sides: (B, H, W, C) -> (B, H / 4, W / 4, filters)."""
-    # The same padding on both sides; Keras' "same" puts more at the end where the stride is 2.
-    x = layers.ZeroPadding2D(3, name=f"{name}_padding")(x)
-    x = conv_block(
-        x, filters=filters, kernel_size=7, strides=2, padding="valid", batch_norm=batch_norm, name=name
-    )  # (B, H / 2, W / 2, filters)
-    x = layers.ZeroPadding2D(1, name=f"{name}_pool_padding")(x)
-    return layers.MaxPooling2D(3, strides=2, name=f"{name}_pool")(x)  # (B, H / 4, W / 4, filters)
-
-
 def transition_block(x, *, filters: int, batch_norm: bool, dropout: float, name: str):
     """Mixes the features of a block into fewer and halves the sides: (B, H, W, C) -> (B, H // 2, W // 2, filters)."""
     x = activation_block(x, batch_norm=batch_norm, name=name)
@@ -128,9 +135,8 @@ def transition_block(x, *, filters: int, batch_norm: bool, dropout: float, name:
 
 def search_space(hp: "HyperParameters") -> dict[str, Any]:
     """Returns arguments for `build_densenet`; each default equals the builder's."""
-    depth = hp.Choice("depth", [*DENSENET_BLOCKS], default=121)
     return {
-        "blocks": DENSENET_BLOCKS[depth],
+        "depth": hp.Choice("depth", [*DENSENET_BLOCKS], default=121),
         "growth_rate": hp.Int("growth_rate", 8, 48, step=4, default=32),
         "dropout": hp.Float("dropout", 0.0, 0.4, step=0.1, default=0.0),
     }

@@ -16,7 +16,7 @@ from kerasapps.blocks.arguments import (
     checked,
     refusal,
 )
-from kerasapps.blocks.conv import Padding, separable_block
+from kerasapps.blocks.conv import Padding, scaled, separable_block
 from kerasapps.blocks.noise import Dropout
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def build_separable_classifier(
         for i in range(1, depth + 1):
             x = separable_block(
                 x,
-                filters=max(1, round(width * (last if i == depth else first))),
+                filters=scaled(last if i == depth else first, width),
                 padding=padding,
                 batch_norm=batch_norm,
                 name=f"stage{stage}_{i}",

@@ -34,10 +34,11 @@ def conv_block(
     x,
     *,
     filters: int,
-    kernel_size: int = 3,
+    kernel_size: int | tuple[int, int] = 3,
     strides: int = 1,
+    dilation: int = 1,
     pool: int = 1,
-    padding: Padding = "same",
+    padding: Padding | Literal["centered"] = "same",
     activation: str | None = "relu",
     batch_norm: bool = True,
     use_bias: bool | None = None,
@@ -46,13 +47,18 @@ def conv_block(
 ):
     """Convolves, pools, normalizes and activates: (B, H, W, C) -> (B, H / strides / pool, W / strides / pool, filters).
 
-    There is a bias unless the output is normalized; `use_bias` overrides that.
+    There is a bias unless the output is normalized; `use_bias` overrides that. The padding "centered" is equal on both
+    sides, as in PyTorch; Keras' "same" puts more at the end where the stride is 2.
     """
+    if padding == "centered" and strides > 1:
+        x = layers.ZeroPadding2D(kernel_size // 2, name=f"{name}_padding")(x)
+        padding = "valid"
     x = Conv2D(
         filters,
         kernel_size,
         strides=strides,
-        padding=padding,
+        dilation_rate=dilation,
+        padding="same" if padding == "centered" else padding,
         use_bias=not batch_norm if use_bias is None else use_bias,
         kernel_initializer=kernel_initializer,
         name=f"{name}_conv",
@@ -60,6 +66,16 @@ def conv_block(
     if pool > 1:
         x = layers.MaxPooling2D(pool, padding="same", name=f"{name}_pool")(x)
     return activation_block(x, activation=activation, batch_norm=batch_norm, name=name)
+
+
+def stem_block(x, *, filters: int, batch_norm: bool, name: str):
+    """Convolves 7x7 and pools, each halving the sides: (B, H, W, C) -> (B, H / 4, W / 4, filters)."""
+    x = conv_block(
+        x, filters=filters, kernel_size=7, strides=2, padding="centered", batch_norm=batch_norm, name=name
+    )  # (B, H / 2, W / 2, filters)
+    # After a ReLU zeros change no maximum.
+    x = layers.ZeroPadding2D(1, name=f"{name}_pool_padding")(x)
+    return layers.MaxPooling2D(3, strides=2, name=f"{name}_pool")(x)  # (B, H / 4, W / 4, filters)
 
 
 def separable_block(
@@ -97,13 +113,16 @@ def residual_block(
     *,
     filters: int,
     strides: int = 1,
+    dilation: tuple[int, int] = (1, 1),
+    padding: Literal["same", "centered"] = "same",
     preactivation: bool = False,
     batch_norm: bool = True,
     name: str,
 ):
     """Adds the output of two 3x3 convolutions to their input: (B, H, W, C) -> (B, H / strides, W / strides, filters).
 
-    The input is added unchanged if the shapes agree, otherwise after a linear 1x1 projection.
+    The input is added unchanged if the shapes agree, otherwise after a linear 1x1 projection. `dilation` is that of the
+    first and of the second convolution.
 
     References: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016; with `preactivation`, which
     normalizes and activates before each convolution, "Identity Mappings in Deep Residual Networks", ECCV 2016.
@@ -111,18 +130,40 @@ def residual_block(
     # Normalization makes a bias superfluous whether it follows at once or later.
     shared = {"batch_norm": batch_norm and not preactivation, "use_bias": not batch_norm, "activation": None}
     entry = activation_block(x, batch_norm=batch_norm, name=f"{name}_pre") if preactivation else x
-    y = conv_block(entry, filters=filters, strides=strides, name=f"{name}_1", **shared)  # (B, H', W', F)
+    y = conv_block(
+        entry, filters=filters, strides=strides, dilation=dilation[0], padding=padding, name=f"{name}_1", **shared
+    )  # (B, H', W', F)
     if preactivation:
         y = activation_block(y, batch_norm=batch_norm, name=f"{name}_mid")
     else:
         y = layers.ReLU(name=f"{name}_1_relu")(y)
-    y = conv_block(y, filters=filters, name=f"{name}_2", **shared)
+    y = conv_block(y, filters=filters, dilation=dilation[1], name=f"{name}_2", **shared)
     if strides == 1 and x.shape[-1] == filters:
         shortcut = x
     else:
         shortcut = conv_block(entry, filters=filters, kernel_size=1, strides=strides, name=f"{name}_shortcut", **shared)
     y = add([shortcut, y], name=f"{name}_add")
     return y if preactivation else layers.ReLU(name=f"{name}_relu")(y)
+
+
+def bottleneck_block(x, *, filters: int, strides: int = 1, dilation: int = 1, batch_norm: bool = True, name: str):
+    """Adds to its input what 1x1, 3x3 and 1x1 convolutions give: (B, H, W, C) -> (B, H', W', 4 * filters).
+
+    Only the 3x3 one, of `filters` like the first, reads neighbors, so that the block may be wide at little cost.
+
+    Reference: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, figure 5.
+    """
+    # Deviation: the paper has the stride in the first convolution, which then ignores three pixels of four.
+    narrow = {"filters": filters, "batch_norm": batch_norm}
+    y = conv_block(x, kernel_size=1, name=f"{name}_1", **narrow)  # (B, H, W, F)
+    y = conv_block(
+        y, strides=strides, dilation=dilation, padding="centered", name=f"{name}_2", **narrow
+    )  # (B, H', W', F)
+    linear = {"filters": 4 * filters, "kernel_size": 1, "activation": None, "batch_norm": batch_norm}
+    y = conv_block(y, name=f"{name}_3", **linear)  # (B, H', W', 4F)
+    if strides > 1 or x.shape[-1] != 4 * filters:
+        x = conv_block(x, strides=strides, name=f"{name}_shortcut", **linear)
+    return layers.ReLU(name=f"{name}_relu")(add([x, y], name=f"{name}_add"))
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")
@@ -243,6 +284,11 @@ def dense_block(
             y = Dropout(dropout, name=f"{prefix}_dropout")(y)
         x = concatenate([x, y], name=f"{prefix}_joined")
     return x
+
+
+def scaled(filters: int, width: float) -> int:
+    """Returns the number of filters in a network that is `width` times as wide."""
+    return max(1, round(width * filters))
 
 
 def concatenate(branches: Sequence, *, name: str):

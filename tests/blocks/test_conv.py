@@ -48,6 +48,9 @@ def fill(model, **weights):
         (conv.residual_block, {"filters": 3}, 7, 10, 3),
         (conv.residual_block, {"filters": 5, "strides": 2}, 4, 5, 5),
         (conv.residual_block, {"filters": 5, "strides": 2, "preactivation": True}, 4, 5, 5),
+        (conv.bottleneck_block, {"filters": 3, "strides": 2}, 4, 5, 4 * 3),
+        (conv.bottleneck_block, {"filters": 3, "dilation": 2}, 7, 10, 4 * 3),
+        (conv.stem_block, {"filters": 3}, 2, 3, 3),
         (conv.inception_block, {"filters": 5}, 4, 5, 4 * 5),
         (conv.googlenet_block, {"filters": (1, 2, 3, 4, 5, 6)}, 7, 10, 1 + 3 + 5 + 6),
         (conv.dense_block, {"num_layers": 3, "growth_rate": 2}, 7, 10, 3 + 3 * 2),
@@ -69,6 +72,7 @@ def test_shapes_for_odd_and_even_sides(block, arguments, height, width, channels
         (conv.separable_block, {"filters": 4}),
         (conv.residual_block, {"filters": 4, "strides": 2}),
         (conv.residual_block, {"filters": 4, "strides": 2, "preactivation": True}),
+        (conv.bottleneck_block, {"filters": 4, "strides": 2}),
         (conv.inception_block, {"filters": 4}),
         (conv.googlenet_block, {"filters": (1, 1, 1, 1, 1, 1)}),
         (conv.dense_block, {"num_layers": 2, "growth_rate": 4}),
@@ -148,6 +152,23 @@ def test_projection_by_hand(preactivation, expected):
     model = build(conv.residual_block, (1, 1, 1), filters=2, preactivation=preactivation, batch_norm=False)
     fill(model, b_1_conv=([[1, 1]], [0, 0]), b_2_conv=(np.eye(2), [2, 3]), b_shortcut_conv=([[5, -2]], [1, 0]))
     np.testing.assert_allclose(np.ravel(model(np.full((1, 1, 1, 1), -1.0))), expected)
+
+
+def test_bottleneck_by_hand():
+    model = build(conv.bottleneck_block, (1, 1, 4), filters=1, batch_norm=False)
+    fill(model, b_1_conv=([[1], [0], [0], [2]], -1), b_2_conv=(2, 1), b_3_conv=([[1, -1, 0, -4]], [0, 0, 3, 0]))
+    # x = (1, 2, 3, 4): relu(1 + 8 - 1) = 8, relu(16 + 1) = 17, (17, -17, 3, -68), added to x and activated.
+    np.testing.assert_allclose(np.ravel(model(np.reshape([1.0, 2.0, 3.0, 4.0], (1, 1, 1, 4)))), [18, 0, 6, 0])
+
+
+@pytest.mark.parametrize("sides", [(7, 8), (8, 7)])
+@pytest.mark.parametrize("kernel_size", [3, 7])
+def test_with_centered_padding_a_stride_takes_every_second_pixel(sides, kernel_size):
+    arguments = {"filters": 2, "kernel_size": kernel_size, "padding": "centered"}
+    every, second = (build(conv.conv_block, (*sides, 3), strides=strides, **arguments) for strides in (1, 2))
+    second.set_weights(every.get_weights())
+    x = rng.normal(size=(2, *sides, 3))
+    np.testing.assert_allclose(second(x), every(x)[:, ::2, ::2], atol=1e-5)
 
 
 def test_a_projection_with_stride_takes_every_second_pixel():

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import keras
 import keras_tuner
@@ -17,8 +18,11 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from experiments.image_classification import __main__ as experiment
+from experiments.image_classification import imagenet
 from experiments.image_classification.network import (
     ARCHITECTURES,
+    Arch,
+    build_network,
     make_model,
     params_of,
     recipe_of,
@@ -39,7 +43,12 @@ from kerasapps.session import start as start_run
 from tests.experiments.commands import commands, read
 
 run, refused = commands(
-    "experiments.image_classification", experiment.train, experiment.search, experiment.evaluate, experiment.predict
+    "experiments.image_classification",
+    experiment.train,
+    experiment.search,
+    experiment.evaluate,
+    experiment.predict,
+    experiment.networks,
 )
 
 ROOT = Path(__file__).parent.parent.parent
@@ -157,14 +166,26 @@ TINY = {
     "xception": {"stem": [4, 4], "entry": [4], "middle_blocks": 0, "exit_filters": [4, 4, 4]},
     "perceptron": {},
     "mnist_network": {},
+    "cifar_network": {},
     "lenet5": {},
     "alexnet": {"filters": [4, 4, 4, 4, 4], "dense_units": [8, 8]},
     "vgg": {"depth": 11, "filters": [4, 4, 4, 4, 4], "dense_units": [8]},
     "densenet": {"blocks": [1], "growth_rate": 4},
+    "resnet18": {"filters": [4, 4, 4, 4]},
+    "squeezenet1_1": {"width": 0.25},
+    "inception_v3": {"width": 0.1, "long_filters": [64], "last_blocks": 0},
 }
 
 
-@pytest.mark.parametrize("arch", list(ARCHITECTURES))
+def test_one_network_of_each_builder_is_tried():
+    assert {ARCHITECTURES[arch].build for arch in TINY} == {network.build for network in ARCHITECTURES.values()}
+    assert list(ARCHITECTURES) == list(get_args(Arch))
+
+
+SLOW = {"resnet18", "inception_v3"}
+
+
+@pytest.mark.parametrize("arch", [pytest.param(arch, marks=[pytest.mark.slow] * (arch in SLOW)) for arch in TINY])
 def test_every_network_trains_by_its_recipe(arch, tmp_path):
     options = Options(out=tmp_path / "run", precision="float32", smoke=True, limit=16)
     size = {"alexnet": 63, "mnist_network": 28}.get(arch, 32)
@@ -187,6 +208,25 @@ def test_small_images_get_networks_for_small_images():
     assert small.get_layer("stem_conv").output.shape[1:3] == (32, 32)
     large = make_model(arch="densenet", params={"blocks": [1], "small_images": False}, **shared)
     assert large.get_layer("stem_conv").output.shape[1:3] == (16, 16)
+
+
+@pytest.mark.parametrize("arch", ["resnet18", "squeezenet1_1", "inception_v3", "cifar_network"])
+def test_the_digits_fit_at_their_own_size(arch):
+    with keras.StatelessScope(initialize_variables=False):
+        model = build_network(arch, {}, image_shape=(8, 8, 1), num_classes=10)
+    assert model.output["label"].shape == (None, 10)
+
+
+def test_a_search_keeps_what_the_name_of_a_network_says():
+    hp = keras_tuner.HyperParameters()
+    assert space_of("vgg13_bn", "mnist", 32)(hp).items() >= {"depth": 13, "batch_norm": True}.items()
+    assert space_of("densenet161", "mnist", 32)(keras_tuner.HyperParameters()) == {
+        "depth": 161,
+        "growth_rate": 48,
+        "small_images": True,
+        "dropout": 0.0,
+    }
+    assert {one.name for one in hp.space if type(one).__name__ != "Fixed"} == {"filters", "dense_units", "dropout"}
 
 
 @pytest.mark.parametrize(("size", "depth", "padding"), [(32, 2, "valid"), (32, 3, "same"), (64, 3, "valid")])
@@ -217,6 +257,21 @@ def test_what_the_command_line_leaves_open_follows_from_architecture_and_data():
     assert recipe_of("residual", "digits", GivenRecipe(epochs=3), options=options).epochs == 3
     assert recipe_of("residual", "digits", GivenRecipe(), options=Options(smoke=True)).epochs == 2
     assert all(isinstance(recipe_of(arch, "x", GivenRecipe(), options=options), Recipe) for arch in ARCHITECTURES)
+
+
+def test_what_does_not_fit_is_refused(tmp_path, capsys):
+    said = refused(capsys, "train", "--arch", "alexnet", "--size", 32, "--out", tmp_path / "run", "--limit", 20)
+    assert "with both sides at least 63" in said
+    auxiliary = ("--arch", "inception_v3", "--params", '{"auxiliary": true}', "--limit", 20)
+    assert "does not take auxiliary" in refused(capsys, "train", *auxiliary, "--out", tmp_path / "aux")
+
+
+def test_networks_prints_sizes_and_published_errors(monkeypatch, capsys):
+    for arch in set(imagenet.PUBLISHED) - {"vgg19_bn", "squeezenet1_0"}:
+        monkeypatch.delitem(imagenet.PUBLISHED, arch)
+    run("networks")
+    printed = capsys.readouterr().out
+    assert "vgg19_bn 143,678,248 25.76 8.15" in " ".join(printed.split())
 
 
 # --- evaluate and predict

@@ -66,7 +66,10 @@ def check_row(row: Contract, format: str, folder: Path) -> None:
             np.testing.assert_allclose(outputs[name], value, atol=1e-5 * max(1e-3, np.abs(value).max()))
 
 
-DEEP = {"build_xception", "build_inception_classifier", "build_densenet", "build_resnet_generator"}
+DEEP = {
+    *("build_xception", "build_inception_classifier", "build_inception_v3", "build_densenet", "build_resnet"),
+    "build_resnet_generator",
+}
 FEW = [("build_text_cnn", "onnx"), ("build_question_answering-gru", "litert")]
 
 
