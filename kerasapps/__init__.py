@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # the names below once more, for editors and type checkers
     from kerasapps.applications.multi_head_text import build_novel as build_novel
     from kerasapps.applications.multi_head_text import build_profile as build_profile
     from kerasapps.applications.multimodal_price import build_multimodal_price as build_multimodal_price
+    from kerasapps.applications.pixelcnn import build_pixelcnn as build_pixelcnn
     from kerasapps.applications.point_gan import build_point_discriminator as build_point_discriminator
     from kerasapps.applications.point_gan import build_point_generator as build_point_generator
     from kerasapps.applications.question_answering import build_question_answering as build_question_answering
@@ -107,6 +108,7 @@ _MODULES = {
     "build_multimodal_price": "applications.multimodal_price",
     "build_novel": "applications.multi_head_text",
     "build_perceptron": "applications.classic",
+    "build_pixelcnn": "applications.pixelcnn",
     "build_point_discriminator": "applications.point_gan",
     "build_point_generator": "applications.point_gan",
     "build_profile": "applications.multi_head_text",
