@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # the names below once more, for editors and type checkers
     from kerasapps.applications.attention_classifier import build_attention_classifier as build_attention_classifier
     from kerasapps.applications.bag_of_ngrams import build_bag_of_ngrams as build_bag_of_ngrams
+    from kerasapps.applications.capsule_network import build_capsule_network as build_capsule_network
     from kerasapps.applications.captioner import build_captioner as build_captioner
     from kerasapps.applications.classic import build_alexnet as build_alexnet
     from kerasapps.applications.classic import build_lenet5 as build_lenet5
@@ -62,6 +63,7 @@ if TYPE_CHECKING:  # the names below once more, for editors and type checkers
     from kerasapps.gan.losses import Rules as Rules
     from kerasapps.gan.model import GAN as GAN
     from kerasapps.heads import Head as Head
+    from kerasapps.losses import MarginLoss as MarginLoss
     from kerasapps.losses import SmoothedCrossentropy as SmoothedCrossentropy
     from kerasapps.losses import TokenCrossentropy as TokenCrossentropy
     from kerasapps.losses import compile_heads as compile_heads
@@ -81,6 +83,7 @@ _MODULES = {
     "Adam": "optimizers",
     "GAN": "gan.model",
     "Head": "heads",
+    "MarginLoss": "losses",
     "Options": "runs",
     "Rules": "gan.losses",
     "SemiSupervisedGAN": "gan.classifier",
@@ -91,6 +94,7 @@ _MODULES = {
     "build_alexnet": "applications.classic",
     "build_attention_classifier": "applications.attention_classifier",
     "build_bag_of_ngrams": "applications.bag_of_ngrams",
+    "build_capsule_network": "applications.capsule_network",
     "build_captioner": "applications.captioner",
     "build_dcgan_discriminator": "applications.dcgan",
     "build_dcgan_generator": "applications.dcgan",

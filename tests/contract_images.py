@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable
 
 from kerasapps.applications import (
+    capsule_network,
     classic,
     densenet,
     image_filter,
@@ -171,6 +172,26 @@ DENSENET = [
     narrow_densenet(shape=(16, 24, 3), smallest=8, stem=7, batch_norm=True),
     narrow_densenet("small_images", shape=(8, 6, 3), smallest=2, stem=3, batch_norm=False, small_images=True),
 ]
+
+
+# --- capsules
+
+CAPSULES = classifier(
+    capsule_network.build_capsule_network,
+    search_space=capsule_network.search_space,
+    shape=(20, 18, 1),
+    smallest=17,
+    # Two places of 2 capsules, with a matrix of 3 x 5 to each of 3 classes.
+    parameters=conv(9, 1, 4) + conv(9, 4, 2 * 3) + 2 * 2 * 3 * 3 * 5,
+    refused=[
+        ({"iterations": 0}, "`iterations` must be at least 1. Received: iterations=0"),
+        ({"decoder_units": (8, 0)}, "`decoder_units` must be at least 1. Received: decoder_units=(8, 0)"),
+    ],
+    filters=4,
+    primary_capsules=2,
+    primary_dim=3,
+    capsule_dim=5,
+)
 
 
 # --- separable, residual, inception
@@ -426,6 +447,7 @@ CONTRACTS = [
     *CLASSIC,
     *VGG,
     *DENSENET,
+    CAPSULES,
     *separable_classifiers(),
     residual("", parameters=(1 + 2 + 3) * normalization(4) + 3 * normalization(6)),
     residual("pre", preactivation=True, parameters=(2 + 2 + 1) * normalization(4) + 2 * normalization(6)),

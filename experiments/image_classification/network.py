@@ -8,6 +8,7 @@ from typing import Any, Literal
 import keras
 
 from kerasapps.applications import (
+    capsule_network,
     classic,
     densenet,
     inception_classifier,
@@ -42,10 +43,13 @@ Arch = Literal[
     "alexnet",
     "vgg",
     "densenet",
+    "capsule",
 ]
 DIGITS_EPOCHS = 30
 # The embedded digits are 8 pixels wide: at the usual 64 they take four times as long to learn, and are learned worse.
 DIGITS_SIZE = 32
+CAPSULE = replace(ADAM, size=28, learning_rate=1e-3, loss="margin", shift=2 / 28)
+CAPSULE_PARAMS = {"filters": 64, "primary_capsules": 16}  # the paper's width takes ten times as long
 SUITED = {("separable", "digits"): {"padding": "same", "batch_norm": True}}
 
 
@@ -83,6 +87,9 @@ ARCHITECTURES = {
     ),
     "vgg": Architecture(vgg.build_vgg, vgg.search_space, replace(ADAM, learning_rate=3e-4)),
     "densenet": Architecture(densenet.build_densenet, densenet.search_space, SGD, {"small_images": True}),
+    "capsule": Architecture(
+        capsule_network.build_capsule_network, capsule_network.search_space, CAPSULE, CAPSULE_PARAMS
+    ),
 }
 
 

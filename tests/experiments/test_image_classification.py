@@ -161,6 +161,7 @@ TINY = {
     "alexnet": {"filters": [4, 4, 4, 4, 4], "dense_units": [8, 8]},
     "vgg": {"depth": 11, "filters": [4, 4, 4, 4, 4], "dense_units": [8]},
     "densenet": {"blocks": [1], "growth_rate": 4},
+    "capsule": {"filters": 4, "primary_capsules": 1, "decoder_units": [4]},
 }
 
 
