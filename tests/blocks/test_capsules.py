@@ -81,15 +81,15 @@ def test_the_decoder_draws_from_the_longest_capsule_and_its_error_joins_the_loss
     model = build_capsule_network(**sizes, decoder_units=(6,))
     images = rng.integers(0, 256, (4, 17, 17, 1)).astype(np.float32)
     labels = np.array([0, 1, 2, 0])
-    drawn = keras.Model(model.inputs, model.get_layer(RECONSTRUCTION).output)(images)
+    drawn = keras.Model(model.input, model.get_layer(RECONSTRUCTION).output)(images)
     error = 5e-4 * np.square(images / 255 - np.asarray(drawn)).sum((1, 2, 3)).mean()
     scores = model(images)["label"]
     model.compile("sgd", MarginLoss(), jit_compile=False)
     expected = float(MarginLoss()(labels, scores)) + error
     assert model.evaluate(images, labels, verbose=0) == pytest.approx(expected, rel=1e-4)
-    before = model.get_layer("decoder_pixels").get_weights()[0]
+    before = model.get_layer("decoder_pixels").get_weights()[1]
     model.fit(images, labels, epochs=1, verbose=0)
-    assert not np.array_equal(before, model.get_layer("decoder_pixels").get_weights()[0])
+    assert not np.array_equal(before, model.get_layer("decoder_pixels").get_weights()[1])
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(again(images)["label"], model(images)["label"], atol=1e-6)
