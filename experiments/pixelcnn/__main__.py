@@ -101,8 +101,8 @@ def search(
     splits = load(source, options=options)  # before the trials, so that an error in the data is reported once
 
     def test(model):
-        metrics, table, _ = likelihoods(model, splits, data=source.data)
-        return metrics, [table]
+        metrics, *shown, _ = likelihoods(model, splits, data=source.data)
+        return metrics, shown
 
     search_and_report(
         run,
