@@ -26,8 +26,8 @@ from ..shared.params import read_params
 from ..shared.runs import load_run
 from ..shared.searching import search_and_report, start_search
 from ..shared.training import finish
-from .network import Arch, GivenRecipe, Source, load, recipe_of, splits_of, train_one, usual_params
-from .results import likelihoods, result_blocks
+from .network import Arch, GivenRecipe, Source, load, load_as_trained, recipe_of, train_one, usual_params
+from .results import bound_of, likelihoods, result_blocks
 from .sampling import blank, draw
 
 EXPERIMENT = "pixelcnn"
@@ -57,9 +57,9 @@ def train(
     """
     recipe = recipe_of(source.data, recipe, options=options)
     run = start("PixelCNN", settings_of(locals()), experiment=EXPERIMENT, workload="convolution")
-    given = read_params(params)
+    given, bound = read_params(params), bound_of(compare)
     trained = train_one(run, source=source, arch=arch, params=given, recipe=recipe, patience=patience)
-    metrics, table, nats = likelihoods(trained.model, trained.splits, data=source.data, compare=compare)
+    metrics, table, nats = likelihoods(trained.model, trained.splits, data=source.data, bound=bound)
     shown = usual_params(source.data) | given
     finish(
         run,
@@ -126,10 +126,10 @@ def evaluate(*, run: Path, compare: Path | None = None, limit: or_none(Count) = 
         limit: Images of the test set at most.
     """
     saved = load_run(run, EXPERIMENT)
-    splits = splits_of(saved)
+    splits = load_as_trained(saved)
     if limit is not None:
         splits = replace(splits, test=splits.test.take(np.arange(len(splits.test))[:limit]))
-    print_table(likelihoods(saved.model, splits, data=saved.settings["data"], compare=compare)[1])
+    print_table(likelihoods(saved.model, splits, data=saved.settings["data"], bound=bound_of(compare))[1])
 
 
 def sample(

@@ -74,8 +74,8 @@ def load(source: Source, *, options: Options) -> Splits:
     return load_pixels(**vars(source), seed=options.seed, limit=options.rows)
 
 
-def splits_of(saved: SavedRun) -> Splits:
-    """Loads the images that a run was trained on, for `load_splits`."""
+def load_as_trained(saved: SavedRun) -> Splits:
+    """Loads the images that a run was trained on, whose pixels are drawn as they were."""
     return load(from_settings(Source, saved.settings), options=from_settings(Options, saved.settings))
 
 

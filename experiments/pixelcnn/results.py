@@ -39,7 +39,7 @@ PUBLISHED = {
 
 
 def likelihoods(
-    model: keras.Model, splits: Splits, *, data: str, compare: Path | None = None
+    model: keras.Model, splits: Splits, *, data: str, bound: float | None = None
 ) -> tuple[dict[str, float], Table, np.ndarray]:
     """Returns exact likelihoods of the test set, a table of them next to others, and the nats of each pixel.
 
@@ -47,10 +47,9 @@ def likelihoods(
         model: The network.
         splits: Training and test set.
         data: Name of the data set, for published figures.
-        compare: A run of a variational autoencoder, whose bound is to be shown.
+        bound: Of a variational autoencoder, in nats an image.
     """
     images, levels = splits.test.inputs["image"], splits.sizes["levels"]
-    bound = None if compare is None else bound_of(compare)
     chances = histogram(splits.train.inputs["image"], levels)
     apart = -np.log(np.take_along_axis(chances[None], images[..., None].astype(int), -1)[..., 0])  # (n, H, W, C)
     own = surprise(model, images)
@@ -62,12 +61,14 @@ def likelihoods(
     return metrics, likelihood_table(metrics, size=size, levels=levels, data=data, bound=bound), own
 
 
-def bound_of(folder: Path) -> float:
-    """Returns the nats an image of the bound in the metrics.json of another run.
+def bound_of(folder: Path | None) -> float | None:
+    """Returns the nats an image of the bound in the metrics.json of another run, None without one.
 
     Raises:
         UserError: If it has none.
     """
+    if folder is None:
+        return None
     metrics = read_json(folder / "metrics.json")
     elbo = metrics.get("elbo") if isinstance(metrics, dict) else None
     if not isinstance(elbo, int | float):
@@ -86,10 +87,7 @@ def likelihood_table(metrics: Mapping[str, float], *, size: int, levels: int, da
     rows = [[name, value / size / np.log(2), value] for name, value in nats.items() if value is not None]
     caption = "Mean negative log-likelihood of the test images."
     if data in PUBLISHED and levels == 2:
-        caption += (
-            " Published figures are for the official test set after training on at least six times as many images, "
-            "whose pixels were drawn in the same way."
-        )
+        caption += " Published figures are for the official test set, after training on the 60,000 training images."
         rows += [[f"published: {name}", value / size / np.log(2), value] for name, value in PUBLISHED[data].items()]
     return Table("Test set", ["", "bits a pixel", "nats an image"], rows, caption, digits=3)
 
