@@ -55,7 +55,7 @@ def build_pixelcnn(
             multiple of the channels, or `dropout` is outside [0, 1).
 
     Example:
-        >>> model = build_pixelcnn(image_shape=(28, 28, 1), levels=2)
+        >>> model = build_pixelcnn(image_shape=(28, 28, 1), levels=2, filters=12, depth=2)
         >>> model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
         >>> black_and_white = (digits > 127).astype("int32")  # digits float32 (n, 28, 28, 1), values 0 to 255
         >>> model.fit({"image": black_and_white}, {"level": black_and_white}, epochs=2)
