@@ -6,7 +6,7 @@ Reference: Sabour, Frosst and Hinton, "Dynamic Routing Between Capsules", NeurIP
 import keras
 from keras import layers, ops
 
-from kerasapps.blocks.plain import weight_form
+from kerasapps.blocks.plain import reshape, weight_form
 
 TINY = 1e-7  # keeps the gradient of the length of a vector of zeros finite
 
@@ -73,18 +73,22 @@ class Capsules(layers.Layer):
         # A matrix for each pair of a capsule below and one here.
         self.kernel = self.add_weight(
             name="kernel",
-            shape=(below, self.count, size, self.dim),
+            shape=(below, size, self.count * self.dim),
             initializer=keras.initializers.RandomNormal(0.0, 0.1),
         )
 
     def plain(self):
         """Returns the same with the weights of a dense layer."""
         kernel = weight_form(self, self.kernel)
-        return lambda capsules: route(ops.einsum("bnd,bnkde->bnke", capsules, kernel(capsules)), self.iterations)[0]
+        return lambda capsules: self._routed(ops.matmul(capsules[:, :, None], kernel(capsules)))
 
     def call(self, capsules):
-        votes = ops.einsum("bnd,nkde->bnke", capsules, ops.cast(self.kernel, capsules.dtype))  # (B, N, K, E)
-        return route(votes, self.iterations)[0]
+        by_capsule = ops.transpose(capsules, (1, 0, 2))  # (N, B, D)
+        votes = ops.matmul(by_capsule, ops.cast(self.kernel, capsules.dtype))  # (N, B, K * E)
+        return self._routed(ops.transpose(votes, (1, 0, 2)))
+
+    def _routed(self, votes):
+        return route(reshape(votes, (self.kernel.shape[0], self.count, self.dim)), self.iterations)[0]
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.count, self.dim)

@@ -54,7 +54,7 @@ def test_capsules_vote_by_a_matrix_for_each_pair():
     layer = Capsules(2, 3, iterations=2)
     x = rng.normal(size=(1, 4, 5)).astype(np.float32)
     found = np.asarray(layer(x))
-    votes = np.einsum("nd,nkde->nke", x[0], layer.get_weights()[0])
+    votes = np.einsum("nd,ndf->nf", x[0], layer.get_weights()[0]).reshape(4, 2, 3)
     np.testing.assert_allclose(found[0], routed(votes, 2)[0], atol=1e-5)
 
 
