@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # the names below once more, for editors and type checkers
     from kerasapps.applications.attention_classifier import build_attention_classifier as build_attention_classifier
     from kerasapps.applications.bag_of_ngrams import build_bag_of_ngrams as build_bag_of_ngrams
+    from kerasapps.applications.capsule_network import build_capsule_network as build_capsule_network
     from kerasapps.applications.captioner import build_captioner as build_captioner
     from kerasapps.applications.cifar_network import build_cifar_network as build_cifar_network
     from kerasapps.applications.classic import build_alexnet as build_alexnet
@@ -31,6 +32,7 @@ if TYPE_CHECKING:  # the names below once more, for editors and type checkers
     from kerasapps.applications.multi_head_text import build_novel as build_novel
     from kerasapps.applications.multi_head_text import build_profile as build_profile
     from kerasapps.applications.multimodal_price import build_multimodal_price as build_multimodal_price
+    from kerasapps.applications.pixelcnn import build_pixelcnn as build_pixelcnn
     from kerasapps.applications.point_gan import build_point_discriminator as build_point_discriminator
     from kerasapps.applications.point_gan import build_point_generator as build_point_generator
     from kerasapps.applications.question_answering import build_question_answering as build_question_answering
@@ -67,6 +69,7 @@ if TYPE_CHECKING:  # the names below once more, for editors and type checkers
     from kerasapps.gan.losses import Rules as Rules
     from kerasapps.gan.model import GAN as GAN
     from kerasapps.heads import Head as Head
+    from kerasapps.losses import MarginLoss as MarginLoss
     from kerasapps.losses import SmoothedCrossentropy as SmoothedCrossentropy
     from kerasapps.losses import TokenCrossentropy as TokenCrossentropy
     from kerasapps.losses import compile_heads as compile_heads
@@ -86,6 +89,7 @@ _MODULES = {
     "Adam": "optimizers",
     "GAN": "gan.model",
     "Head": "heads",
+    "MarginLoss": "losses",
     "Options": "runs",
     "Rules": "gan.losses",
     "SemiSupervisedGAN": "gan.classifier",
@@ -96,6 +100,7 @@ _MODULES = {
     "build_alexnet": "applications.classic",
     "build_attention_classifier": "applications.attention_classifier",
     "build_bag_of_ngrams": "applications.bag_of_ngrams",
+    "build_capsule_network": "applications.capsule_network",
     "build_captioner": "applications.captioner",
     "build_cifar_network": "applications.cifar_network",
     "build_dcgan_discriminator": "applications.dcgan",
@@ -116,6 +121,7 @@ _MODULES = {
     "build_multimodal_price": "applications.multimodal_price",
     "build_novel": "applications.multi_head_text",
     "build_perceptron": "applications.classic",
+    "build_pixelcnn": "applications.pixelcnn",
     "build_point_discriminator": "applications.point_gan",
     "build_point_generator": "applications.point_gan",
     "build_profile": "applications.multi_head_text",

@@ -89,6 +89,39 @@ class SmoothedCrossentropy(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")
+class MarginLoss(keras.losses.Loss):
+    """Wants the score of the true class high and each other one low, with class ids (B,) or (B, 1).
+
+    Scores in [0, 1] need not add up to 1, as the lengths of capsules do not. Beyond its margin a score costs nothing.
+
+    Reference: Sabour, Frosst and Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, section 3.
+
+    Args:
+        present: Score of the true class from which on it costs nothing.
+        absent: Score of another class up to which it costs nothing.
+        weight: What a class that is absent counts; at 1, a network at first learns to make all scores low.
+    """
+
+    def __init__(
+        self, present: float = 0.9, absent: float = 0.1, weight: float = 0.5, name: str = "margin_loss", **kwargs
+    ):
+        super().__init__(name=name, **kwargs)
+        self.present = present
+        self.absent = absent
+        self.weight = weight
+
+    def call(self, y_true, y_pred):  # -> (B,)
+        labels = ops.cast(ops.reshape(y_true, (-1,)), "int32")
+        true = ops.one_hot(labels, y_pred.shape[-1], dtype=y_pred.dtype)  # (B, num_classes)
+        missed = ops.square(ops.relu(self.present - y_pred))
+        claimed = ops.square(ops.relu(y_pred - self.absent))
+        return ops.sum(true * missed + self.weight * (1 - true) * claimed, axis=-1)
+
+    def get_config(self):
+        return super().get_config() | {"present": self.present, "absent": self.absent, "weight": self.weight}
+
+
+@keras.saving.register_keras_serializable(package="kerasapps")
 class TokenCrossentropy(keras.losses.Loss):
     """Cross-entropy of the next token, in nats, averaged over the real tokens of a batch, of all its replicas together.
 

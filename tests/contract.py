@@ -18,6 +18,7 @@ from tests import (
     contract_gan,
     contract_images,
     contract_language,
+    contract_pixels,
     contract_questions,
     contract_rows,
     contract_texts,
@@ -34,6 +35,7 @@ CONTRACTS = [
     *contract_language.CONTRACTS,
     *contract_captioning.CONTRACTS,
     *contract_gan.CONTRACTS,
+    *contract_pixels.CONTRACTS,
     *contract_ensemble.CONTRACTS,
     *contract_rows.CONTRACTS,
 ]

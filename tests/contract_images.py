@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from kerasapps.applications import (
+    capsule_network,
     cifar_network,
     classic,
     densenet,
@@ -293,6 +294,26 @@ def narrow_inception_v3() -> Contract:
     return replace(row, outputs={"label": (3,), "auxiliary": (3,)})
 
 
+# --- capsules
+
+CAPSULES = classifier(
+    capsule_network.build_capsule_network,
+    search_space=capsule_network.search_space,
+    shape=(20, 18, 1),
+    smallest=17,
+    # Two places of 2 capsules, with a matrix of 3 x 5 to each of 3 classes.
+    parameters=conv(9, 1, 4) + conv(9, 4, 2 * 3) + 2 * 2 * 3 * 3 * 5,
+    refused=[
+        ({"iterations": 0}, "`iterations` must be at least 1. Received: iterations=0"),
+        ({"decoder_units": (8, 0)}, "`decoder_units` must be at least 1. Received: decoder_units=(8, 0)"),
+    ],
+    filters=4,
+    primary_capsules=2,
+    primary_dim=3,
+    capsule_dim=5,
+)
+
+
 # --- separable, residual, inception
 
 
@@ -549,6 +570,7 @@ CONTRACTS = [
     resnet18(),
     narrow_squeezenet(),
     narrow_inception_v3(),
+    CAPSULES,
     *separable_classifiers(),
     residual("", parameters=(1 + 2 + 3) * normalization(4) + 3 * normalization(6)),
     residual("pre", preactivation=True, parameters=(2 + 2 + 1) * normalization(4) + 2 * normalization(6)),

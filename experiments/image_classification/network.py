@@ -8,6 +8,7 @@ from typing import Any, Literal
 import keras
 
 from kerasapps.applications import (
+    capsule_network,
     cifar_network,
     classic,
     densenet,
@@ -67,10 +68,13 @@ Arch = Literal[
     "densenet201",
     "densenet161",
     "inception_v3",
+    "capsule",
 ]
 DIGITS_EPOCHS = 30
 # The embedded digits are 8 pixels wide: at the usual 64 they take four times as long to learn, and are learned worse.
 DIGITS_SIZE = 32
+CAPSULE = replace(ADAM, size=28, learning_rate=1e-3, loss="margin", shift=2 / 28)
+CAPSULE_PARAMS = {"filters": 64, "primary_capsules": 16}  # the paper's width takes ten times as long
 SUITED = {("separable", "digits"): {"padding": "same", "batch_norm": True}}
 
 
@@ -135,6 +139,9 @@ ARCHITECTURES = {
     **{f"densenet{depth}": replace(DENSENET, params={"depth": depth}) for depth in (121, 169, 201)},
     "densenet161": replace(DENSENET, params={"depth": 161, "growth_rate": 48}),
     "inception_v3": Architecture(inception_v3.build_inception_v3, inception_v3.search_space, GENTLE_SGD, small=SMALL),
+    "capsule": Architecture(
+        capsule_network.build_capsule_network, capsule_network.search_space, CAPSULE, CAPSULE_PARAMS
+    ),
 }
 
 

@@ -12,7 +12,7 @@ from kerasapps.data.image_codec import ImageCodec
 from kerasapps.data.images import CHANNELS, ImageSplits, colored_images, load_images
 from kerasapps.data.pictures import Range
 from kerasapps.errors import UserError
-from kerasapps.losses import SmoothedCrossentropy
+from kerasapps.losses import MarginLoss, SmoothedCrossentropy
 from kerasapps.optimizers import Adam, one_cycle
 from kerasapps.runs import Options, Run, write_atomically
 from kerasapps.settings import Count, Positive, Share, Side, from_settings, optional, ranged, settle
@@ -38,7 +38,8 @@ class Recipe:
         optimizer: Adam, or SGD with Nesterov momentum of 0.9.
         learning_rate: Peak learning rate, reached after a fifth of the steps; then it falls to nearly 0.
         weight_decay: Share of each kernel taken off in a step, times the learning rate.
-        label_smoothing: Share of the target probability that is spread over all classes.
+        loss: Cross-entropy, or the margin loss of capsules, whose scores do not add up to 1.
+        label_smoothing: Share of the target probability that is spread over all classes; under cross-entropy.
         shift: How far training images are shifted at most, as a share of their side.
         erase: Share of the area of training images that is grayed out, at most.
         flip: Whether half of the training images are mirrored; digits never are.
@@ -50,6 +51,7 @@ class Recipe:
     optimizer: Literal["adam", "sgd"] = "sgd"
     learning_rate: Positive = 0.1
     weight_decay: ranged(float, least=0, most=1) = 5e-3
+    loss: Literal["cross_entropy", "margin"] = "cross_entropy"
     label_smoothing: Share = 0.1
     shift: Share = 0.125
     erase: Share = 0.0
@@ -156,9 +158,8 @@ def compiled(
         optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=decay)
     if decay:
         optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
-    model.compile(
-        optimizer, {"label": loss_of(recipe.label_smoothing)}, metrics={"label": ["accuracy"]}, jit_compile=jit_compile
-    )
+    loss = MarginLoss() if recipe.loss == "margin" else loss_of(recipe.label_smoothing)
+    model.compile(optimizer, {"label": loss}, metrics={"label": ["accuracy"]}, jit_compile=jit_compile)
     return model
 
 

@@ -174,6 +174,7 @@ TINY = {
     "resnet18": {"filters": [4, 4, 4, 4]},
     "squeezenet1_1": {"width": 0.25},
     "inception_v3": {"width": 0.1, "long_filters": [64], "last_blocks": 0},
+    "capsule": {"filters": 4, "primary_capsules": 1, "decoder_units": [4]},
 }
 
 
