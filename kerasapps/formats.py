@@ -20,6 +20,9 @@ WORDS = {
     "baseline": "(baseline)",
     "reference": "(best possible)",
     "floor": "(training images)",
+    "elbo": "ELBO",
+    "auc": "AUC",
+    "pca": "(principal components)",
 }
 
 

@@ -163,7 +163,7 @@ def encoder_of(model: keras.Model) -> keras.Model:
     known = [layer.name for layer in model.layers]
     names = [name for name in (CODE, "mean", "log_variance") if name in known]
     outputs = {name: model.get_layer(name).output for name in names}
-    return keras.Model(model.input, outputs, name=f"{model.name}_encoder")
+    return keras.Model(model.inputs, outputs, name=f"{model.name}_encoder")
 
 
 def decoder_of(model: keras.Model) -> keras.Model:
@@ -176,7 +176,7 @@ def decoder_of(model: keras.Model) -> keras.Model:
         Uncompiled model. In: codes float32 (B, latent_dim). Out, a dict: "reconstruction".
     """
     code, image = model.get_layer(CODE).output, model.get_layer(RECONSTRUCTION).output
-    return keras.Model(code, {RECONSTRUCTION: image}, name=f"{model.name}_decoder")
+    return keras.Model([code], {RECONSTRUCTION: image}, name=f"{model.name}_decoder")
 
 
 def _check(image_shape: tuple[int, int, int], convolutional: bool, *, depth: int, **sizes: int) -> None:
