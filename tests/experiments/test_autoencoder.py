@@ -251,7 +251,7 @@ def test_ctrl_c_leaves_out_what_needs_another_network(tmp_path, monkeypatch, cap
         (("train", "--anomaly", "1", "--anomalies", "odd"), "Give --anomaly or --anomalies, not both."),
         (("train", "--anomalies", "nowhere"), "nowhere"),
         (("train", "--arch", "dense", "--beta", 2), "--beta has no effect with --arch dense."),
-        (("train", "--arch", "convolutional", "--size", 10), "10 x 10 pixels: choose a --size that is a multiple of 4"),
+        (("train", "--arch", "convolutional", "--size", 10), "10 x 10 pixels: --size must be a multiple of 4"),
         (("train", "--params", '{"linear": true}'), "does not take linear"),
         (("train", "--data", "nowhere"), "nowhere is neither a data set"),
         (("search", "--arch", "linear"), "--arch linear has nothing to search"),
