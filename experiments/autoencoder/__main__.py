@@ -82,7 +82,7 @@ def train(
     splits = load(source, arch, options=options)
     build_network(arch, given, image_shape=splits.sizes["image_shape"])  # refuses what does not fit before training
     trained = train_on(run, splits, arch=arch, params=given, recipe=recipe, patience=patience)
-    report_run(run, replace(trained, splits=splits), source=source, arch=arch, params=given, recipe=recipe)
+    report_run(run, trained, source=source, arch=arch, params=given, recipe=recipe)
 
 
 def search(
@@ -96,7 +96,7 @@ def search(
     """Searches the network's hyperparameters for the lowest loss on the validation set, and tests the winner once.
 
     Args:
-        source: Which images.
+        source: Which images; anomalies are for `train`.
         arch: Network to search in, any but linear.
         trials: How configurations are tried.
         recipe: How each is trained.
@@ -113,9 +113,17 @@ def search(
         metrics, table = evaluate_model(model, splits, arch=arch, source=source, options=options)
         return metrics, [table, *result_blocks(model, splits, arch=arch, seed=options.seed)]
 
-    space = ARCHITECTURES[arch].space
-    notes = {"what": arch, "test": test, "objective": "loss", "maximize": False, "notes": splits.notes}
-    search_and_report(run, trials, train_one, space, **notes)
+    search_and_report(
+        run,
+        trials,
+        train_one,
+        ARCHITECTURES[arch].space,
+        what=arch,
+        test=test,
+        objective="loss",
+        maximize=False,
+        notes=splits.notes,
+    )
 
 
 def evaluate(*, run: Path, anomalies: Path | None = None, limit: or_none(Count) = None) -> None:

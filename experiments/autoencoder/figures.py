@@ -72,7 +72,7 @@ def reconstructions_figure(images: np.ndarray, decoded: np.ndarray, *, numbers: 
 
 def codes_figure(plane: Plane, codes: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> Figure:
     """Draws the code of each test image as a point in the color of its class."""
-    figure = new_figure(width=6.4, height=5.6)
+    figure = new_figure(width=6.0, height=5.0)
     axes = add_axes(figure, xlabel=plane.what[0], ylabel=plane.what[1])
     points, colored = plane.points(codes), 0 < len(names) <= LEGEND
     if not colored:

@@ -35,7 +35,7 @@ PAIRS = 6  # of interpolations
 SAMPLES = 128  # codes of an image from which its likelihood is estimated
 DRAWN = 96  # samples shown
 UNUSUAL = 0.95  # share of the test images with a smaller error than one that is called unusual
-PUBLISHED = ["VAE of Burda et al. 2016, Table 1, MNIST", None, None, -86.76]
+PUBLISHED = ["published: VAE of one layer of codes, Burda et al. 2016", None, None, -86.76]
 
 
 def reconstructed(model: keras.Model, images: np.ndarray) -> np.ndarray:
@@ -94,7 +94,7 @@ def evaluate_model(
         caption += "Of grays it is a cross-entropy, which compares with no published figure; see --binary."
     elif source.data == "mnist":
         rows.append(PUBLISHED)
-        caption += f"Published: with 60,000 training images. {' '.join(splits.notes)}"
+        caption += f"The published network was trained on 60,000 images. {' '.join(splits.notes)}"
     return metrics, Table("Test set", columns, rows, caption, digits=2)
 
 
