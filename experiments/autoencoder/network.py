@@ -143,9 +143,15 @@ class PixelSplits(ImageSplits):
 
 
 def settled(source: Source) -> Source:
-    """Returns which images, with what suits the digits where the command line says nothing else."""
+    """Returns which images, with what suits the digits where the command line says nothing else.
+
+    Raises:
+        UserError: If anomalies are given twice, or are no folder.
+    """
     if source.anomaly and source.anomalies:
         raise UserError("Give --anomaly or --anomalies, not both.")
+    if source.anomalies and not source.anomalies.is_dir():
+        raise UserError(f"--anomalies {source.anomalies} is not a folder.")
     if source.data != "digits":
         return source
     anomaly = source.anomaly if source.anomalies else source.anomaly or "2"
@@ -161,6 +167,8 @@ def recipe_of(arch: Arch, data: str, given: GivenRecipe, *, options: Options) ->
     if given.beta not in (None, Recipe.beta) and not ARCHITECTURES[arch].variational:
         raise UserError(f"--beta has no effect with --arch {arch}.")
     defaults = Recipe(epochs=120) if data == "digits" else Recipe()
+    if arch == "linear":  # without activations large steps do no harm, and small ones take long to the optimum
+        defaults = replace(defaults, learning_rate=0.05)
     return options.shrunk(settle(defaults, given), epochs=2)
 
 
@@ -187,9 +195,7 @@ def load(source: Source, arch: Arch, *, options: Options, values: Range | None =
         raise UserError(f"{source.data} leaves {len(images.test)} images to test on, which must be {LEAST} or more.")
     height, width, _ = images.sizes["image_shape"]
     if ARCHITECTURES[arch].params.get("convolutional") and (height % 4 or width % 4):
-        raise UserError(
-            f"{source.data} has images of {width} x {height} pixels: choose a --size that is a multiple of 4."
-        )
+        raise UserError(f"{source.data} has images of {width} x {height} pixels: --size must be a multiple of 4.")
     if source.anomaly is not None and source.anomaly not in images.class_names:
         names = ", ".join(images.class_names[:20]) or "none: the images have no classes"
         raise UserError(f"--anomaly must be a class of {source.data}, {names}. Received: {source.anomaly}")

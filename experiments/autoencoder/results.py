@@ -87,11 +87,11 @@ def evaluate_model(
     rows[0][2:] = metrics["elbo"], metrics["log_likelihood"]
     kind = "0 or 1, drawn once with the gray as probability" if source.binary else "grays from 0 to 1"
     caption += (
-        f" ELBO and log-likelihood are in nats an image, of independent pixels, {kind}; the latter is estimated from "
-        f"{samples} codes of each image. "
+        " The ELBO is the sum of reconstruction and divergence loss with the opposite sign, in nats an image, of "
+        f"independent pixels, {kind}; a bound of the log-likelihood, which is estimated from {samples} codes an image. "
     )
     if not source.binary:
-        caption += "Of grays it is a cross-entropy, which compares with no published figure; see --binary."
+        caption += "Of grays both are cross-entropies, which compare with no published figure; see --binary."
     elif source.data == "mnist":
         rows.append(PUBLISHED)
         caption += f"The published network was trained on 60,000 images. {' '.join(splits.notes)}"

@@ -33,7 +33,7 @@ def trained(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "digits"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(judging, "JUDGE_EPOCHS", 1)
-        run("train", *TINY, "--epochs", 30, "--out", folder)
+        run("train", *TINY, "--epochs", 30, "--learning-rate", 0.01, "--out", folder)
     return folder
 
 
@@ -81,19 +81,19 @@ def test_it_learns_what_a_mean_image_cannot_reach(trained):
 
 
 def test_a_linear_one_is_as_good_as_principal_components(tmp_path, odd):
-    options = ("--size", 8, "--epochs", 80, "--learning-rate", 0.02, "--precision", "float32")
-    sizes = ("--params", '{"latent_dim": 5}', "--anomalies", odd)
+    options = ("--size", 8, "--epochs", 60, "--batch-size", 64, "--precision", "float32")
+    sizes = ("--params", '{"latent_dim": 3}', "--anomalies", odd)
     run("train", "--arch", "linear", *options, *sizes, "--out", tmp_path / "run")
     metrics = read(tmp_path / "run", "metrics.json")
     assert metrics["reconstruction_error"] == pytest.approx(metrics["reconstruction_error_pca"], rel=0.01)
-    assert metrics["anomaly_auc"] > 0.99  # noise is nothing that five components of digits could draw
+    assert metrics["anomaly_auc"] > 0.99  # noise is nothing that three components of digits could draw
     assert "elbo" not in metrics
     assert not (tmp_path / "run" / "judge").exists()
 
 
-def test_pixels_can_be_drawn_anew_for_each_batch(tmp_path, capsys):
+def test_pixels_can_be_drawn_anew_for_each_batch(tmp_path, odd):
     arguments = ("--arch", "convolutional_vae", "--size", 8, "--smoke", "--binary", "--precision", "float32")
-    run("train", *arguments, "--params", '{"filters": 4}', "--out", tmp_path / "run")
+    run("train", *arguments, "--params", '{"filters": 4}', "--anomalies", odd, "--out", tmp_path / "run")
     assert "0 or 1, drawn once" in " ".join((tmp_path / "run" / "report.html").read_text().split())
     grays = np.full((1, 40, 40, 1), 0.25, np.float32)
     first, second = (binarized({"image": grays}, {"divergence": 0}, np.array([1, i], np.int32)) for i in range(2))
@@ -124,29 +124,29 @@ def test_the_likelihood_is_above_the_bound_and_rises_with_the_samples(vae, image
 
 
 def test_the_bound_is_the_negative_loss(vae, images):
-    elbo = likelihood_metrics(vae, images, samples=512, seed=0)["elbo"]
+    elbo = likelihood_metrics(vae, images, samples=128, seed=0)["elbo"]
     moments = encoder_of(vae)([images])
     mean, log_variance = (keras.ops.convert_to_numpy(moments[name]) for name in ("mean", "log_variance"))
     divergence = 0.5 * (np.exp(log_variance) + mean**2 - 1 - log_variance).sum(1)
     np.testing.assert_allclose(vae.predict(images, verbose=0)["divergence"][:, 0], divergence, rtol=1e-4)
     draws = []
-    for i in range(512):
+    for i in range(128):
         codes = mean + np.exp(log_variance / 2) * np.random.default_rng(i).standard_normal(mean.shape)
         draws.append(pixel_nats(images, np.asarray(decoder_of(vae)([codes.astype(np.float32)])[RECONSTRUCTION])))
-    assert elbo == pytest.approx(-np.mean(draws) - divergence.mean(), abs=0.2)
+    assert elbo == pytest.approx(-np.mean(draws) - divergence.mean(), abs=0.5)
 
 
 def test_the_likelihood_is_that_of_the_integral(images):
     """With one number in a code the integral over all codes can be computed."""
     keras.utils.set_random_seed(0)
     vae = build_vae(image_shape=(8, 8, 1), latent_dim=1, units=8, depth=1)
-    weights = log_weights(vae, images[:5], samples=2000, seed=0)
-    found = logsumexp(weights, axis=1) - np.log(2000)
-    grid = np.linspace(-8, 8, 4001, dtype=np.float32)[:, None]
+    weights = log_weights(vae, images[:5], samples=500, seed=0)
+    found = logsumexp(weights, axis=1) - np.log(500)
+    grid = np.linspace(-8, 8, 1001, dtype=np.float32)[:, None]
     decoded = np.asarray(decoder_of(vae)([grid])[RECONSTRUCTION])
     nats = np.stack([pixel_nats(np.broadcast_to(image, decoded.shape), decoded) for image in images[:5]])  # (5, grid)
     density = -(grid[:, 0] ** 2) / 2 - np.log(2 * np.pi) / 2
-    np.testing.assert_allclose(found, logsumexp(density - nats, axis=1) + np.log(grid[1, 0] - grid[0, 0]), atol=0.05)
+    np.testing.assert_allclose(found, logsumexp(density - nats, axis=1) + np.log(grid[1, 0] - grid[0, 0]), atol=0.1)
 
 
 def test_pixel_nats_by_hand():
@@ -216,9 +216,10 @@ def test_search_writes_params_that_train_takes(tmp_path):
     assert metrics["val_loss"] <= metrics["val_loss_baseline"]
     best = tmp_path / "search" / "best.json"
     run("train", *small, "--params", best, "--epochs", 1, "--out", tmp_path / "best")
-    assert read(tmp_path / "best")["anomaly_auc"] >= 0
+    assert 0 <= read(tmp_path / "best", "metrics.json")["anomaly_auc"] <= 1
 
 
+@pytest.mark.slow
 def test_images_without_classes_are_judged_by_vgg(tmp_path, digit, odd):
     folder = tmp_path / "images"
     folder.mkdir()
@@ -226,7 +227,7 @@ def test_images_without_classes_are_judged_by_vgg(tmp_path, digit, odd):
         Image.fromarray((image * 255 / 16).astype(np.uint8)).save(folder / f"{i}.png")
     arguments = ("--data", folder, "--size", 16, "--smoke", "--precision", "float32", "--anomalies", odd)
     run("train", *arguments, "--out", tmp_path / "run")
-    metrics = read(tmp_path / "run")
+    metrics = read(tmp_path / "run", "metrics.json")
     assert "frechet_distance" in metrics
     assert "classes_covered" not in metrics
     assert load_model(tmp_path / "run").get_layer(CODE).output.shape == (None, 16)
@@ -239,7 +240,7 @@ def test_ctrl_c_leaves_out_what_needs_another_network(tmp_path, monkeypatch, cap
     monkeypatch.setattr(results, "make_judge", stop)
     run("train", "--smoke", "--size", 8, "--precision", "float32", "--out", tmp_path / "run")
     assert "Interrupted" in capsys.readouterr().out
-    metrics = read(tmp_path / "run")
+    metrics = read(tmp_path / "run", "metrics.json")
     assert "elbo" in metrics
     assert "frechet_distance" not in metrics
 
@@ -249,7 +250,7 @@ def test_ctrl_c_leaves_out_what_needs_another_network(tmp_path, monkeypatch, cap
     [
         (("train", "--anomaly", "seven"), "--anomaly must be a class of digits, 0, 1, 2"),
         (("train", "--anomaly", "1", "--anomalies", "odd"), "Give --anomaly or --anomalies, not both."),
-        (("train", "--anomalies", "nowhere"), "nowhere"),
+        (("train", "--anomalies", "nowhere"), "--anomalies nowhere is not a folder."),
         (("train", "--arch", "dense", "--beta", 2), "--beta has no effect with --arch dense."),
         (("train", "--arch", "convolutional", "--size", 10), "10 x 10 pixels: --size must be a multiple of 4"),
         (("train", "--params", '{"linear": true}'), "does not take linear"),
