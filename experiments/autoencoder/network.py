@@ -168,7 +168,7 @@ def recipe_of(arch: Arch, data: str, given: GivenRecipe, *, options: Options) ->
         raise UserError(f"--beta has no effect with --arch {arch}.")
     defaults = Recipe(epochs=120) if data == "digits" else Recipe()
     if arch == "linear":  # without activations large steps do no harm, and small ones take long to the optimum
-        defaults = replace(defaults, learning_rate=0.05)
+        defaults = replace(defaults, learning_rate=0.02)
     return options.shrunk(settle(defaults, given), epochs=2)
 
 

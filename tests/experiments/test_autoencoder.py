@@ -81,7 +81,7 @@ def test_it_learns_what_a_mean_image_cannot_reach(trained):
 
 
 def test_a_linear_one_is_as_good_as_principal_components(tmp_path, odd):
-    options = ("--size", 8, "--epochs", 60, "--batch-size", 64, "--precision", "float32")
+    options = ("--size", 8, "--epochs", 60, "--learning-rate", 0.05, "--precision", "float32")
     sizes = ("--params", '{"latent_dim": 3}', "--anomalies", odd)
     run("train", "--arch", "linear", *options, *sizes, "--out", tmp_path / "run")
     metrics = read(tmp_path / "run", "metrics.json")
