@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the names below once more, for editors and type checkers
     from kerasapps.applications.attention_classifier import build_attention_classifier as build_attention_classifier
+    from kerasapps.applications.autoencoder import build_autoencoder as build_autoencoder
+    from kerasapps.applications.autoencoder import build_vae as build_vae
+    from kerasapps.applications.autoencoder import decoder_of as decoder_of
+    from kerasapps.applications.autoencoder import encoder_of as encoder_of
     from kerasapps.applications.bag_of_ngrams import build_bag_of_ngrams as build_bag_of_ngrams
     from kerasapps.applications.capsule_network import build_capsule_network as build_capsule_network
     from kerasapps.applications.captioner import build_captioner as build_captioner
@@ -70,6 +74,7 @@ if TYPE_CHECKING:  # the names below once more, for editors and type checkers
     from kerasapps.gan.model import GAN as GAN
     from kerasapps.heads import Head as Head
     from kerasapps.losses import MarginLoss as MarginLoss
+    from kerasapps.losses import PixelCrossentropy as PixelCrossentropy
     from kerasapps.losses import SmoothedCrossentropy as SmoothedCrossentropy
     from kerasapps.losses import TokenCrossentropy as TokenCrossentropy
     from kerasapps.losses import compile_heads as compile_heads
@@ -91,6 +96,7 @@ _MODULES = {
     "Head": "heads",
     "MarginLoss": "losses",
     "Options": "runs",
+    "PixelCrossentropy": "losses",
     "Rules": "gan.losses",
     "SemiSupervisedGAN": "gan.classifier",
     "SmoothedCrossentropy": "losses",
@@ -99,6 +105,7 @@ _MODULES = {
     "TokenCrossentropy": "losses",
     "build_alexnet": "applications.classic",
     "build_attention_classifier": "applications.attention_classifier",
+    "build_autoencoder": "applications.autoencoder",
     "build_bag_of_ngrams": "applications.bag_of_ngrams",
     "build_capsule_network": "applications.capsule_network",
     "build_captioner": "applications.captioner",
@@ -143,9 +150,12 @@ _MODULES = {
     "build_transformer": "applications.transformer",
     "build_transformer_language_model": "applications.transformer_language_model",
     "build_wide_text_cnn": "applications.wide_text_cnn",
+    "build_vae": "applications.autoencoder",
     "build_vgg": "applications.vgg",
     "build_xception": "applications.xception",
     "compile_heads": "losses",
+    "decoder_of": "applications.autoencoder",
+    "encoder_of": "applications.autoencoder",
     "export": "exporting.exporter",
     "feature_taps": "taps",
     "fit": "training",

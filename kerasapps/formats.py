@@ -21,6 +21,9 @@ WORDS = {
     "reference": "(best possible)",
     "floor": "(training images)",
     "filtering": "(best possible in one direction)",
+    "elbo": "ELBO",
+    "auc": "AUC",
+    "pca": "(principal components)",
 }
 
 

@@ -1,4 +1,4 @@
-"""Losses: for several heads in comparable units, with given or learned weights; for classes and tokens, smoothed."""
+"""Losses: of several heads in comparable units, with given or learned weights; of classes, tokens and pixels."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -177,6 +177,26 @@ class StepCrossentropy(keras.losses.SparseCategoricalCrossentropy):
         """Returns the average."""
         counts = ops.ones(ops.shape(y_true)) if sample_weight is None else ops.cast(sample_weight, "float32")
         return super().__call__(y_true, y_pred, counts / ops.maximum(sum_of_replicas(ops.sum(counts)), 1.0))
+
+
+@keras.saving.register_keras_serializable(package="kerasapps")
+class PixelCrossentropy(keras.losses.Loss):
+    """Nats that describing an image takes whose pixels are 1 with the given probabilities: the sum over all pixels.
+
+    Targets are images (B, H, W, C), values 0 to 1, and predictions probabilities of the same shape. The loss is the
+    negative log-likelihood where all values are 0 or 1; for those between it is a cross-entropy, which is never 0.
+
+    Example:
+        >>> PixelCrossentropy()([[[[1.0], [0.0]]]], [[[[0.5], [0.5]]]])  # 2 log 2
+    """
+
+    def __init__(self, name: str = "pixel_crossentropy", **kwargs):
+        super().__init__(name=name, **kwargs)
+
+    def call(self, y_true, y_pred):  # -> (B,)
+        y_pred = ops.cast(y_pred, "float32")
+        nats = ops.binary_crossentropy(ops.cast(y_true, "float32"), y_pred)  # (B, H, W, C)
+        return ops.sum(nats, axis=(1, 2, 3))
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests import (
+    contract_autoencoder,
     contract_captioning,
     contract_ensemble,
     contract_gan,
@@ -36,6 +37,7 @@ CONTRACTS = [
     *contract_captioning.CONTRACTS,
     *contract_gan.CONTRACTS,
     *contract_pixels.CONTRACTS,
+    *contract_autoencoder.CONTRACTS,
     *contract_ensemble.CONTRACTS,
     *contract_rows.CONTRACTS,
 ]
@@ -45,7 +47,7 @@ SAMPLE = {
     *("build_question_answering-lstm", "build_memory_network-2hops-2walkers", "build_multi_head_text-same-average"),
     *("build_multimodal_price-all", "build_lenet5", "build_vgg-bn", "build_residual_classifier", "build_text_cnn"),
     *("build_seq2seq-additive", "build_transformer_language_model-sinusoids"),
-    *("build_generator-classes", "build_discriminator-spectral", "build_gan"),
+    *("build_generator-classes", "build_discriminator-spectral", "build_gan", "build_vae"),
 }
 assert {str(row) for row in CONTRACTS} >= SAMPLE
 

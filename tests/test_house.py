@@ -18,7 +18,7 @@ ALLOWED = {
     "applications": {"applications", "blocks", "heads", "weights"},
     "data": {"data", "errors", "files", "heads"},
     "losses": {"blocks", "heads"},
-    "gan": {"applications", "blocks"},
+    "gan": {"applications", "blocks", "taps"},
     "inside": {"applications", "blocks"},
     "errors": set(),
     "exporting": {"errors", "files", "saving", "weights"},

@@ -5,7 +5,14 @@ import pytest
 from kerasapps import distribution
 from kerasapps.applications.multi_head_text import build_multi_head_text
 from kerasapps.heads import Head, label_weights
-from kerasapps.losses import HeadLoss, SmoothedCrossentropy, StepCrossentropy, TokenCrossentropy, compile_heads
+from kerasapps.losses import (
+    HeadLoss,
+    PixelCrossentropy,
+    SmoothedCrossentropy,
+    StepCrossentropy,
+    TokenCrossentropy,
+    compile_heads,
+)
 
 AGE, INCOME, GENDER = Head("regression", mean=40.0, scale=10.0), Head("classes", num_classes=3), Head("binary")
 
@@ -21,6 +28,13 @@ def test_cross_entropies_by_hand():
     assert float(HeadLoss(INCOME)(np.array([0, 2]), probabilities)) == pytest.approx(-np.log([0.5, 0.8]).mean())
     yes = np.array([[0.9], [0.2]])
     assert float(HeadLoss(GENDER)(np.array([1.0, 0.0]), yes)) == pytest.approx(-np.log([0.9, 0.8]).mean(), rel=1e-5)
+
+
+def test_pixels_count_in_nats_an_image():
+    images = np.array([[1.0, 0.0], [0.5, 1.0]], np.float32).reshape(2, 1, 2, 1)
+    probabilities = np.array([[0.5, 0.75], [0.5, 1.0]], np.float32).reshape(2, 1, 2, 1)
+    expected = (-np.log(0.5) - np.log(0.25) - np.log(0.5)) / 2  # the mean of two images
+    assert float(PixelCrossentropy()(images, probabilities)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_mean_is_over_the_labeled_rows_of_the_whole_set():

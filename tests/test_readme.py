@@ -101,6 +101,8 @@ def names_before(page: str) -> dict[str, Any]:
         return {"text": text, "question": question, "answers": answers}
     if page == "experiments/gan/README.md":
         return {"images": DRAWN.uniform(-1, 1, (4, 28, 28, 1)).astype("float32")}
+    if page == "experiments/autoencoder/README.md":
+        return {"images": DRAWN.uniform(0, 1, (4, 28, 28, 1)).astype("float32")}
     if page == "experiments/style_transfer/README.md":
         return dict(zip(("content", "style"), DRAWN.uniform(0, 255, (2, 48, 64, 3)).astype("float32"), strict=True))
     if page == "experiments/image_classification/README.md":

@@ -26,10 +26,11 @@ from kerasapps.settings import Count, Text, from_settings, option, or_none, rang
 from ..shared.cli import main, print_table
 from ..shared.image_classifier import keep_codec
 from ..shared.images import png, tile
+from ..shared.judging import load_judge
 from ..shared.params import read_params
 from ..shared.runs import SavedRun, load_run
 from ..shared.searching import search_and_report, start_search
-from .judge import inception_features, load_judge, make_judge
+from .judge import inception_features, make_judge
 from .labels import run_labels
 from .network import (
     Arch,

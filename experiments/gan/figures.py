@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.axes
-import matplotlib.figure
 import numpy as np
 from PIL import Image
 
@@ -15,7 +14,7 @@ from kerasapps.reports import STYLE, Animation, Figure, add_axes, new_figure
 from kerasapps.runs import Run, write_atomically
 
 from ..shared.classification import WIDTH
-from ..shared.images import png, tile
+from ..shared.images import png, sheet_figure
 
 OPTIMUM = "#9aa1ab"
 COLORS = STYLE["axes.prop_cycle"].by_key()["color"]
@@ -45,15 +44,13 @@ def over_time(run: Run, epochs: int) -> list[Animation]:
 
 def samples_figure(images: np.ndarray, *, what: str, name: str = "samples") -> Figure:
     """Shows random samples, uint8 (n, H, W, C)."""
-    figure = new_figure(WIDTH, WIDTH * -(-len(images) // 12) / 12)
-    show(figure, tile(images, columns=12))
+    figure = sheet_figure(images, columns=12)
     return Figure(name, f"{what}; {len(images)} random samples.", figure)
 
 
 def interpolation_figure(rows: Sequence[np.ndarray]) -> Figure:
     """Shows images between images: the rows, uint8 (n, H, W, C), turn noise evenly from one sample to another."""
-    figure = new_figure(WIDTH, WIDTH * len(rows) / len(rows[0]))
-    show(figure, tile(np.concatenate(rows), columns=len(rows[0])))
+    figure = sheet_figure(np.concatenate(rows), columns=len(rows[0]))
     caption = (
         "Interpolation: from left to right the noise turns evenly from one sample's to another's. A generator that had "
         "memorized single images would jump."
@@ -74,8 +71,7 @@ def neighbors_figure(samples: np.ndarray, train: np.ndarray, test: np.ndarray) -
     lines = []
     for i in range(0, 2 * columns, columns):
         lines += [samples[i : i + columns], train[rows[i : i + columns]]]
-    figure = new_figure(WIDTH, WIDTH * 4 / columns)
-    show(figure, tile(np.concatenate(lines), columns=columns))
+    figure = sheet_figure(np.concatenate(lines), columns=columns)
     caption = (
         f"Rows 1 and 3: samples. Below each: the nearest of {len(train):,} training images, by pixel distance. The "
         f"median sample is {share:.2f} times as far from them as the median test image; copies would be near 0."
@@ -113,11 +109,3 @@ def curves_figure(rows: Sequence[dict[str, float]], rules: Rules, *, best_epoch:
         f"images. Dotted: epoch {best_epoch}, whose weights are kept."
     )
     return Figure("curves", caption, figure, "Learning curves", wraps=True)
-
-
-def show(figure: matplotlib.figure.Figure, image: np.ndarray) -> None:
-    """Fills a figure with one image, uint8 (H, W, C)."""
-    axes = add_axes(figure)
-    gray = image.shape[-1] == 1
-    axes.imshow(image[..., 0] if gray else image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    axes.set_axis_off()

@@ -1,38 +1,25 @@
-"""How generated images are scored: by the features of a network of ours, the judge, or of Inception v3."""
+"""How generated images are scored while a pair is trained, and by the features of Inception v3."""
 
 import csv
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
-from pathlib import Path
 
 import keras
 import numpy as np
-from keras import layers
 
-from kerasapps.applications.residual_classifier import build_residual_classifier
-from kerasapps.applications.style_transfer import build_style_taps
-from kerasapps.blocks.style import MEAN_BGR
 from kerasapps.data.images import ImageSplits
 from kerasapps.data.splits import Split
 from kerasapps.errors import DataError
 from kerasapps.formats import format_share
 from kerasapps.gan import metrics as measures
-from kerasapps.runs import Run, load_model
-from kerasapps.taps import feature_taps
+from kerasapps.gan.judge import Judge
+from kerasapps.runs import Run
 
-from ..shared import image_classifier
-from ..shared.image_classifier import SGD, GivenRecipe, settle_recipe
+from ..shared import judging
 from ..shared.images import tile
+from ..shared.judging import Judged
 from .figures import write_frame
 from .sampling import as_pixels, draw
 
-JUDGE = {"depth": 8, "filters": [16, 32, 64]}
-JUDGE_EPOCHS = 12
-NAME = "a residual network of 8 layers, trained on the same training set"
-PLAIN_NAME = "the compact VGG of style transfer, as these images have no classes"
-# Colors and strokes, and what they form; each is averaged over the image.
-PLAIN_LAYERS = ("block2_conv2", "block3_conv3")
 STANDARD_IMAGES = 2000  # training images by which features are standardized
 # The distance between images of a collapsed generator, as a share of that between real ones.
 COLLAPSED = 0.2
@@ -42,101 +29,10 @@ EPOCH_IMAGES = 512  # images that an epoch is scored by
 SCORED_IMAGES = 10_000  # images that the final scores are computed from, at most
 
 
-@dataclass(frozen=True)
-class Judge:
-    """A network and its last features: uint8 (n, H, W, C) -> features (n, F), probabilities (n, classes).
-
-    For images without classes there are no probabilities: (n, 0).
-    """
-
-    taps: keras.Model
-
-    @property
-    def has_classes(self) -> bool:
-        """Whether it is a classifier."""
-        return "label" in self.taps.output
-
-    def __call__(self, images: np.ndarray, batch_size: int = 256) -> tuple[np.ndarray, np.ndarray]:
-        """Returns features and probabilities of images, uint8."""
-        outputs = self.taps.predict({"image": images.astype(np.float32)}, batch_size=batch_size, verbose=0)
-        features = np.asarray(outputs["features"], np.float32)
-        return features, np.asarray(outputs["label"], np.float32) if self.has_classes else np.empty((len(features), 0))
-
-
 def make_judge(run: Run, data: str, splits: ImageSplits) -> Judge:
-    """Makes the judge in the folder judge/ of a run, or takes the one that is there.
-
-    It is a classifier of these images, or where they have no classes a network that comes with this package.
-
-    Args:
-        run: The run folder.
-        data: As for `train`.
-        splits: The images, from -1 to 1.
-    """
-    if splits.class_names:
-        return train_judge(run, data, side=splits.sizes["image_shape"][0])
-    part = run.part("judge", {})
-    if (part.folder / "model.keras").exists():
-        return load_judge(run.folder)
-    model = build_plain_judge(real_images(splits.train, STANDARD_IMAGES)[0])
-    part.save(model)
-    return as_judge(model)
-
-
-def build_plain_judge(images: np.ndarray) -> keras.Model:
-    """Builds a network that was not trained on these images: image (B, H, W, C), 0 to 255 -> "features" (B, 192).
-
-    Args:
-        images: Training images, uint8 (n, H, W, C): on them each feature has mean 0 and standard deviation 1.
-    """
-    image = keras.Input(images.shape[1:], name="image")  # (B, H, W, C)
-    colors = layers.Concatenate(name="colors")([image] * 3) if images.shape[-1] == 1 else image  # (B, H, W, 3)
-    centered = layers.Rescaling(1.0, [-mean for mean in reversed(MEAN_BGR)], name="centered")(colors)
-    taps = build_style_taps(network="compact", weights="trained", pooling="max", layers=PLAIN_LAYERS)
-    first = taps.get_layer("block1_conv1")
-    kernel, bias = first.get_weights()
-    first.set_weights([kernel[:, :, ::-1], bias])  # of red, green and blue; VGG takes blue first
-    means = [
-        layers.GlobalAveragePooling2D(dtype="float32", name=f"{name}_mean")(activation)
-        for name, activation in taps({"image": centered}).items()
-    ]
-    raw = layers.Concatenate(dtype="float32", name="raw")(means)  # (B, F)
-    seen = keras.Model(image, raw).predict(images.astype(np.float32), batch_size=256, verbose=0)
-    variance = np.maximum(seen.var(0), 0.01 * seen.var(0).mean())  # of a feature that is the same in all images
-    standard = layers.Normalization(mean=seen.mean(0), variance=variance, dtype="float32", name="features")(raw)
-    return keras.Model({"image": image}, {"features": standard}, name="judge")
-
-
-def train_judge(run: Run, data: str, *, side: int) -> Judge:
-    """Trains the classifier in the folder judge/ of a run, or takes the one that is there.
-
-    Args:
-        run: The run folder.
-        data: As for `train`.
-        side: Side of the images in pixels.
-    """
-    # Without label smoothing, which keeps probabilities below the 90 % that count as confident.
-    recipe = replace(SGD, size=side, epochs=JUDGE_EPOCHS, label_smoothing=0.0, batch_size=64, learning_rate=0.05)
-    recipe = settle_recipe(recipe, GivenRecipe(), data=data, options=run.options)
-    part = run.part("judge", asdict(recipe))
-    splits = image_classifier.load(data, recipe, options=run.options)
-    print("Training the judge, a classifier whose features the scores are computed from:", flush=True)
-    trained = image_classifier.train(part, splits, partial(build_residual_classifier, **JUDGE, **splits.sizes), recipe)
-    if trained.history.interrupted:
-        # A judge that is trained further would score differently.
-        raise KeyboardInterrupt
-    return as_judge(trained.model)
-
-
-def load_judge(folder: Path) -> Judge:
-    """Loads the judge of a run."""
-    return as_judge(load_model(folder / "judge"))
-
-
-def as_judge(model: keras.Model) -> Judge:
-    """Makes a network with "features", and with "label" if it is a classifier, a judge."""
-    known = {layer.name for layer in model.layers}
-    return Judge(feature_taps(model, [name for name in ("features", "label") if name in known]))
+    """Makes the judge of images from -1 to 1 in the folder judge/ of a run, or takes the one that is there."""
+    plain = None if splits.class_names else real_images(splits.train, STANDARD_IMAGES)[0]
+    return judging.make_judge(run, data, side=splits.sizes["image_shape"][0], plain=plain)
 
 
 def real_images(split: Split, limit: int = SCORED_IMAGES) -> tuple[np.ndarray, np.ndarray]:
@@ -148,41 +44,9 @@ def real_images(split: Split, limit: int = SCORED_IMAGES) -> tuple[np.ndarray, n
     return np.concatenate(images), np.asarray(rows.targets["label"])
 
 
-@dataclass(frozen=True)
-class Judged:
-    """Images and the judge's outputs for them, computed once.
-
-    Args:
-        images: uint8 (n, H, W, C).
-        labels: Classes, int32 (n,).
-        features: float32 (n, F).
-        probabilities: float32 (n, classes).
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
-    features: np.ndarray
-    probabilities: np.ndarray
-
-    @classmethod
-    def of(cls, judge: Judge, split: Split, limit: int = SCORED_IMAGES) -> "Judged":
-        """Judges a split, all of it or as many images at random."""
-        images, labels = real_images(split, limit)
-        return cls(images, labels, *judge(images))
-
-
-def score(judge: Judge, real: Judged, fake: np.ndarray) -> dict[str, float]:
-    """Returns every score of generated images, uint8 (n, H, W, C), against real ones."""
-    fake_features, probabilities = judge(fake)
-    precision, recall = measures.precision_recall(real.features, fake_features)
-    return {
-        "frechet_distance": measures.frechet_distance(real.features, fake_features),
-        "kernel_distance": measures.kernel_distance(real.features, fake_features),
-        "precision": precision,
-        "recall": recall,
-        "diversity": measures.diversity(real.features, fake_features),
-        **(measures.class_coverage(probabilities) if judge.has_classes else {}),
-    }
+def judged(judge: Judge, split: Split, limit: int = SCORED_IMAGES) -> Judged:
+    """Judges a split, all of it or as many images at random."""
+    return Judged.of(judge, *real_images(split, limit))
 
 
 def inception_features() -> Callable[[np.ndarray], np.ndarray]:
@@ -220,7 +84,7 @@ class Watch(keras.callbacks.Callback):
         super().__init__()
         self.run = gan_run
         self.judge = judge
-        self.features = Judged.of(judge, validation).features
+        self.features = judged(judge, validation).features
         self.seed = seed
         self.seen: list[tuple[float, float]] = []  # Fréchet distance and diversity of each epoch
 

@@ -8,6 +8,7 @@ import numpy as np
 from kerasapps.applications.gan import build_discriminator, build_generator
 from kerasapps.data.images import ImageSplits
 from kerasapps.formats import format_share
+from kerasapps.gan.judge import Judge
 from kerasapps.gan.metrics import frechet_distance
 from kerasapps.gan.model import GAN
 from kerasapps.gan.textbook import train_alternately
@@ -15,6 +16,7 @@ from kerasapps.reports import Block, Figure, Table
 from kerasapps.runs import Options, Run, load_model
 from kerasapps.training import History
 
+from ..shared.judging import Judged, score, score_table
 from ..shared.training import Trained, finish
 from .figures import (
     curves_figure,
@@ -23,37 +25,12 @@ from .figures import (
     over_time,
     samples_figure,
 )
-from .judge import NAME, PLAIN_NAME, Judge, Judged, alarm, real_images, score
+from .judge import alarm, judged, real_images
 from .sampling import as_pixels, between, draw, generate, noise_of
 
 SHOWN = 96
 COMPARED = 20_000  # training images that samples are compared with, at most
 ROWS, STEPS = 6, 12  # of interpolations
-SCORES = {"frechet_distance": "Fréchet distance", "kernel_distance": "kernel distance"}
-SCORES |= {
-    "precision": "precision",
-    "recall": "recall",
-    "classes_covered": "classes",
-    "confident_share": "confident",
-    "diversity": "spread",
-}
-OF_CLASSES = ("classes_covered", "confident_share")
-
-
-def score_table(scores: Mapping[str, Mapping[str, float]], floor: float) -> Table:
-    """Lists the scores of generators against the test set."""
-    has_classes = all("classes_covered" in values for values in scores.values())
-    judge = NAME if has_classes else PLAIN_NAME
-    shown = {score: title for score, title in SCORES.items() if has_classes or score not in OF_CLASSES}
-    rows = [[name, *(values[score] for score in shown)] for name, values in scores.items()]
-    caption = (
-        f"Computed from features of the judge, {judge}: this is not the Inception FID, and comparable only under the "
-        f"same judge. Training images have a Fréchet distance of {floor:.2f}. Precision: share of the samples among "
-        "real images. Recall: share of the real images among samples. "
-        + "Confident: share of the samples whose class has a probability of at least 90 %. " * has_classes
-        + "Spread: diversity of the features, relative to real images."
-    )
-    return Table("Scores on the test set", ["", *shown.values()], rows, caption, digits=3)
 
 
 def result_blocks(run: Run, model: GAN, splits: ImageSplits, history: History) -> tuple[list[Block], float]:
@@ -116,10 +93,10 @@ def evaluate_model(
     `frechet_distance_floor` is the distance between test and training images, as many of these as there are samples, or
     all: a generator can hardly get below it.
     """
-    real = Judged.of(judge, splits.test)
+    real = judged(judge, splits.test)
     fake = as_pixels(draw(model, samples_scored(real, options), seed=options.seed + 1))
     metrics = score(judge, real, fake)
-    train = Judged.of(judge, splits.train, len(fake))
+    train = judged(judge, splits.train, len(fake))
     metrics["frechet_distance_floor"] = frechet_distance(real.features, train.features)
     if judge.has_classes:
         metrics["judge_accuracy"] = float((real.probabilities.argmax(1) == real.labels).mean())

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from kerasapps.data.images import ImageSplits
+from kerasapps.gan.judge import Judge
 from kerasapps.runs import Run
 
 from ..shared import training
+from ..shared.judging import load_judge
 from ..shared.training import Trained
-from .judge import Judge, Watch, load_judge
+from .judge import Watch
 from .network import Arch, Recipe, load, make_model, repeated
 
 

@@ -240,6 +240,17 @@ def tile(images: np.ndarray, *, columns: int = 8, gap: int = 1) -> np.ndarray:
     return sheet
 
 
+def sheet_figure(images: np.ndarray, *, columns: int) -> matplotlib.figure.Figure:
+    """Draws images, uint8 (n, H, W, C), side by side without any text."""
+    figure = new_figure(WIDTH, WIDTH * -(-len(images) // columns) / columns)
+    axes, sheet = add_axes(figure), tile(images, columns=columns)
+    axes.imshow(
+        sheet[..., 0] if sheet.shape[-1] == 1 else sheet, cmap="gray", vmin=0, vmax=255, interpolation="nearest"
+    )
+    axes.set_axis_off()
+    return figure
+
+
 def png(image: np.ndarray) -> bytes:
     """Returns an image, uint8 (H, W, C), as a PNG file, its pixels repeated until a person can see them."""
     times = max(1, -(-LEAST_SIDE // max(image.shape[:2])))

@@ -14,11 +14,10 @@ import pytest
 from PIL import Image
 
 from experiments.gan import __main__ as experiment
-from experiments.gan import judge as gan_judge
 from experiments.gan import labels as gan_labels
 from experiments.gan import results as gan_results
 from experiments.gan.figures import neighbors_figure
-from experiments.gan.judge import Judge, Judged, alarm, load_judge, real_images
+from experiments.gan.judge import Watch, alarm, judged, real_images
 from experiments.gan.labels import choose_labeled, with_labeled
 from experiments.gan.network import (
     GivenRecipe,
@@ -31,12 +30,15 @@ from experiments.gan.network import (
 )
 from experiments.gan.points import compare_with_optimum, mode_scores
 from experiments.gan.sampling import as_pixels, between
+from experiments.shared import judging
+from experiments.shared.judging import load_judge
 from experiments.shared.training import Trained
 from kerasapps import runs
 from kerasapps.applications.point_gan import build_point_discriminator, build_point_generator
 from kerasapps.checkpoints import load_arrays, save_arrays
 from kerasapps.data.gaussians import Mixture, ring
 from kerasapps.errors import UserError
+from kerasapps.gan.judge import Judge, as_judge, build_plain_judge
 from kerasapps.gan.model import GAN
 from kerasapps.runs import Options
 from kerasapps.session import start
@@ -204,7 +206,7 @@ def interrupt(*arguments, **keywords):
 
 
 def test_a_judge_that_was_interrupted_judges_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(gan_judge.image_classifier, "train", lambda *_, **__: STOPPED)
+    monkeypatch.setattr(judging.image_classifier, "train", lambda *_, **__: STOPPED)
     with pytest.raises(SystemExit) as left:
         run("train", *SMALL, "--out", tmp_path / "run")
     assert left.value.code == 130
@@ -253,9 +255,9 @@ def test_of_a_large_set_some_images_are_judged_with_their_labels(trained):
     assert len(set(rows)) == 20
     assert rows != [*range(20)]  # folders are read class by class
     np.testing.assert_array_equal(labels[rows], theirs)
-    judged = Judged.of(load_judge(trained), split, 20)
-    np.testing.assert_array_equal(judged.images, some)
-    assert len(judged.labels) == len(judged.features) == len(judged.probabilities) == 20
+    found = judged(load_judge(trained), split, 20)
+    np.testing.assert_array_equal(found.images, some)
+    assert len(found.labels) == len(found.features) == len(found.probabilities) == 20
 
 
 # --- points
@@ -398,7 +400,7 @@ def test_a_collapse_is_told_when_it_begins(trained, tmp_path, capsys):
     splits = digits()
     begun = start("GAN", {"options": replace(SMOKE, out=tmp_path / "run")}, workload="convolution")
     (begun.folder / "history.csv").write_text("epoch,val_frechet_distance,val_diversity\n1,9,0.01\n2,3,0.8\n")
-    watch = gan_judge.Watch(begun, load_judge(trained), splits.validation, seed=0)
+    watch = Watch(begun, load_judge(trained), splits.validation, seed=0)
     model = experiment.load_gan(trained).model
     for weight in model.averaged.weights:
         weight.assign(0 * weight)
@@ -620,12 +622,12 @@ def test_one_class_is_trained_like_none(faces, place, tmp_path, capsys):
 def test_the_plain_judge_prefers_real_images(tmp_path):
     splits = digits(Options(limit=400))
     images = real_images(splits.train)[0]
-    judge = gan_judge.as_judge(gan_judge.build_plain_judge(images))
+    judge = as_judge(build_plain_judge(images))
     features, probabilities = judge(images)
     assert probabilities.shape == (len(images), 0)
     np.testing.assert_allclose(features.mean(0), 0, atol=1e-3)
-    real = Judged.of(judge, splits.test)
+    real = judged(judge, splits.test)
     noise = np.random.default_rng(0).integers(0, 256, images.shape, np.uint8)
     mixed = images[:, ::-1]  # upside down
-    near, middle, far = (gan_judge.score(judge, real, fake)["frechet_distance"] for fake in (images, mixed, noise))
+    near, middle, far = (judging.score(judge, real, fake)["frechet_distance"] for fake in (images, mixed, noise))
     assert near < middle < far
