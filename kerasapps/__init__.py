@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # the names below once more, for editors and type checkers
     from kerasapps.applications.gan import build_discriminator as build_discriminator
     from kerasapps.applications.gan import build_gan as build_gan
     from kerasapps.applications.gan import build_generator as build_generator
+    from kerasapps.applications.graph_convolution import build_graph_convolution as build_graph_convolution
     from kerasapps.applications.image_filter import build_image_filter as build_image_filter
     from kerasapps.applications.inception_classifier import build_inception_classifier as build_inception_classifier
     from kerasapps.applications.memory_network import build_memory_network as build_memory_network
@@ -28,6 +29,9 @@ if TYPE_CHECKING:  # the names below once more, for editors and type checkers
     from kerasapps.applications.multi_head_text import build_novel as build_novel
     from kerasapps.applications.multi_head_text import build_profile as build_profile
     from kerasapps.applications.multimodal_price import build_multimodal_price as build_multimodal_price
+    from kerasapps.applications.neural_turing_machine import (
+        build_neural_turing_machine as build_neural_turing_machine,
+    )
     from kerasapps.applications.point_gan import build_point_discriminator as build_point_discriminator
     from kerasapps.applications.point_gan import build_point_generator as build_point_generator
     from kerasapps.applications.question_answering import build_question_answering as build_question_answering
@@ -98,6 +102,7 @@ _MODULES = {
     "build_ensemble": "applications.ensemble",
     "build_gan": "applications.gan",
     "build_generator": "applications.gan",
+    "build_graph_convolution": "applications.graph_convolution",
     "build_image_filter": "applications.image_filter",
     "build_inception_classifier": "applications.inception_classifier",
     "build_lenet5": "applications.classic",
@@ -105,6 +110,7 @@ _MODULES = {
     "build_mnist_network": "applications.classic",
     "build_multi_head_text": "applications.multi_head_text",
     "build_multimodal_price": "applications.multimodal_price",
+    "build_neural_turing_machine": "applications.neural_turing_machine",
     "build_novel": "applications.multi_head_text",
     "build_perceptron": "applications.classic",
     "build_point_discriminator": "applications.point_gan",

@@ -16,11 +16,13 @@ from tests import (
     contract_captioning,
     contract_ensemble,
     contract_gan,
+    contract_graphs,
     contract_images,
     contract_language,
     contract_questions,
     contract_texts,
     contract_translation,
+    contract_turing,
 )
 from tests.contract_row import Contract
 
@@ -34,6 +36,8 @@ CONTRACTS = [
     *contract_captioning.CONTRACTS,
     *contract_gan.CONTRACTS,
     *contract_ensemble.CONTRACTS,
+    *contract_turing.CONTRACTS,
+    *contract_graphs.CONTRACTS,
 ]
 
 # What takes seconds a network is tried on one of each kind of graph; on all others by `pytest -m slow`.
