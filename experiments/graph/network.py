@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
+from kerasapps import distribution
 from kerasapps.applications.graph_convolution import build_graph_convolution, embedding_of
 from kerasapps.data.graphs import (
     Graph,
@@ -94,7 +95,7 @@ def load(source: Source, *, seed: int) -> Graph:
 def split(source: Source, *, options: Options) -> GraphSplits:
     """Loads the graph and draws which of its labels are for training, as the options say."""
     graph = load(source, seed=options.seed)
-    return split_graph(graph, labeled=source.labeled, seed=options.seed, limit=options.limit)
+    return split_graph(graph, labeled=source.labeled, seed=options.seed)
 
 
 def train_one(
@@ -106,7 +107,13 @@ def train_one(
     patience: int | None = None,
     snapshots: "Snapshots | None" = None,
 ) -> Trained:
-    """Trains one network in a run folder."""
+    """Trains one network in a run folder.
+
+    Raises:
+        UserError: If several devices are to share it: every node needs its neighbors.
+    """
+    if distribution.is_distributed(run.strategy):
+        raise UserError("--strategy: a graph is one row, which several devices cannot share.")
     splits = split(source, options=run.options)
     tell(splits.notes)
     network = partial(make_model, sizes=splits.sizes, params=params)

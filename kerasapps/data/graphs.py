@@ -129,7 +129,7 @@ def normalized_adjacency(edges: np.ndarray, count: int) -> np.ndarray:
     return adjacency * scale * scale[:, None]
 
 
-def split_graph(graph: Graph, *, labeled: int = 1, seed: int = 0, limit: int | None = None) -> GraphSplits:
+def split_graph(graph: Graph, *, labeled: int = 1, seed: int = 0) -> GraphSplits:
     """Draws which labels are for training, for validation and for the test.
 
     An epoch is ten steps, each of which sees the whole graph; what it learns from are the labels of the training nodes.
@@ -138,7 +138,6 @@ def split_graph(graph: Graph, *, labeled: int = 1, seed: int = 0, limit: int | N
         graph: The graph.
         labeled: Nodes of each class to train on.
         seed: Seed of the choice.
-        limit: Nodes of each set at most.
 
     Raises:
         DataError: If a class has no more nodes than are to be trained on, or nothing is left for the test.
@@ -155,7 +154,7 @@ def split_graph(graph: Graph, *, labeled: int = 1, seed: int = 0, limit: int | N
     if held_out == len(rest):
         raise DataError("Too few labels are known: none is left for the test.")
     rows = dict(zip(SETS, (train, rest[:held_out], rest[held_out:]), strict=True))
-    rows = {name: np.sort(numbers[:limit]) for name, numbers in rows.items()}
+    rows = {name: np.sort(numbers) for name, numbers in rows.items()}
     given = {name: tf.constant(array) for name, array in graph.inputs.items()}
 
     def read(inputs):
@@ -165,8 +164,7 @@ def split_graph(graph: Graph, *, labeled: int = 1, seed: int = 0, limit: int | N
     def split(name: str, copies: int) -> Split:
         weights = np.zeros(len(graph.nodes), np.float32)
         weights[rows[name]] = 1
-        arrays = (np.repeat(array[None], copies, 0) for array in (np.maximum(graph.labels, 0), weights))
-        labels, weights = arrays
+        labels, weights = (np.repeat(array[None], copies, 0) for array in (np.maximum(graph.labels, 0), weights))
         return Split({"graph": np.zeros(copies, np.int32)}, {"label": labels}, weights={"label": weights}, read=read)
 
     return GraphSplits(
