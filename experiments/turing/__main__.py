@@ -68,6 +68,7 @@ def train(
         f"{format_share(metrics['accuracy'])} of the bits of longer ones, up to {beyond(source.longest)} steps.",
         headline=("accuracy", "accuracy_baseline", "sequence_accuracy", "solved_length", "seconds"),
         table=table,
+        draw_curves=False,  # one figure has those of both networks
         conclusion=f"{format_share(metrics['accuracy'])} of the bits of sequences longer than any in training.",
         interrupted=any(one.history.interrupted for one in networks.values()),
         networks={NAMES[arch]: one.model for arch, one in networks.items()},

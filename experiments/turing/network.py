@@ -52,7 +52,7 @@ class Recipe:
         clipnorm: Norm to which larger gradients are shortened.
     """
 
-    epochs: Count = 40
+    epochs: Count = 30
     batch_size: Count = 32
     learning_rate: Positive = 5e-3
     clipnorm: Positive = 10.0

@@ -118,7 +118,10 @@ def loss_figure(histories: Mapping[str, History], *, rows: int) -> Figure:
     axes.axhline(np.log(2), color="#9aa1ab", linestyle=":", label="guessing")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.legend(frameon=False)
-    caption = "Cross-entropy of the validation set. The machine learns nothing at first, and then all at once."
+    caption = (
+        "Cross-entropy of the validation set. The machine is near guessing until it has found where to write and where "
+        "to read; then its loss falls steeply. Spikes are steps after which the heads look elsewhere for a while."
+    )
     return Figure("learning", caption, figure, "How they learn")
 
 
