@@ -7,11 +7,10 @@ from kerasapps.applications import graph_convolution as application
 from kerasapps.data.graphs import normalized_adjacency
 from tests.contract_row import Contract
 
+EDGES = [(0, 1), (1, 2), (3, 4)], [(0, 4), (1, 4), (2, 4)], [(0, 1)], [(0, 1), (1, 2), (2, 3), (3, 4), (4, 0)]
 GRAPHS = {
-    "features": np.random.default_rng(0).normal(size=(2, 5, 3)).astype(np.float32),
-    "adjacency": np.stack(
-        [normalized_adjacency(np.array(edges), 5) for edges in ([(0, 1), (1, 2), (3, 4)], [(0, 4), (1, 4), (2, 4)])]
-    ),
+    "features": np.random.default_rng(0).normal(size=(4, 5, 3)).astype(np.float32),
+    "adjacency": np.stack([normalized_adjacency(np.array(edges), 5) for edges in EDGES]),
 }
 
 

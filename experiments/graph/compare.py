@@ -79,7 +79,7 @@ def measure(trained: Trained) -> dict[str, Any]:
 
 def seeds_figure(reached: dict[str, list[float]]) -> Figure:
     """Draws the accuracy of each method for each seed."""
-    figure = new_figure(height=2.8)
+    figure = new_figure(width=6.0, height=2.6)
     axes = add_axes(figure, xlabel="test accuracy, %")
     for i, values in enumerate(reached.values()):
         axes.scatter(100 * np.array(values), np.full(len(values), -i), alpha=0.6, linewidths=0)

@@ -42,7 +42,7 @@ def train(
 
     Args:
         source: Which sequences.
-        baseline: A second network to train and to compare with the first; None for none.
+        baseline: A second network to train and to compare with the first, or none.
         params: Builder arguments of the machine: a best.json written by `search`, or JSON such as '{"slots": 64}'.
         recipe: How both are trained.
         patience: Stop after so many epochs without a better one; never by default.

@@ -92,7 +92,7 @@ def length_table(errors: Mapping[str, Errors], *, bits: int, lengths: Sequence[i
 
 def length_figure(errors: Mapping[str, Errors], *, bits: int, longest: int) -> Figure:
     """Draws the wrong bits of a sequence over its length."""
-    figure = new_figure()
+    figure = new_figure(width=6.0)  # no wider: a phone shows it whole
     axes = add_axes(figure, xlabel="steps of the sequence", ylabel="wrong bits of a copy")
     lengths = np.array(list(next(iter(errors.values()))))
     axes.axvspan(0.5, longest + 0.5, color="#9aa1ab", alpha=0.15, linewidth=0)
@@ -110,7 +110,7 @@ def length_figure(errors: Mapping[str, Errors], *, bits: int, longest: int) -> F
 
 def loss_figure(histories: Mapping[str, History], *, rows: int) -> Figure:
     """Draws the validation loss of the networks over the training sequences that they have seen."""
-    figure = new_figure()
+    figure = new_figure(width=6.0)  # no wider: a phone shows it whole
     axes = add_axes(figure, xlabel="training sequences", ylabel="nats a bit", yscale="log")
     for arch, history in histories.items():
         losses = [row["val_loss"] for row in history.rows]

@@ -21,7 +21,7 @@ def build_neural_turing_machine(
     *,
     input_bits: int,
     output_bits: int,
-    units: int = 64,
+    units: int = 24,
     slots: int = 32,
     width: int = 16,
     dropout: float = 0.0,
@@ -34,7 +34,7 @@ def build_neural_turing_machine(
     Args:
         input_bits: Bits of the input in a step.
         output_bits: Bits of the output in a step.
-        units: Width of the controller, an LSTM.
+        units: Width of the controller, an LSTM. A wide one remembers the sequences itself, and leaves the memory unused.
         slots: Number of slots of the memory; a copy needs one for each step, and one more.
         width: Numbers in a slot.
         dropout: Share of the features in front of the output dropped in training, in [0, 1).
@@ -89,7 +89,7 @@ def addressing_of(model: keras.Model) -> keras.Model:
 def search_space(hp: "HyperParameters") -> dict[str, Any]:
     """Returns arguments for `build_neural_turing_machine`; each default equals the builder's."""
     return {
-        "units": hp.Int("units", 32, 128, step=32, default=64),
+        "units": hp.Int("units", 8, 64, step=8, default=24),
         "slots": hp.Choice("slots", [16, 32, 64, 128], default=32),
         "width": hp.Int("width", 8, 32, step=8, default=16),
         "dropout": hp.Float("dropout", 0.0, 0.3, step=0.1, default=0.0),
