@@ -113,8 +113,8 @@ def make_model(
     return model
 
 
-def lstm_network(*, input_bits: int, output_bits: int, units: int = 37, name: str = "lstm") -> keras.Model:
-    """Builds an LSTM that does the same without a memory; 37 units are as many weights as the machine has."""
+def lstm_network(*, input_bits: int, output_bits: int, units: int = 36, name: str = "lstm") -> keras.Model:
+    """Builds an LSTM that does the same without a memory; 36 units are as many weights as the machine has."""
     sequence = keras.Input((None, input_bits), name="sequence")  # (B, T, D)
     features = LSTM(units, return_sequences=True, name="lstm")(sequence)  # (B, T, U)
     bits = keras.layers.Dense(output_bits, activation="sigmoid", dtype="float32", name="bits")(features)

@@ -34,7 +34,7 @@ def build_neural_turing_machine(
     Args:
         input_bits: Bits of the input in a step.
         output_bits: Bits of the output in a step.
-        units: Width of the controller, an LSTM. A wide one remembers the sequences itself, and leaves the memory unused.
+        units: Width of the controller, an LSTM. A wide one remembers sequences itself and leaves the memory unused.
         slots: Number of slots of the memory; a copy needs one for each step, and one more.
         width: Numbers in a slot.
         dropout: Share of the features in front of the output dropped in training, in [0, 1).
