@@ -83,6 +83,7 @@ def test_neighbors_are_drawn_closer_than_others():
     assert distances[tuple(graph.edges.T)].mean() < 0.7 * distances[np.triu_indices(34, 1)].mean()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_jobs_here")
 def test_compare(tmp_path):
     run("compare", "--seeds", 2, "--epochs", 3, "--workers", 1, "--out", tmp_path / "compared")
