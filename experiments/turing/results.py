@@ -102,8 +102,8 @@ def length_figure(errors: Mapping[str, Errors], *, bits: int, longest: int) -> F
     axes.set_xlim(0.5, lengths.max() + 0.5)
     axes.legend(frameon=False)
     caption = (
-        f"Trained on the gray lengths, up to {longest} steps. A network that has learned how to copy makes no more "
-        "mistakes on longer sequences; one that has learned the sequences by heart does."
+        f"Trained on the gray lengths, up to {longest} steps. A network that has learned how to copy makes few "
+        "more mistakes on longer sequences. An LSTM has its state alone to remember with, which is soon full."
     )
     return Figure("lengths", caption, figure, "Longer than in training")
 
