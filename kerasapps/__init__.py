@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # the names below once more, for editors and type checkers
     from kerasapps.applications.gan import build_discriminator as build_discriminator
     from kerasapps.applications.gan import build_gan as build_gan
     from kerasapps.applications.gan import build_generator as build_generator
+    from kerasapps.applications.graph_convolution import build_graph_convolution as build_graph_convolution
     from kerasapps.applications.image_filter import build_image_filter as build_image_filter
     from kerasapps.applications.inception_classifier import build_inception_classifier as build_inception_classifier
     from kerasapps.applications.inception_v3 import build_inception_v3 as build_inception_v3
@@ -36,6 +37,9 @@ if TYPE_CHECKING:  # the names below once more, for editors and type checkers
     from kerasapps.applications.multi_head_text import build_novel as build_novel
     from kerasapps.applications.multi_head_text import build_profile as build_profile
     from kerasapps.applications.multimodal_price import build_multimodal_price as build_multimodal_price
+    from kerasapps.applications.neural_turing_machine import (
+        build_neural_turing_machine as build_neural_turing_machine,
+    )
     from kerasapps.applications.pixelcnn import build_pixelcnn as build_pixelcnn
     from kerasapps.applications.point_gan import build_point_discriminator as build_point_discriminator
     from kerasapps.applications.point_gan import build_point_generator as build_point_generator
@@ -118,6 +122,7 @@ _MODULES = {
     "build_ensemble": "applications.ensemble",
     "build_gan": "applications.gan",
     "build_generator": "applications.gan",
+    "build_graph_convolution": "applications.graph_convolution",
     "build_image_filter": "applications.image_filter",
     "build_inception_classifier": "applications.inception_classifier",
     "build_inception_v3": "applications.inception_v3",
@@ -126,6 +131,7 @@ _MODULES = {
     "build_mnist_network": "applications.classic",
     "build_multi_head_text": "applications.multi_head_text",
     "build_multimodal_price": "applications.multimodal_price",
+    "build_neural_turing_machine": "applications.neural_turing_machine",
     "build_novel": "applications.multi_head_text",
     "build_perceptron": "applications.classic",
     "build_pixelcnn": "applications.pixelcnn",

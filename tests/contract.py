@@ -17,6 +17,7 @@ from tests import (
     contract_captioning,
     contract_ensemble,
     contract_gan,
+    contract_graphs,
     contract_images,
     contract_language,
     contract_pixels,
@@ -24,6 +25,7 @@ from tests import (
     contract_rows,
     contract_texts,
     contract_translation,
+    contract_turing,
 )
 from tests.contract_row import Contract
 
@@ -40,6 +42,8 @@ CONTRACTS = [
     *contract_autoencoder.CONTRACTS,
     *contract_ensemble.CONTRACTS,
     *contract_rows.CONTRACTS,
+    *contract_turing.CONTRACTS,
+    *contract_graphs.CONTRACTS,
 ]
 
 # What takes seconds a network is tried on one of each kind of graph; on all others by `pytest -m slow`.

@@ -56,6 +56,9 @@ READY = {
     "ages": rng.uniform(20, 60, (4, 1)).astype(np.float32),
     "years": rng.uniform(1800, 2000, (4, 1)).astype(np.float32),
     "prices": rng.uniform(1, 9, (4, 1)).astype(np.float32),
+    "sequences": rng.integers(0, 2, (4, 5, 4)).astype(np.float32),
+    "copies": rng.integers(0, 2, (4, 5, 3)).astype(np.float32),
+    "adjacency": np.full((4, 4), 0.25, np.float32),
     "real": np.array([[1.0], [0.0], [1.0], [0.0]], np.float32),
 }
 READY |= {"answers": READY["labels"], "genres": READY["labels"], "groups": READY["labels"], "genders": READY["real"]}

@@ -85,6 +85,7 @@ HAS_NONE = {
     "build_seq2seq-lectures": "decoder",
     "build_seq2seq-dot-lstm": "decoder",
     "build_seq2seq-none": "decoder",
+    "build_neural_turing_machine": "machine",
     "build_captioner-gru": "captions",
     "build_captioner-lstm": "captions",
     "build_captioner-mean": "captions",
