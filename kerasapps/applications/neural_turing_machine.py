@@ -67,7 +67,7 @@ def build_neural_turing_machine(
     # In float32 under any precision: where the heads look is raised to a power, step after step.
     machine = TuringMachine(units, slots=slots, width=width, dtype="float32", name="machine")
     features, _, _ = machine(sequence)  # (B, T, U + W)
-    features = Dropout(dropout, name="dropout")(features)
+    features = Dropout(dropout, name="head_dropout")(features)
 
     # --- heads
     bits = layers.Dense(output_bits, activation="sigmoid", dtype="float32", name="bits")(
