@@ -45,7 +45,7 @@ ALLOWED = {
     "optimizers": {"blocks"},
     "styling": {"blocks", "errors"},
     "runs": {"distribution", "errors", "files", "reports", "runtime", "saving", "settings", "tracking"},
-    "serving": {"data", "errors", "files"},
+    "serving": {"data", "errors", "files", "records"},
     "saving": {"blocks"},  # it imports by name what registers classes
     "session": {"distribution", "runs", "runtime", "settings", "startup", "tracking"},
     "settings": {"errors"},
