@@ -109,11 +109,11 @@ class Recipe:
 
 
 GivenRecipe = optional(Recipe)
-SCENES = Recipe(epochs=8, batch_size=32, smoothing=0.0)
+SCENES = Recipe(epochs=5, batch_size=32, smoothing=0.0)
 # Builder arguments for scenes, whose language is small; --params come before them. How many there are of a kind, and
 # what is left of what, a place learns from convolutions that reach across the image.
 SMALL = {"filters": (24, 48, 96), "around": 4, "context": 0}
-SMALL |= {"embedding_dim": 64, "units": 128, "attention_units": 32, "dropout": 0.1}
+SMALL |= {"embedding_dim": 64, "units": 128, "attention_units": 32, "dropout": 0.0}
 
 
 def recipe_of(data: str, given: GivenRecipe = GivenRecipe(), *, options: Options) -> Recipe:
