@@ -26,6 +26,7 @@ from experiments.ensemble.using import inputs_of
 from experiments.ensemble.weighing import weights_in
 from experiments.export.__main__ import COMMANDS as EXPORT_COMMANDS
 from experiments.image_classification.__main__ import COMMANDS as IMAGE_COMMANDS
+from experiments.shared import trying
 from experiments.shared.runs import load_run, load_splits
 from experiments.shared.training import warn_of_other_epochs
 from kerasapps.data.splits import Split, Splits
@@ -132,6 +133,17 @@ def test_evaluate_and_predict(trained, capsys):
     assert "not from --files" in refused(capsys, "predict", "--run", trained, "--files", "a.png")
     assert "give NAME=VALUE with a name of size" in refused(capsys, "predict", "--run", trained, "--row", "x=1")
     assert "'big' is not a number" in refused(capsys, "predict", "--run", trained, "--row", "size=big")
+
+
+def test_a_row_on_the_page(trained):
+    asked = {"run": str(trained), "values": None}
+    names = [field["name"] for field in trying.respond(asked)["fields"]]
+    assert names == ["number0", "number1", "category0"]
+    told = trying.respond(asked | {"values": {"number0": "1.5", "number1": "", "category0": "red"}})
+    assert "<td>large " in told["sections"][0]["html"]
+    assert told["command"][-3:] == ["--row", "size=1.5", "color=red"]
+    with pytest.raises(UserError, match="Nothing is known of the row"):
+        trying.respond(asked | {"values": dict.fromkeys(names, "")})
 
 
 def test_distill(trained, folder, capsys):
