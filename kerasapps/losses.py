@@ -157,19 +157,13 @@ class TokenCrossentropy(keras.losses.Loss):
         return super().get_config() | {"smoothing": self.smoothing}
 
 
-@keras.saving.register_keras_serializable(package="kerasapps")
-class StepCrossentropy(keras.losses.SparseCategoricalCrossentropy):
-    """Cross-entropy with a class id a step, in nats, averaged over the steps of a batch, of all its replicas together.
+class OverSteps:
+    """Averages a loss of Keras over the steps of a batch that count, of all its replicas together.
 
-    Targets are ids (B, T), predictions probabilities (B, T, classes), and sample weights (B, T) are 0 in padding, which
-    Keras' own would count as steps without a loss.
-
-    Example:
-        >>> probabilities = keras.ops.ones((1, 2, 4)) / 4
-        >>> StepCrossentropy()([[2, 0]], probabilities, [[1.0, 0.0]])  # log 4, from one step
+    Sample weights (B, T) are 0 in padding, which Keras' own would count as steps without a loss.
     """
 
-    def __init__(self, name: str = "step_crossentropy", **kwargs):
+    def __init__(self, *, name: str, **kwargs):
         # A share of each step; of several replicas Keras adds up the gradients.
         super().__init__(name=name, **{"reduction": "sum", **kwargs})
 
@@ -177,6 +171,35 @@ class StepCrossentropy(keras.losses.SparseCategoricalCrossentropy):
         """Returns the average."""
         counts = ops.ones(ops.shape(y_true)) if sample_weight is None else ops.cast(sample_weight, "float32")
         return super().__call__(y_true, y_pred, counts / ops.maximum(sum_of_replicas(ops.sum(counts)), 1.0))
+
+
+@keras.saving.register_keras_serializable(package="kerasapps")
+class StepCrossentropy(OverSteps, keras.losses.SparseCategoricalCrossentropy):
+    """Cross-entropy with a class id a step, in nats, averaged over the steps of a batch that count.
+
+    Targets are ids (B, T), predictions probabilities (B, T, classes).
+
+    Example:
+        >>> probabilities = keras.ops.ones((1, 2, 4)) / 4
+        >>> StepCrossentropy()([[2, 0]], probabilities, [[1.0, 0.0]])  # log 4, from one step
+    """
+
+    def __init__(self, name: str = "step_crossentropy", **kwargs):
+        super().__init__(name=name, **kwargs)
+
+
+@keras.saving.register_keras_serializable(package="kerasapps")
+class BitCrossentropy(OverSteps, keras.losses.BinaryCrossentropy):
+    """Cross-entropy with the bits of a step, in nats a bit, averaged over the steps of a batch that count.
+
+    Targets are bits (B, T, D), predictions probabilities of the same shape.
+
+    Example:
+        >>> BitCrossentropy()([[[1.0], [0.0]]], [[[0.5], [0.9]]], [[1.0, 0.0]])  # log 2, from one step
+    """
+
+    def __init__(self, name: str = "bit_crossentropy", **kwargs):
+        super().__init__(name=name, **kwargs)
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")

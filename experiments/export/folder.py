@@ -128,11 +128,13 @@ def _write_part(
 
 def _lengthened(part: Part) -> dict[str, np.ndarray]:
     """Returns the rows with texts as long as they may be: where LiteRT fixes a length, it is that one."""
-    free = {tensor.name for tensor in part.model.inputs if len(tensor.shape) == 2 and tensor.shape[1] is None}
-    return {
-        name: np.pad(rows, ((0, 0), (0, max(0, (part.longest or 0) - rows.shape[1])))) if name in free else rows
-        for name, rows in part.rows.items()
-    }
+    padded = dict(part.rows)
+    for tensor in part.model.inputs:
+        rows = padded[tensor.name]
+        if len(tensor.shape) in (2, 3) and tensor.shape[1] is None:
+            missing = max(0, (part.longest or 0) - rows.shape[1])
+            padded[tensor.name] = np.pad(rows, [(0, missing * (axis == 1)) for axis in range(rows.ndim)])
+    return padded
 
 
 def _as_taken(part: Part, rows: Rows, length: int | None) -> dict[str, np.ndarray]:

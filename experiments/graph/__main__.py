@@ -8,6 +8,7 @@ python -m experiments.graph evaluate --run runs/NAME
 python -m experiments.graph predict 9 10 31 --run runs/NAME
 """
 
+import shlex
 from pathlib import Path
 
 import tyro
@@ -70,7 +71,7 @@ def train(
         conclusion=f"{format_share(metrics['accuracy'])} test accuracy.",
         following={
             "Evaluate it on the test nodes": "evaluate --run RUN",
-            "Predict classes of nodes": f"predict {trained.splits.graph.nodes[-1]} --run RUN",
+            "Predict classes of nodes": f"predict --run RUN {shlex.quote(trained.splits.graph.nodes[-1])}",
         },
     )
 

@@ -64,9 +64,10 @@ def compare(
         [name, *(format_share(one) for one in (np.mean(values), np.std(values), min(values), max(values)))]
         for name, values in reached.items()
     ]
-    caption = f"Test accuracy over {len(results)} seeds, each with other labels to learn from."
+    caption = f"Test accuracy over {len(results)} seeds, each of which draws the labels to learn from."
     table = Table("Over the seeds", ["", "mean", "deviation", "lowest", "highest"], rows, caption)
-    summary = f"{source.name}: how well a class is predicted from {source.labeled} label of each class."
+    labels = "label" if source.labeled == 1 else "labels"
+    summary = f"{source.name}: how well a class is predicted from {source.labeled} {labels} of each class."
     headline = [METRICS[name] for name in (NETWORK, PROPAGATION, REGRESSION)]
     report(run, metrics, [table, seeds_figure(reached)], summary=summary, headline=headline, table=table)
 

@@ -52,7 +52,7 @@ def accuracy_table(reached: Mapping[str, float], splits: GraphSplits) -> Table:
     sizes = {name: len(rows) for name, rows in splits.rows.items()}
     caption = (
         f"Accuracy on {sizes['test']} nodes. All learn from the labels of {sizes['train']} nodes; those of "
-        f"{sizes['validation']} choose the epoch of the network."
+        f"{sizes['validation']} choose the epoch of the network and how far label propagation spreads."
     )
     if not splits.graph.feature_names:
         caption += " These nodes have no features but their names, from which nothing follows for other nodes."
@@ -135,8 +135,7 @@ def embedding_figure(splits: GraphSplits, embeddings: Mapping[int, np.ndarray]) 
         draw_nodes(axes, np.pad(places, [(0, 0), (0, 2 - places.shape[1])]), splits.graph.labels, splits, size=40)
     caption = (
         "Hidden features of the nodes in two dimensions, colored by the true class; squares are the nodes whose labels "
-        "the network was given. Neighbors are close even before the first step: mixing neighbors does that without "
-        "any training. Training pulls the classes apart."
+        "the network was given. Before the first step they show what mixing neighbors does without any training."
     )
     return Figure("embeddings", caption, figure, "Embeddings while it learns", wraps=True)
 

@@ -193,7 +193,10 @@ def next_commands(run: Run, following: Mapping[str, str]) -> list[Command]:
     if run.config["experiment"] not in {begun[count - 1], begun[count - 1].rpartition(".")[2]}:
         begun, count = ["python", "-m", f"experiments.{run.config['experiment']}"], 3
     program = shlex.join(begun[:count])
-    lines = [Command(what, f"{program} {line.replace('RUN', shlex.quote(folder))}") for what, line in following.items()]
+    # Once: a text of the data may have the word as well.
+    lines = [
+        Command(what, f"{program} {line.replace('RUN', shlex.quote(folder), 1)}") for what, line in following.items()
+    ]
     if len(begun) > count:
         options = [one for one in begun[count:] if one != "--resume" and not one.startswith("--out=")]
         if "--out" in options:

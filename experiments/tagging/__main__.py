@@ -8,8 +8,10 @@ python -m experiments.tagging evaluate --run runs/NAME
 python -m experiments.tagging predict --run runs/NAME --text "today Lincoln Bank praised Victoria Ford ."
 """
 
+import shlex
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from kerasapps.applications.sequence_tagger import search_space
@@ -60,7 +62,7 @@ def train(
     following = {"Evaluate it on the test set": "evaluate --run RUN"}
     if not trained.splits.codec.feature_names:
         text = " ".join(trained.splits.sequences["test"][0].steps)
-        following["Tag a text of your own"] = f'predict --run RUN --text "{text}"'
+        following["Tag a text of your own"] = f"predict --run RUN --text {shlex.quote(text)}"
     finish(
         run,
         trained,
@@ -98,7 +100,8 @@ def search(
         metrics, table, blocks = test_metrics(model, splits)
         return metrics, [table, *blocks]
 
-    search_and_report(run, trials, train_one, search_space, what="the tagger", test=test, notes=splits.notes)
+    space = partial(search_space, words=not splits.codec.feature_names)
+    search_and_report(run, trials, train_one, space, what="the tagger", test=test, notes=splits.notes)
 
 
 def evaluate(*, run: Path, data: or_none(Text) = None, limit: or_none(Count) = None) -> None:
@@ -114,7 +117,8 @@ def evaluate(*, run: Path, data: or_none(Text) = None, limit: or_none(Count) = N
     if data is None:
         sequences = load(source, options=from_settings(Options, saved.settings)).sequences["test"]
     else:
-        sequences, _ = read_columns(data, columns_of(saved), longest=source.longest)
+        whole, _ = read_columns(data, columns_of(saved))
+        sequences = [part for one in whole for part in one.pieces(source.longest)]
     sequences = sequences[:limit]
     # With the words and tags of the run: those of the data may have changed since.
     predicted = tags_of(predict_tags(saved.model, saved.codec.split(sequences)), saved.codec.tag_names)
@@ -140,7 +144,7 @@ def predict(*, run: Path, text: tuple[str, ...] = (), file: Path | None = None, 
     if not saved.codec.feature_names:
         unknown = saved.codec.unknown(sequences)
         if unknown:
-            print(f"Not in the training set, and therefore unknown: {some(unknown)}.", file=sys.stderr)
+            print(f"Unknown, as not in the training set or too rare there: {some(unknown)}.", file=sys.stderr)
     outputs = saved.outputs(saved.codec.encode(*sequences))
     tags = saved.codec.decode(outputs, [len(one) for one in sequences])
     tagged = zip(map(saved.codec.shown, sequences), tags, strict=True)

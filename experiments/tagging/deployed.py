@@ -21,7 +21,7 @@ def main():
     if codec["feature_names"]:
         if not options.columns:
             parser.error("give --columns")
-        read = [np.loadtxt(block.splitlines(), np.float32, ndmin=2) for block in blocks(options.columns)]
+        read = [numbers_of(block, codec["feature_names"], parser) for block in blocks(options.columns)]
         shown = [[f"{codec['feature_names'][row.argmax()]} {row.max():.2f}" for row in steps] for steps in read]
         name = "features"
     else:
@@ -40,6 +40,17 @@ def main():
         tags = [codec["tag_names"][i] for i in best[: len(names)]]
         tagged.append("\n".join(f"{step}\t{tag}" for step, tag in zip(names, tags, strict=True)))
     print("\n\n".join(tagged))
+
+
+def numbers_of(block, names, parser):
+    """Returns the numbers of a sequence, (T, F)."""
+    try:
+        steps = np.loadtxt(block.splitlines(), np.float32, ndmin=2)
+    except ValueError as error:
+        parser.error(f"--columns takes numbers alone, with blank lines between sequences: {error}")
+    if steps.shape[1] != len(names):
+        parser.error(f"--columns takes {len(names)} numbers a step: {', '.join(names)}. Received: {steps.shape[1]}")
+    return steps
 
 
 def blocks(path):

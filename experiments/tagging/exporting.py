@@ -2,16 +2,14 @@
 
 from pathlib import Path
 
-from kerasapps.data import pieces, segments, words
-
-from ..shared.deploying import SAMPLES, Deployable, Part, some_rows
+from ..shared.deploying import SAMPLES, WORDS, Deployable, Part, some_rows
 from ..shared.runs import SavedRun
-from .network import splits_of
+from .network import encoded_splits
 
 
 def deployable(saved: SavedRun) -> Deployable:
     """Returns the tagger with rows of its test set."""
-    splits = splits_of(saved)
+    splits = encoded_splits(saved)
     first = splits.sequences["test"][0].steps
     part = Part(
         model=saved.model,
@@ -24,7 +22,7 @@ def deployable(saved: SavedRun) -> Deployable:
         arguments, files, modules = ("--columns", "steps.txt"), {"steps.txt": lines.encode()}, ()
         limit = f"It reads {len(saved.codec.feature_names)} numbers a step: {', '.join(saved.codec.feature_names)}."
     else:
-        arguments, files, modules = ("--text", " ".join(first)), {}, (words, segments, pieces)
+        arguments, files, modules = ("--text", " ".join(first)), {}, WORDS
         limit = "A word that is not in its training texts, or only once, is unknown."
     return Deployable(
         parts={"model": part},

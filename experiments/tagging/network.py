@@ -39,7 +39,7 @@ class Source:
         tag: Column of the tags.
         numbers: Columns with numbers instead of words, such as the outputs of a classifier.
         vocab_size: Token ids at most; the most frequent words get one, those that are seen once none.
-        longest: Steps of a sequence at most; a longer one goes on as the next.
+        longest: Steps of a sequence at most; longer ones are split.
     """
 
     data: Text = "dispatches"
@@ -96,7 +96,7 @@ def train_one(
     return training.train(run, splits, network, recipe, patience=patience, monitor="val_accuracy", maximize=True)
 
 
-def splits_of(saved: SavedRun) -> TagSplits:
+def encoded_splits(saved: SavedRun) -> TagSplits:
     """Loads the sequences that a run was trained on, in its words and tags."""
     splits = load(from_settings(Source, saved.settings), options=from_settings(Options, saved.settings))
     encoded = {name: saved.codec.split(sequences) for name, sequences in splits.sequences.items()}

@@ -136,14 +136,15 @@ def mistakes_block(splits: TagSplits, probabilities: Sequence[np.ndarray]) -> Ta
         t = int(np.argmax(wrong))
         if wrong[t]:
             step, predicted = splits.codec.shown(one.steps[t : t + 1])[0], names[row[t].argmax()]
-            titles[i] = f"{step}: {predicted} ({format_share(wrong[t])} sure), truly {one.tags[t]}"
+            titles[i] = f"{step}: predicted {predicted} ({format_share(wrong[t])}), true {one.tags[t]}"
             sure[i] = wrong[t]
     worst = sorted(titles, key=lambda i: -sure[i])[:SHOWN]
-    caption = "Where the network is most sure of a wrong tag."
-    if splits.best:
-        caption += " The source draws what is improbable as well: most of these nobody could know."
     if not worst:
         return None
+    caption = "Where the network is most sure of a wrong tag."
+    if splits.best:
+        wrong = sum(splits.best["all"][i] != splits.sequences["test"][i].tags for i in worst)
+        caption += f" In {wrong} of these {len(worst)} the best possible tags are wrong as well."
     return TaggedSequences("The most confident mistakes", caption, _tagged(splits, probabilities, worst, titles))
 
 
@@ -163,7 +164,7 @@ def places_figure(truth: Tags, predicted: Mapping[str, Tags]) -> Figure:
     figure = new_figure(width=9.0)
     places = np.concatenate([np.arange(1, len(one) + 1) for one in truth])
     lengths = np.concatenate([np.full(len(one), len(one)) for one in truth])
-    by_place, by_length = add_axes(figure, 1, 2, 1, xlabel="step", title="By place"), add_axes(figure, 1, 2, 2)
+    by_place, by_length = add_axes(figure, 1, 2, 1, xlabel="step", title="By position"), add_axes(figure, 1, 2, 2)
     by_place.set_ylabel("accuracy")
     by_length.set(xlabel="steps of the sequence", title="By length")
     groups = [part for part in np.array_split(np.sort(lengths), LENGTHS) if len(part)]
@@ -178,8 +179,8 @@ def places_figure(truth: Tags, predicted: Mapping[str, Tags]) -> Figure:
         group = np.searchsorted(edges, lengths, "right") - 1
         by_length.plot(middle, np.bincount(group, right) / np.bincount(group), marker="o", markersize=3, **style)
     by_place.legend(frameon=False, fontsize=8)
-    caption = "Test accuracy of a step by its place and by the length of its sequence."
-    return Figure("places", caption, figure, "Accuracy by place and length", wraps=True)
+    caption = "Test accuracy of a step by its position and by the length of its sequence."
+    return Figure("places", caption, figure, "Accuracy by position and length", wraps=True)
 
 
 def context_figure(splits: TagSplits, probabilities: Sequence[np.ndarray]) -> Figure | None:
@@ -207,8 +208,8 @@ def context_figure(splits: TagSplits, probabilities: Sequence[np.ndarray]) -> Fi
             at, color = np.flatnonzero(rows), "#3a9169" if mark == "o" else "#d9822b"
             axes.scatter(at, numbers[best][at], marker=mark, color=color, s=60, linewidths=2.2)
     caption = (
-        "One sequence of the test set: the bluer, the more probable. The mark in each column is what the image shows: "
-        "a green dot where that is the most probable, an orange cross where it is not. All that the network reads are "
-        "the classifier's outputs, for this image and for those around it."
+        "The test sequence in which context corrects most: the bluer, the more probable. The mark in each column is "
+        "what the image shows: a green dot where that is the most probable, an orange cross where it is not. All that "
+        "the network reads are the classifier's outputs, for this image and for those around it."
     )
     return Figure("context", caption, figure, "What the context adds")

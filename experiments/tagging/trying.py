@@ -37,6 +37,6 @@ def answer(saved: SavedRun, given: Mapping[str, Any]) -> Tried:
         raise UserError("There is no word to tag.")
     (tags,) = saved.codec.decode(saved.outputs(saved.codec.encode(words)), [len(words)])
     unknown = saved.codec.unknown([words])
-    notes = [f"Not in the training set, and therefore unknown: {some(unknown)}."] if unknown else []
+    notes = [f"Unknown, as not in the training set or too rare there: {some(unknown)}."] if unknown else []
     table = Table("The tags", ["word", "tag"], list(zip(words, tags, strict=True)))
     return Tried([table], ("predict", "--text", " ".join(words)), notes)

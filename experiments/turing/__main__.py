@@ -69,7 +69,8 @@ def train(
         headline=("accuracy", "accuracy_baseline", "sequence_accuracy", "solved_length", "seconds"),
         table=table,
         draw_curves=False,  # one figure has those of both networks
-        conclusion=f"{format_share(metrics['accuracy'])} of the bits of sequences longer than any in training.",
+        conclusion=f"{format_share(metrics['accuracy'])} of the bits are copied correctly in sequences longer than any "
+        "in training.",
         interrupted=any(one.history.interrupted for one in networks.values()),
         networks={NAMES[arch]: one.model for arch, one in networks.items()},
         following={"Try it on other lengths": "evaluate --run RUN --lengths 10 20 40"},

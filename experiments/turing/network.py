@@ -13,6 +13,7 @@ from kerasapps.applications.neural_turing_machine import build_neural_turing_mac
 from kerasapps.blocks.recurrent import LSTM
 from kerasapps.data.copying import draw_copies, load_copying
 from kerasapps.data.splits import Splits
+from kerasapps.losses import BitCrossentropy
 from kerasapps.optimizers import Adam, one_cycle
 from kerasapps.runs import Options, Run
 from kerasapps.settings import Count, Positive, ranged
@@ -102,11 +103,11 @@ def make_model(
         jit_compile: Whether it does in general.
     """
     builder = {"turing": build_neural_turing_machine, "lstm": lstm_network}[arch]
-    model = build(builder, params, what=f"--arch {arch}", given=sizes)
+    model = build(builder, params, what="this network", given=sizes)
     rate = one_cycle(recipe.learning_rate, steps=steps, warmup=0.1)
     model.compile(
         Adam(rate, global_clipnorm=recipe.clipnorm),
-        {"bits": keras.losses.BinaryCrossentropy(reduction="mean_with_sample_weight")},
+        {"bits": BitCrossentropy()},
         weighted_metrics={"bits": [keras.metrics.BinaryAccuracy(name="accuracy")]},
         jit_compile=compiled or jit_compile,
     )

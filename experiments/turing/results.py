@@ -1,4 +1,4 @@
-"""What the copy task measures: wrong bits by length, next to an LSTM, and where the heads of the machine look."""
+"""What the copy task measures: wrong bits by length, next to an LSTM, and where its heads attend."""
 
 from collections.abc import Mapping, Sequence
 
@@ -102,8 +102,8 @@ def length_figure(errors: Mapping[str, Errors], *, bits: int, longest: int) -> F
     axes.set_xlim(0.5, lengths.max() + 0.5)
     axes.legend(frameon=False)
     caption = (
-        f"Trained on the gray lengths, up to {longest} steps. A network that has learned how to copy makes few "
-        "more mistakes on longer sequences. An LSTM has its state alone to remember with, which is soon full."
+        f"Trained on the gray lengths, up to {longest} steps. Where copying is learned, longer sequences have few more "
+        "mistakes. An LSTM has its state alone to remember with, which is soon full."
     )
     return Figure("lengths", caption, figure, "Longer than in training")
 
@@ -119,8 +119,9 @@ def loss_figure(histories: Mapping[str, History], *, rows: int) -> Figure:
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.legend(frameon=False)
     caption = (
-        "Cross-entropy of the validation set. The machine is near guessing until it has found where to write and where "
-        "to read; then its loss falls steeply. Spikes are steps after which the heads look elsewhere for a while."
+        "Cross-entropy of the validation set. Where the machine learns, it is near guessing until it has found where "
+        "to write and where to read; then its loss falls steeply. Spikes are steps after which the heads attend "
+        "elsewhere for a while."
     )
     return Figure("learning", caption, figure, "How they learn")
 
@@ -143,7 +144,7 @@ def copies_figure(models: Mapping[str, keras.Model], *, bits: int, lengths: Sequ
 
 
 def heads_figure(model: keras.Model, *, bits: int, length: int, seed: int) -> Figure:
-    """Shows input and output of the machine over time, and where its heads look."""
+    """Shows input and output of the machine over time, and where its heads attend."""
     drawn = draw_copies([length], bits=bits, rng=np.random.default_rng([seed, 2, length]))
     looks = outputs_of(addressing_of(model), drawn.inputs)
     panels = {
@@ -163,10 +164,10 @@ def heads_figure(model: keras.Model, *, bits: int, length: int, seed: int) -> Fi
     axes.set_xticks(range(0, 2 * length + 1, 5))
     caption = (
         f"A sequence of {length} steps: read, the delimiter (the last row of the input), then written. The darker a "
-        "slot, the more of it is written or read. Each step goes to a slot of its own, and the read head visits them "
-        "in the same order: two diagonals."
+        "slot, the more of it is written or read. Where copying is learned there are two diagonals: each step goes to "
+        "a slot of its own, and the read head visits them in the same order."
     )
-    return Figure("heads", caption, figure, "Where the heads look")
+    return Figure("heads", caption, figure, "Where the heads attend")
 
 
 def show_bits(axes, values: np.ndarray) -> None:

@@ -29,7 +29,7 @@ def build_neural_turing_machine(
 ) -> keras.Model:
     """Builds a network that reads a sequence of bits and, step by step, writes another.
 
-    `addressing_of` gives where its heads look.
+    `addressing_of` gives the weights of its heads.
 
     Args:
         input_bits: Bits of the input in a step.
@@ -64,7 +64,7 @@ def build_neural_turing_machine(
     sequence = keras.Input((None, input_bits), name="sequence")  # (B, T, D)
 
     # --- trunk
-    # In float32 under any precision: where the heads look is raised to a power, step after step.
+    # In float32 under any precision: the weights of the heads are raised to a power, step after step.
     machine = TuringMachine(units, slots=slots, width=width, dtype="float32", name="machine")
     features, _, _ = machine(sequence)  # (B, T, U + W)
     features = Dropout(dropout, name="head_dropout")(features)
@@ -77,7 +77,7 @@ def build_neural_turing_machine(
 
 
 def addressing_of(model: keras.Model) -> keras.Model:
-    """Returns a model on the same tensors that gives where the heads of a neural Turing machine look.
+    """Returns a model on the same tensors that gives the weights of the heads of a neural Turing machine.
 
     Returns:
         Model with the same input. Out: "write" and "read" float32 (B, T, N): the weight of each slot, which sum to 1.

@@ -105,11 +105,11 @@ def build_sequence_tagger(
     return keras.Model([steps], {"tags": tags}, name=name)
 
 
-def search_space(hp: "HyperParameters") -> dict[str, Any]:
-    """Returns arguments for `build_sequence_tagger`; each default equals the builder's."""
-    return {
+def search_space(hp: "HyperParameters", *, words: bool = True) -> dict[str, Any]:
+    """Returns arguments for `build_sequence_tagger`, of words or of numbers; each default equals the builder's."""
+    own = {"embedding_dim": hp.Int("embedding_dim", 32, 256, step=32, default=64)} if words else {}
+    return own | {
         "cell": hp.Choice("cell", ["lstm", "gru"], default="lstm"),
-        "embedding_dim": hp.Int("embedding_dim", 32, 256, step=32, default=64),
         "units": hp.Int("units", 32, 256, step=32, default=64),
         "depth": hp.Int("depth", 1, 3, default=1),
         "bidirectional": hp.Boolean("bidirectional", default=True),

@@ -1,6 +1,6 @@
 """A neural Turing machine: a recurrent layer that writes to a memory and reads from it by content and by location.
 
-An LSTM, the controller, sees the input and what was read last. Its output sets where the two heads look and what is
+An LSTM, the controller, sees the input and what was read last. Its output sets the weights of two heads and what is
 written. Everything is a weighted sum over all slots of the memory, so that gradients reach it.
 
 Reference: Graves et al., "Neural Turing Machines", 2014.
@@ -17,8 +17,8 @@ SHIFTS = (-1, 0, 1)
 class TuringCell(layers.Layer):
     """A step of a neural Turing machine: the controller, then the write head, then the read head.
 
-    States: the two of the controller, both (B, U); what was read (B, W); where each head looked, (B, N) twice; and the
-    memory (B, N, W). Returns controller output, what is read and where the heads look, (B, U + W + 2 N).
+    States: the two of the controller, both (B, U); what was read (B, W); the weights of each head, (B, N) twice; and
+    the memory (B, N, W). Returns controller output, what is read and the weights of the heads, (B, U + W + 2 N).
 
     Args:
         units: Width of the controller.
@@ -33,7 +33,7 @@ class TuringCell(layers.Layer):
         self.width = width
         self.state_size = [units, units, width, slots, slots, (slots, width)]
         self.output_size = units + width + 2 * slots
-        # Where to look: key, its strength, gate, shift, power. What to write: erase, add.
+        # Where to attend: key, its strength, gate, shift, power. What to write: erase, add.
         self.looking = width + 2 + len(SHIFTS) + 1
         self.controller = layers.LSTMCell(units, dtype=self.dtype_policy, name="controller")
         self.heads = layers.Dense(2 * self.looking + 2 * width, dtype=self.dtype_policy, name="heads")
@@ -71,7 +71,7 @@ class TuringCell(layers.Layer):
 
 
 def address(looking, before, memory):
-    """Returns where a head looks: numbers of the controller (B, W + 6), weights before (B, N), memory -> (B, N)."""
+    """Returns the weights of a head: numbers of the controller (B, W + 6), weights before (B, N), memory -> (B, N)."""
     width = memory.shape[-1]
     key, strength, gate, shift, power = ops.split(looking, [width, width + 1, width + 2, width + 5], axis=-1)
     found = content_weights(memory, ops.tanh(key), ops.softplus(strength))
@@ -103,8 +103,8 @@ def sharpened(weights, power):
 class TuringMachine(layers.RNN):
     """A neural Turing machine over a sequence; see `TuringCell`.
 
-    Call with: sequence float (B, T, D). Returns controller output and what was read, (B, T, U + W); and where the write
-    head and the read head looked, both (B, T, N).
+    Call with: sequence float (B, T, D). Returns controller output and what was read, (B, T, U + W); and the
+    weights of the write head and of the read head, both (B, T, N).
 
     Args:
         units: Width of the controller.

@@ -1,11 +1,12 @@
 """Tagged sequences in columns, one step a line, as the shared tasks of CoNLL have them.
 
-Blank lines, and the -DOCSTART- lines between documents, stand between sequences; columns are apart by tabs, or where
-there is none by blanks.
+Blank lines, and the -DOCSTART- lines between documents, stand between sequences; columns are separated by tabs, or by
+blanks in a file without tabs. Of CoNLL-U's ten columns the lines of words alone are read.
 
 Reference: Tjong Kim Sang and De Meulder, "Introduction to the CoNLL-2003 Shared Task", 2003.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from kerasapps.errors import DataError
 from kerasapps.files import printable, regular_file
 
 DOCUMENT = "-DOCSTART-"
+UNIVERSAL = 10  # columns of CoNLL-U, which numbers ranges such as 2-3 and words that are not there, such as 3.1
 # What a sequence consists of: words, or numbers float32 (T, F).
 Steps = tuple[str, ...] | np.ndarray
 
@@ -52,16 +54,18 @@ class TaggedSequence:
     def __len__(self) -> int:
         return len(self.steps)
 
+    def pieces(self, longest: int) -> list["TaggedSequence"]:
+        """Returns the sequence, or where it is longer than that several in its place."""
+        starts = range(0, len(self), longest)
+        return [TaggedSequence(self.steps[i : i + longest], self.tags[i : i + longest]) for i in starts]
 
-def read_columns(
-    data: str | Path, columns: Columns, *, longest: int | None = None
-) -> tuple[list[TaggedSequence], tuple[str, ...]]:
+
+def read_columns(data: str | Path, columns: Columns) -> tuple[list[TaggedSequence], tuple[str, ...]]:
     """Reads the sequences of a file.
 
     Args:
         data: The file.
         columns: What its columns hold.
-        longest: Steps of a sequence at most; a longer one goes on as the next.
 
     Returns:
         The sequences, and notes on how they were read.
@@ -76,10 +80,8 @@ def read_columns(
     for lines in _sequences(text):
         width = width or len(lines[0][1])
         _check_width(path, lines, width, columns)
-        for start in range(0, len(lines), longest or len(lines)):
-            part = lines[start:][:longest]
-            tags = () if columns.tag is None else tuple(_cells(path, part, columns.tag))
-            sequences.append(TaggedSequence(_steps(path, part, columns), tags))
+        tags = () if columns.tag is None else tuple(_cells(path, lines, columns.tag))
+        sequences.append(TaggedSequence(_steps(path, lines, columns), tags))
     if not sequences:
         raise DataError(f"{printable(path)} holds no sequences: it should have a step a line.")
     return sequences, notes
@@ -88,10 +90,13 @@ def read_columns(
 def _sequences(text: str) -> Iterator[list[tuple[int, list[str]]]]:
     """Yields the lines of each sequence: their numbers, and their cells."""
     tabs, lines = "\t" in text, []
-    for number, line in enumerate(text.splitlines(), start=1):
-        if tabs and line.startswith("#") and "\t" not in line:  # a comment of CoNLL-U
+    # Not by `splitlines`, which also cuts at characters that a word may have.
+    for number, line in enumerate(re.split(r"\r\n|\r|\n", text), start=1):
+        cells = line.split("\t") if tabs else re.split(" +", line.strip(" "))
+        if tabs and line.startswith("#") and len(cells) == 1:  # a comment of CoNLL-U
             continue
-        cells = line.split("\t") if tabs else line.split()
+        if tabs and len(cells) == UNIVERSAL and re.fullmatch(r"\d+[-.]\d+", cells[0]):
+            continue
         if line.strip() and cells[0] != DOCUMENT:
             lines.append((number, cells))
         elif lines:
@@ -105,15 +110,16 @@ def _check_width(path: Path, lines: Sequence[tuple[int, list[str]]], width: int,
     """Refuses lines that lack a column: counted from the end, another would take its place.
 
     Raises:
-        DataError: If a line has not so many columns, or words and tags are to be in the same.
+        DataError: If a line has not so many columns, or tags would be read as what is tagged.
     """
     for number, cells in lines:
         if len(cells) != width:
             raise DataError(f"{printable(path)}, line {number}: {_count(cells)}, where the first line has {width}.")
-    if not columns.numbers and columns.tag in (columns.word, columns.word - width, columns.word + width):
+    read, what = (columns.numbers, "--numbers") if columns.numbers else ((columns.word,), "--word")
+    if columns.tag is not None and any(columns.tag in (at - width, at, at + width) for at in read):
         raise DataError(
-            f"{printable(path)} has {_count(cells)}, and words and tags are to be in the same one: choose --word and "
-            "--tag, from 0 on."
+            f"{printable(path)} has {_count(cells)}, and tags would be read from a column of {what} too: choose {what} "
+            "and --tag, from 0 on."
         )
 
 

@@ -15,6 +15,7 @@ from kerasapps.data import karate
 from kerasapps.data.encodings import read_text
 from kerasapps.data.splits import Split, Splits
 from kerasapps.data.tables import as_floats, open_table, read_names, read_numbers, shown, some
+from kerasapps.data.words import composed
 from kerasapps.errors import DataError
 from kerasapps.files import regular_file, user_path
 
@@ -74,13 +75,16 @@ class GraphCodec:
         """Returns the inputs of a network for a graph.
 
         Raises:
-            DataError: If it has other features than the network knows, or other nodes where it knows nodes alone.
+            DataError: If it has other classes or features than the network knows, or other nodes where it knows nodes
+                alone.
         """
         if graph.feature_names != self.feature_names:
             names = ", ".join(self.feature_names) or "none"
             raise DataError(f"The network was trained on a graph with other features: {names}.")
         if not self.feature_names and graph.nodes != self.nodes:
             raise DataError("The network knows the nodes of its own graph alone: that has no features.")
+        if graph.class_names != self.class_names:
+            raise DataError(f"The network was trained on other classes: {', '.join(self.class_names)}.")
         return graph.inputs
 
     def decode(self, outputs: Mapping[str, np.ndarray]) -> list[tuple[str, float]]:
@@ -116,16 +120,17 @@ class GraphSplits(Splits):
     rows: dict[str, np.ndarray]
 
 
-def normalized_adjacency(edges: np.ndarray, count: int) -> np.ndarray:
+def normalized_adjacency(edges: np.ndarray, count: int, *, loops: bool = True) -> np.ndarray:
     """Returns D^(-1/2) (A + I) D^(-1/2), float32 (n, n): A holds the edges, D the degrees in A + I.
 
     Args:
         edges: Pairs of nodes by number, int (E, 2), without direction.
         count: Number of nodes.
+        loops: Whether each node is its own neighbor; otherwise it is A alone that is normalized.
     """
-    adjacency = np.eye(count, dtype=np.float32)
+    adjacency = loops * np.eye(count, dtype=np.float32)
     adjacency[edges[:, 0], edges[:, 1]] = adjacency[edges[:, 1], edges[:, 0]] = 1
-    scale = adjacency.sum(1) ** -0.5  # at least 1: each node is its own neighbor
+    scale = np.maximum(adjacency.sum(1), 1) ** -0.5  # a node without neighbors stays without
     return adjacency * scale * scale[:, None]
 
 
@@ -240,7 +245,11 @@ def read_graph(edges: Path, nodes: Path, *, node: str, label: str, features: Seq
     described = np.eye(len(every), dtype=np.float32)
     if features:
         read = [read_numbers(columns[name], table=table, rows=np.arange(len(every))) for name in features]
-        described = standardized(np.stack([as_floats(one) for one in read], 1))
+        described = np.stack([as_floats(one) for one in read], 1)
+        for name, values in zip(features, described.T, strict=True):
+            if np.isinf(values).any() or np.isnan(values).all():
+                raise DataError(f"{nodes}: the column {name} must hold finite numbers.")
+        described = standardized(described)
     labels = np.array([numbers.get(one, -1) for one in classes.to_list()], np.int32)
     said = f"{len(every):,} nodes, {len(found):,} edges, {(labels >= 0).sum():,} labels: {some(known)}."
     return Graph(every, found, labels, known, described, tuple(features), (*table.notes, *notes, said))
@@ -251,8 +260,7 @@ def standardized(features: np.ndarray) -> np.ndarray:
 
     The network sees the features of all nodes in training, so those of the test nodes may count as well.
     """
-    with np.errstate(invalid="ignore"):
-        mean, deviation = np.nanmean(features, 0), np.nanstd(features, 0)
+    mean, deviation = np.nanmean(features, 0), np.nanstd(features, 0)
     return np.nan_to_num((features - mean) / np.where(deviation > 0, deviation, 1)).astype(np.float32)
 
 
@@ -271,7 +279,7 @@ def read_edges(path: Path, nodes: Sequence[str]) -> tuple[np.ndarray, tuple[str,
     lines = [(i, line) for i, line in lines if line and line[0] not in "#%"]
     for position, (i, line) in enumerate(lines):
         separator = next((one for one in (",", ";", "\t") if one in line), None)
-        pair = [name.strip().strip('"') for name in line.split(separator)][:2]
+        pair = [composed(name.strip().strip('"')) for name in line.split(separator)][:2]
         if len(pair) < 2:
             raise DataError(f"{path}, line {i}: an edge needs two names. Received: {shown(line)}.")
         unknown = [name for name in pair if name not in numbers]

@@ -139,7 +139,7 @@ def load_tagged(
         test: A file to test on; by default a tenth of them too.
         columns: What the columns of files hold.
         vocab_size: Token ids at most; the most frequent words get one, those that are seen once none.
-        longest: Steps of a sequence at most; a longer one goes on as the next.
+        longest: Steps of a sequence at most; longer ones are split, after the sets were drawn.
         seed: Seed of a simulator, and of what is held out.
         limit: Sequences of each set at most.
 
@@ -172,8 +172,8 @@ def load_tagged(
         notes=notes,
         sequences=sets,
         best={
-            "all": [best(one.steps, so_far=False) for one in sets["test"]],
-            "so far": [best(one.steps, so_far=True) for one in sets["test"]],
+            "all": [tuple(best(one.steps, so_far=False)) for one in sets["test"]],
+            "so far": [tuple(best(one.steps, so_far=True)) for one in sets["test"]],
         }
         if best
         else {},
@@ -194,7 +194,7 @@ def _read(
     sets, notes = {}, ()
     for name, file in files.items():
         if file is not None:
-            sets[name], more = read_columns(file, columns, longest=longest)
+            sets[name], more = read_columns(file, columns)
             notes += more
     missing = [name for name in files if name not in sets]
     whole = sets["train"]
@@ -207,7 +207,7 @@ def _read(
     sets["train"] = [whole[row] for row in order[len(missing) * count :]]
     if missing:
         notes += (f"{count:,} sequences each were held out for {' and '.join(missing)}.",)
-    return sets, notes
+    return {name: [part for one in own for part in one.pieces(longest)] for name, own in sets.items()}, notes
 
 
 def _fit(data: str, sets: Mapping[str, Sequence[TaggedSequence]], columns: Columns, *, vocab_size: int) -> TagCodec:

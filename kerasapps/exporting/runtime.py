@@ -54,7 +54,7 @@ class Network:
 
 
 def _fitted(name, array, shape):
-    """Returns token ids padded with 0 to the length that a network was exported for, and anything else as it is."""
+    """Returns a sequence padded with 0 to the length that a network was exported for, and anything else as it is."""
     array = np.asarray(array)
     missing = [
         0 if side in (None, have) else side - have for side, have in zip(shape[1:], array.shape[1:], strict=True)
@@ -62,7 +62,7 @@ def _fitted(name, array, shape):
     if any(m < 0 for m in missing):
         have, most = ("x".join(map(str, sides)) for sides in (array.shape[1:], shape[1:]))
         raise SystemExit(f"{name} is too long: it has the sides {have}, and the network was exported for {most}.")
-    if any(missing) and array.dtype.kind in "iu":
+    if any(missing) and (array.dtype.kind in "iu" or array.ndim == 3):
         return np.pad(array, [(0, 0), *((0, m) for m in missing)])
     return array
 

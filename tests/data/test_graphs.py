@@ -125,3 +125,20 @@ def test_the_codec_comes_back_and_knows_its_graph(files):
         codec.encode(read_graph(*files, node="node", label="team"))
     with pytest.raises(DataError, match="other features: none"):
         codec.encode(load_graph("planted"))
+    with pytest.raises(DataError, match="trained on other classes: instructor, officer"):
+        codec.encode(load_graph("karate"))
+
+
+def test_names_of_edges_are_composed_as_those_of_nodes(tmp_path):
+    (tmp_path / "nodes.csv").write_text("node,team\nJose\u0301,x\nb,y\n")
+    (tmp_path / "edges.txt").write_text("Jose\u0301 b\n")
+    assert read_graph(tmp_path / "edges.txt", tmp_path / "nodes.csv", node="node", label="team").edges.tolist() == [
+        [0, 1]
+    ]
+
+
+def test_features_without_a_finite_number_are_refused(tmp_path):
+    (tmp_path / "nodes.csv").write_text("node,team,age\na,x,1\nb,y,inf\n")
+    (tmp_path / "edges.txt").write_text("a b\n")
+    with pytest.raises(DataError, match="column age must hold finite numbers"):
+        read_graph(tmp_path / "edges.txt", tmp_path / "nodes.csv", node="node", label="team", features=("age",))

@@ -78,14 +78,37 @@ def test_columns_are_read(tmp_path):
         (("Peter",), ("I-PER",)),
     ]
     assert read_columns(path, Columns(tag=1))[0][0].tags == ("NNP", "VBZ")
-    assert [len(one) for one in read_columns(path, Columns(), longest=1)[0]] == [1, 1, 1]
+    assert [(one.steps, one.tags) for one in sequences[0].pieces(1)] == [(("EU",), ("I-ORG",)), (("rejects",), ("O",))]
 
 
 def test_universal_dependencies_are_read(tmp_path):
     path = tmp_path / "train.conllu"
-    path.write_text("# text = New York\n1\tNew York\tPROPN\r\n2\t#\tSYM\r\n\r\n# text = no\n1\tno\tINTJ\n")
+    path.write_text("# text = New York\n1\tNew York\tPROPN\r\n2\t#\tSYM\r\n\r\n# text = no\n1\tno\tINTJ\n", newline="")
     sequences, _ = read_columns(path, Columns(word=1, tag=2))
     assert [one.steps for one in sequences] == [("New York", "#"), ("no",)]
+
+
+def test_of_universal_dependencies_only_words_are_steps(tmp_path):
+    path = tmp_path / "train.conllu"
+    rows = [["1", "voy", "VERB"], ["2-3", "al", "_"], ["2", "a", "ADP"], ["3", "el", "DET"], ["3.1", "gone", "VERB"]]
+    path.write_text("".join("\t".join([*row, *"_______"]) + "\n" for row in rows))
+    (one,), _ = read_columns(path, Columns(word=1, tag=2))
+    assert (one.steps, one.tags) == (("voy", "a", "el"), ("VERB", "ADP", "DET"))
+
+
+def test_a_word_may_have_blanks_that_are_none(tmp_path):
+    path = tmp_path / "train.txt"
+    path.write_text("10\u00a0000 NUM\nnext\u2028line NOUN\n")
+    assert read_columns(path, Columns())[0][0].steps == ("10\u00a0000", "next\u2028line")
+
+
+def test_windows_of_a_long_sequence_are_in_one_set(tmp_path):
+    path = tmp_path / "train.txt"
+    path.write_text("\n\n".join("\n".join(f"{i}-{t} {'XY'[t % 2]}" for t in range(40)) for i in range(12)))
+    sets = load_tagged(str(path), longest=10).sequences
+    begun = [{step.partition("-")[0] for one in own for step in one.steps} for own in sets.values()]
+    assert sum(map(len, begun)) == 12
+    assert max(len(one) for own in sets.values() for one in own) == 10
 
 
 @pytest.mark.parametrize(
@@ -93,7 +116,16 @@ def test_universal_dependencies_are_read(tmp_path):
     [
         ("a X\nb\n", Columns(), "line 2: 1 column, where the first line has 2."),
         ("a X\n", Columns(tag=3), "line 1: nothing in column 3; it has 2 columns, from 0 on."),
-        ("a\nb\n", Columns(), "has 1 column, and words and tags are to be in the same one: choose --word and --tag"),
+        (
+            "a\nb\n",
+            Columns(),
+            "has 1 column, and tags would be read from a column of --word too: choose",
+        ),
+        (
+            "1 2 up\n",
+            Columns(numbers=(0, 2)),
+            "tags would be read from a column of --numbers too: choose --numbers",
+        ),
         ("a\t\n", Columns(tag=1), "line 1: nothing in column 1"),
         ("\n\n", Columns(), "holds no sequences"),
         ("1 x up\n", Columns(numbers=(0, 1)), "line 1: 1 x are not all numbers."),

@@ -62,8 +62,7 @@ def test_ten_seeds_beat_the_majority_and_the_features_alone():
         model.fit(splits.train.epochs(1, seed=seed, first=0, last=15), verbose=0)
         reached.append(accuracies(splits, model(graph.inputs)["label"][0].numpy()))
     means = {name: np.mean([one[name] for one in reached]) for name in reached[0]}
-    assert means["graph convolution"] > 0.65
-    assert means["graph convolution"] > means["largest class"] + 0.25
+    assert means["graph convolution"] > means["label propagation"] > means["largest class"] + 0.25
     assert means["graph convolution"] > means["logistic regression"] + 0.25
 
 

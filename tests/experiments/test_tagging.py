@@ -9,7 +9,7 @@ import pytest
 from experiments.shared.runs import load_run
 from experiments.tagging import __main__ as experiment
 from experiments.tagging import trying
-from experiments.tagging.network import predict_tags, splits_of
+from experiments.tagging.network import encoded_splits, predict_tags
 from experiments.tagging.results import most_frequent_tags, tag_metrics
 from experiments.tagging.spans import Span, are_marked, span_scores, spans_of
 from kerasapps.data.columns import TaggedSequence
@@ -32,7 +32,7 @@ def trained(tmp_path_factory) -> Path:
 def test_train_learns_what_no_network_in_one_direction_can_know(trained):
     metrics = read(trained)
     assert metrics["accuracy_baseline"] < metrics["accuracy_filtering"] < metrics["accuracy"]
-    assert metrics["accuracy"] < metrics["accuracy_reference"] + 0.01
+    assert abs(metrics["accuracy"] - metrics["accuracy_reference"]) < 0.03
     assert metrics["f1_baseline"] < metrics["f1"] < metrics["f1_reference"] + 0.02
     html = (trained / "report.html").read_text()
     for shown in (
@@ -44,6 +44,15 @@ def test_train_learns_what_no_network_in_one_direction_can_know(trained):
     ):
         assert shown in html
     assert read(trained, "codec.json")["tag_names"][0] == "B-LOC"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("data", ["dispatches", "context"])
+def test_the_default_is_within_a_point_of_the_best_possible(data, tmp_path):
+    run("train", "--data", data, "--out", tmp_path / "run")
+    metrics = read(tmp_path / "run")
+    assert metrics["accuracy"] > metrics["accuracy_reference"] - 0.01
+    assert metrics["accuracy"] > metrics["accuracy_filtering"] > metrics["accuracy_baseline"]
 
 
 def test_evaluate_repeats_what_train_found(trained, tmp_path, capsys):
@@ -63,7 +72,7 @@ def test_predict(trained, tmp_path, capsys):
     said = capsys.readouterr()
     assert said.out.startswith("coach\tO\nMiller\tB-PER\nsmiled\tO\n.\tO\n\nthe\t")
     assert said.out.endswith("Oslo\tB-LOC\n.\tO\n\nmr\tO\nKent\tB-PER\nspoke\tO\n.\tO\n")
-    assert "unknown: the, zyzzyva" in said.err
+    assert "too rare there: the, zyzzyva" in said.err
     assert "Nothing was given" in refused(capsys, "predict", "--run", trained)
     assert "no word to tag" in refused(capsys, "predict", "--run", trained, "--text", " ")
 
@@ -78,7 +87,7 @@ def test_the_form_on_the_page_does_what_predict_does(trained):
 
 def test_a_run_gets_its_data_back(trained):
     saved = load_run(trained)
-    splits = splits_of(saved)
+    splits = encoded_splits(saved)
     assert len(splits.test) == 1500
     truth = [one.tags for one in splits.sequences["test"]]
     predicted = saved.codec.decode(saved.outputs(splits.test.inputs), list(map(len, truth)))

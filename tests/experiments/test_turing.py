@@ -30,7 +30,7 @@ def test_train_reports_both_networks(trained):
     assert 0.4 < metrics["accuracy"] <= 1
     assert metrics["test_rows"] == 64  # of 4 steps
     html = (trained / "report.html").read_text()
-    for shown in ("Where the heads look", "Longer than in training", "Turing machine", "LSTM", "How they learn"):
+    for shown in ("Where the heads attend", "Longer than in training", "Turing machine", "LSTM", "How they learn"):
         assert shown in html
     for name in ("model.keras", "baseline/model.keras", "figures/heads.png", "figures/copies.png"):
         assert (trained / name).is_file()
