@@ -247,8 +247,8 @@ def read_graph(edges: Path, nodes: Path, *, node: str, label: str, features: Seq
         read = [read_numbers(columns[name], table=table, rows=np.arange(len(every))) for name in features]
         described = np.stack([as_floats(one) for one in read], 1)
         for name, values in zip(features, described.T, strict=True):
-            if np.isinf(values).any() or np.isnan(values).all():
-                raise DataError(f"{nodes}: the column {name} must hold finite numbers.")
+            if np.isnan(values).all():
+                raise DataError(f"{nodes}: the column {name} holds no number.")
         described = standardized(described)
     labels = np.array([numbers.get(one, -1) for one in classes.to_list()], np.int32)
     said = f"{len(every):,} nodes, {len(found):,} edges, {(labels >= 0).sum():,} labels: {some(known)}."
