@@ -1,6 +1,7 @@
 """Graphs: the karate club as published, adjacency by hand, which labels are known, and your own files."""
 
 import numpy as np
+import polars  # noqa: F401 - sets a variable of the environment when it is first imported
 import pytest
 
 from kerasapps.applications.graph_convolution import build_graph_convolution

@@ -93,7 +93,7 @@ def test_the_version(monkeypatch, capsys):
     [
         (
             ["prize"],
-            "There is no experiment prize. Did you mean price? They are: captioning, deep_dream, ensemble, ",
+            "There is no experiment prize. Did you mean price? They are: autoencoder, captioning, deep_dream, ",
         ),
         (["train"], "There is no experiment train. "),
         (["completion"], "python -m experiments completion takes one of bash, zsh, fish."),

@@ -25,7 +25,7 @@ METHODS = {
 RECTIFIED = {"guided": gradients.guided, "deconvnet": gradients.deconvnet}
 # What has another nonlinearity than ReLU and max pooling.
 OTHERS = ("build_discriminator", "dcgan_discriminator", "build_gan", "lenet5", "multimodal_price", "captioner")
-OTHERS += ("build_ensemble",)
+OTHERS += ("build_ensemble", "build_vae")
 
 
 @pytest.mark.parametrize("contract", sampled(ROWS))
@@ -35,7 +35,7 @@ def test_every_method(contract):
     inputs = {name: array[:2] for name, array in contract.inputs.items()}
     images, units = inputs[probe.image], [0, probe.width() - 1]
     methods = dict(METHODS)
-    if spatial_layers(model):
+    if spatial_layers(model) and str(contract) != "build_vae":  # whose divergence depends on none of them
         methods["grad_cam"] = gradients.grad_cam
     for method in methods.values():
         maps = method(probe, inputs, units)
