@@ -1,6 +1,7 @@
 """The remedies as a person compares them, and what they are measured by."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -10,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from experiments.remedies import __main__ as experiment
+from experiments.remedies import training
 from experiments.remedies.data import Source, load
 from experiments.remedies.network import REMEDIES, TROUBLES, Setup
 from experiments.remedies.results import TEST_LOSS, change_table, changes_of, metrics_of, told, trouble, zeros_of
@@ -53,6 +55,29 @@ def test_what_was_measured_is_in_the_metrics(compared):
     assert {"change_decay_against_small_steps_training_loss", "change_decay_against_large_steps_training_loss_low"} <= {
         *metrics
     }
+
+
+def test_what_was_trained_before_an_interruption_is_not_trained_again(tmp_path, monkeypatch):
+    options = ("compare", "--only", "momentum", "wider", "--smoke", "--out", tmp_path / "run")
+    trained = []
+
+    def train(setup, *others, most=2):
+        if len(trained) == most:
+            raise KeyboardInterrupt
+        trained.append(setup.units)
+        return train_all(setup, *others)
+
+    monkeypatch.setattr(training, "train_all", train)
+    run(*options)
+    before = read(tmp_path / "run", "metrics.json")
+    assert "accuracy_wider" not in before
+    monkeypatch.setattr(training, "train_all", partial(train, most=3))
+    run(*options, "--resume")
+    after = read(tmp_path / "run", "metrics.json")
+    assert trained == [6, 6, 64]  # small steps, momentum; after the interruption only what was missing
+    assert "accuracy_wider" in after
+    name = "change_momentum_against_small_steps_training_loss"
+    assert after[name] == before[name]
 
 
 @pytest.mark.parametrize(
