@@ -24,6 +24,9 @@ WORDS = {
     "elbo": "ELBO",
     "auc": "AUC",
     "pca": "(principal components)",
+    "l1": "L1",
+    "l2": "L2",
+    "relu": "ReLU",
 }
 
 

@@ -225,11 +225,12 @@ def test_only_all_is_a_hundred_percent():
     assert format_share(0.0002) == "0.02 %"
 
 
-def test_our_distances_are_not_called_fid():
+def test_metrics_are_called_what_they_are_and_our_distances_not_fid():
     assert label_of("val_frechet_distance") == "validation Fréchet distance"
     assert label_of("kernel_distance_floor") == "kernel distance (training images)"
     assert label_of("fid") == "fid"  # somebody's own, perhaps of Inception
     assert label_of("inception_fid") == "Inception FID"
+    assert label_of("accuracy_l2") == "accuracy L2"
 
 
 def test_a_share_has_percent_on_its_axis_and_panels_wrap_on_a_phone():

@@ -190,17 +190,16 @@ def run_points(run: Run, recipe: Recipe, params: dict, *, patience: int | None) 
         blocks += figures
         if i == 0:
             first = trained.model
-    distances, saddle = saddle_figure()
     columns = ["objective", "modes", "share of points in a mode", "mean |D - D*|"]
     modes = len(ring().centers)
     report(
         run,
-        metrics | distances,
+        metrics,
         [
             *drawn,
             Table("Modes found by each objective", columns, rows, digits=3),
             *blocks,
-            saddle,
+            saddle_figure(),
             Network("Generator", first.generator),
             Network("Discriminator", first.discriminator),
         ],

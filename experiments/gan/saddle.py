@@ -1,4 +1,4 @@
-"""The smallest game of two: f(x, y) = x y, which x minimizes and y maximizes, and why gradient descent does not end it.
+"""The smallest minimax problem: f(x, y) = x y, which x minimizes and y maximizes; gradient descent does not converge.
 
 References: Korpelevich, "The extragradient method for finding saddle points and other problems", Matecon 1976;
 Gidel et al., "A Variational Inequality Perspective on Generative Adversarial Networks", ICLR 2019.
@@ -44,23 +44,22 @@ def averages(points: np.ndarray) -> np.ndarray:
     return np.cumsum(points, 0) / np.arange(1, len(points) + 1)[:, None]
 
 
-def saddle_figure() -> tuple[dict[str, float], Figure]:
-    """Returns how far each way to play ends from the equilibrium, and their paths."""
-    paths = {step.__name__: path(step, start=START, rate=RATE, steps=STEPS) for step in
-             (simultaneous, alternating, extragradient)}  # fmt: skip
-    paths["average"] = averages(paths["alternating"])
-    distances = {name: np.hypot(*points.T) for name, points in paths.items()}
+def saddle_figure() -> Figure:
+    """Draws the path of each kind of step, and its distance from the equilibrium."""
+    steps = (simultaneous, alternating, extragradient)
+    paths = {step.__name__: path(step, start=START, rate=RATE, steps=STEPS) for step in steps}
+    paths["average of alternating"] = averages(paths["alternating"])
     figure = new_figure(9.0, 3.9)
     plane = add_axes(figure, 1, 2, 1, title="path of (x, y)", xlabel="x: minimizes xy", ylabel="y: maximizes xy")
     over_time = add_axes(figure, 1, 2, 2, title="distance from the equilibrium", xlabel="step")
     for name, points in paths.items():
         plane.plot(*points.T, linewidth=1.2)
-        over_time.plot(distances[name], label="average of alternating" if name == "average" else name)
+        distances = np.hypot(*points.T)
+        over_time.plot(distances, label=f"{name}: ends at {distances[-1]:.2f}")
     plane.plot(0, 0, "+", color="#1c2430", markersize=10)
     plane.set(aspect="equal")
     over_time.set(ylim=(0, None))
     over_time.legend(frameon=False, fontsize=9, loc="upper left")
-    metrics = {f"saddle_distance_{name}": float(values[-1]) for name, values in distances.items()}
     caption = (
         f"A GAN of two numbers: x minimizes f = xy and y maximizes it; the equilibrium is 0, 0. {STEPS} steps from 1, "
         f"0 with learning rate {RATE:g}. Simultaneous gradient descent and ascent circles the equilibrium and moves "
@@ -69,4 +68,4 @@ def saddle_figure() -> tuple[dict[str, float], Figure]:
         "points approaches the equilibrium: one reason to sample from averaged weights. Extragradient, which takes the "
         "gradient from one step ahead, gets there itself."
     )
-    return metrics, Figure("saddle", caption, figure, "Why two networks circle: the game f = xy", wraps=True)
+    return Figure("saddle", caption, figure, "Why two networks circle: the smallest minimax problem", wraps=True)

@@ -48,12 +48,12 @@ def train(
     codec = trained.splits.codec
     metrics, table = evaluate_model(trained.model, trained.splits)
     found, rules = rule_blocks(trained.splits, recipe, seed=options.seed)
-    gates, drawn = gate_blocks() if source.data == ADMISSIONS else ({}, [])
+    gates = gate_blocks() if source.data == ADMISSIONS else []
     finish(
         run,
         trained,
-        metrics | found | gates,
-        [table, network_figure(trained.model, trained.splits), *rules, *drawn],
+        metrics | found,
+        [table, network_figure(trained.model, trained.splits), *rules, *gates],
         summary=f"{'A network' if trained.model.count_params() > len(codec.numbers) + 1 else 'One neuron'} in Keras, "
         f"and one by hand, on {source.data}: {' and '.join(codec.numbers)} decide between "
         f"{' and '.join(codec.class_names)}.",

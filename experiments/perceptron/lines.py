@@ -45,7 +45,7 @@ def draw_points(
         axes.plot(*known[:, labels == i], "ox"[i], color=COLORS[i], markersize=5, label=shorten(name))
     if len(names) == 3:
         for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
-            axis.set_pane_color((1, 1, 1, 0))  # on any ground
+            axis.set_pane_color((1, 1, 1, 0))  # on any background
     edges = [(values.min(), values.max()) for values in known]
     for dimension, label, (low, high) in zip("xyz", names, edges, strict=False):
         room = 0.06 * ((high - low) or 1)

@@ -88,14 +88,14 @@ def rule_blocks(splits: Splits, recipe: Recipe, *, seed: int) -> tuple[dict[str,
             caption="One neuron with random weights sees the training points one by one. One that it misclassifies, "
             f"ringed, pulls the {line} towards its side: rate times x is added to the weights, or subtracted from "
             "them, and the rate to or from the bias. "
-            + ("It ends when none is left." if not learned[PERCEPTRON].mistakes[-1] else "It did not come to rest."),
+            + ("It ends when none is left." if not learned[PERCEPTRON].mistakes[-1] else "It did not converge."),
         ),
         animate(
             learned[GRADIENT],
             name="gradient_descent",
             caption="The same neuron with the sigmoid in place of the step. Every point moves it, by rate times (label "
             f"- probability) times x: hardly, if the point is far on its side of the {line}. It does not end when all "
-            "points are classified correctly, but goes on to give them higher probabilities.",
+            "points are classified correctly, but keeps raising their probabilities.",
         ),
         rules_table(learned, len(points), line=line, separable=separable),
         rules_figure(learned),

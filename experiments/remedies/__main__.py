@@ -20,8 +20,19 @@ from ..shared.training import report, tell
 from .data import Pool, Source, load
 from .figures import part_figure
 from .network import REMEDIES, TROUBLES, Name, Setup
-from .results import MEASURES, Results, change_table, changes_of, headline_of, metrics_of, seeds_of, told, zeros_table
-from .training import TEST, Outcome, stopped_early, train_all
+from .results import (
+    MEASURES,
+    Results,
+    change_table,
+    changes_of,
+    headline_of,
+    metrics_of,
+    seeds_of,
+    slug,
+    told,
+    zeros_table,
+)
+from .training import TEST, Outcome, stopped_early, train_or_read
 
 
 def compare(
@@ -48,7 +59,7 @@ def compare(
     pool = load(source, options=options)
     tell(pool.notes)
     setups = {title: options.shrunk(setup, epochs=2) for title, setup in setups_of(only or tuple(REMEDIES)).items()}
-    results, interrupted = train_setups(setups, pool, [options.seed + i for i in range(options.shrink(seeds, 2))])
+    results, interrupted = train_setups(run, setups, pool, [options.seed + i for i in range(options.shrink(seeds, 2))])
     summary = (
         f"{seeds_of(results)} seeds, each with {pool.rows} training rows of {source.data}, of which "
         f"{format_share(source.wrong)} have a wrong label, and {pool.noise} columns of noise next to "
@@ -65,7 +76,7 @@ def setups_of(names: Sequence[str]) -> dict[str, Setup]:
     return setups
 
 
-def train_setups(setups: Mapping[str, Setup], pool: Pool, seeds: Sequence[int]) -> tuple[Results, bool]:
+def train_setups(run: Run, setups: Mapping[str, Setup], pool: Pool, seeds: Sequence[int]) -> tuple[Results, bool]:
     """Trains each setup with each seed; returns what was finished, and whether Ctrl-C ended it."""
     results: dict[str, list[Outcome]] = {}
     trained: dict[Setup, list[Outcome]] = {}
@@ -73,7 +84,7 @@ def train_setups(setups: Mapping[str, Setup], pool: Pool, seeds: Sequence[int]) 
         for title, setup in setups.items():
             whole = replace(setup, patience=None)  # a training that stops early is the beginning of one that does not
             if whole not in trained:
-                trained[whole] = train_all(whole, pool, seeds)
+                trained[whole] = train_or_read(run.path("outcomes", f"{slug(title)}.npz"), whole, pool, seeds)
             results[title] = [stopped_early(one, setup.patience) for one in trained[whole]]
             reached = [one.accuracies[one.epoch, TEST] for one in results[title]]
             print(f"{title}: {format_share(sum(reached) / len(seeds))} mean test accuracy", flush=True)

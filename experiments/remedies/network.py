@@ -1,4 +1,4 @@
-"""The remedies: which network is in which trouble, and the one thing about it that each remedy changes."""
+"""The remedies: which network is in which trouble, and what about it each remedy changes."""
 
 from dataclasses import dataclass, fields, replace
 from typing import Literal
@@ -21,7 +21,8 @@ class Setup:
         clip: Norm of the longest gradient, of all weights together; a longer one is shortened to that.
         epochs: Epochs over the training set.
         patience: Stop after so many epochs without a lower validation loss, and keep the best; None for never.
-        starts: Initial weights to train from; of these networks the one with the lowest training loss is kept.
+        starts: Initial weights to train from, if several then fresh ones; of these networks the one with the lowest
+            training loss is kept.
     """
 
     depth: int = 2
@@ -98,7 +99,7 @@ REMEDIES = {
     "dropout": Remedy("over-fitting", "dropout", replace(LARGE, dropout=0.5), ("no remedy",)),
     "momentum": Remedy("under-fitting", "momentum", HEAVY, ("small steps",)),
     "decay": Remedy("under-fitting", "steps that decay", replace(FAST, decay=True), ("small steps", "large steps")),
-    "restart": Remedy("under-fitting", "best of 4 starts", replace(HEAVY, starts=4), ("momentum",)),
+    "restart": Remedy("under-fitting", "best of 4 fresh starts", replace(HEAVY, starts=4), ("momentum",)),
     "wider": Remedy("under-fitting", "64 units, not 6", replace(SLOW, units=64), ("small steps",)),
     "tanh": Remedy("vanishing gradients", "tanh", replace(SIGMOID, activation="tanh"), ("sigmoid",)),
     "relu": Remedy("vanishing gradients", "ReLU", RELU, ("sigmoid",)),

@@ -157,7 +157,7 @@ def trouble(title: str, outcomes: Sequence[Outcome], *, gradient: bool) -> str:
     text = f"“{title}” ends with a training loss of {training:#.2g} and a test loss of {test:#.2g}"
     diverged = sum(one.diverged for one in outcomes)
     if diverged:
-        text += f", as {diverged} of {len(outcomes)} trainings ended in weights that are no numbers"
+        text += f", as {diverged} of {len(outcomes)} trainings diverged (NaN weights)"
     if gradient:
         first, last = (np.median([one.norms[i] for one in outcomes]) for i in (0, -1))
         text += f"; its gradient begins with a norm of {first:.0e} at the first layer and {last:.0e} at the last"

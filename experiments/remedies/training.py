@@ -1,11 +1,15 @@
 """Training many small networks: the graph of a setup is traced once, a further seed only brings new weights."""
 
+import io
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+from kerasapps.files import write_atomically
 
 from .data import Pool, Sets
 from .network import Setup
@@ -115,11 +119,25 @@ def train_all(setup: Setup, pool: Pool, seeds: Sequence[int]) -> list[Outcome]:
     """Trains a network with each seed, which decides on training set, initial weights and order."""
     trainer, found = Trainer(setup, pool), []
     for seed in seeds:
-        # The first start is that of a network with one start alone.
-        starts = [trainer.train(pool.draw(seed), seed + (i << 16)) for i in range(setup.starts)]
+        # Several starts are fresh ones: the best of some that include the start without the remedy is never worse.
+        first = 0 if setup.starts == 1 else 1
+        starts = [trainer.train(pool.draw(seed), seed + (i << 16)) for i in range(first, first + setup.starts)]
         best = min(starts, key=lambda outcome: outcome.losses[-1, TRAIN])
         found.append(replace(best, steps=sum(outcome.steps for outcome in starts)))
     return found
+
+
+def train_or_read(path: Path, setup: Setup, pool: Pool, seeds: Sequence[int]) -> list[Outcome]:
+    """Trains as `train_all` does and keeps the outcomes in an npz file; returns those of a run that is resumed."""
+    if not path.exists():
+        found, buffer = train_all(setup, pool, seeds), io.BytesIO()
+        names = [field.name for field in fields(Outcome)]
+        np.savez(buffer, **{name: np.stack([getattr(one, name) for one in found]) for name in names})
+        write_atomically(path, buffer.getvalue())
+        return found
+    with np.load(path) as kept:
+        columns = dict(kept)
+    return [Outcome(**{name: values[i] for name, values in columns.items()}) for i in range(len(seeds))]
 
 
 def stopped_early(outcome: Outcome, patience: int | None) -> Outcome:

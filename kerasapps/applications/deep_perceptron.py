@@ -49,8 +49,8 @@ def build_deep_perceptron(
         initializer: Initial kernels: "he_normal" keeps the variance of signals under ReLU, "glorot_uniform" under tanh;
             "random_normal" has a standard deviation of 0.05 whatever the width.
         dropout: Share of each hidden layer's features dropped in training, in [0, 1).
-        l1: How far each update also moves every weight of a kernel towards 0, where it stays: the learning rate times
-            the factor of an L1 penalty, see `SoftThreshold`.
+        l1: How far each update also moves every weight of a kernel towards 0, where it stays: under gradient descent
+            an L1 penalty of the factor l1 * (1 - momentum) / learning rate, see `SoftThreshold`.
         l2: Factor of the sum of squared kernel weights in the loss.
         batch_norm: Whether to normalize each hidden layer before its activation.
         residual: Whether each hidden layer, after the first, adds to its input instead of replacing it.

@@ -8,8 +8,9 @@ from keras import ops
 class SoftThreshold(keras.constraints.Constraint):
     """Moves each weight by `step` towards 0 after every update, and leaves it there once it arrives.
 
-    This is the proximal step of the penalty `step / learning_rate * sum(|w|)`. Gradient descent on the penalty itself
-    would jump over 0 from either side, and no weight would ever be exactly 0.
+    This is the proximal step of the penalty `step / learning_rate * sum(|w|)` under gradient descent; with momentum,
+    which adds up gradients and not these steps, of `step * (1 - momentum) / learning_rate * sum(|w|)`. Gradient descent
+    on the penalty itself would jump over 0 from either side, and no weight would ever be exactly 0.
 
     Reference: Parikh and Boyd, "Proximal Algorithms", Foundations and Trends in Optimization, 2014, section 6.5.2.
 

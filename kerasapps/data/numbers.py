@@ -46,6 +46,11 @@ class Numbers:
     style: str = ""
     ambiguous: str | None = None
 
+    @property
+    def are_all(self) -> bool:
+        """Whether the column holds numbers, and nothing else."""
+        return bool(self.values.count()) and not self.wrong.any() and self.ambiguous is None
+
 
 def parse_numbers(column: "polars.Series", *, commas_are_decimal: bool = False) -> Numbers:
     """Reads text as numbers.

@@ -19,7 +19,7 @@ ADMISSIONS = "admissions"
 RULE = {"test": 3.0, "grades": 2.0, "rank": 2.0}  # how much each number counts
 CLASSES = ("rejected", "accepted")
 ROWS, MARGIN = 200, 0.3
-FEWEST = 5  # rows of a class
+FEWEST = 5  # different rows of a class
 SHARES = (0.2, 0.2)  # validation and test set
 DIMENSIONS = (2, 3)
 
@@ -84,7 +84,7 @@ def load_points(
     else:
         points = _table(data, numbers=numbers, target=target)
     rng = np.random.default_rng([seed, 3])
-    parts = [rng.permutation(part)[:limit] for part in stratify(points.labels, shares=SHARES, seed=seed)]
+    parts = [rng.permutation(part)[:limit] for part in _split(points, seed=seed)]
     known = points.numbers[parts[0]]
     # A column that is the same everywhere says nothing, and must not be divided by 0.
     scales = zip(known.mean(0).tolist(), (known.std(0)).tolist(), strict=True)
@@ -111,6 +111,7 @@ def simulate_admissions(names: Sequence[str], *, overlap: float = 0.0, seed: int
         raise DataError(f"--numbers takes two or all of {', '.join(RULE)}, each once. Received: {some(names)}")
     rng = np.random.default_rng([seed, 1])
     numbers = np.round(rng.uniform(0, 10, (20 * rows, len(names))), 1)
+    numbers = numbers[np.sort(np.unique(numbers, axis=0, return_index=True)[1])]  # no two of them alike
     weights = np.array([RULE[name] for name in names])
     distance = (numbers - 5) @ weights / np.linalg.norm(weights)
     numbers, distance = (values[np.abs(distance) >= MARGIN][:rows] for values in (numbers, distance))
@@ -134,7 +135,8 @@ def _table(data: str, *, numbers: Sequence[str], target: str | None) -> Points:
         )
     columns = table.columns(numbers or [name for name in table.names if name != target])
     if not numbers:
-        columns = {name: column for name, column in columns.items() if _holds_numbers(column, table.european)}
+        read = {name: parse_numbers(column, commas_are_decimal=table.european) for name, column in columns.items()}
+        columns = {name: column for name, column in columns.items() if read[name].are_all}
     if len(columns) not in DIMENSIONS:
         raise DataError(f"--numbers must name two or three columns of numbers of {table.path}: {some(columns)}.")
     everywhere = np.arange(len(names.values))
@@ -142,11 +144,11 @@ def _table(data: str, *, numbers: Sequence[str], target: str | None) -> Points:
     stacked = np.stack(list(read.values()), 1)  # (n, F)
     there = np.isfinite(stacked).all(1) & names.values.is_not_null().to_numpy()
     labels = np.array([name == classes[1] for name in names.values.to_list()])[there].astype(int)
-    counts = np.bincount(labels, minlength=2)
-    if counts.min() < FEWEST:
+    counts = [len(np.unique(stacked[there][labels == i], axis=0)) for i in range(2)]
+    if min(counts) < FEWEST:
         raise DataError(
-            f"{table.path}: {target} {classes[counts.argmin()]} has {counts.min()} complete rows; at least {FEWEST} "
-            "are needed."
+            f"{table.path}: {target} {classes[np.argmin(counts)]} has {min(counts)} different complete rows; at least "
+            f"{FEWEST} are needed."
         )
     lack = f"{target}, {' or '.join(columns)}"
     said = {target: f"0 is {classes[0]}, 1 is {classes[1]}"}
@@ -154,6 +156,11 @@ def _table(data: str, *, numbers: Sequence[str], target: str | None) -> Points:
     return Points(tuple(columns), stacked[there], labels, target, tuple(classes), (*table.notes, note))
 
 
-def _holds_numbers(column, european: bool) -> bool:
-    read = parse_numbers(column, commas_are_decimal=european)
-    return bool(read.values.count()) and not read.wrong.any() and read.ambiguous is None
+def _split(points: Points, *, seed: int) -> list[np.ndarray]:
+    """Returns the rows of each set, by class; rows with the same numbers are one point, which is in one set."""
+    order: dict[tuple, int] = {}  # of the points, by their numbers
+    places = np.array([order.setdefault(tuple(row), len(order)) for row in points.numbers.tolist()])
+    share = np.bincount(places, points.labels) / np.bincount(places)
+    # 0 and 2: all rows of the point are of one class; 1: it is there in both.
+    parts = stratify(np.floor(share) + np.ceil(share), shares=SHARES, seed=seed)
+    return [np.flatnonzero(np.isin(places, part)) for part in parts]

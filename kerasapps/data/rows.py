@@ -248,7 +248,7 @@ def _table(data: str, *, target: str | None, group: str | None) -> Rows:
     for name, column in columns.items():
         read = parse_numbers(column, commas_are_decimal=table.european)
         names = read_names(column).values.fill_null(UNKNOWN)
-        if name in ADULT_NUMBERS or (read.values.count() and not read.wrong.any() and not read.ambiguous):
+        if name in ADULT_NUMBERS or read.are_all:
             numbers[name] = as_floats(read)
         elif names.n_unique() <= MOST_CATEGORIES:
             categories[name] = names.to_numpy().astype(object)

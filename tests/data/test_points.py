@@ -14,6 +14,7 @@ def test_applicants_are_accepted_by_the_rule():
     assert len(points.labels) == 200
     assert (np.abs(distance) >= MARGIN).all()
     np.testing.assert_array_equal(points.labels, distance > 0)
+    assert len(np.unique(simulate_admissions(("test", "grades")).numbers, axis=0)) == 200
     other = simulate_admissions(("test", "grades", "rank"), overlap=0.5)
     assert 30 < (other.labels != points.labels).sum() < 70  # half of them are drawn, half of these change
     np.testing.assert_array_equal(other.numbers, points.numbers)
@@ -73,9 +74,22 @@ def test_what_a_table_cannot_be_asked_for_is_refused(tmp_path, options, message)
 
 def test_a_class_of_few_rows_is_refused(tmp_path):
     lines = [line.replace("yes", "no") for line in rows()]
-    file = write(tmp_path / "students.csv", "hours,sleep,passed,name", *lines, "1,2,yes,x")
-    with pytest.raises(DataError, match="passed yes has 1 complete rows; at least 5 are needed"):
+    file = write(tmp_path / "students.csv", "hours,sleep,passed,name", *lines, *["1,2,yes,x"] * 9)
+    with pytest.raises(DataError, match="passed yes has 1 different complete rows; at least 5 are needed"):
         load_points(file, target="passed")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_no_point_is_in_two_sets(tmp_path, share):
+    rng = np.random.default_rng(0)
+    points = rng.integers(0, 6, (200, 2))
+    labels = (points.sum(1) > 5) ^ (rng.uniform(size=200) < share)  # or of both classes
+    lines = [f"{a},{b},{label}" for (a, b), label in zip(points, labels, strict=True)]
+    splits = load_points(write(tmp_path / "own.csv", "a,b,big", *lines), target="big")
+    parts = [{*map(tuple, part.inputs["features"].tolist())} for part in (splits.train, splits.validation, splits.test)]
+    assert len(set.union(*parts)) == sum(map(len, parts)) == len(np.unique(points, axis=0))
+    assert sum(map(len, (splits.train, splits.validation, splits.test))) == 200
+    assert all(len(np.unique(part.targets["label"])) == 2 for part in (splits.train, splits.validation, splits.test))
 
 
 @pytest.mark.parametrize("numbers", [("test",), ("test", "height"), ("test", "test")])

@@ -1,6 +1,7 @@
 """The remedies as a person compares them, and what they are measured by."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -10,10 +11,11 @@ import pytest
 import tensorflow as tf
 
 from experiments.remedies import __main__ as experiment
+from experiments.remedies import training
 from experiments.remedies.data import Source, load
 from experiments.remedies.network import REMEDIES, TROUBLES, Setup
-from experiments.remedies.results import TEST_LOSS, change_table, changes_of, metrics_of, told, zeros_of
-from experiments.remedies.training import Outcome, Trainer, gradient_norms, stopped_early, train_all
+from experiments.remedies.results import TEST_LOSS, change_table, changes_of, metrics_of, told, trouble, zeros_of
+from experiments.remedies.training import TRAIN, Outcome, Trainer, gradient_norms, stopped_early, train_all
 from experiments.shared.comparing import mean_interval
 from kerasapps.runs import Options
 from tests.experiments.commands import commands, read
@@ -53,6 +55,29 @@ def test_what_was_measured_is_in_the_metrics(compared):
     assert {"change_decay_against_small_steps_training_loss", "change_decay_against_large_steps_training_loss_low"} <= {
         *metrics
     }
+
+
+def test_what_was_trained_before_an_interruption_is_not_trained_again(tmp_path, monkeypatch):
+    options = ("compare", "--only", "momentum", "wider", "--smoke", "--out", tmp_path / "run")
+    trained = []
+
+    def train(setup, *others, most=2):
+        if len(trained) == most:
+            raise KeyboardInterrupt
+        trained.append(setup.units)
+        return train_all(setup, *others)
+
+    monkeypatch.setattr(training, "train_all", train)
+    run(*options)
+    before = read(tmp_path / "run", "metrics.json")
+    assert "accuracy_wider" not in before
+    monkeypatch.setattr(training, "train_all", partial(train, most=3))
+    run(*options, "--resume")
+    after = read(tmp_path / "run", "metrics.json")
+    assert trained == [6, 6, 64]  # small steps, momentum; after the interruption only what was missing
+    assert "accuracy_wider" in after
+    name = "change_momentum_against_small_steps_training_loss"
+    assert after[name] == before[name]
 
 
 @pytest.mark.parametrize(
@@ -122,6 +147,24 @@ def test_a_training_is_that_of_fit_whatever_was_trained_before(pool):
     order = np.random.default_rng([5, 3]).permutation(64)
     model.fit(sets.train[0][order], sets.train[1][order], batch_size=32, shuffle=False, epochs=1, verbose=0)
     np.testing.assert_allclose(outcome.kernel, model.get_layer("hidden1").kernel, atol=1e-5)
+
+
+def test_the_best_of_several_starts_is_kept_and_none_is_that_of_one_start(pool):
+    setup = Setup(depth=1, units=4, epochs=2)
+    (one,), (best,) = (train_all(replace(setup, starts=starts), pool, [1]) for starts in (1, 2))
+    trainer = Trainer(setup, pool)
+    fresh = [trainer.train(pool.draw(1), 1 + (i << 16)).losses for i in (1, 2)]
+    np.testing.assert_array_equal(best.losses, min(fresh, key=lambda losses: losses[-1, TRAIN]))
+    assert not np.isin(one.losses, fresh).any()
+    assert (one.steps, best.steps) == (4, 8)
+
+
+def test_a_network_that_explodes_counts_as_guessing_and_clipping_holds_it(pool):
+    setup = replace(TROUBLES["exploding"], epochs=3)
+    exploded, clipped = (train_all(replace(setup, clip=clip), pool, [0])[0] for clip in (None, 1.0))
+    assert (exploded.diverged, clipped.diverged) == (True, False)
+    np.testing.assert_allclose(exploded.losses[-1], np.log(10), rtol=1e-6)
+    assert "as 1 of 1 trainings diverged (NaN weights)" in trouble("exploding", [exploded], gradient=False)
 
 
 def network(pool, setup: Setup, seed: int = 0) -> keras.Model:
