@@ -9,7 +9,6 @@ python -m experiments.autoencoder evaluate --run runs/NAME
 python -m experiments.autoencoder predict --run runs/NAME digit.png --figure reconstructed.png
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from kerasapps.session import start
 from kerasapps.settings import Count, from_settings, or_none, settings_of
 
 from ..shared.cli import main, print_table
+from ..shared.image_classifier import options_of, warn_of_changes
 from ..shared.images import as_bytes, png, tile
 from ..shared.judging import load_judge
 from ..shared.runs import load_run
@@ -136,11 +136,9 @@ def evaluate(*, run: Path, anomalies: Path | None = None, limit: or_none(Count) 
     """
     saved = load_run(run, EXPERIMENT)
     source, arch = from_settings(Source, saved.settings), saved.settings.of("arch", Arch)
-    options = from_settings(Options, saved.settings)
-    options = replace(options, limit=limit or options.limit, smoke=options.smoke and not limit)
+    options = options_of(saved, limit)
     splits = load(source, arch, options=options, values=saved.codec.values)
-    if splits.digest != saved.codec.digest:
-        print("The images have changed since training: some of these test images may have been trained on.")
+    warn_of_changes(saved, splits)
     metrics, table = evaluate_model(saved.model, splits, arch=arch, source=source, options=options)
     tables = [table]
     if (run / "judge" / "model.keras").exists():

@@ -9,14 +9,15 @@ from kerasapps.exporting import pictures
 
 from ..shared.deploying import SAMPLES, Deployable, Part, prepared_rows
 from ..shared.images import plain_png
-from ..shared.runs import SavedRun, load_splits
+from ..shared.runs import SavedRun
+from .network import encoded_splits
 
 
 def deployable(saved: SavedRun) -> Deployable:
     """Returns the whole network, encoder and decoder, with rows of its test set."""
     if saved.settings.get("binary"):
         raise UserError(f"{saved.folder} was trained with --binary: images would have to be drawn, by chance.")
-    splits = load_splits(saved)
+    splits = encoded_splits(saved)
     part = Part(model=saved.model, rows=prepared_rows(splits.test), samples=prepared_rows(splits.train, SAMPLES))
     return Deployable(
         parts={"model": part},

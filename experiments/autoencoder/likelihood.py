@@ -77,7 +77,7 @@ class SampledValidation(keras.callbacks.Callback):
         # The same noise after every epoch, or chance would decide which one is best.
         ((codes, _),) = drawn_codes(moments, samples=1, seed=self.seed)
         nats = pixel_nats(self.images, outputs_in_chunks(decoder, codes)[RECONSTRUCTION]).mean()
-        each = np.exp(moments["log_variance"]) + moments["mean"] ** 2 - 1 - moments["log_variance"]
-        divergence = 0.5 * each.sum(1).mean()
-        logs["val_reconstruction_loss"], logs["val_divergence_loss"] = float(nats), float(divergence)
+        divergences = self.model.get_layer("divergence")([moments["mean"], moments["log_variance"]])  # (n, 1)
+        divergence = float(keras.ops.mean(divergences))
+        logs["val_reconstruction_loss"], logs["val_divergence_loss"] = float(nats), divergence
         logs["val_loss"] = float(nats + self.beta * divergence)

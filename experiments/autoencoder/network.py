@@ -1,6 +1,6 @@
 """The networks of the autoencoder experiment: which builder, which images, how one is trained."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from kerasapps.data.image_codec import ImageCodec
 from kerasapps.data.image_reading import files_in
 from kerasapps.data.images import ImageSplits, load_images
 from kerasapps.data.pictures import Range
+from kerasapps.data.pixels import black_and_white
 from kerasapps.data.splits import Split
 from kerasapps.errors import UserError
 from kerasapps.losses import PixelCrossentropy
@@ -105,7 +106,7 @@ ARCHITECTURES = {
 
 
 @dataclass(frozen=True)
-class PixelCodec(ImageCodec):
+class ReconstructionCodec(ImageCodec):
     """Turns image files into inputs from 0 to 1, and reconstructions into images."""
 
     def encode(self, files) -> dict[str, np.ndarray]:
@@ -121,7 +122,7 @@ class PixelCodec(ImageCodec):
         return {RECONSTRUCTION: self.image_shape[-1], "divergence": 1}
 
 
-CODEC = PixelCodec
+CODEC = ReconstructionCodec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,12 +201,13 @@ def load(source: Source, arch: Arch, *, options: Options, values: Range | None =
         names = ", ".join(images.class_names[:20]) or "none: the images have no classes"
         raise UserError(f"--anomaly must be a class of {source.data}, {names}. Received: {source.anomaly}")
     grays, labels, parts = {}, {}, {}
-    for name in SETS:
+    for i, name in enumerate(SETS):
         split = getattr(images, name)
         grays[name] = as_bytes(np.concatenate([inputs["image"].numpy() for inputs, _ in split.batches(256)]))
         labels[name] = np.asarray(split.targets["label"])
         drawn = source.binary and name != "train"
-        pixels = pixels_of(grays[name], binary=drawn, seed=options.seed + SETS.index(name))
+        # Drawn as `load_pixels` draws them, so that PixelCNN is tested on the same images.
+        pixels = pixels_of(grays[name], binary=drawn, seed=(options.seed, i))
         parts[name] = pixel_split(pixels, variational=ARCHITECTURES[arch].variational)
     if source.binary:
         parts["train"] = replace(parts["train"], augment=binarized)
@@ -213,12 +215,9 @@ def load(source: Source, arch: Arch, *, options: Options, values: Range | None =
     return PixelSplits(**parts, **stored, grays=grays, labels=labels)
 
 
-def pixels_of(grays: np.ndarray, *, binary: bool, seed: int) -> np.ndarray:
+def pixels_of(grays: np.ndarray, *, binary: bool, seed: int | Sequence[int]) -> np.ndarray:
     """Returns values from 0 to 1, float32, of images uint8 (n, H, W, C); with `binary` 0 or 1, drawn."""
-    pixels = (grays / 255).astype(np.float32)
-    if not binary:
-        return pixels
-    return (np.random.default_rng(seed).random(pixels.shape) < pixels).astype(np.float32)
+    return (black_and_white(grays, seed=seed) if binary else grays / 255).astype(np.float32)
 
 
 def pixel_split(pixels: np.ndarray, *, variational: bool) -> Split:
@@ -234,8 +233,8 @@ def binarized(inputs: dict, targets: dict, seed: tf.Tensor) -> tuple[dict, dict]
     return {"image": image}, targets | {RECONSTRUCTION: image}
 
 
-def splits_of(saved: SavedRun) -> PixelSplits:
-    """Loads the images that a run was trained on, for `load_splits`."""
+def encoded_splits(saved: SavedRun) -> PixelSplits:
+    """Loads the images that a run was trained on."""
     source, options = from_settings(Source, saved.settings), from_settings(Options, saved.settings)
     return load(source, saved.settings.of("arch", Arch), options=options, values=saved.codec.values)
 

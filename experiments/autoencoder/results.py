@@ -12,12 +12,11 @@ from sklearn.decomposition import PCA
 from kerasapps.applications.autoencoder import CODE, RECONSTRUCTION, decoder_of, encoder_of
 from kerasapps.data.image_reading import files_in
 from kerasapps.gan.judge import Judge
-from kerasapps.gan.metrics import frechet_distance
 from kerasapps.reports import Block, Figure, Table
 from kerasapps.runs import Options, Run
 
 from ..shared.images import as_bytes, read_inputs, sheet_figure
-from ..shared.judging import Judged, make_judge, score, score_table
+from ..shared.judging import STANDARD_IMAGES, Judged, make_judge, rows_at_random, samples_scored, score_with_floor
 from ..shared.training import Trained, finish
 from .figures import (
     Plane,
@@ -28,7 +27,7 @@ from .figures import (
     reconstructions_figure,
 )
 from .likelihood import likelihood_metrics, outputs_in_chunks
-from .network import ARCHITECTURES, Arch, PixelCodec, PixelSplits, Recipe, Source, pixels_of, train_on
+from .network import ARCHITECTURES, Arch, PixelSplits, Recipe, ReconstructionCodec, Source, pixels_of, train_on
 
 SHOWN = 24
 PAIRS = 6  # of interpolations
@@ -53,9 +52,13 @@ def squared_errors(images: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.square(images - others).reshape(len(images), -1).mean(1)
 
 
-def error_metrics(model: keras.Model, splits: PixelSplits, errors: np.ndarray) -> dict[str, float]:
+def error_metrics(
+    model: keras.Model, splits: PixelSplits, errors: np.ndarray, *, binary: bool, seed: int
+) -> dict[str, float]:
     """Returns the test error, next to that of as many principal components and of the mean image."""
-    train, test = (split.inputs["image"].reshape(len(split), -1) for split in (splits.train, splits.test))
+    # Drawn as the test images are: components of grays would be of another kind of images.
+    train = pixels_of(splits.grays["train"], binary=binary, seed=(seed, 0))
+    train, test = (images.reshape(len(images), -1) for images in (train, splits.test.inputs["image"]))
     count = min(model.get_layer(CODE).output.shape[-1], *train.shape)
     components = PCA(count, random_state=0).fit(train)
     return {
@@ -73,7 +76,7 @@ def evaluate_model(
 ) -> tuple[dict[str, float], Table]:
     """Returns the metrics of the test set that need no other network, and their table."""
     images, numbers = splits.test.inputs["image"], model.get_layer(CODE).output.shape[-1]
-    metrics = error_metrics(model, splits, errors_of(model, images))
+    metrics = error_metrics(model, splits, errors_of(model, images), binary=source.binary, seed=options.seed)
     rows = [
         [name, 1000 * metrics[f"reconstruction_error{suffix}"], None, None]
         for name, suffix in ((arch, ""), (f"{numbers} principal components", "_pca"), ("mean image", "_guess"))
@@ -131,19 +134,17 @@ def score_samples(
     model: keras.Model, judge: Judge, splits: PixelSplits, *, options: Options
 ) -> tuple[dict[str, float], Table]:
     """Returns the scores of new images, as those of GANs, and their table."""
-    real = Judged.of(judge, splits.grays["test"], splits.labels["test"])
-    fake = drawn(model, max(len(real.images), options.shrink(2000, 64)), seed=options.seed + 1)
-    metrics = score(judge, real, fake)
-    chosen = np.random.default_rng(0).permutation(len(splits.grays["train"]))[: len(fake)]
-    floor = frechet_distance(real.features, judge(splits.grays["train"][chosen])[0])
-    metrics["frechet_distance_floor"] = floor
-    return metrics, score_table({"this run": metrics}, floor)
+    train, test = splits.grays["train"], splits.grays["test"]
+    rows = rows_at_random(len(test))
+    real = Judged.of(judge, test[rows], splits.labels["test"][rows])
+    fake = drawn(model, samples_scored(real, options), seed=options.seed + 1)
+    return score_with_floor(judge, real, fake, train[rows_at_random(len(train), len(fake))])
 
 
 def samples_of(run: Run, trained: Trained, *, data: str) -> tuple[dict[str, float], list[Block]]:
     """Returns scores of new images and shows some; trains the judge for it."""
-    splits, seed = trained.splits, run.options.seed
-    plain = None if splits.class_names else splits.grays["train"][:2000]
+    splits, seed, train = trained.splits, run.options.seed, trained.splits.grays["train"]
+    plain = None if splits.class_names else train[rows_at_random(len(train), STANDARD_IMAGES)]
     judge = make_judge(run, data, side=splits.sizes["image_shape"][0], plain=plain)
     metrics, table = score_samples(trained.model, judge, splits, options=run.options)
     caption = f"What the decoder makes of {DRAWN} random codes of the standard normal distribution."
@@ -152,7 +153,7 @@ def samples_of(run: Run, trained: Trained, *, data: str) -> tuple[dict[str, floa
 
 
 def read_pixels(
-    codec: PixelCodec, paths: Sequence[Path], source: Source, *, seed: int
+    codec: ReconstructionCodec, paths: Sequence[Path], source: Source, *, seed: int
 ) -> tuple[list[Path], np.ndarray]:
     """Reads image files, or folders of them, as a network takes them; returns the files as well."""
     files, pixels = read_inputs(codec, files_in(paths))
@@ -160,7 +161,7 @@ def read_pixels(
 
 
 def stand_out(
-    model: keras.Model, codec: PixelCodec, splits: PixelSplits, folder: Path, source: Source, *, seed: int
+    model: keras.Model, codec: ReconstructionCodec, splits: PixelSplits, folder: Path, source: Source, *, seed: int
 ) -> tuple[Figure, float]:
     """Returns how well images of a folder stand out from the test set: ROC curve, and area under it."""
     _, images = read_pixels(codec, [folder], source, seed=seed)
@@ -203,7 +204,7 @@ def report_run(
             scores, more = samples_of(run, trained, data=source.data)
             metrics, blocks = metrics | scores, blocks + more
         if source.anomalies and not interrupted:
-            codec, seed = PixelCodec.of(splits), run.options.seed
+            codec, seed = ReconstructionCodec.of(splits), run.options.seed
             figure, metrics["anomaly_auc"] = stand_out(model, codec, splits, source.anomalies, source, seed=seed)
             blocks.append(figure)
         elif source.anomaly and not interrupted:

@@ -24,7 +24,7 @@ from kerasapps.session import start
 from kerasapps.settings import Count, Text, from_settings, option, or_none, ranged, settings_of
 
 from ..shared.cli import main, print_table
-from ..shared.image_classifier import keep_codec
+from ..shared.image_classifier import keep_codec, options_of, warn_of_changes
 from ..shared.images import png, tile
 from ..shared.judging import load_judge
 from ..shared.params import read_params
@@ -161,11 +161,9 @@ def evaluate(*, run: Path, inception: bool = False, limit: or_none(Count) = None
     saved = load_gan(run)
     if saved.settings.get("labels") is not None:
         raise UserError(f"{run} was trained with --labels: see its report for the test errors.")
-    recipe, options = from_settings(Recipe, saved.settings), from_settings(Options, saved.settings)
-    options = replace(options, limit=limit or options.limit, smoke=options.smoke and not limit)
+    recipe, options = from_settings(Recipe, saved.settings), options_of(saved, limit)
     splits = load(saved.settings["data"], recipe, options=options, values=saved.codec.values)
-    if splits.digest != saved.codec.digest:
-        print("The images have changed since training: some of these test images may have been trained on.")
+    warn_of_changes(saved, splits)
     metrics, table, real = evaluate_model(saved.model, load_judge(run), splits, options=options)
     if inception:
         features = inception_features()

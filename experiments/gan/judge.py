@@ -16,17 +16,15 @@ from kerasapps.runs import Run
 
 from ..shared import judging
 from ..shared.images import tile
-from ..shared.judging import Judged
+from ..shared.judging import SCORED_IMAGES, STANDARD_IMAGES, Judged, rows_at_random
 from .figures import write_frame
 from .sampling import as_pixels, draw
 
-STANDARD_IMAGES = 2000  # training images by which features are standardized
 # The distance between images of a collapsed generator, as a share of that between real ones.
 COLLAPSED = 0.2
 DIVERGED = 5.0  # times the Fréchet distance of the best epoch
 SEEN = 64  # images in a grid
 EPOCH_IMAGES = 512  # images that an epoch is scored by
-SCORED_IMAGES = 10_000  # images that the final scores are computed from, at most
 
 
 def make_judge(run: Run, data: str, splits: ImageSplits) -> Judge:
@@ -37,9 +35,7 @@ def make_judge(run: Run, data: str, splits: ImageSplits) -> Judge:
 
 def real_images(split: Split, limit: int = SCORED_IMAGES) -> tuple[np.ndarray, np.ndarray]:
     """Returns images of a split, all or as many at random, uint8 (n, H, W, C), and their classes, int32 (n,)."""
-    # At random, because folders are read class by class.
-    chosen = np.random.default_rng(0).permutation(len(split))[:limit]
-    rows = split.take(np.sort(chosen))
+    rows = split.take(rows_at_random(len(split), limit))
     images = [as_pixels(inputs["image"].numpy()) for inputs, _ in rows.batches(256)]
     return np.concatenate(images), np.asarray(rows.targets["label"])
 

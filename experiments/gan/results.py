@@ -9,14 +9,13 @@ from kerasapps.applications.gan import build_discriminator, build_generator
 from kerasapps.data.images import ImageSplits
 from kerasapps.formats import format_share
 from kerasapps.gan.judge import Judge
-from kerasapps.gan.metrics import frechet_distance
 from kerasapps.gan.model import GAN
 from kerasapps.gan.textbook import train_alternately
 from kerasapps.reports import Block, Figure, Table
 from kerasapps.runs import Options, Run, load_model
 from kerasapps.training import History
 
-from ..shared.judging import Judged, score, score_table
+from ..shared.judging import Judged, samples_scored, score, score_table, score_with_floor
 from ..shared.training import Trained, finish
 from .figures import (
     curves_figure,
@@ -88,24 +87,13 @@ def train_baseline(
 def evaluate_model(
     model: GAN, judge: Judge, splits: ImageSplits, *, options: Options
 ) -> tuple[dict[str, float], Table, Judged]:
-    """Returns scores on the test set, their table, and the test images.
-
-    `frechet_distance_floor` is the distance between test and training images, as many of these as there are samples, or
-    all: a generator can hardly get below it.
-    """
+    """Returns scores on the test set, their table, and the test images."""
     real = judged(judge, splits.test)
     fake = as_pixels(draw(model, samples_scored(real, options), seed=options.seed + 1))
-    metrics = score(judge, real, fake)
-    train = judged(judge, splits.train, len(fake))
-    metrics["frechet_distance_floor"] = frechet_distance(real.features, train.features)
+    metrics, table = score_with_floor(judge, real, fake, real_images(splits.train, len(fake))[0])
     if judge.has_classes:
         metrics["judge_accuracy"] = float((real.probabilities.argmax(1) == real.labels).mean())
-    return metrics, score_table({"this run": metrics}, metrics["frechet_distance_floor"]), real
-
-
-def samples_scored(real: Judged, options: Options) -> int:
-    """Returns how many samples of a generator are scored."""
-    return max(len(real.images), options.shrink(2000, 64))
+    return metrics, table, real
 
 
 def outcome(metrics: Mapping[str, float], classes: int) -> str:

@@ -11,7 +11,6 @@ python -m experiments.image_classification networks
 """
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import tyro
@@ -27,7 +26,7 @@ from kerasapps.settings import Count, from_settings, or_none, settings_of
 from ..shared import image_classifier
 from ..shared.classification import class_table
 from ..shared.cli import main, print_table
-from ..shared.image_classifier import GivenRecipe, Recipe, other_classes
+from ..shared.image_classifier import GivenRecipe, Recipe, options_of, other_classes, warn_of_changes
 from ..shared.images import PREDICTIONS, augmentation_figure, predictions_figure, predictions_table, read_inputs
 from ..shared.runs import load_run
 from ..shared.searching import search_and_report, start_search
@@ -141,17 +140,14 @@ def evaluate(*, run: Path, data: str | None = None, limit: or_none(Count) = None
     trained_on, codec = saved.settings.of("data", str), saved.codec
     data = trained_on if data is None else data
     same = os.path.realpath(data) == os.path.realpath(trained_on)
-    options = from_settings(Options, saved.settings)
-    # The test set that the run itself was tested on, unless another number of images is asked for.
-    options = replace(options, limit=limit or options.limit, smoke=options.smoke and not limit)
-    splits = image_classifier.load_as_trained(saved, data, options=options, same=same)
+    splits = image_classifier.load_as_trained(saved, data, options=options_of(saved, limit), same=same)
     difference = other_classes(splits.class_names, codec.class_names)
     if difference:
         raise DataError(f"{data} has other classes than the network: {difference}.")
     if splits.sizes["image_shape"][-1] != codec.image_shape[-1]:
         raise DataError(f"{data} has gray images, and the network was trained on color images.")
-    if same and splits.digest != codec.digest:
-        print("The images have changed since the training: some of these test images may have been trained on.")
+    if same:
+        warn_of_changes(saved, splits)
     metrics, probabilities = evaluate_model(saved.model, splits, flip=from_settings(Recipe, saved.settings).flip)
     print_table(class_table(probabilities, splits.test.targets["label"], splits.class_names))
     for name, value in metrics.items():

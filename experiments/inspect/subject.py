@@ -177,7 +177,7 @@ def trained_on_digits(run: Run) -> Opened:
 
 def of_run(saved: SavedRun, subject: Subject, *, options: Options, has_images: bool) -> Opened:
     """Opens a run folder; where there are images to look at, its own data may be gone."""
-    if not isinstance(saved.codec, ImageCodec):
+    if type(saved.codec) is not ImageCodec:  # its subclasses scale images in other ways
         return of_part(saved)
     image_input(saved.model)
     model = in_float32(saved.model)  # gradients in 16 bits do not add up
@@ -206,7 +206,7 @@ def of_part(saved: SavedRun) -> Opened:
     """
     part_of = getattr(network_of(saved), "looking_part", None)
     if part_of is None:
-        raise UserError(f"{saved.folder} is a run of {saved.experiment}: inspect takes runs of networks of images.")
+        raise UserError(f"{saved.folder} is a run of {saved.experiment}, which inspect cannot open.")
     model, images = part_of(saved)
     shape, read = images.shape[1:], partial(read_with, saved.codec)
     title = f"what looks in a run of {saved.experiment}"

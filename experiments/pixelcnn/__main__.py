@@ -9,7 +9,6 @@ python -m experiments.pixelcnn sample --run runs/NAME --n 64 --out grid.png
 python -m experiments.pixelcnn sample --run runs/NAME --image half.png --out completed.png
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +17,16 @@ from kerasapps.applications.pixelcnn import search_space
 from kerasapps.runs import Options, write_atomically
 from kerasapps.search.options import Trials
 from kerasapps.session import start
-from kerasapps.settings import Count, or_none, ranged, settings_of
+from kerasapps.settings import Count, from_settings, or_none, ranged, settings_of
 
 from ..shared.cli import main, print_table
+from ..shared.image_classifier import options_of, warn_of_changes
 from ..shared.images import png, tile
 from ..shared.params import read_params
 from ..shared.runs import load_run
 from ..shared.searching import search_and_report, start_search
 from ..shared.training import finish
-from .network import Arch, GivenRecipe, Source, load, load_as_trained, recipe_of, train_one, usual_params
+from .network import Arch, GivenRecipe, Source, load, recipe_of, train_on, train_one, usual_params
 from .results import bound_of, likelihoods, result_blocks
 from .sampling import blank, draw
 
@@ -52,21 +52,22 @@ def train(
         params: Builder arguments: a best.json written by `search`, or JSON such as '{"depth": 8}'.
         recipe: How it is trained; by default as suits the data.
         patience: Stop after so many epochs without a lower validation loss; never by default.
-        compare: A run of a variational autoencoder on the same data set in black and white, as here by --levels 2,
-            whose bound is shown next to the exact figure.
+        compare: A run of `experiments.autoencoder` with --binary on the same data set in the same size, whose bound is
+            shown next to the exact figure; it takes two levels.
         options: Options that every experiment shares.
     """
     recipe = recipe_of(source.data, recipe, options=options)
     run = start("PixelCNN", settings_of(locals()), experiment=EXPERIMENT, workload="convolution")
-    given, bound = read_params(params), bound_of(compare)
-    trained = train_one(run, source=source, arch=arch, params=given, recipe=recipe, patience=patience)
-    metrics, table, nats = likelihoods(trained.model, trained.splits, data=source.data, bound=bound)
-    shown = usual_params(source.data) | given
+    given = usual_params(source.data) | read_params(params)
+    splits = load(source, options=options)
+    bound = bound_of(compare, splits, data=source.data)
+    trained = train_on(run, splits, arch=arch, params=given, recipe=recipe, patience=patience)
+    metrics, table, nats = likelihoods(trained.model, splits, data=source.data, bound=bound)
     finish(
         run,
         trained,
         metrics,
-        result_blocks(trained, metrics, table, nats, params=shown, seed=options.seed),
+        result_blocks(trained, metrics, table, nats, params=given, options=options),
         summary=f"{arch} PixelCNN on {source.data}: {metrics['bits_per_pixel']:.3f} bits a pixel of the test images, "
         f"{metrics['nats']:.2f} nats an image, after {len(trained.history.rows)} epochs.",
         headline=("bits_per_pixel", "bits_per_pixel_histogram", "nats", "seconds"),
@@ -124,13 +125,14 @@ def evaluate(*, run: Path, compare: Path | None = None, limit: or_none(Count) = 
     Args:
         run: A run folder.
         compare: As for `train`.
-        limit: Images of the test set at most.
+        limit: Images at most; by default as many as the run was limited to.
     """
     saved = load_run(run, EXPERIMENT)
-    splits = load_as_trained(saved)
-    if limit is not None:
-        splits = replace(splits, test=splits.test.take(np.arange(len(splits.test))[:limit]))
-    print_table(likelihoods(saved.model, splits, data=saved.settings["data"], bound=bound_of(compare))[1])
+    source = from_settings(Source, saved.settings)
+    splits = load(source, options=options_of(saved, limit), values=saved.codec.values)
+    warn_of_changes(saved, splits)
+    bound = bound_of(compare, splits, data=source.data)
+    print_table(likelihoods(saved.model, splits, data=source.data, bound=bound)[1])
 
 
 def sample(

@@ -8,16 +8,18 @@ import keras
 import numpy as np
 
 from kerasapps.applications.pixelcnn import build_pixelcnn
+from kerasapps.data.images import ImageSplits
+from kerasapps.data.pictures import Range
 from kerasapps.data.pixels import PixelCodec, load_pixels
-from kerasapps.data.splits import Splits
 from kerasapps.losses import token_losses
 from kerasapps.optimizers import Adam, one_cycle
 from kerasapps.runs import Options, Run
-from kerasapps.settings import Count, Positive, Side, Text, from_settings, optional, or_none, ranged, settle
+from kerasapps.settings import Count, Positive, Side, Text, optional, or_none, ranged, settle
 
 from ..shared import training
+from ..shared.image_classifier import keep_codec
 from ..shared.params import build
-from ..shared.runs import SavedRun, traced
+from ..shared.runs import traced
 from ..shared.training import Trained, tell
 
 CODEC = PixelCodec
@@ -31,7 +33,7 @@ class Source:
     Args:
         data: "digits" (1,797 handwritten digits, embedded), "mnist", "fashion_mnist", or a folder or archive of images,
             which become gray.
-        size: Side of the images in pixels; by default the data set's own, and 64 for folders.
+        size: Side of the images in pixels; by default the data set's own, and 32 for folders.
         levels: Values of a pixel; by default 17 for the digits, 2 for MNIST and Fashion-MNIST, 8 for others. For 2, a
             pixel is drawn once, white with its gray value as the probability.
     """
@@ -69,14 +71,11 @@ def recipe_of(data: str, given: GivenRecipe = GivenRecipe(), *, options: Options
     return options.shrunk(settle(DIGITS if data == "digits" else Recipe(), given), epochs=1)
 
 
-def load(source: Source, *, options: Options) -> Splits:
-    """Loads the images as the options say."""
-    return load_pixels(**vars(source), seed=options.seed, limit=options.rows)
-
-
-def load_as_trained(saved: SavedRun) -> Splits:
-    """Loads the images that a run was trained on, whose pixels are drawn as they were."""
-    return load(from_settings(Source, saved.settings), options=from_settings(Options, saved.settings))
+def load(source: Source, *, options: Options, values: Range | None = None) -> ImageSplits:
+    """Loads the images as the options say, and prints what a person should know about them."""
+    splits = load_pixels(**vars(source), seed=options.seed, limit=options.rows, values=values)
+    tell(splits.notes)
+    return splits
 
 
 def train_one(
@@ -84,8 +83,15 @@ def train_one(
 ) -> Trained:
     """Trains one network in a run folder; the epoch of the lowest validation loss is kept."""
     splits = load(source, options=run.options)
-    tell(splits.notes)
-    network = partial(make_model, arch=arch, sizes=splits.sizes, params=usual_params(source.data) | params)
+    return train_on(run, splits, arch=arch, params=usual_params(source.data) | params, recipe=recipe, patience=patience)
+
+
+def train_on(
+    run: Run, splits: ImageSplits, *, arch: Arch, params: dict[str, Any], recipe: Recipe, patience: int | None = None
+) -> Trained:
+    """Trains one network on images that are loaded; `params` are all builder arguments beside those of the data."""
+    keep_codec(run, splits)
+    network = partial(make_model, arch=arch, sizes=splits.sizes, params=params)
     return training.train(run, splits, network, recipe, patience=patience)
 
 

@@ -9,15 +9,17 @@ import numpy as np
 import tensorflow as tf
 
 from kerasapps.applications.pixelcnn import build_pixelcnn
+from kerasapps.data.image_codec import ImageCodec
 from kerasapps.data.pixels import PixelCodec, histogram
 from kerasapps.data.splits import Splits
 from kerasapps.errors import UserError
 from kerasapps.reports import Block, Figure, Table, add_axes, new_figure
-from kerasapps.runs import read_json
+from kerasapps.runs import Options, read_config, read_json
 from kerasapps.training import History
 
 from ..shared.classification import WIDTH
 from ..shared.images import HEAT, as_bytes, image_grid, show_image, tile
+from ..shared.runs import read_codec
 from ..shared.training import Trained
 from .network import Arch, surprise
 from .sampling import blank, draw
@@ -61,11 +63,11 @@ def likelihoods(
     return metrics, likelihood_table(metrics, size=size, levels=levels, data=data, bound=bound), own
 
 
-def bound_of(folder: Path | None) -> float | None:
-    """Returns the nats an image of the bound in the metrics.json of another run, None without one.
+def bound_of(folder: Path | None, splits: Splits, *, data: str) -> float | None:
+    """Returns the nats an image of the bound of a variational autoencoder's run, None without one.
 
     Raises:
-        UserError: If it has none.
+        UserError: If it has none, or not of such images.
     """
     if folder is None:
         return None
@@ -73,7 +75,12 @@ def bound_of(folder: Path | None) -> float | None:
     elbo = metrics.get("elbo") if isinstance(metrics, dict) else None
     if not isinstance(elbo, int | float):
         raise UserError(f"--compare takes a run with a bound, and {folder / 'metrics.json'} has no number elbo.")
-    return abs(elbo)  # of levels it is never above 0; a run may hold it or its negative
+    settings, shape = read_config(folder)["settings"], splits.sizes["image_shape"]
+    if settings.get("binary") is not True or splits.sizes["levels"] != 2:
+        raise UserError(f"--compare is for pixels of two levels: {folder} needs --binary, and this run --levels 2.")
+    if settings.get("data") != data or read_codec(folder, ImageCodec).image_shape != shape:
+        raise UserError(f"--compare {folder} is a run on other images than {data} of {shape[1]} x {shape[0]} pixels.")
+    return -elbo
 
 
 def likelihood_table(metrics: Mapping[str, float], *, size: int, levels: int, data: str, bound: float | None) -> Table:
@@ -87,7 +94,7 @@ def likelihood_table(metrics: Mapping[str, float], *, size: int, levels: int, da
     rows = [[name, value / size / np.log(2), value] for name, value in nats.items() if value is not None]
     caption = "Mean negative log-likelihood of the test images."
     if data in PUBLISHED and levels == 2:
-        caption += " Published figures are for the official test set, after training on the 60,000 training images."
+        caption += " Published figures are for the official test set, after training on 50,000 or 60,000 images."
         rows += [[f"published: {name}", value / size / np.log(2), value] for name, value in PUBLISHED[data].items()]
     return Table("Test set", ["", "bits a pixel", "nats an image"], rows, caption, digits=3)
 
@@ -99,7 +106,7 @@ def result_blocks(
     nats: np.ndarray,
     *,
     params: Mapping[str, Any],
-    seed: int,
+    options: Options,
 ) -> list[Block | None]:
     """Returns what the report shows.
 
@@ -109,16 +116,18 @@ def result_blocks(
         table: its table,
         nats: and what each pixel of the test set costs, (n, H, W, C).
         params: Builder arguments beside those that the data fix.
-        seed: Seed of what is drawn.
+        options: Seed, and whether little is drawn.
     """
     model, history, codec = trained.model, trained.history, trained.splits.codec
-    images, sizes = trained.splits.test.inputs["image"], trained.splits.sizes
-    samples = codec.decode(draw(model, blank(model, SAMPLES), seed=seed))
+    images, sizes, seed = trained.splits.test.inputs["image"], trained.splits.sizes, options.seed
+    samples = codec.decode(draw(model, blank(model, options.shrink(SAMPLES, 4)), seed=seed))
+    rows = np.random.default_rng(seed).permutation(len(images))  # folders are read class by class
+    images, nats = images[rows], nats[rows]
     return [
         bits_figure(history, reference=metrics["bits_per_pixel_histogram"]) if history.rows else None,
         table,
-        samples_figure(samples, codec.decode(images[:SAMPLES])),
-        completion_figure(model, codec, images[:COMPLETED], seed=seed),
+        samples_figure(samples, codec.decode(images[: len(samples)])),
+        completion_figure(model, codec, images[: options.shrink(COMPLETED, 1)], seed=seed),
         surprise_figure(codec.decode(images), nats / np.log(2)),
         seen_figure({arch: build_pixelcnn(**sizes, **params, gated=arch == "gated") for arch in get_args(Arch)}),
     ]
@@ -147,7 +156,7 @@ def bits_figure(history: History, *, reference: float) -> Figure:
 def samples_figure(samples: np.ndarray, real: np.ndarray) -> Figure:
     """Shows drawn images next to test images, both uint8 (n, H, W, C)."""
     figure = new_figure(WIDTH, WIDTH / 2)
-    columns = int(np.sqrt(SAMPLES))
+    columns = int(np.sqrt(len(samples)))
     for i, (title, images) in enumerate({"drawn by the network": samples, "test images": real}.items(), start=1):
         axes = add_axes(figure, 1, 2, i, title=title)
         show_image(axes, tile(images, columns=columns))

@@ -1,8 +1,10 @@
-"""Images from a PixelCNN: drawn pixel by pixel, all images at once, in one loop on the device."""
+"""Images from a PixelCNN: drawn pixel by pixel, many images at once, in one loop on the device."""
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+CHUNK = 256  # images at a time
 
 
 def draw(
@@ -25,19 +27,22 @@ def draw(
     given = np.asarray(images).reshape(-1, size)
 
     @tf.function(autograph=False, reduce_retracing=True)
-    def draw_on(pixels, seed):
+    def draw_on(pixels, seed, chunk):
         def next_pixel(position, pixels):
             logits = model({"image": tf.reshape(pixels, (-1, *shape))}, training=False)["level"]
             logits = tf.reshape(logits, (-1, size, levels))[:, position] / temperature  # (n, levels)
-            own = tf.stack([seed, position])
+            own = tf.stack([seed, chunk * size + position])
             drawn = tf.random.stateless_categorical(logits, 1, seed=own, dtype=tf.int32)  # (n, 1)
             here = tf.range(size) == position
             return position + 1, tf.where(here, tf.cast(drawn, pixels.dtype), pixels)
 
         return tf.while_loop(lambda position, _: position < size, next_pixel, (first, pixels), parallel_iterations=1)[1]
 
-    drawn = draw_on(tf.constant(given, tf.float32), tf.constant(seed, tf.int32))
-    return drawn.numpy().astype(np.uint8).reshape(-1, *shape)
+    chunks = [
+        draw_on(tf.constant(given[i : i + CHUNK], tf.float32), tf.constant(seed), tf.constant(i // CHUNK)).numpy()
+        for i in range(0, len(given), CHUNK)
+    ]
+    return np.concatenate(chunks).astype(np.uint8).reshape(-1, *shape)
 
 
 def blank(model: keras.Model, count: int) -> np.ndarray:

@@ -181,9 +181,9 @@ def keep_codec(run: Run, splits: ImageSplits) -> None:
     Raises:
         UserError: If a run is resumed that was started on other images.
     """
-    codec = ImageCodec.of(splits)
+    codec = splits.codec or ImageCodec.of(splits)
     if run.resumed and codec_path(run.folder).exists():
-        before = read_codec(run.folder, ImageCodec)
+        before = read_codec(run.folder, type(codec))
         difference = other_classes(codec.class_names, before.class_names)
         if difference or codec.digest != before.digest:
             raise UserError(
@@ -195,6 +195,18 @@ def keep_codec(run: Run, splits: ImageSplits) -> None:
         skipped = run.path("skipped.txt")
         write_atomically(skipped, "".join(f"{reason}\n" for reason in splits.skipped).encode())
         print(f"Skipped files are listed in {skipped}.")
+
+
+def options_of(saved: SavedRun, limit: int | None) -> Options:
+    """Returns the options by which a run loads the images that it was tested on, or with `limit` so many of them."""
+    options = from_settings(Options, saved.settings)
+    return replace(options, limit=limit or options.limit, smoke=options.smoke and not limit)
+
+
+def warn_of_changes(saved: SavedRun, splits: ImageSplits) -> None:
+    """Warns if the images of a run are no longer those that it was trained on."""
+    if splits.digest != saved.codec.digest:
+        print("The images have changed since training: some of these test images may have been trained on.")
 
 
 def other_classes(now: Sequence[str], before: Sequence[str]) -> str:

@@ -10,12 +10,14 @@ import numpy as np
 from kerasapps.gan import metrics as measures
 from kerasapps.gan.judge import Judge, as_judge, build_judge, build_plain_judge
 from kerasapps.reports import Table
-from kerasapps.runs import Run, load_model
+from kerasapps.runs import Options, Run, load_model
 
 from . import image_classifier
 from .image_classifier import SGD, GivenRecipe, settle_recipe
 
 JUDGE_EPOCHS = 12
+STANDARD_IMAGES = 2000  # training images by which features are standardized
+SCORED_IMAGES = 10_000  # images that scores are computed from, at most
 NAME = "a residual network of 8 layers, trained on the same training set"
 PLAIN_NAME = "the compact VGG of style transfer, as these images have no classes"
 SCORES = {"frechet_distance": "Fréchet distance", "kernel_distance": "kernel distance"}
@@ -98,6 +100,16 @@ class Judged:
         return cls(images, labels, *judge(images))
 
 
+def rows_at_random(count: int, limit: int = SCORED_IMAGES) -> np.ndarray:
+    """Returns the numbers of all rows of a set or as many at random, because folders are read class by class."""
+    return np.sort(np.random.default_rng(0).permutation(count)[:limit])
+
+
+def samples_scored(real: Judged, options: Options) -> int:
+    """Returns how many samples of a generator are scored."""
+    return max(len(real.images), options.shrink(2000, 64))
+
+
 def score(judge: Judge, real: Judged, fake: np.ndarray) -> dict[str, float]:
     """Returns every score of generated images, uint8 (n, H, W, C), against real ones."""
     fake_features, probabilities = judge(fake)
@@ -110,6 +122,23 @@ def score(judge: Judge, real: Judged, fake: np.ndarray) -> dict[str, float]:
         "diversity": measures.diversity(real.features, fake_features),
         **(measures.class_coverage(probabilities) if judge.has_classes else {}),
     }
+
+
+def score_with_floor(judge: Judge, real: Judged, fake: np.ndarray, train: np.ndarray) -> tuple[dict[str, float], Table]:
+    """Returns the scores of generated images and their table, with `frechet_distance_floor`.
+
+    That is the distance between real images and as many training images as there are samples, or all: a generator can
+    hardly get below it.
+
+    Args:
+        judge: The judge.
+        real: Images of the test set.
+        fake: Generated images, uint8 (n, H, W, C).
+        train: Images of the training set, uint8 (n, H, W, C).
+    """
+    floor = measures.frechet_distance(real.features, judge(train)[0])
+    metrics = score(judge, real, fake) | {"frechet_distance_floor": floor}
+    return metrics, score_table({"this run": metrics}, floor)
 
 
 def score_table(scores: Mapping[str, Mapping[str, float]], floor: float) -> Table:

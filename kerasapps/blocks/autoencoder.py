@@ -60,7 +60,7 @@ class GaussianDivergence(layers.Layer):
 def encoder_block(image, *, convolutional: bool, units: int, depth: int, filters: int, activation: str | None):
     """Turns images into features: (B, H, W, C) -> (B, F); the arguments are those of `build_autoencoder`."""
     if not convolutional:
-        return dense_block(layers.Flatten(name="pixels")(image), units, depth, activation, name="encoder")  # (B, units)
+        return dense_stack(layers.Flatten(name="pixels")(image), units, depth, activation, name="encoder")  # (B, units)
     x = image
     for i in range(start_size(image.shape[1:])[2]):
         width = filters * min(2**i, 8)
@@ -81,7 +81,7 @@ def decoder_block(
     """Turns codes into images before their last activation: (B, Z) -> (B, H, W, C); the mirror of `encoder_block`."""
     height, width, channels = image_shape
     if not convolutional:
-        x = dense_block(code, units, depth, activation, name="decoder")  # (B, units)
+        x = dense_stack(code, units, depth, activation, name="decoder")  # (B, units)
         x = layers.Dense(height * width * channels, name="decoded_pixels")(x)  # (B, H * W * C)
         return layers.Reshape(image_shape, name="decoded")(x)  # (B, H, W, C)
     height, width, times = start_size(image_shape)
@@ -93,7 +93,7 @@ def decoder_block(
     return Conv2DTranspose(channels, 4, strides=2, padding="same", name=f"up{times}")(x)  # (B, H, W, C)
 
 
-def dense_block(x, units: int, depth: int, activation: str | None, *, name: str):
+def dense_stack(x, units: int, depth: int, activation: str | None, *, name: str):
     """Applies `depth` dense layers: (B, F) -> (B, units)."""
     for i in range(1, depth + 1):
         x = layers.Dense(units, activation=activation, name=f"{name}{i}")(x)  # (B, units)

@@ -1,34 +1,39 @@
 """Images for models of their density: every pixel one of a few levels, and predicted from those before it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kerasapps.data.images import load_images
-from kerasapps.data.pictures import read_picture
-from kerasapps.data.splits import Split, Splits
+from kerasapps.data.image_codec import ImageCodec
+from kerasapps.data.image_sets import NAMES, PHOTOGRAPHS
+from kerasapps.data.images import ImageSplits, load_images
+from kerasapps.data.pictures import Range
+from kerasapps.data.splits import Split
 
 # Those of the digits are all that the scanner told apart; MNIST is drawn in black and white, as it is published.
 LEVELS = {"digits": 17, "mnist": 2, "fashion_mnist": 2}
 USUAL_LEVELS = 8
 MOST_LEVELS = 256
-LARGEST = 16_384  # pixels of a side
+FOLDER_SIZE = 32  # an image is drawn pixel by pixel, each by a forward pass
 
 
-@dataclass(frozen=True)
-class PixelCodec:
+@dataclass(frozen=True, kw_only=True)
+class PixelCodec(ImageCodec):
     """Turns image files into levels, and levels into images.
 
     Args:
         levels: Values of a pixel.
-        image_shape: Height, width and channels.
     """
 
     levels: int
-    image_shape: tuple[int, int, int]
+
+    @classmethod
+    def of(cls, splits: ImageSplits) -> "PixelCodec":
+        """Returns the codec of a data set."""
+        return cls(**vars(ImageCodec.of(splits)), levels=splits.sizes["levels"])
 
     def encode(self, files: Sequence[Path]) -> dict[str, np.ndarray]:
         """Returns the input "image" uint8 (n, H, W, C), levels, of image files; each pixel gets the nearest level.
@@ -36,9 +41,7 @@ class PixelCodec:
         Raises:
             DataError: If one cannot be read.
         """
-        side, _, channels = self.image_shape
-        images = np.stack([read_picture(file, size=side, channels=channels) for file in files])
-        return {"image": nearest_levels(images, self.levels)}
+        return {name: nearest_levels(images, self.levels) for name, images in super().encode(files).items()}
 
     def decode(self, levels: np.ndarray) -> np.ndarray:
         """Returns images, values 0 to 255, uint8 (n, H, W, C)."""
@@ -48,14 +51,6 @@ class PixelCodec:
         """Returns the width of the output."""
         return {"level": self.levels}
 
-    def inputs(self) -> dict[str, tuple[int, ...]]:
-        """Returns the shape of the input."""
-        return {"image": self.image_shape}
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns what `from_json` needs."""
-        return {"levels": self.levels, "image_shape": list(self.image_shape)}
-
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "PixelCodec":
         """Returns the codec that `to_json` described.
@@ -63,10 +58,7 @@ class PixelCodec:
         Raises:
             KeyError, TypeError, ValueError: If it describes none.
         """
-        height, width, channels = content["image_shape"]
-        codec = cls(content["levels"], (height, width, channels))
-        if not all(isinstance(size, int) and 0 < size <= LARGEST for size in codec.image_shape):
-            raise ValueError(f"sizes must be in [1, {LARGEST}]. Received: {codec.image_shape}")
+        codec = cls(**vars(ImageCodec.from_json(content)), levels=content["levels"])
         if not (isinstance(codec.levels, int) and 2 <= codec.levels <= MOST_LEVELS):
             raise ValueError(f"`levels` must be in [2, {MOST_LEVELS}]. Received: {codec.levels}")
         return codec
@@ -79,18 +71,20 @@ def load_pixels(
     levels: int | None = None,
     seed: int = 0,
     limit: int | None = None,
-) -> Splits:
+    values: Range | None = None,
+) -> ImageSplits:
     """Loads images as levels of their pixels.
 
     Inputs of the model: "image" uint8 (B, H, W, C), values 0 to levels - 1. Targets: "level", the same.
 
     Args:
         data: As for `load_images`; color images of folders become gray.
-        size: Side of the images; by default the data set's own.
+        size: Side of the images; by default the data set's own, and 32 for folders.
         levels: Values of a pixel; by default 17 for the digits, 2 for MNIST and Fashion-MNIST, 8 for others. For 2, a
             pixel is drawn once, white with its gray value as the probability; otherwise it gets the nearest level.
         seed: Seed of the split, and of pixels that are drawn.
         limit: Maximum number of images in each of the three sets.
+        values: As for `load_images`.
 
     Raises:
         DataError: If the data cannot be found or read, or are too little to split.
@@ -99,7 +93,8 @@ def load_pixels(
     levels = levels or LEVELS.get(data, USUAL_LEVELS)
     if not 2 <= levels <= MOST_LEVELS:
         raise ValueError(f"`levels` must be in [2, {MOST_LEVELS}]. Received: levels={levels}")
-    images = load_images(data, size=size, seed=seed, limit=limit, channels=1, classes=False)
+    size = size or (None if data in NAMES and data not in PHOTOGRAPHS else FOLDER_SIZE)
+    images = load_images(data, size=size, seed=seed, limit=limit, channels=1, classes=False, values=values)
     parts = {}
     for i, part in enumerate(("train", "validation", "test")):
         split = getattr(images, part)
@@ -107,14 +102,10 @@ def load_pixels(
         pixels = np.concatenate(batches)  # (n, H, W, C), 0 to 255
         drawn = black_and_white(pixels, seed=(seed, i)) if levels == 2 else nearest_levels(pixels, levels)
         parts[part] = Split({"image": drawn}, {"level": drawn})
-    shape = images.sizes["image_shape"]
     how = "drawn once, white with its gray value as the probability" if levels == 2 else f"one of {levels} levels"
-    return Splits(
-        **parts,
-        sizes={"image_shape": shape, "levels": levels},
-        codec=PixelCodec(levels, shape),
-        notes=(*images.notes, f"Each pixel is {how}."),
-    )
+    sizes = {"image_shape": images.sizes["image_shape"], "levels": levels}
+    splits = replace(images, **parts, sizes=sizes, notes=(*images.notes, f"Each pixel is {how}."))
+    return replace(splits, codec=PixelCodec.of(splits))
 
 
 def nearest_levels(images: np.ndarray, levels: int) -> np.ndarray:

@@ -9,21 +9,27 @@ import pytest
 from PIL import Image
 from scipy.special import logsumexp
 from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
 
 from experiments.autoencoder import __main__ as experiment
 from experiments.autoencoder import results
 from experiments.autoencoder.figures import Plane, anomaly_figure
 from experiments.autoencoder.likelihood import SampledValidation, likelihood_metrics, log_weights, pixel_nats
-from experiments.autoencoder.network import binarized, pixel_split
+from experiments.autoencoder.network import PixelSplits, Source, binarized, build_network, load, pixel_split
+from experiments.ensemble.__main__ import COMMANDS as ENSEMBLE_COMMANDS
+from experiments.inspect.__main__ import COMMANDS as INSPECT_COMMANDS
 from experiments.shared import judging
 from kerasapps.applications.autoencoder import CODE, RECONSTRUCTION, build_vae, decoder_of, encoder_of
-from kerasapps.runs import load_model
+from kerasapps.data.pixels import black_and_white, load_pixels
+from kerasapps.runs import Options, load_model
 from tests.experiments.commands import commands, read
 
 run, refused = commands(
     "experiments.autoencoder", experiment.train, experiment.search, experiment.evaluate, experiment.predict
 )
 
+_, not_inspected = commands("experiments.inspect", *INSPECT_COMMANDS)
+_, not_combined = commands("experiments.ensemble", *ENSEMBLE_COMMANDS)
 TINY = ("--size", 8, "--limit", 400, "--precision", "float32", "--params", '{"latent_dim": 2, "units": 64}')
 
 
@@ -105,6 +111,28 @@ def test_pixels_are_drawn_anew_for_each_batch():
     assert float(np.mean(first[0]["image"])) == pytest.approx(0.25, abs=0.05)
     np.testing.assert_array_equal(first[0]["image"], first[1][RECONSTRUCTION])
     assert not np.array_equal(first[0]["image"], second[0]["image"])
+
+
+@pytest.fixture(scope="module")
+def binary() -> PixelSplits:
+    return load(Source(size=8, binary=True), "linear", options=Options(limit=100, seed=1))
+
+
+def test_pixels_are_drawn_as_those_of_pixelcnn(binary):
+    others = load_pixels("digits", levels=2, limit=100, seed=1)
+    for name in ("validation", "test"):
+        drawn, other = (getattr(splits, name).inputs["image"] for splits in (binary, others))
+        np.testing.assert_array_equal(drawn, other)
+
+
+def test_components_are_those_of_drawn_pixels(binary):
+    model = build_network("linear", {"latent_dim": 5}, image_shape=(8, 8, 1))
+    found = results.error_metrics(model, binary, np.zeros(100), binary=True, seed=1)["reconstruction_error_pca"]
+    train = black_and_white(binary.grays["train"], seed=(1, 0)).reshape(100, -1)
+    test = binary.test.inputs["image"].reshape(100, -1)
+    components = PCA(5, random_state=0).fit(train)
+    expected = np.square(test - components.inverse_transform(components.transform(test))).mean()
+    assert found == pytest.approx(expected, rel=1e-4)
 
 
 # --- likelihood
@@ -209,6 +237,15 @@ def test_predict_tells_a_digit_from_noise(trained, digit, odd, tmp_path, capsys)
     assert lines[0][-1] != "unusual"
     with Image.open(figure) as both:
         assert both.width > 300
+
+
+def test_others_refuse_it_in_a_sentence(trained, tmp_path, capsys):
+    """It takes values from 0 to 1, and has no classes to combine."""
+    out = ("--precision", "float32", "--out", tmp_path / "run")
+    assert "which inspect cannot open" in not_inspected(capsys, "activations", "--run", trained, *out)
+    assert "combine does not read runs of autoencoder" in not_combined(
+        capsys, "combine", "--runs", trained, trained, *out
+    )
 
 
 @pytest.mark.usefixtures("_jobs_here")

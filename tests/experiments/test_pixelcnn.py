@@ -3,6 +3,7 @@
 import itertools
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -10,11 +11,18 @@ import pytest
 from PIL import Image
 
 from experiments.pixelcnn import __main__ as experiment
-from experiments.pixelcnn.network import surprise
-from experiments.pixelcnn.results import bound_of
+from experiments.pixelcnn import sampling
+from experiments.pixelcnn.network import surprise, usual_params
+from experiments.pixelcnn.results import bound_of, result_blocks
 from experiments.pixelcnn.sampling import blank, draw
+from experiments.shared.image_classifier import keep_codec
 from kerasapps.applications.pixelcnn import build_pixelcnn
+from kerasapps.data.image_codec import ImageCodec
 from kerasapps.data.pixels import PixelCodec, black_and_white, histogram, load_pixels, nearest_levels
+from kerasapps.data.splits import Split
+from kerasapps.errors import UserError
+from kerasapps.runs import Options
+from kerasapps.training import History
 from tests.experiments.commands import commands, read
 
 run, refused = commands(
@@ -42,14 +50,14 @@ def test_train_learns_what_no_pixel_knows_by_itself(trained):
         assert (trained / name).is_file()
 
 
-def test_evaluate_repeats_it_next_to_a_bound(trained, capsys, tmp_path):
-    (tmp_path / "metrics.json").write_text(json.dumps({"elbo": -123.456}))
-    run("evaluate", "--run", trained, "--compare", tmp_path)
+def test_evaluate_repeats_it(trained, capsys):
+    run("evaluate", "--run", trained)
     said = capsys.readouterr().out
-    for value in (read(trained)["bits_per_pixel"], read(trained)["nats_histogram"], 123.456):
+    for value in (read(trained)["bits_per_pixel"], read(trained)["nats_histogram"]):
         assert f"{value:.3f}" in said
+    assert "have changed" not in said
     run("evaluate", "--run", trained, "--limit", 5)
-    assert "variational" not in capsys.readouterr().out
+    assert f"{read(trained)['nats']:.3f}" not in capsys.readouterr().out
 
 
 def test_sample_draws_and_completes(trained, tmp_path, capsys):
@@ -69,7 +77,12 @@ def test_search_writes_params_that_train_takes(tmp_path):
     run("search", "--smoke", "--max-trials", 1, "--limit", 32, "--out", tmp_path / "search")
     metrics = read(tmp_path / "search")
     assert metrics["val_loss"] <= metrics["val_loss_baseline"]
-    assert {"filters", "depth", "dropout"} == read(tmp_path / "search", "best.json").keys()
+    best = tmp_path / "search" / "best.json"
+    found = json.loads(best.read_text())
+    assert {"filters", "depth", "dropout"} == found.keys()
+    run("train", "--smoke", "--limit", 32, "--params", best, "--out", tmp_path / "best")
+    expected = build_pixelcnn(image_shape=(8, 8, 1), levels=17, **usual_params("digits") | found)
+    assert read(tmp_path / "best")["parameters"] == expected.count_params()
 
 
 @pytest.mark.parametrize(
@@ -84,14 +97,28 @@ def test_search_writes_params_that_train_takes(tmp_path):
 )
 def test_one_clear_sentence(tmp_path, trained, capsys, arguments, message):
     command, *rest = arguments
-    more = ("--run", trained) if command == "sample" else ("--smoke", *TINY[:0], "--out", tmp_path / "run")
+    more = ("--run", trained) if command == "sample" else ("--smoke", "--out", tmp_path / "run")
     assert message in refused(capsys, command, *rest, *more)
 
 
-def test_a_run_without_a_bound_is_a_sentence(tmp_path, trained, capsys):
+def test_a_bound_is_that_of_the_same_images(tmp_path, trained, capsys):
     assert "has no number elbo" in refused(capsys, "evaluate", "--run", trained, "--compare", trained)
-    (tmp_path / "metrics.json").write_text('{"elbo": 80.5}')
-    assert bound_of(tmp_path) == 80.5
+    splits = load_pixels("digits", levels=2)
+    codec = ImageCodec.of(splits).to_json()
+
+    def other(**changes) -> Path:
+        given = {"data": "digits", "binary": True, "image_shape": (8, 8, 1)} | changes
+        files = {"codec": codec | {"image_shape": given.pop("image_shape")}, "metrics": {"elbo": -80.5}}
+        files["config"] = {"settings": given, "precision": "float32"}
+        for name, content in files.items():
+            (tmp_path / f"{name}.json").write_text(json.dumps(content))
+        return tmp_path
+
+    assert bound_of(other(), splits, data="digits") == 80.5
+    for changes in ({"binary": False}, {"data": "mnist"}, {"image_shape": (16, 16, 1)}):
+        with pytest.raises(UserError, match="two levels" if "binary" in changes else "other images"):
+            bound_of(other(**changes), splits, data="digits")
+    assert "this run --levels 2" in refused(capsys, "evaluate", "--run", trained, "--compare", other())
 
 
 # --- likelihoods and samples
@@ -121,11 +148,33 @@ def test_samples_come_as_often_as_the_network_says(small):
     assert len(np.unique(draw(small, begun, first=2, seed=4, temperature=1e-3), axis=0)) == 1
 
 
+def test_many_images_are_drawn_in_chunks(small, monkeypatch):
+    monkeypatch.setattr(sampling, "CHUNK", 6)
+    drawn = draw(small, blank(small, 15), seed=3)
+    assert len(drawn) == 15
+    np.testing.assert_array_equal(drawn[:6], draw(small, blank(small, 6), seed=3))
+    assert not np.array_equal(drawn[:6], drawn[6:12])
+
+
+def test_a_report_shows_images_of_all_classes(small):
+    images = np.repeat(np.array([0, 1], np.uint8), 20).reshape(-1, 1, 1, 1) * np.ones((1, 2, 2, 1), np.uint8)
+    sizes = {"image_shape": (2, 2, 1), "levels": 2}
+    codec = PixelCodec(class_names=("dark", "light"), image_shape=(2, 2, 1), stored_size=2, digest="", levels=2)
+    splits = SimpleNamespace(test=Split({"image": images}, {"level": images}), sizes=sizes, codec=codec)
+    trained = SimpleNamespace(model=small, history=History([], 0, False, 0.0), splits=splits)
+    shape = {"filters": 12, "depth": 1, "window": 3}
+    metrics = {"bits_per_pixel_histogram": 1.0}
+    blocks = result_blocks(trained, metrics, None, np.ones(images.shape), params=shape, options=Options(smoke=True))
+    drawn, shown = (np.asarray(axes.images[0].get_array()) for axes in blocks[2].figure.axes)
+    assert drawn.shape == shown.shape == (7, 7)  # two by two
+    assert {shown[row, column] for row in (1, 4) for column in (1, 4)} == {0, 255}
+
+
 # --- data
 
 
 def test_levels_and_back():
-    codec = PixelCodec(17, (8, 8, 1))
+    codec = PixelCodec(class_names=(), image_shape=(8, 8, 1), stored_size=8, digest="", levels=17)
     assert PixelCodec.from_json(json.loads(json.dumps(codec.to_json()))) == codec
     levels = np.arange(17, dtype=np.uint8)
     np.testing.assert_array_equal(nearest_levels(codec.decode(levels), 17), levels)
@@ -146,6 +195,30 @@ def test_digits_keep_their_levels_and_are_drawn_in_black_and_white():
     assert black_and_white(gray, seed=0).mean() == pytest.approx(0.2, abs=0.02)
     with pytest.raises(ValueError, match="`levels` must be in"):
         load_pixels("digits", levels=300)
+
+
+def test_a_folder_keeps_what_its_files_were(tmp_path):
+    folder = tmp_path / "images"
+    for name in ("a", "b"):
+        (folder / name).mkdir(parents=True)
+        for i in range(20):
+            values = np.random.default_rng(i).integers(1000, 3000, (9, 9)).astype(np.uint16)
+            values[:, :3], values[:, 6:] = 0, 4094
+            Image.fromarray(values + (name == "b")).save(folder / name / f"{i}.png")
+    (folder / "a" / "broken.png").write_bytes(b"no image")
+    splits = load_pixels(str(folder))
+    assert splits.sizes == {"image_shape": (32, 32, 1), "levels": 8}
+    assert len(splits.skipped) == 1
+    # Images of 16 bits get levels as those that were trained on did.
+    assert {0, 7} <= set(np.unique(splits.codec.encode([folder / "a" / "0.png"])["image"]))
+    started = SimpleNamespace(folder=tmp_path, path=tmp_path.joinpath, resumed=None)
+    keep_codec(started, splits)
+    assert PixelCodec.from_json(read(tmp_path, "codec.json")) == splits.codec
+    assert "broken.png" in (tmp_path / "skipped.txt").read_text()
+    started.resumed, started.config = {"seed": 0}, {"settings": {"data": "images"}}
+    (folder / "a" / "1.png").unlink()
+    with pytest.raises(UserError, match="images has changed since"):
+        keep_codec(started, load_pixels(str(folder)))
 
 
 def test_a_histogram_by_hand():
