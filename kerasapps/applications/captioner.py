@@ -18,6 +18,7 @@ from kerasapps.blocks.attention import FoldSentences, UnfoldSentences
 from kerasapps.blocks.attention_decoder import AttentionDecoder
 from kerasapps.blocks.conv import add, concatenate, conv_block
 from kerasapps.blocks.grid import AllPresent, Coordinates, ForEach
+from kerasapps.blocks.heads import NamedHeads
 from kerasapps.blocks.noise import ByteDropout
 from kerasapps.blocks.pixels import Pixels, scaled_pixels
 from kerasapps.blocks.reuse import Layers
@@ -146,7 +147,7 @@ def build_captioner(
     outputs = {"next": UnfoldSentences(name="next")(logits, target)}  # (B, N, T, V)
     if attention:
         outputs["attention"] = UnfoldSentences(dtype="float32", name="attended")(weights, target)  # (B, N, T, S)
-    return keras.Model([image, target], outputs, name=name)
+    return NamedHeads([image, target], outputs, name=name)
 
 
 def small_block(image, *, filters: Sequence[int], around: int, name: str):

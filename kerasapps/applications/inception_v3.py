@@ -11,6 +11,7 @@ from keras import layers
 
 from kerasapps.blocks.arguments import check_at_least, check_image_arguments, check_positive, checked
 from kerasapps.blocks.conv import AveragePooling2D, concatenate, conv_block, scaled
+from kerasapps.blocks.heads import NamedHeads
 from kerasapps.blocks.noise import Dropout
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def build_inception_v3(
     if auxiliary:
         middle = auxiliary_block(middle, width=width, name="auxiliary")  # (B, 768)
         outputs["auxiliary"] = layers.Dense(name="auxiliary", **head)(middle)  # (B, num_classes)
-    return keras.Model([image], outputs, name=name)
+    return (NamedHeads if auxiliary else keras.Model)([image], outputs, name=name)
 
 
 def branch(x, steps: Sequence[tuple], *, width: float, name: str, last_strides: int = 1):
