@@ -332,7 +332,7 @@ def test_a_quantized_network_opens_again(name, tmp_path):
 
 def step(model: keras.Model, inputs: dict, *, jit_compile: bool):
     """Predicts, then trains a step without dropout; returns the prediction and the weights."""
-    model.compile("sgd", {name: "mse" for name in model.output_names}, jit_compile=jit_compile)
+    model.compile("sgd", {name: "mse" for name in model.output}, jit_compile=jit_compile)
     assert model.jit_compile == jit_compile
     outputs = model.predict(inputs, verbose=0)
     if model.trainable_weights:
