@@ -96,6 +96,7 @@ def test_an_lstm_step_by_hand():
     np.testing.assert_allclose(np.asarray(lstm_step(state, x)), [[0.5 * np.tanh(cell), cell]], rtol=1e-6)
 
 
+@pytest.mark.slow  # 15 s; what a tiny run of the experiment learns is tested there
 def test_it_learns_to_name_what_it_sees():
     """Two colors on the left or the right, and captions that say which: blind, the loss stays at log 4 a caption."""
     rng = np.random.default_rng(0)

@@ -310,7 +310,9 @@ QUANTIZED = [
 
 
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
-@pytest.mark.parametrize("name", QUANTIZED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * ("2walkers" in name)) for name in QUANTIZED]
+)
 def test_a_quantized_network_opens_again(name, tmp_path):
     model, inputs = build(name), contract(name).inputs
     exact = model(inputs)
