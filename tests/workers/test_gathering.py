@@ -28,7 +28,7 @@ def test_all_return_once_all_have_come():
     servers = []
 
     def go_on(i):  # TensorFlow answers at the same port
-        threads[i].join(20)
+        threads[i].join(600)
         servers.append(socket.create_server(("", int(cluster[i].rsplit(":")[1]))))
 
     for thread in threads[:2]:
@@ -40,7 +40,7 @@ def test_all_return_once_all_have_come():
     for thread in after:
         thread.start()
     for thread in after:
-        thread.join(30)
+        thread.join(600)
     assert len(servers) == 3
     assert not any(thread.is_alive() for thread in threads)
     for server in servers:
@@ -74,10 +74,10 @@ def test_workers_may_have_addresses_of_ipv6():
     for thread in threads:
         thread.start()
         time.sleep(0.2)
-    threads[1].join(20)
+    threads[1].join(600)
     assert not threads[1].is_alive()
     with gathering._answering(cluster[1]):  # as TensorFlow does
-        threads[0].join(20)
+        threads[0].join(600)
     assert not threads[0].is_alive()
 
 
