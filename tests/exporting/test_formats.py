@@ -20,7 +20,7 @@ SLOW = pytest.mark.slow
 FORMATS = ("saved_model", "onnx", "litert")
 # Loops over steps, and upsampling in a row, for which LiteRT has built-in operations with fixed sides alone.
 FIXED = ("lstm", "gru", "peephole", "recurrent", "seq2seq", "hierarchical", "captioner-mean", "captioner-base")
-FIXED += ("resnet_generator",)
+FIXED += ("resnet_generator", "sequence_tagger", "turing_machine")
 ROWS = (1, 7, 33)
 
 
