@@ -126,7 +126,11 @@ class _LightKeras(importlib.abc.MetaPathFinder):
     """Hides from Keras what it imports, where it is installed, for features that no command uses: 1.5 of 5 seconds."""
 
     def find_spec(self, name, path, target=None):
-        if name in ("matplotlib", "sklearn") and "keras" in sys.modules and not hasattr(sys.modules["keras"], "Model"):
+        # PyTorch, which Keras may import, asks for some of these and does not expect an error.
+        is_other = os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow"
+        if is_other or name not in ("matplotlib", "sklearn"):
+            return
+        if "keras" in sys.modules and not hasattr(sys.modules["keras"], "Model"):
             raise ImportError(f"{name} is imported once Keras is")
 
 
