@@ -291,14 +291,6 @@ class Highlights:
         return render("highlights", block=self)
 
 
-def frame_of(figure: matplotlib.figure.Figure) -> tuple[np.ndarray, np.ndarray]:
-    """Returns a figure as it looks now, and in the colors of the dark report, as frames uint8 (H, W, 3)."""
-    light = np.asarray(_draw(figure))
-    figure.set_layout_engine("none")  # what does not move stays where it is
-    with darkened(figure):
-        return light, np.asarray(_draw(figure))
-
-
 @dataclass(frozen=True)
 class Tagged:
     """A sequence with a tag a step.
@@ -334,16 +326,19 @@ class TaggedSequences:
 
     def color(self, tag: str) -> str:
         """Returns the color of a tag, the same for B-PER and I-PER, that suits light and dark paper; "" for none."""
-        kinds = sorted({kind_of(one) for sequence in self.sequences for one in (*sequence.truth, *sequence.predicted)})
-        kinds = [kind for kind in kinds if kind != self.plain]
-        return "" if tag == self.plain else TAG_COLORS[kinds.index(kind_of(tag)) % len(TAG_COLORS)]
+        return "" if tag == self.plain else TAG_COLORS[self._kinds.index(marked_kind(tag)) % len(TAG_COLORS)]
+
+    @functools.cached_property
+    def _kinds(self) -> list[str]:
+        tags = {tag for one in self.sequences for tag in (*one.truth, *one.predicted)}
+        return sorted({marked_kind(tag) for tag in tags - {self.plain}})
 
     def html(self) -> str:
         """Returns each sequence with its tags."""
         return render("tagged", block=self)
 
 
-def kind_of(tag: str) -> str:
+def marked_kind(tag: str) -> str:
     """Returns the kind of name that a tag such as B-PER marks, and any other tag as it is."""
     return tag.partition("-")[2] if tag[:2] in ("B-", "I-", "E-", "S-") else tag
 
@@ -507,6 +502,17 @@ def png_of(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def frame_of(figure: matplotlib.figure.Figure) -> tuple[np.ndarray, np.ndarray]:
+    """Returns a figure as it looks now, and in the colors of the dark report, as frames uint8 (H, W, 3).
+
+    From the first call on its layout is fixed, so that what does not move stays where it is.
+    """
+    light = np.asarray(_draw(figure))
+    figure.set_layout_engine("none")
+    with darkened(figure):
+        return light, np.asarray(_draw(figure))
 
 
 @contextlib.contextmanager

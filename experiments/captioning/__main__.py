@@ -33,20 +33,19 @@ from ..shared.searching import search_and_report, start_search
 from ..shared.training import finish
 from ..shared.writing import Writing
 from .attention import attention_figure, attention_to
+from .describing import WRITING, describe, writer_of
 from .network import (
-    WRITING,
     Arch,
     Encoder,
     GivenRecipe,
     Source,
     check_encoder,
-    describe,
     load,
+    load_as_trained,
     monitor_of,
     recipe_of,
     size_of,
     train_one,
-    writer_of,
 )
 from .results import evaluate_model, score_table
 
@@ -165,11 +164,10 @@ def evaluate(
     source = from_settings(Source, saved.settings)
     if data is not None or captions is not None:
         source = replace(source, data=data or source.data, captions=captions)
-    side = saved.codec.image_shape[0]
-    options = from_settings(Options, saved.settings)
-    splits = load(source, options=replace(options, limit=limit or options.limit), size=side)
+    splits = load_as_trained(saved, source, limit=limit)
     if splits.sizes["image_shape"] != saved.codec.image_shape:
-        raise DataError(f"{source.data} has images of {splits.sizes['image_shape'][0]} pixels, and the run of {side}.")
+        theirs, ours = splits.sizes["image_shape"][0], saved.codec.image_shape[0]
+        raise DataError(f"{source.data} has images of {theirs} pixels, and the run of {ours}.")
     metrics, _ = evaluate_model(saved.model, saved.codec, splits, writing)
     print_table(score_table(metrics, writing))
     for name, value in metrics.items():

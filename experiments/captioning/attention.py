@@ -12,9 +12,9 @@ from kerasapps.data.scenes import Group, Scene
 from kerasapps.reports import Figure, add_axes, new_figure, plain
 
 from ..shared.images import show_image
+from .features import AT_ONCE
 
 PICTURES, WORDS, COLUMNS = 4, 15, 6
-AT_ONCE = 64  # images
 SIDE = 192  # pixels of an image in a figure
 
 

@@ -9,20 +9,16 @@ from kerasapps.applications.captioner import encoder_of, step_of
 from kerasapps.data import subwords
 from kerasapps.exporting import pictures
 from kerasapps.exporting.preparing import inference_form
-from kerasapps.runs import Options
-from kerasapps.settings import from_settings
 
 from ..shared.deploying import WORDS, Deployable, needs_for, spread, writing_parts
 from ..shared.images import plain_png
 from ..shared.runs import SavedRun
-from .network import Source, load
+from .network import load_as_trained
 
 
 def deployable(saved: SavedRun) -> Deployable:
     """Returns both graphs on the weights of the network, with images of its test set."""
-    codec, options = saved.codec, from_settings(Options, saved.settings)
-    splits = load(from_settings(Source, saved.settings), options=options, size=codec.image_shape[0])
-    images = splits.test.inputs["image"]
+    codec, images = saved.codec, load_as_trained(saved).test.inputs["image"]
     images = images[spread(len(images))]
     model = inference_form(saved.model)
     return Deployable(

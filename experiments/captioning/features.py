@@ -13,7 +13,7 @@ from kerasapps.data.splits import Splits
 from kerasapps.errors import DataError
 from kerasapps.files import atomic_file
 
-AT_ONCE = 64  # images
+AT_ONCE = 64  # images that a network gets at a time
 
 
 def cached_grids(model: keras.Model, splits: CaptionSplits) -> Splits:

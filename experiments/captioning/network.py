@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import keras
-import numpy as np
 
-from kerasapps.applications.captioner import build_captioner, encoder_of, put_decoder, step_of
+from kerasapps.applications.captioner import build_captioner, put_decoder
 from kerasapps.bases import SIZES, Base, load_base
 from kerasapps.data.captions import CaptionCodec, CaptionSplits, load_captions
 from kerasapps.data.splits import Splits
-from kerasapps.data.subwords import END, START, Pieces
-from kerasapps.decoding import Beam, Sampling, Writer
+from kerasapps.data.subwords import Pieces
 from kerasapps.errors import UserError
 from kerasapps.losses import CoverageLoss, TokenCrossentropy
 from kerasapps.optimizers import Adam, one_cycle
@@ -37,13 +35,10 @@ from ..shared import training
 from ..shared.params import build
 from ..shared.runs import SavedRun, write_codec
 from ..shared.training import Trained, tell
-from ..shared.writing import Writing
 from .features import cached_grids
 
 CODEC = CaptionCodec
 Arch = Literal["gru", "lstm", "transformer"]
-AT_ONCE = 64  # images that are described at a time
-WRITING = Writing(beam=3)
 
 
 @dataclass(frozen=True)
@@ -114,6 +109,9 @@ SCENES = Recipe(epochs=5, batch_size=32, smoothing=0.0)
 # what is left of what, a place learns from convolutions that reach across the image.
 SMALL = {"filters": (24, 48, 96), "around": 4, "context": 0}
 SMALL |= {"embedding_dim": 64, "units": 128, "attention_units": 32, "dropout": 0.0}
+
+
+LOOKING = {"filters", "around"}  # arguments of the network that --base replaces
 
 
 def recipe_of(data: str, given: GivenRecipe = GivenRecipe(), *, options: Options) -> Recipe:
@@ -208,7 +206,9 @@ def make_network(
         layer = encoder.layer or base.layer
         given |= {"base": base.network, "layer": layer, "pixels": base.pixels, "frozen": encoder.frozen}
     # Those of --base and its options, and where there is one, of the network that is not needed.
-    decided = {"base", "layer", "pixels", "frozen", "precomputed", *(["filters"] if encoder.base else [])}
+    decided = {"base", "layer", "pixels", "frozen", "precomputed", *(LOOKING if encoder.base else ())}
+    if encoder.base and usual:  # places of a base learn of each other by self-attention
+        usual = {name: value for name, value in usual.items() if name not in {*LOOKING, "context"}}
     try:
         return build(build_captioner, params, what=f"--arch {arch}", given=given, usual=usual, decided=decided)
     except ValueError as error:
@@ -266,31 +266,13 @@ def with_attention(recipe: Recipe) -> dict[str, Any]:
     return {"prepare": prepare, "monitor": f"val_{monitor_of(recipe)}"}
 
 
-def looking_part(saved: SavedRun) -> tuple[keras.Model, np.ndarray]:
-    """Returns the graph from an image to the grid that is attended to, and the test images, for `inspect`."""
-    side, options = saved.codec.image_shape[0], from_settings(Options, saved.settings)
-    splits = load(from_settings(Source, saved.settings), options=options, size=side)
-    return keras.Model(saved.model.inputs[0], saved.model.get_layer("grid").output), splits.test.inputs["image"]
+def load_as_trained(saved: SavedRun, source: Source | None = None, *, limit: int | None = None) -> CaptionSplits:
+    """Loads the data of a run, or of another source, with images as its network takes them."""
+    options = from_settings(Options, saved.settings)
+    source = source or from_settings(Source, saved.settings)
+    return load(source, options=replace(options, limit=limit or options.limit), size=saved.codec.image_shape[0])
 
 
-# --- writing
-
-
-def writer_of(model: keras.Model) -> Writer:
-    """Returns what writes with a trained network."""
-    return Writer(encoder_of(model), step_of(model), start=START, end=END)
-
-
-def describe(
-    writer: Writer, codec: CaptionCodec, images: np.ndarray, how: Beam | Sampling
-) -> list[list[tuple[str, float]]]:
-    """Returns for each image its captions with their scores, the best first."""
-    best = []
-    for first in range(0, len(images), AT_ONCE):
-        batch = images[first : first + AT_ONCE].astype(np.float32)
-        drawn = replace(how, seed=(how.seed + first) % 2**31) if isinstance(how, Sampling) else how
-        tokens, scores = writer({"image": batch}, drawn, max_length=codec.max_length)
-        texts = codec.decode(tokens.reshape(-1, tokens.shape[-1]))
-        each = iter(zip(texts, map(float, scores.ravel()), strict=True))
-        best += [[next(each) for _ in row] for row in scores]
-    return best
+def looking_part(saved: SavedRun) -> keras.Model:
+    """Returns the graph from an image to the grid that is attended to, for `inspect`."""
+    return keras.Model(saved.model.inputs[0], saved.model.get_layer("grid").output)

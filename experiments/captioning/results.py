@@ -19,7 +19,8 @@ from kerasapps.reports import Block, Table
 from ..shared.scores import bleu, cider, rouge_l
 from ..shared.writing import Writing
 from .attention import attention_figures, attention_to, pointing
-from .network import AT_ONCE, describe, writer_of
+from .describing import describe, writer_of
+from .features import AT_ONCE
 
 EXAMPLES = 24
 NO_COLOR, NOT_NAMED = "no color", "not named"

@@ -10,7 +10,7 @@ from kerasapps.serving.forms import Field
 from ..shared.runs import SavedRun
 from ..shared.trying import Tried
 from .attention import attention_figure, attention_to
-from .network import WRITING, describe, writer_of
+from .describing import WRITING, describe, writer_of
 
 TITLE = "Describe an image"
 

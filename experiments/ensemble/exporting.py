@@ -40,6 +40,7 @@ def deployable(saved: SavedRun) -> Deployable:
         rows=prepared_rows(test),
         samples=prepared_rows(train, SAMPLES),
         label="label" if output == "label" else None,
+        longest=codec.words.length if isinstance(codec, TextClassCodec) else None,
         tested=lambda: (prepared_rows(test, TESTED), truth[spread(len(truth), TESTED)]),
     )
     return Deployable(

@@ -48,6 +48,11 @@ def of_keras(name: str, weights: Path | None) -> keras.Model:
     return keras.Model([image], model(preprocess_input(image)), name=name)
 
 
+def read_with(codec, files: Sequence[Path]) -> np.ndarray:
+    """Reads image files as a run does, float32 (n, H, W, C)."""
+    return codec.encode(files)["image"].astype(np.float32)
+
+
 def read_scaled(shape: tuple[int, int, int], files: Sequence[Path]) -> np.ndarray:
     """Reads image files at a size, float32 (n, H, W, C)."""
     height, width, channels = shape

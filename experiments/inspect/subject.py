@@ -25,7 +25,7 @@ from kerasapps.settings import Text, convert, from_settings, or_none
 from ..shared import image_classifier
 from ..shared.image_classifier import ADAM
 from ..shared.runs import SavedRun, load_run, network_of
-from .opening import compact, of_keras, opened_file, read_scaled
+from .opening import compact, of_keras, opened_file, read_scaled, read_with
 
 SHOWN = 4  # images where none are given
 ROWS = 1500  # images of a data set that are scanned at most
@@ -178,7 +178,7 @@ def trained_on_digits(run: Run) -> Opened:
 def of_run(saved: SavedRun, subject: Subject, *, options: Options, has_images: bool) -> Opened:
     """Opens a run folder; where there are images to look at, its own data may be gone."""
     if type(saved.codec) is not ImageCodec:  # its subclasses scale images in other ways
-        return of_part(saved)
+        return of_part(saved, has_images=has_images)
     image_input(saved.model)
     model = in_float32(saved.model)  # gradients in 16 bits do not add up
     codec, data = saved.codec, subject.data or saved.settings.get("data")
@@ -198,19 +198,26 @@ def of_run(saved: SavedRun, subject: Subject, *, options: Options, has_images: b
     return Opened(title, model, codec.image_shape, codec.class_names, partial(read_with, codec), rows, labels)
 
 
-def of_part(saved: SavedRun) -> Opened:
+def of_part(saved: SavedRun, *, has_images: bool) -> Opened:
     """Opens the part of a network that looks at images, where its experiment says which that is: of a captioner.
+
+    Images of its data are loaded where there are no others to look at.
 
     Raises:
         UserError: If it says nothing.
     """
-    part_of = getattr(network_of(saved), "looking_part", None)
-    if part_of is None:
-        raise UserError(f"{saved.folder} is a run of {saved.experiment}, which inspect cannot open.")
-    model, images = part_of(saved)
-    shape, read = images.shape[1:], partial(read_with, saved.codec)
-    title = f"what looks in a run of {saved.experiment}"
-    return Opened(title, in_float32(model), shape, (), read, images[:ROWS].astype(np.float32), np.zeros(0, int))
+    network = network_of(saved)
+    if not hasattr(network, "looking_part"):
+        raise UserError(
+            f"{saved.folder} is a run of {saved.experiment}: inspect takes runs of image classifiers, of GANs and of "
+            "captioners."
+        )
+    model, shape = in_float32(network.looking_part(saved)), saved.codec.image_shape
+    rows = np.zeros((0, *shape), np.float32)
+    if not has_images:
+        rows = network.load_as_trained(saved, limit=ROWS).test.inputs["image"].astype(np.float32)
+    read, title = partial(read_with, saved.codec), f"what looks in a run of {saved.experiment}"
+    return Opened(title, model, shape, (), read, rows, np.zeros(0, int))
 
 
 def rows_of(splits: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -218,11 +225,6 @@ def rows_of(splits: Any) -> tuple[np.ndarray, np.ndarray]:
     test = splits.test.take(np.arange(min(ROWS, len(splits.test))))
     images = np.concatenate([inputs["image"].numpy().astype(np.float32) for inputs, _ in test.batches(256)])
     return images, np.asarray(test.targets["label"]).astype(int)
-
-
-def read_with(codec: ImageCodec, files: Sequence[Path]) -> np.ndarray:
-    """Reads image files as a run does, float32 (n, H, W, C)."""
-    return codec.encode(files)["image"].astype(np.float32)
 
 
 def of_model(title: str, model: keras.Model, subject: Subject, options: Options) -> Opened:

@@ -242,7 +242,7 @@ def test_predict_tells_a_digit_from_noise(trained, digit, odd, tmp_path, capsys)
 def test_others_refuse_it_in_a_sentence(trained, tmp_path, capsys):
     """It takes values from 0 to 1, and has no classes to combine."""
     out = ("--precision", "float32", "--out", tmp_path / "run")
-    assert "which inspect cannot open" in not_inspected(capsys, "activations", "--run", trained, *out)
+    assert "inspect takes runs of image classifiers" in not_inspected(capsys, "activations", "--run", trained, *out)
     assert "combine does not read runs of autoencoder" in not_combined(
         capsys, "combine", "--runs", trained, trained, *out
     )
