@@ -154,7 +154,7 @@ def evaluate(*, run: Path, anomalies: Path | None = None, limit: or_none(Count) 
 
 
 def predict(images: tyro.conf.Positional[tuple[Path, ...]], /, *, run: Path, figure: Path | None = None) -> None:
-    """Reconstructs images, and says which of them are unusual.
+    """Reconstructs images, and reports which are unusual.
 
     Args:
         images: Image files, or folders of them.

@@ -155,7 +155,7 @@ def layout(graph: Graph, *, seed: int = 0) -> np.ndarray:
         force = (away * (best / distances) ** 2).sum(1)
         pull = places[ends[:, 1]] - places[ends[:, 0]]
         np.add.at(force, ends[:, 0], pull * np.linalg.norm(pull, axis=-1, keepdims=True) / best)
-        force -= places  # keeps parts without an edge between them in the picture
+        force -= places  # keeps parts without an edge between them in the figure
         length = np.maximum(np.linalg.norm(force, axis=-1, keepdims=True), 1e-9)
         places += force / length * np.minimum(length, step)
     return places

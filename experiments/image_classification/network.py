@@ -86,7 +86,7 @@ class Architecture:
         build: The builder.
         space: Its search space.
         recipe: How the network is trained.
-        params: Arguments that the network's name stands for.
+        params: Arguments in place of the builder's defaults, which a search leaves alone.
         small: Arguments that suit small images.
     """
 

@@ -79,7 +79,7 @@ def gates_figure(networks: dict[str, keras.Model]) -> Figure:
     figure = new_figure(9.0, 6.2)
     for i, name in enumerate(shown, start=1):
         axes = add_axes(figure, 2, 3, i, title=name, xlabel="x1", ylabel="x2")
-        map_of(axes, axis, np.array(outputs_of(networks[name], cells)).reshape(len(axis), -1))
+        color_background(axes, axis, np.array(outputs_of(networks[name], cells)).reshape(len(axis), -1))
         four(axes, outputs_of(networks[name]))
     caption = (
         "Points are the four inputs, blue where the network is 1; the background shows its output elsewhere. One "
@@ -89,7 +89,7 @@ def gates_figure(networks: dict[str, keras.Model]) -> Figure:
     return Figure("gates", caption, figure, "Logic gates", wraps=True)
 
 
-def map_of(axes, axis: np.ndarray, values: np.ndarray) -> None:
+def color_background(axes, axis: np.ndarray, values: np.ndarray) -> None:
     """Colors the background by outputs 0 and 1, (n, n), at the places of `axis` (n,)."""
     axes.contourf(axis, axis, values, levels=[-0.5, 0.5, 1.5], colors=[f"{color}30" for color in COLORS])
     axes.grid(visible=False)

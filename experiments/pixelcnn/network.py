@@ -89,7 +89,7 @@ def train_one(
 def train_on(
     run: Run, splits: ImageSplits, *, arch: Arch, params: dict[str, Any], recipe: Recipe, patience: int | None = None
 ) -> Trained:
-    """Trains one network on images that are loaded; `params` are all builder arguments beside those of the data."""
+    """Trains one network on images that are loaded; `params` are all builder arguments besides those of the data."""
     keep_codec(run, splits)
     network = partial(make_model, arch=arch, sizes=splits.sizes, params=params)
     return training.train(run, splits, network, recipe, patience=patience)

@@ -115,7 +115,7 @@ def result_blocks(
         metrics: What `likelihoods` found,
         table: its table,
         nats: and what each pixel of the test set costs, (n, H, W, C).
-        params: Builder arguments beside those that the data fix.
+        params: Builder arguments besides those that the data fix.
         options: Seed, and whether little is drawn.
     """
     model, history, codec = trained.model, trained.history, trained.splits.codec
@@ -204,7 +204,7 @@ def seen_figure(networks: Mapping[str, keras.Model]) -> Figure:
     """Shows which pixels one pixel's prediction can depend on, in networks of one size with different masks."""
     fields = {name: field_of(model) for name, model in networks.items()}
     (height, width), both = fields["gated"].shape, np.logical_or.reduce(list(fields.values()))
-    row, column = place_of((height, width))
+    row, column = example_pixel((height, width))
     before = np.arange(height * width).reshape(height, width) < row * width + column
     figure = new_figure(WIDTH * 0.75, WIDTH * 0.4)
     for i, (name, seen) in enumerate(fields.items(), start=1):
@@ -223,7 +223,7 @@ def seen_figure(networks: Mapping[str, keras.Model]) -> Figure:
 def field_of(model: keras.Model) -> np.ndarray:
     """Returns which pixels the prediction of one pixel depends on, bool (H, W)."""
     shape = model.inputs[0].shape[1:]
-    row, column = place_of(shape)
+    row, column = example_pixel(shape)
     levels = model.output["level"].shape[-1]
     images = tf.random.stateless_uniform((8, *shape), seed=(0, 0), maxval=levels - 1.0)
     with tf.GradientTape() as tape:
@@ -233,6 +233,6 @@ def field_of(model: keras.Model) -> np.ndarray:
     return (np.abs(tape.gradient(total, images)) > 0).any((0, 3))
 
 
-def place_of(shape: Sequence[int]) -> tuple[int, int]:
+def example_pixel(shape: Sequence[int]) -> tuple[int, int]:
     """Returns row and column of the pixel that `seen_figure` looks at."""
     return 3 * shape[0] // 4, shape[1] // 4

@@ -146,12 +146,12 @@ def copies_figure(models: Mapping[str, keras.Model], *, bits: int, lengths: Sequ
 def heads_figure(model: keras.Model, *, bits: int, length: int, seed: int) -> Figure:
     """Shows input and output of the machine over time, and where its heads attend."""
     drawn = draw_copies([length], bits=bits, rng=np.random.default_rng([seed, 2, length]))
-    looks = outputs_of(addressing_of(model), drawn.inputs)
+    weights = outputs_of(addressing_of(model), drawn.inputs)
     panels = {
         "input": drawn.inputs["sequence"],
         "output": outputs_of(model, drawn.inputs)["bits"] * (np.arange(2 * length + 1) > length)[:, None],
-        "slot, write head": looks["write"],
-        "slot, read head": looks["read"],
+        "slot, write head": weights["write"],
+        "slot, read head": weights["read"],
     }
     figure = new_figure(9.0, 8.0)
     grid = figure.add_gridspec(4, 1, height_ratios=[1, 1, 2, 2])

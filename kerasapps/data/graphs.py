@@ -3,6 +3,7 @@
 A graph is one row: its nodes are the second axis, and weights say which of them have a label to train on.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,7 @@ class Graph:
     feature_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
-    @property
+    @functools.cached_property
     def inputs(self) -> dict[str, np.ndarray]:
         """Inputs of a network: "features" float32 (1, n, F) and "adjacency" float32 (1, n, n)."""
         adjacency = normalized_adjacency(self.edges, len(self.nodes))
@@ -86,12 +87,6 @@ class GraphCodec:
         if graph.class_names != self.class_names:
             raise DataError(f"The network was trained on other classes: {', '.join(self.class_names)}.")
         return graph.inputs
-
-    def decode(self, outputs: Mapping[str, np.ndarray]) -> list[tuple[str, float]]:
-        """Returns the likeliest class of each node and its probability, from "label" (1, n, classes)."""
-        probabilities = outputs["label"][0]
-        best = probabilities.argmax(-1)
-        return [(self.class_names[i], float(row[i])) for i, row in zip(best, probabilities, strict=True)]
 
     def outputs(self) -> dict[str, int]:
         """Returns the width of each output."""
@@ -215,7 +210,7 @@ def read_graph(edges: Path, nodes: Path, *, node: str, label: str, features: Seq
     """Reads a graph from a list of edges and a table of nodes.
 
     Args:
-        edges: A text file with an edge a line: two names of nodes, separated by a comma, a tab or blanks.
+        edges: A text file with an edge a line: two names of nodes, separated by a comma, a semicolon, a tab or blanks.
         nodes: A CSV, JSON or Parquet file with a row a node.
         node: Its column with the names of the nodes.
         label: Its column with their classes, empty where they are not known.
