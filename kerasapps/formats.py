@@ -22,6 +22,7 @@ WORDS = {
     "floor": "(training images)",
     "filtering": "(best possible in one direction)",
     "elbo": "ELBO",
+    "cider": "CIDEr",
     "auc": "AUC",
     "pca": "(principal components)",
     "l1": "L1",
