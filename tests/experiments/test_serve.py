@@ -357,6 +357,12 @@ def opened(browser, server: Server, *, script: bool = True, **look):
     return page
 
 
+def follow(page, button: str):
+    """Press what sends a form; the page that answers is there when this returns (`click` alone need not wait)."""
+    with page.expect_navigation(timeout=600_000):
+        page.click(button)
+
+
 @pytest.fixture(scope="module")
 def link(browser, server, photo, styles) -> str:
     """The address of a picture that was ordered with a browser, whose window was closed before it was done."""
@@ -365,7 +371,7 @@ def link(browser, server, photo, styles) -> str:
     page.set_input_files("#content", photo)
     page.check(f"[value='{key_of(styles)}']")
     page.select_option("#steps", "20")
-    page.click("text=Paint it")
+    follow(page, "text=Paint it")
     address = page.url
     assert page.inner_text("h1") == "my photo.png in the style of Red dots"
     assert page.inner_text("#told")
@@ -401,13 +407,13 @@ def test_without_a_script_it_is_sent_stopped_and_removed(browser, server, photo)
     page.goto(server.url)
     page.set_input_files("#content", photo)
     page.set_input_files("#style", photo)
-    page.click("text=Paint it")
+    follow(page, "text=Paint it")
     assert page.inner_text("h1") == "my photo.png in the style of my photo.png"
     assert page.locator("meta[http-equiv=refresh]").count() == 1
-    page.click("text=Stop")
+    follow(page, "text=Stop")
     server.wait(page.url.removeprefix(server.url), "stopped")
     page.reload()
-    page.click("text=Remove them now")
+    follow(page, "text=Remove them now")
     assert page.url == f"{server.url}/"
     assert page.noted == []
     page.context.close()
@@ -434,7 +440,7 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_page(browser, server, l
         if path == "/try/qa-memory":
             page.fill("#story", "Mary went home.")
             page.fill("#question", "Where is Mary?")
-            page.click("button.main")
+            follow(page, "button.main")
             assert page.locator("mark, .hop").count()
         page.evaluate(axe)
         found = page.evaluate("axe.run()")["violations"]
