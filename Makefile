@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 DOCS_READY := $(VENV)/.ready-docs
 
-.PHONY: setup demo serve docs test lint bench clean
+.PHONY: setup demo serve docs test test-deployed lint bench clean
 
 setup: $(READY)
 
@@ -30,6 +30,14 @@ $(DOCS_READY): $(READY)
 
 test: setup
 	$(RUN) -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not slow"
+
+# Programs of deployable folders, in an environment with NumPy, the runtimes, and sentencepiece for subwords alone.
+test-deployed: setup
+	$(PYTHON) -m venv --clear $(VENV)-deployed
+	$(VENV)-deployed/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		numpy onnxruntime ai-edge-litert sentencepiece
+	KERASAPPS_FRESH_PYTHON=$(abspath $(VENV)-deployed/bin/python) $(RUN) -m pytest -rs \
+		$$(grep -rl 'deployed import alone' tests)
 
 lint: setup
 	$(VENV)/bin/ruff check .

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from kerasapps.errors import UserError
 from kerasapps.exporting import pictures
 
@@ -25,7 +23,7 @@ def deployable(saved: SavedRun) -> Deployable:
         modules=(pictures,),
         codec=saved.codec.to_json() | {"unusual_error": saved.metric("unusual_error")},
         arguments=("example.png",),
-        files={"example.png": plain_png(np.asarray(splits.grays["test"][0]))},
+        files={"example.png": plain_png(splits.example)},
         needs=("pillow",),
         limits=("An image is called unusual if its error is above that of 95 % of the test images.",),
     )

@@ -27,7 +27,7 @@ from kerasapps.settings import Count, Positive, Side, Text, Weight, from_setting
 
 from ..shared import training
 from ..shared.image_classifier import keep_codec
-from ..shared.images import as_bytes
+from ..shared.images import as_bytes, stored_images
 from ..shared.params import build, read_params
 from ..shared.runs import SavedRun
 from ..shared.training import Trained, tell
@@ -132,10 +132,12 @@ class PixelSplits(ImageSplits):
     Args:
         grays: The images of each set as they are, uint8 (n, H, W, C).
         labels: Their classes, int32 (n,).
+        example: A test image in the size that files are read in, uint8 (H, W, C).
     """
 
     grays: dict[str, np.ndarray]
     labels: dict[str, np.ndarray]
+    example: np.ndarray
 
     def without(self, label: int) -> "PixelSplits":
         """Returns the same without a class in the training and the validation set."""
@@ -212,7 +214,8 @@ def load(source: Source, arch: Arch, *, options: Options, values: Range | None =
     if source.binary:
         parts["train"] = replace(parts["train"], augment=binarized)
     stored = {name: value for name, value in vars(images).items() if name not in SETS}
-    return PixelSplits(**parts, **stored, grays=grays, labels=labels)
+    example = stored_images(images.test, np.arange(1))[0]
+    return PixelSplits(**parts, **stored, grays=grays, labels=labels, example=example)
 
 
 def pixels_of(grays: np.ndarray, *, binary: bool, seed: int | Sequence[int]) -> np.ndarray:

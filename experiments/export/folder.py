@@ -141,8 +141,10 @@ def _as_taken(part: Part, rows: Rows, length: int | None) -> dict[str, np.ndarra
     """Returns rows in the dtypes of the network, with texts of so many tokens at most."""
     taken = {}
     for tensor in part.model.inputs:
-        is_free = len(tensor.shape) > 1 and tensor.shape[1] is None
-        taken[tensor.name] = rows[tensor.name][:, : length if is_free else None].astype(tensor.dtype)
+        values = rows[tensor.name]
+        if len(tensor.shape) > 1 and tensor.shape[1] is None:
+            values = values[:, :length]
+        taken[tensor.name] = values.astype(tensor.dtype)
     return taken
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from kerasapps.errors import UserError
+from kerasapps.exporting import sheets
 from kerasapps.gan.model import GAN
 
 from ..shared.deploying import ROWS, Deployable, Part
@@ -23,6 +24,7 @@ def deployable(saved: SavedRun) -> Deployable:
     return Deployable(
         parts={"model": Part(model=model.averaged, rows=rows)},
         script=Path(__file__).with_name("deployed.py"),
+        modules=(sheets,),
         codec=saved.codec.to_json() | {"noise_dim": rows["noise"].shape[1]},
         arguments=("--n", "16", "--out", "samples.png"),
         limits=("What it draws is no photo of anything; it may draw images that are close to those of its training.",),

@@ -28,7 +28,7 @@ from ..shared.runs import SavedRun, load_run, outputs_of
 from ..shared.searching import search_and_report, start_search
 from ..shared.training import finish
 from .compare import compare
-from .network import Recipe, Snapshots, Source, load, split, train_one
+from .network import Recipe, Snapshots, Source, graph_of, split, train_one
 from .results import predictions_table, result_blocks, test_metrics
 
 EXPERIMENT = "graph"
@@ -123,7 +123,7 @@ def predict(nodes: tyro.conf.Positional[tuple[str, ...]], /, *, run: Path) -> No
         run: A run folder.
     """
     saved = load_run(run, EXPERIMENT)
-    graph = load(from_settings(Source, saved.settings), seed=from_settings(Options, saved.settings).seed)
+    graph = graph_of(saved)
     unknown = [name for name in nodes if name not in graph.nodes]
     if unknown:
         raise UserError(f"The graph has no node {unknown[0]}.")

@@ -24,11 +24,11 @@ from kerasapps.data.graphs import (
 from kerasapps.errors import UserError
 from kerasapps.optimizers import Adam
 from kerasapps.runs import Options, Run
-from kerasapps.settings import Count, Positive
+from kerasapps.settings import Count, Positive, from_settings
 
 from ..shared import training
 from ..shared.params import build
-from ..shared.runs import outputs_of
+from ..shared.runs import SavedRun, outputs_of
 from ..shared.training import Trained, tell
 
 CODEC = GraphCodec
@@ -96,6 +96,11 @@ def split(source: Source, *, options: Options) -> GraphSplits:
     """Loads the graph and draws which of its labels are for training, as the options say."""
     graph = load(source, seed=options.seed)
     return split_graph(graph, labeled=source.labeled, seed=options.seed)
+
+
+def graph_of(saved: SavedRun) -> Graph:
+    """Loads the graph that a run was trained on."""
+    return load(from_settings(Source, saved.settings), seed=from_settings(Options, saved.settings).seed)
 
 
 def train_one(

@@ -78,7 +78,7 @@ def predictions_table(graph: Graph, probabilities: np.ndarray, numbers: list[int
         name, probability = likeliest(probabilities[i], graph.class_names, 1)[0]
         truth = graph.class_names[graph.labels[i]] if graph.labels[i] >= 0 else "not known"
         rows.append([graph.nodes[i], name, format_share(probability), truth])
-    return Table("Nodes", ["node", "predicted", "probability", "true"], rows)
+    return Table("Predictions", ["node", "predicted", "probability", "true"], rows)
 
 
 def graph_figure(splits: GraphSplits, predicted: np.ndarray) -> Figure:

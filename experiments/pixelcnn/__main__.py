@@ -20,13 +20,12 @@ from kerasapps.session import start
 from kerasapps.settings import Count, from_settings, or_none, ranged, settings_of
 
 from ..shared.cli import main, print_table
-from ..shared.image_classifier import options_of, warn_of_changes
 from ..shared.images import png, tile
 from ..shared.params import read_params
 from ..shared.runs import load_run
 from ..shared.searching import search_and_report, start_search
 from ..shared.training import finish
-from .network import Arch, GivenRecipe, Source, load, recipe_of, train_on, train_one, usual_params
+from .network import Arch, GivenRecipe, Source, load, recipe_of, saved_splits, train_on, train_one, usual_params
 from .results import bound_of, likelihoods, result_blocks
 from .sampling import blank, draw
 
@@ -128,11 +127,9 @@ def evaluate(*, run: Path, compare: Path | None = None, limit: or_none(Count) = 
         limit: Images at most; by default as many as the run was limited to.
     """
     saved = load_run(run, EXPERIMENT)
-    source = from_settings(Source, saved.settings)
-    splits = load(source, options=options_of(saved, limit), values=saved.codec.values)
-    warn_of_changes(saved, splits)
-    bound = bound_of(compare, splits, data=source.data)
-    print_table(likelihoods(saved.model, splits, data=source.data, bound=bound)[1])
+    splits, data = saved_splits(saved, limit), from_settings(Source, saved.settings).data
+    bound = bound_of(compare, splits, data=data)
+    print_table(likelihoods(saved.model, splits, data=data, bound=bound)[1])
 
 
 def sample(

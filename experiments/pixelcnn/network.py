@@ -14,12 +14,12 @@ from kerasapps.data.pixels import PixelCodec, load_pixels
 from kerasapps.losses import token_losses
 from kerasapps.optimizers import Adam, one_cycle
 from kerasapps.runs import Options, Run
-from kerasapps.settings import Count, Positive, Side, Text, optional, or_none, ranged, settle
+from kerasapps.settings import Count, Positive, Side, Text, from_settings, optional, or_none, ranged, settle
 
 from ..shared import training
-from ..shared.image_classifier import keep_codec
+from ..shared.image_classifier import keep_codec, options_of, warn_of_changes
 from ..shared.params import build
-from ..shared.runs import traced
+from ..shared.runs import SavedRun, traced
 from ..shared.training import Trained, tell
 
 CODEC = PixelCodec
@@ -75,6 +75,14 @@ def load(source: Source, *, options: Options, values: Range | None = None) -> Im
     """Loads the images as the options say, and prints what a person should know about them."""
     splits = load_pixels(**vars(source), seed=options.seed, limit=options.rows, values=values)
     tell(splits.notes)
+    return splits
+
+
+def saved_splits(saved: SavedRun, limit: int | None = None) -> ImageSplits:
+    """Loads the images that a run was trained on, or with `limit` so many of them."""
+    source = from_settings(Source, saved.settings)
+    splits = load(source, options=options_of(saved, limit), values=saved.codec.values)
+    warn_of_changes(saved, splits)
     return splits
 
 

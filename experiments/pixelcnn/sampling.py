@@ -26,20 +26,24 @@ def draw(
     size = int(np.prod(shape))
     given = np.asarray(images).reshape(-1, size)
 
+    chances = np.random.default_rng(seed).random((len(given), size), np.float32)
+
     @tf.function(autograph=False, reduce_retracing=True)
-    def draw_on(pixels, seed, chunk):
+    def draw_on(pixels, chances):
         def next_pixel(position, pixels):
             logits = model({"image": tf.reshape(pixels, (-1, *shape))}, training=False)["level"]
             logits = tf.reshape(logits, (-1, size, levels))[:, position] / temperature  # (n, levels)
-            own = tf.stack([seed, chunk * size + position])
-            drawn = tf.random.stateless_categorical(logits, 1, seed=own, dtype=tf.int32)  # (n, 1)
+            shares = tf.cumsum(tf.nn.softmax(tf.cast(logits, tf.float32)), -1)
+            # The first level whose share, with those of all before it, is above the chance.
+            level = tf.reduce_sum(tf.cast(shares <= chances[:, position, None], tf.int32), -1, keepdims=True)
+            drawn = tf.minimum(level, levels - 1)  # (n, 1)
             here = tf.range(size) == position
             return position + 1, tf.where(here, tf.cast(drawn, pixels.dtype), pixels)
 
         return tf.while_loop(lambda position, _: position < size, next_pixel, (first, pixels), parallel_iterations=1)[1]
 
     chunks = [
-        draw_on(tf.constant(given[i : i + CHUNK], tf.float32), tf.constant(seed), tf.constant(i // CHUNK)).numpy()
+        draw_on(tf.constant(given[i : i + CHUNK], tf.float32), tf.constant(chances[i : i + CHUNK])).numpy()
         for i in range(0, len(given), CHUNK)
     ]
     return np.concatenate(chunks).astype(np.uint8).reshape(-1, *shape)

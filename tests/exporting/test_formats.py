@@ -17,7 +17,7 @@ from tests.contract import CONTRACTS
 from tests.contract_row import Contract
 
 SLOW = pytest.mark.slow
-FORMATS = ("saved_model", "onnx", "litert")
+FORMATS = ("saved_model", "onnx", "litert", "openvino")
 # Loops over steps, and upsampling in a row, for which LiteRT has built-in operations with fixed sides alone.
 FIXED = ("lstm", "gru", "peephole", "recurrent", "seq2seq", "hierarchical", "captioner-mean", "captioner-base")
 FIXED += ("resnet_generator", "sequence_tagger", "turing_machine")
@@ -70,7 +70,7 @@ DEEP = {
     *("build_xception", "build_inception_classifier", "build_inception_v3", "build_densenet", "build_resnet"),
     "build_resnet_generator",
 }
-FEW = [("build_text_cnn", "onnx"), ("build_question_answering-gru", "litert")]
+FEW = [("build_text_cnn", "onnx"), ("build_question_answering-gru", "litert"), ("build_text_cnn", "openvino")]
 
 
 @pytest.mark.usefixtures("_here")
