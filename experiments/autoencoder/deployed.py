@@ -25,8 +25,6 @@ def main():
     errors = ((pixels - outputs) ** 2).reshape(len(files), -1).mean(1)
     unusual = ["unusual" if error > codec["unusual_error"] else "" for error in errors]
     show(["image", "error", ""], list(zip(map(str, files), [f"{1000 * e:.2f}" for e in errors], unusual, strict=True)))
-    limit = f"Above {1000 * codec['unusual_error']:.2f} are 5 % of the test images."
-    print(f"Mean squared error of a pixel, in thousandths. {limit}")
 
 
 if __name__ == "__main__":
