@@ -44,7 +44,6 @@ from .network import (
 from .results import (
     evaluate_model,
     read_pixels,
-    reconstructed,
     report_run,
     result_blocks,
     score_samples,
@@ -163,11 +162,11 @@ def predict(images: tyro.conf.Positional[tuple[Path, ...]], /, *, run: Path, fig
     """
     if not images:
         raise UserError("No image was given: predict --run DIR IMAGE ...")
-    saved = load_run(run, EXPERIMENT)
+    saved = load_run(run, EXPERIMENT).in_float32()
     source, options = from_settings(Source, saved.settings), from_settings(Options, saved.settings)
     usual = saved.metric("unusual_error")
     files, pixels = read_pixels(saved.codec, images, source, seed=options.seed)
-    outputs = reconstructed(saved.model, pixels)
+    outputs = saved.outputs({"image": pixels})["reconstruction"]
     errors = squared_errors(pixels, outputs)
     rows = [[str(file), 1000 * errors[i], "unusual" if errors[i] > usual else ""] for i, file in enumerate(files)]
     caption = f"Mean squared error of a pixel, in thousandths. Above {1000 * usual:.2f} are 5 % of the test images."

@@ -200,7 +200,7 @@ def caption(
         raise DataError("No image was given: caption --run DIR IMAGE ...")
     if n_best > 1 and (temperature or n_best > writing.beam):
         raise DataError(f"--n-best must be at most --beam, {writing.beam}, and ranks what a search finds.")
-    saved = load_run(run, EXPERIMENT)
+    saved = load_run(run, EXPERIMENT).in_float32()
     files, inputs = read_inputs(saved.codec, files_in(images))
     how = Sampling(temperature, seed=seed) if temperature else writing.search
     found = describe(writer_of(saved.model), saved.codec, inputs, how)

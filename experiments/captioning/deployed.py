@@ -6,7 +6,7 @@ python predict.py photo.png
 import argparse
 from pathlib import Path
 
-from pictures import read_square
+from pictures import each_square
 from runtime import beside, written
 from subwords import END, START, pieces_from_json
 
@@ -14,13 +14,13 @@ from subwords import END, START, pieces_from_json
 def main():
     """Prints a caption for each image, after its name and a tab."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("images", nargs="+", type=Path, help="image files")
+    parser.add_argument("images", nargs="+", type=Path, help="image files, or folders of them")
     files = parser.parse_args().images
     encoder, codec = beside(__file__, "encoder")
     step, _ = beside(__file__, "step")
     (side, _, channels), pieces = codec["image_shape"], pieces_from_json(codec["pieces"])
-    for file in files:
-        inputs = {"image": read_square(file, side=side, channels=channels)[None]}
+    for file, image in each_square(files, side=side, channels=channels):
+        inputs = {"image": image[None]}
         made = written(encoder, step, inputs, start=START, end=END, longest=codec["max_length"])
         print(f"{file}\t{pieces.decode([made])[0]}", flush=True)
 

@@ -97,9 +97,9 @@ def predict(*, run: Path, files: tuple[Path, ...] = (), row: tuple[str, ...] = (
         row: What is known of a row, such as age=39 education=HS-grad; what is not given counts as unknown.
         text: Texts.
     """
-    saved = load_run(run, EXPERIMENT)
+    saved = load_run(run, EXPERIMENT).in_float32()
     inputs, names = inputs_of(saved.codec, files=files, row=row, text=text)
-    outputs = saved.model.predict(inputs, verbose=0)
+    outputs = saved.outputs(inputs)
     print_table(predictions_table(names, saved.codec.decode(outputs)))
 
 

@@ -79,6 +79,8 @@ def evidence_of(models: Mapping[str, keras.Model], data: Splits, output: str) ->
         if not (np.isfinite(predictions[name]).all() and np.isfinite(test[name]).all()):
             predictions[name] = np.full_like(predictions[name], np.nan)
             failed[name] = "not all of its predictions are finite."
+        elif predictions[name].ndim > 1 and not np.allclose(predictions[name].sum(-1), 1, atol=0.02):
+            raise UserError(f"{name} cannot be combined: what it predicts for the classes does not add up to 1.")
     rows = np.arange(len(truth))
     pools = all(width_of(one) > 1 for model in models.values() for one in model.output.values())
     return Evidence(truth, predictions, rows, None, test_truth, test, failed, {}, pools)

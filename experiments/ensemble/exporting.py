@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from kerasapps.data.image_codec import ImageCodec
+from kerasapps.data.points import PointCodec
 from kerasapps.data.rows import RowCodec
 from kerasapps.data.splits import Split
 from kerasapps.data.text_classes import TextClassCodec
@@ -30,7 +31,7 @@ def deployable(saved: SavedRun) -> Deployable:
         UserError: If its members take something else.
     """
     codec = saved.codec
-    if not isinstance(codec, ImageCodec | RowCodec | TextClassCodec):
+    if not isinstance(codec, ImageCodec | RowCodec | TextClassCodec) or isinstance(codec, PointCodec):
         raise UserError(f"{saved.folder} combines runs that have no program to predict with: export one of them.")
     train, test = learned_from(saved)
     output = next(iter(saved.model.output))

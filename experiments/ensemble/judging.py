@@ -149,14 +149,15 @@ def cross_fitted(evidence: Evidence, method: Way) -> Risk:
 
     Without folds, rows take turns in five.
     """
-    method = settled(evidence, method)
     losses, own = np.empty(len(evidence.truth)), evidence.folds
     folds = np.arange(len(losses)) % 5 if own is None else own
     for fold in np.unique(folds):
         inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         seen = {name: one[inside] for name, one in evidence.predictions.items()}
         given = None if own is None else own[inside]
-        weights = fit_weights(seen, evidence.truth[inside], method=method, base=BASE, folds=given)
+        known = replace(evidence, truth=evidence.truth[inside], predictions=seen, groups=evidence.groups[inside])
+        way = settled(replace(known, folds=given), method)  # as they are fitted, without this fold
+        weights = fit_weights(seen, known.truth, method=way, base=BASE, folds=given)
         left = {name: one[outside] for name, one in evidence.predictions.items()}
         losses[outside] = row_losses(weights.pooled(left), evidence.truth[outside])
     return mean_of(losses, groups=evidence.groups)

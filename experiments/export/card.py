@@ -76,7 +76,9 @@ def _trained_on(saved: SavedRun, config: dict) -> str:
     """Says by which command, on which data and when it was trained."""
     settings = saved.settings
     source = settings.get("source") if isinstance(settings.get("source"), dict) else settings
-    data = source.get("data", settings.get("data", "its own simulator"))
+    named = (settings.get("edges"), source.get("data"), settings.get("data"), settings.get("runs"), settings.get("run"))
+    data = next((one for one in named if one), "its own simulator")
+    data = ", ".join(map(str, data)) if isinstance(data, list | tuple) else data
     return (
         f"Data: {data}. Started {config.get('started', 'at an unknown time')}.\n\n```\n{config.get('command', '')}\n```"
     )

@@ -59,6 +59,8 @@ def write_folder(
         folder = Path(temporary) / out.name
         folder.mkdir()
         notes: list[str] = []
+        if length and not any(part.longest for part in deployed.parts.values()):
+            raise UserError("--length is about networks that read a text, and this one reads none of any length.")
         for name, part in deployed.parts.items():
             notes += _write_part(name, part, folder, format=format, precision=precision, length=length)
         _write_program(deployed, folder)
@@ -95,6 +97,7 @@ def _write_part(
     name: str, part: Part, folder: Path, *, format: Format, precision: Precision, length: int | None
 ) -> list[str]:
     """Exports one network with its example; returns what was compared, a sentence each."""
+    length = length if part.longest else None  # a network that writes takes a token at a time
     file = FILES[format].replace("model", name)
     given = _lengthened(part) if format == "litert" and not length else part.rows
     counts = precision in ("dynamic", "int8") and part.label is not None  # then it is accuracy that matters

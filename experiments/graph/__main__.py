@@ -122,7 +122,7 @@ def predict(nodes: tyro.conf.Positional[tuple[str, ...]], /, *, run: Path) -> No
         nodes: Names of nodes of the graph that the network was trained on; all by default.
         run: A run folder.
     """
-    saved = load_run(run, EXPERIMENT)
+    saved = load_run(run, EXPERIMENT).in_float32()
     graph = graph_of(saved)
     unknown = [name for name in nodes if name not in graph.nodes]
     if unknown:

@@ -19,7 +19,7 @@ def deployable(saved: SavedRun) -> Deployable:
         parts={"model": Part(model=saved.model, rows=inputs)},
         script=Path(__file__).with_name("deployed.py"),
         codec=saved.codec.to_json() | {"nodes": list(graph.nodes), "labels": known},
-        arguments=(graph.nodes[0], graph.nodes[-1]),
+        arguments=("--", graph.nodes[0], graph.nodes[-1]),
         files={"graph.npz": archive(inputs)},
         limits=(
             "A node is told by its neighbors: graph.npz holds the features and the normalized adjacency of the graph, "

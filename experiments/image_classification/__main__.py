@@ -164,7 +164,7 @@ def predict(images: tyro.conf.Positional[tuple[Path, ...]], /, *, run: Path, fig
     """
     if not images:
         raise UserError("No image was given: predict --run DIR IMAGE ...")
-    saved = load_run(run, EXPERIMENT)
+    saved = load_run(run, EXPERIMENT).in_float32()
     files, stacked = read_inputs(saved.codec, files_in(images))
     names = saved.codec.class_names
     probabilities = saved.outputs({"image": stacked})["label"]

@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from pictures import read_square, scaled
+from pictures import each_square, scaled
 from runtime import beside, likeliest, show
 
 RANKS = ("top class", "second", "third")
@@ -16,12 +16,13 @@ RANKS = ("top class", "second", "third")
 def main():
     """Prints the most probable classes of images."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("images", nargs="+", type=Path, help="image files")
+    parser.add_argument("images", nargs="+", type=Path, help="image files, or folders of them")
     files = parser.parse_args().images
     network, codec = beside(__file__)
     height, _, channels = codec["image_shape"]
     how = {"side": codec["stored_size"], "channels": channels, "values": codec.get("values")}
-    images = np.stack([read_square(file, **how) for file in files])
+    files, images = zip(*each_square(files, **how), strict=True)
+    images = np.stack(images)
     names = codec["class_names"]
     rows = []
     for file, probabilities in zip(files, network({"image": scaled(images, height)})["label"], strict=True):

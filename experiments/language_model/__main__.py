@@ -173,7 +173,7 @@ def generate(
         raise DataError("--beam draws nothing: leave out --temperature, --top-k, --top-p, --min-p and --seed.")
     if beam > 1 and n > beam:
         raise DataError(f"--n must be at most --beam, which is {beam}. Received: {n}")
-    saved = load_run(run, EXPERIMENT)
+    saved = load_run(run, EXPERIMENT).in_float32()
     codec, arch = saved.codec, saved.settings.of("arch", Arch)
     ids, unknown = known_ids(codec, prompt), codec.vocabulary.unknown(prompt)
     begun, ids = codec.decode(ids), ids if len(ids) else first_ids(codec)

@@ -38,7 +38,7 @@ def deployable(saved: SavedRun) -> Deployable:
         script=Path(__file__).with_name("deployed.py"),
         modules=(*WORDS, vocabularies, subwords, errors),
         codec=codec.to_json(),
-        arguments=("--prompt", prompt, "--length", "60"),
+        arguments=(f"--prompt={prompt}", "--length", "60"),
         needs=("sentencepiece",) * isinstance(codec.vocabulary, Lines),
         limits=("It writes what is likely after its training text, not what is true.",),
     )

@@ -82,7 +82,7 @@ def predict(*, run: Path, numbers: tuple[Finite, ...]) -> None:
         run: A run folder.
         numbers: Its numbers, in the order of the columns of the run.
     """
-    classes = classes_of(load_run(run, "perceptron"), numbers)
+    classes = classes_of(load_run(run, "perceptron").in_float32(), numbers)
     print(", ".join(f"{name}: {format_share(share)}" for name, share in classes.items()))
 
 

@@ -4,6 +4,7 @@ python predict.py --numbers 7.5 6
 """
 
 import argparse
+import re
 
 import numpy as np
 from runtime import beside, likeliest, percent
@@ -13,6 +14,7 @@ def main():
     """Prints both classes of one point with their probabilities, the more probable first."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--numbers", nargs="+", type=float, required=True, help="one number for each column")
+    parser._negative_number_matcher = re.compile(r"-\.?\d")  # -1e3 as well, which argparse takes for an option
     numbers = parser.parse_args().numbers
     network, codec = beside(__file__)
     columns = codec["numbers"]

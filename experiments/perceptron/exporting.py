@@ -19,6 +19,6 @@ def deployable(saved: SavedRun) -> Deployable:
         parts={"model": part},
         script=Path(__file__).with_name("deployed.py"),
         codec=saved.codec.to_json(),
-        arguments=("--numbers", *(f"{mean:.3g}" for mean, _ in numbers.values())),
+        arguments=("--numbers", *(f"{mean:.3f}" for mean, _ in numbers.values())),
         limits=(f"It takes one point at a time, in this order: {', '.join(numbers)}.",),
     )

@@ -20,6 +20,7 @@ from kerasapps.session import start
 from kerasapps.settings import Count, from_settings, or_none, ranged, settings_of
 
 from ..shared.cli import main, print_table
+from ..shared.image_classifier import options_of
 from ..shared.images import png, tile
 from ..shared.params import read_params
 from ..shared.runs import load_run
@@ -59,7 +60,7 @@ def train(
     run = start("PixelCNN", settings_of(locals()), experiment=EXPERIMENT, workload="convolution")
     given = usual_params(source.data) | read_params(params)
     splits = load(source, options=options)
-    bound = bound_of(compare, splits, data=source.data)
+    bound = bound_of(compare, splits, data=source.data, options=options)
     trained = train_on(run, splits, arch=arch, params=given, recipe=recipe, patience=patience)
     metrics, table, nats = likelihoods(trained.model, splits, data=source.data, bound=bound)
     finish(
@@ -128,7 +129,7 @@ def evaluate(*, run: Path, compare: Path | None = None, limit: or_none(Count) = 
     """
     saved = load_run(run, EXPERIMENT)
     splits, data = saved_splits(saved, limit), from_settings(Source, saved.settings).data
-    bound = bound_of(compare, splits, data=data)
+    bound = bound_of(compare, splits, data=data, options=options_of(saved, limit))
     print_table(likelihoods(saved.model, splits, data=data, bound=bound)[1])
 
 
@@ -151,7 +152,7 @@ def sample(
         seed: Seed of what is drawn.
         out: The PNG file.
     """
-    saved = load_run(run, EXPERIMENT)
+    saved = load_run(run, EXPERIMENT).in_float32()
     begun, first = blank(saved.model, n), 0
     if image is not None:
         begun = saved.codec.encode([image])["image"].repeat(n, 0)

@@ -63,11 +63,17 @@ def likelihoods(
     return metrics, likelihood_table(metrics, size=size, levels=levels, data=data, bound=bound), own
 
 
-def bound_of(folder: Path | None, splits: Splits, *, data: str) -> float | None:
+def bound_of(folder: Path | None, splits: Splits, *, data: str, options: Options) -> float | None:
     """Returns the nats an image of the bound of a variational autoencoder's run, None without one.
 
+    Args:
+        folder: Its run folder.
+        splits: The images of this run.
+        data: What they are.
+        options: How they were drawn.
+
     Raises:
-        UserError: If it has none, or not of such images.
+        UserError: If it has none, or not of the same images.
     """
     if folder is None:
         return None
@@ -80,6 +86,8 @@ def bound_of(folder: Path | None, splits: Splits, *, data: str) -> float | None:
         raise UserError(f"--compare is for pixels of two levels: {folder} needs --binary, and this run --levels 2.")
     if settings.get("data") != data or read_codec(folder, ImageCodec).image_shape != shape:
         raise UserError(f"--compare {folder} is a run on other images than {data} of {shape[1]} x {shape[0]} pixels.")
+    if any(settings.get(name) != getattr(options, name) for name in ("seed", "limit", "smoke")):
+        raise UserError(f"--compare {folder} was tested on other images: it needs the same --seed and --limit.")
     return -elbo
 
 

@@ -148,7 +148,7 @@ def predict(
     """
     if not (numbers or categories or text or image):
         raise UserError("Nothing is known of the thing: give --numbers, --categories, --text or --image.")
-    saved = load_run(run, "price")
+    saved = load_run(run, "price").in_float32()
     codec = saved.codec
     for name, value, there in (("--text", text, codec.words), ("--image", image, codec.image_shape)):
         if value and there is None:

@@ -30,8 +30,10 @@ def main():
     categories = pairs(parser, options.categories, codec["categories"])
     inputs = {}
     if codec["numbers"]:
-        # An unknown number is the mean.
-        known = [number(parser, name, numbers.get(name, mean)) for name, (mean, _) in codec["numbers"].items()]
+        known = []
+        for name, (mean, _) in codec["numbers"].items():
+            value = number(parser, name, numbers.get(name, mean))
+            known.append(value if np.isfinite(value) else mean)  # what is unknown, or no number, is the mean
         inputs["numbers"] = np.array([known], np.float32)
     if codec["categories"]:
         # A value of no training row is 0.

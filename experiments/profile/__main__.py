@@ -152,7 +152,7 @@ def predict(*, run: Path, text: Text) -> None:
         run: A run folder.
         text: The text, or the name of a file that holds it.
     """
-    saved = load_run(run, "profile")
+    saved = load_run(run, "profile").in_float32()
     inputs = saved.codec.encode(text_or_file(text))
     if not (inputs["text"] > 1).any():
         raise UserError("No training text has any of these words, so there is nothing to predict from.")

@@ -4,17 +4,20 @@ python predict.py --text "my grandchildren visit the garden"
 """
 
 import argparse
+from pathlib import Path
 
 import numpy as np
-from runtime import beside, likeliest, percent
+from runtime import beside, likeliest, percent, read_text
 from words import WordIds
 
 
 def main():
     """Prints a line for each output."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--text", required=True, help="the text")
+    parser.add_argument("--text", required=True, help="the text, or the name of a file that holds it")
     text = parser.parse_args().text
+    if len(text) < 256 and Path(text).is_file():
+        text = read_text(text)
     network, codec = beside(__file__)
     ids, _ = WordIds.from_json(codec).encode([text])
     if not (ids > 1).any():

@@ -170,7 +170,7 @@ def predict(*, run: Path, story: Path, question: Text) -> None:
         story: A text file, one sentence a line.
         question: The question.
     """
-    saved = load_run(run, "qa")
+    saved = load_run(run, "qa").in_float32()
     sentences, notes = read_story(story)
     asked = ask(sentences, question)
     notes += saved.codec.left_out(asked)

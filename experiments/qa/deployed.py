@@ -8,10 +8,10 @@ import re
 from pathlib import Path
 
 import numpy as np
-from runtime import beside, likeliest, percent
+from runtime import beside, likeliest, percent, read_text
 from words import tokenize, tokens_from_json
 
-NUMBERED = re.compile(r"\s*\d{1,9}[.:)]?\s+(.*)", re.DOTALL)
+NUMBERED = re.compile(r"\s*(\d{1,9})[.:)]?\s+(.*)", re.DOTALL)
 ANSWERS = 3  # that are printed
 
 
@@ -42,10 +42,13 @@ def main():
 
 
 def read(path):
-    """Returns the sentences of a file, without the numbers of lines where all have one."""
-    lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    """Returns the sentences of a file; where all lines have numbers, those of its last story, without questions."""
+    lines = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     numbered = [NUMBERED.fullmatch(line) for line in lines]
-    lines = [match[1] for match in numbered] if all(numbered) else lines
+    if lines and all(numbered):
+        numbers = [int(match[1]) for match in numbered]
+        first = max(i for i, number in enumerate(numbers) if i == 0 or number <= numbers[i - 1])
+        lines = [match[2] for match in numbered[first:] if "\t" not in match[2]]  # a tab is between question and answer
     return [line for line in lines if tokenize(line)]
 
 

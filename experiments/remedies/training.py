@@ -67,9 +67,9 @@ class Trainer:
         keras.utils.set_random_seed(seed)
         # Dropout draws a seed as well, after which the weights would be others.
         self.model.set_weights(self.network(dropout=0.0).get_weights())
-        for layer in self.model.layers:
-            if isinstance(layer, keras.layers.Dropout) and layer.rate:
-                layer.seed_generator.state.assign([seed, 0])
+        dropouts = [layer for layer in self.model.layers if isinstance(layer, keras.layers.Dropout) and layer.rate]
+        for i, layer in enumerate(dropouts):  # from counts far apart, or all layers would drop the same units
+            layer.seed_generator.state.assign([seed, i << 16])
         for variable, value in zip(self.model.optimizer.variables, self.fresh, strict=True):
             variable.assign(value)
 

@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +15,7 @@ from kerasapps.data.splits import Splits
 from kerasapps.errors import UserError
 from kerasapps.records import experiment_of
 from kerasapps.runs import Run, load_model, read_config, read_json, write_json
+from kerasapps.saving import in_float32
 from kerasapps.settings import convert
 
 EXPERIMENTS = Path(__file__).parent.parent
@@ -98,6 +99,17 @@ class SavedRun:
         if len(next(iter(inputs.values()))) > FEW:
             return self.model.predict(dict(inputs), verbose=0)
         return outputs_of(self.model, inputs, self._traced)
+
+    def in_float32(self) -> "SavedRun":
+        """Returns the run with a network that computes in float32, as it does in every deployed folder.
+
+        What is predicted for a person is then the same there, whatever the network was trained in. A GAN stays as it
+        is.
+        """
+        narrow = any(layer.compute_dtype in ("bfloat16", "float16") for layer in self.model._flatten_layers())
+        if not narrow or not getattr(self.model, "inputs", None):
+            return self
+        return replace(self, model=in_float32(self.model))
 
     @cached_property
     def _traced(self) -> Callable:

@@ -52,7 +52,7 @@ def opened(folder: Path) -> tuple[SavedRun, ModuleType]:
     Raises:
         UserError: If it cannot be read, or networks of its kind cannot be tried.
     """
-    saved = load_run(folder)
+    saved = load_run(folder).in_float32()
     name = f"{__package__.rpartition('.')[0]}.{saved.experiment}.trying"
     if importlib.util.find_spec(name) is None:
         raise UserError(f"{folder.name} is a run of {saved.experiment}, whose networks cannot be tried on a page.")

@@ -139,7 +139,7 @@ def predict(*, run: Path, text: tuple[str, ...] = (), file: Path | None = None, 
     """
     if not (text or file or columns):
         raise UserError('Nothing was given: predict --run DIR --text "...", --file FILE or --columns FILE.')
-    saved = load_run(run, EXPERIMENT)
+    saved = load_run(run, EXPERIMENT).in_float32()
     sequences = read(saved, text, file, columns)
     if not saved.codec.feature_names:
         unknown = saved.codec.unknown(sequences)

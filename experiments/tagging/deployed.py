@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from runtime import beside
+from runtime import beside, read_text
 
 
 def main():
@@ -24,10 +24,12 @@ def main():
         read = [numbers_of(block, codec["feature_names"], parser) for block in blocks(options.columns)]
         shown = [[f"{codec['feature_names'][row.argmax()]} {row.max():.2f}" for row in steps] for steps in read]
         name = "features"
+    elif options.columns:
+        parser.error("--columns is for networks of numbers: give --text or --file")
     else:
         from words import tokenize
 
-        lines = options.file.read_text(encoding="utf-8-sig").splitlines() if options.file else []
+        lines = read_text(options.file).splitlines() if options.file else []
         shown = [words for words in (tokenize(text, "cased") for text in [*options.text, *lines]) if words]
         numbers = {word: i for i, word in enumerate(codec["words"], start=2)}  # 0 is padding, 1 any unknown word
         read = [np.array([numbers.get(word, 1) for word in words], np.int32) for words in shown]
@@ -55,7 +57,7 @@ def numbers_of(block, names, parser):
 
 def blocks(path):
     """Returns what stands between blank lines of a file."""
-    text = "\n".join(line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines())
+    text = "\n".join(line.strip() for line in read_text(path).splitlines())
     return [block for block in text.split("\n\n") if block.strip()]
 
 

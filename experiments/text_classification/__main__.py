@@ -148,7 +148,7 @@ def predict(*, run: Path, text: tuple[str, ...] = (), file: Path | None = None) 
     texts = [one for one in texts if one.strip()]
     if not texts:
         raise UserError('No text was given: predict --run DIR --text "..." or --file FILE.')
-    saved = load_run(run, EXPERIMENT)
+    saved = load_run(run, EXPERIMENT).in_float32()
     unknown = saved.codec.unknown(texts)
     if unknown:
         print(f"Not in the training texts, and therefore unknown: {some(unknown)}.", file=sys.stderr)

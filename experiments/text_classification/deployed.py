@@ -6,7 +6,7 @@ python predict.py --text "not half as dull as its title"
 import argparse
 from pathlib import Path
 
-from runtime import beside, likeliest, percent, show
+from runtime import beside, likeliest, percent, read_text, show
 from words import WordIds
 
 START, SHOWN = 40, 3  # characters of a text, and classes, that are printed
@@ -18,7 +18,7 @@ def main():
     parser.add_argument("--text", nargs="+", default=[], help="texts")
     parser.add_argument("--file", type=Path, help="a file with a text a line")
     options = parser.parse_args()
-    lines = options.file.read_text(encoding="utf-8-sig").splitlines() if options.file else []
+    lines = read_text(options.file).splitlines() if options.file else []
     texts = [text for text in [*options.text, *lines] if text.strip()]
     if not texts:
         parser.error("give --text or --file")

@@ -187,7 +187,7 @@ def translate(
         raise DataError("--n-best ranks what a search finds: leave out --temperature.")
     if not temperature and (top_k or top_p < 1):
         raise DataError("--top-k and --top-p choose what is drawn: give --temperature as well.")
-    saved = load_run(run, EXPERIMENT)
+    saved = load_run(run, EXPERIMENT).in_float32()
     writer = writer_of(saved.model, saved.settings.of("arch", Arch))
     how = writing.search if not temperature else Sampling(temperature, top_k, top_p, seed)
     if file is None and sys.stdin.isatty():

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from runtime import beside, written
+from runtime import beside, read_text, written
 from subwords import END, START, pieces_from_json
 
 
@@ -18,8 +18,7 @@ def main():
     parser.add_argument("--text", nargs="+", help="texts")
     parser.add_argument("--file", type=Path, help="a file with a text a line; standard input by default")
     options = parser.parse_args()
-    content = sys.stdin.read() if not (options.text or options.file) else ""
-    lines = options.text or (options.file.read_text(encoding="utf-8-sig") if options.file else content).splitlines()
+    lines = options.text or lines_of(read_text(options.file) if options.file else sys.stdin.read())
     encoder, codec = beside(__file__, "encoder")
     step, _ = beside(__file__, "step")
     source, target = pieces_from_json(codec["source"]), pieces_from_json(codec["target"])
@@ -31,7 +30,13 @@ def main():
             )
         inputs, longest = {"source": np.array([[*ids, END]], np.int32)}, min(codec["max_length"], 2 * len(ids) + 12)
         made = written(encoder, step, inputs, start=START, end=END, longest=longest) if ids else []
-        print(target.decode([made])[0].replace("\n", " "), flush=True)
+        print(" ".join(target.decode([made])[0].splitlines()), flush=True)
+
+
+def lines_of(text):
+    """Returns the lines of a text; nothing but line feeds ends one, so that each has its own in what is printed."""
+    lines = text.replace("\r\n", "\n").split("\n")
+    return lines[:-1] if lines[-1] == "" else lines
 
 
 if __name__ == "__main__":

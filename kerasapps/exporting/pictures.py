@@ -5,13 +5,42 @@ This file stands by itself, and a copy of it lies in deployable folders of netwo
 
 import importlib.util
 import struct
+import sys
 import zlib
 from pathlib import Path
 
 import numpy as np
 
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".npy")
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # of a PNG file, by its kind of color
+
+
+def each_square(paths, **how):
+    """Yields image files with their images, as `read_square` reads them, and what is in folders among them.
+
+    Of several files, those that cannot be read are named on standard error; the last one left ends the program.
+    """
+    files = [one for path in paths for one in (_within(path) if path.is_dir() else [path])]
+    read = 0
+    for file in files:
+        try:
+            image = read_square(file, **how)
+        except SystemExit as error:
+            if len(files) == 1:
+                raise
+            print(error, file=sys.stderr)
+        else:
+            read += 1
+            yield file, image
+    if not read:
+        raise SystemExit("None of the images could be read.")
+
+
+def _within(folder):
+    """Returns the image files of a folder, in order."""
+    found = [one for one in folder.rglob("*") if one.suffix.lower() in SUFFIXES and one.is_file()]
+    return sorted(one for one in found if not any(part.startswith(".") for part in one.relative_to(folder).parts))
 
 
 def read_square(path, *, side, channels, values=None):

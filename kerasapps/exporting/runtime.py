@@ -155,6 +155,16 @@ def beside(script, stem="model"):
     return Network(path), json.loads((folder / "codec.json").read_text(encoding="utf-8"))
 
 
+def read_text(path):
+    """Returns the text of a file; one that cannot be read, or is not UTF-8, ends the program with a sentence."""
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise SystemExit(f"{path} is not UTF-8: save it as UTF-8 text.") from None
+    except OSError as error:
+        raise SystemExit(f"{path} cannot be read: {error.strerror or error}") from None
+
+
 def likeliest(probabilities, names, count):
     """Returns the most probable names with their probabilities, the first one first."""
     order = np.argsort(-probabilities, kind="stable")[:count]

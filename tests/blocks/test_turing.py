@@ -68,6 +68,8 @@ def test_sharpening_by_hand():
     weights = np.array([[0.5, 0.25, 0.25]], np.float32)
     np.testing.assert_allclose(sharpened(weights, np.array([[1.0]])), weights, atol=1e-5)
     np.testing.assert_allclose(sharpened(weights, np.array([[2.0]])), [[4 / 6, 1 / 6, 1 / 6]], atol=1e-5)
+    alike = np.full((1, 128), 1 / 128, np.float32)
+    np.testing.assert_allclose(sharpened(alike, np.array([[60.0]])), alike, rtol=1e-4)  # 1 / 128 ** 60 is 0
 
 
 def test_a_step_is_that_of_the_paper():

@@ -1,6 +1,7 @@
 """Export as a person runs it: a folder whose own program prints what `predict` prints, without TensorFlow."""
 
 import importlib
+import importlib.util
 import json
 import re
 import shutil
@@ -17,6 +18,8 @@ from experiments.export.__main__ import COMMANDS, named
 from experiments.export.card import record_of
 from experiments.shared import deploying
 from experiments.shared.runs import load_run
+from kerasapps.data import words as data_words
+from kerasapps.exporting import runtime
 from tests.experiments.commands import commands
 from tests.experiments.deployed import alone, words
 
@@ -107,7 +110,7 @@ def test_a_generator(tmp_path, capsys, monkeypatch):
 @pytest.mark.slow
 def test_a_pixelcnn(tmp_path, capsys, monkeypatch):
     same, _ = commands("experiments.pixelcnn", *importlib.import_module("experiments.pixelcnn.__main__").COMMANDS)
-    same("train", "--smoke", "--precision", "float32", "--out", tmp_path / "run")
+    same("train", "--smoke", "--precision", "mixed_bfloat16", "--out", tmp_path / "run")
     assert drawn_twice(tmp_path / "run", tmp_path, capsys, monkeypatch) == 0
 
 
@@ -123,7 +126,7 @@ PROGRAMS = [
         *("language_model", "train", ("--arch", "transformer")),
         *("generate", ("--prompt", "one lion", "--length", "200"), ("--temperature", 0)),
     ),
-    ("perceptron", "train", (), "predict", ("--numbers", "7.5", "6"), ()),
+    ("perceptron", "train", (), "predict", ("--numbers", "-7.5e-1", "6"), ()),
     ("tagging", "train", (), "predict", ("--text", "coach Miller smiled in Oslo ."), ()),
     ("text_classification", "train", ("--arch", "gru"), "predict", ("--text", "a fine film"), ()),
     ("translation", "train", (), "translate", ("--text", GIRL), ("--beam", 1)),
@@ -138,8 +141,8 @@ def test_the_program_of_each_experiment(
 ):
     module = importlib.import_module(f"experiments.{experiment}.__main__")
     same, _ = commands(f"experiments.{experiment}", *module.COMMANDS)
-    # In 16 bits two tokens may be equally likely.
-    same(train, "--smoke", "--precision", "float32", *options, "--out", tmp_path / "run")
+    # What is predicted is computed in float32, whatever the network was trained in.
+    same(train, "--smoke", "--precision", "mixed_bfloat16", *options, "--out", tmp_path / "run")
     run("export", "--run", tmp_path / "run", "--format", "onnx", "--out", tmp_path / "out")
     monkeypatch.chdir(tmp_path / "out")
     ours = alone(tmp_path / "out", "predict.py", *given)
@@ -240,6 +243,32 @@ def test_modules_of_a_folder_import_nothing_of_the_project():
     assert "kerasapps." not in source.partition('"""\n\n')[2]
 
 
+def program_of(experiment: str, monkeypatch):
+    """The program of an experiment's folders as a module, with the modules that lie beside it."""
+    for module in (runtime, data_words):
+        monkeypatch.syspath_prepend(str(Path(module.__file__).parent))
+    path = deploying.EXPERIMENTS / experiment / "deployed.py"
+    spec = importlib.util.spec_from_file_location(f"program_of_{experiment}", path)
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
+
+
+def test_a_story_is_read_as_by_the_experiment(tmp_path, monkeypatch):
+    from kerasapps.data.question_answering import read_story
+
+    read, path = program_of("qa", monkeypatch).read, tmp_path / "story.txt"
+    for text in (STORY, "1 Mary sat.\n2 Where is Mary?\tgarden\t1\n1 Bob ran.\n2 Bob sat.\n", "1 a b.\n\n2 c d.\n"):
+        path.write_text(text)
+        assert read(path) == read_story(path)[0]
+
+
+def test_nothing_but_a_line_feed_ends_a_line_to_translate(monkeypatch):
+    lines_of = program_of("translation", monkeypatch).lines_of
+    assert lines_of("one\u2028two\r\nthree\x85four\n\nlast\n") == ["one\u2028two", "three\x85four", "", "last"]
+    assert lines_of("") == []
+
+
 def test_what_is_refused(digits, tmp_path, capsys):
     options = ("--run", SAVED / "image", "--format", "onnx")
     assert "exists: choose another folder" in refused(capsys, "export", *options, "--out", digits)
@@ -248,6 +277,8 @@ def test_what_is_refused(digits, tmp_path, capsys):
     # Before the run is loaded, which is not there.
     nowhere = ("--run", tmp_path / "nowhere", "--format", "onnx", "--out", tmp_path / "a")
     assert "fixes LiteRT alone" in refused(capsys, "export", *nowhere, "--length", 5)
+    images = ("--run", SAVED / "image", "--format", "litert", "--length", 5, "--out", tmp_path / "a")
+    assert "--length is about networks that read a text" in refused(capsys, "export", *images)
     assert not [*tmp_path.iterdir()]
     damaged = shutil.copytree(SAVED / "image", tmp_path / "run")
     config = json.loads((damaged / "config.json").read_text()) | {"experiment": "style_transfer"}

@@ -209,6 +209,16 @@ def test_norms_leave_the_statistics_of_batch_normalization_alone(pool):
         np.testing.assert_array_equal(one, other)
 
 
+def test_no_two_layers_drop_the_same_units(pool):
+    trainer = Trainer(Setup(depth=2, units=64, dropout=0.5), pool)
+    trainer.begin(0)
+    first, second = (one for one in trainer.model.layers if isinstance(one, keras.layers.Dropout))
+    ones = np.ones((32, 64), np.float32)
+    for _ in range(3):
+        kept = [np.asarray(layer(ones, training=True)) > 0 for layer in (first, second)]
+        assert 0.4 < (kept[0] == kept[1]).mean() < 0.6
+
+
 # --- what is told of it
 
 

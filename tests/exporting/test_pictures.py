@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from kerasapps.data.pictures import read_picture
-from kerasapps.exporting.pictures import read_square
+from kerasapps.exporting.pictures import each_square, read_square
 
 RNG = np.random.default_rng(0)
 
@@ -51,3 +51,15 @@ def test_a_damaged_file_is_one_sentence(content, pillow, tmp_path, monkeypatch):
     (tmp_path / "a.png").write_bytes(content)
     with pytest.raises(SystemExit, match=r"a\.png (cannot be read|is damaged|is no PNG file)"):
         read_square(tmp_path / "a.png", side=100, channels=3)
+
+
+def test_files_and_folders_without_those_that_cannot_be_read(tmp_path, capsys):
+    for name in ("b/large.jpg", "b/.hidden.jpg", "b/c/clear.png", "b/notes.txt", "a.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(FILES.get(name.rpartition("/")[2], b"no image"))
+    found = list(each_square([tmp_path / "a.png", tmp_path / "b"], side=8, channels=3))
+    assert [str(file.relative_to(tmp_path)) for file, _ in found] == ["b/c/clear.png", "b/large.jpg"]
+    assert "a.png" in capsys.readouterr().err
+    for alone in ([tmp_path / "a.png"], [tmp_path / "a.png", tmp_path / "b" / "none.png"]):
+        with pytest.raises(SystemExit):
+            list(each_square(alone, side=8, channels=3))
