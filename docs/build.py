@@ -106,8 +106,8 @@ class Site:
             if str(path) in self.places:
                 return f"{match[1]}{'../' * depth}{self.places[str(path)]}{'#' * bool(anchor)}{anchor}"
             if path.suffix in (".jpg", ".png"):
-                place = f"images/{path.name}"
-                (self.folder / "images").mkdir(parents=True, exist_ok=True)
+                place = f"images/{'/'.join(path.parts[-2:])}"  # two may have one name
+                (self.folder / place).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(ROOT / path, self.folder / place)
                 return f"{match[1]}{'../' * depth}{place}"
             return f"{match[1]}nowhere:"  # a file of the repository that is no page: its name is enough

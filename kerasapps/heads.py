@@ -25,6 +25,10 @@ class Head:
     Raises:
         ValueError: If `kind` is none of these, `num_classes` is under 2 or given for a kind without classes, or
             `scale` is not above 0.
+
+    Example:
+        >>> Head("regression", mean=1900, scale=50)  # a year
+        >>> Head("classes", num_classes=4)  # one of four genres
     """
 
     kind: Kind

@@ -72,6 +72,11 @@ class SmoothedCrossentropy(keras.losses.Loss):
 
     Args:
         smoothing: Share of the probability that is spread, in [0, 1).
+
+    Example:
+        >>> model = build_mnist_network(image_shape=(28, 28, 1))
+        >>> model.compile("adam", SmoothedCrossentropy(0.1), metrics=["accuracy"])
+        >>> model.fit({"image": digits}, labels, epochs=1)  # digits float32 (n, 28, 28, 1), labels int32 (n,)
     """
 
     def __init__(self, smoothing: float = 0.1, name: str = "smoothed_crossentropy", **kwargs):
@@ -100,6 +105,10 @@ class MarginLoss(keras.losses.Loss):
         present: Score of the true class from which on it costs nothing.
         absent: Score of another class up to which it costs nothing.
         weight: What a class that is absent counts; at 1, a network at first learns to make all scores low.
+
+    Example:
+        >>> model = build_capsule_network(image_shape=(28, 28, 1), num_classes=10, filters=8, primary_capsules=2)
+        >>> model.compile("adam", MarginLoss(), metrics=["accuracy"])
     """
 
     def __init__(

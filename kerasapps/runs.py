@@ -80,6 +80,9 @@ class Options:
             `pip install wandb`), which their own environment variables configure.
         config: Take all options from this config.json of an earlier run; what else is typed overrides them.
         print_config: Print the options as this command would record them, and do nothing else.
+
+    Example:
+        >>> options = Options(out="runs/mine", seed=1, strategy="mirrored", limit=1000)
     """
 
     out: Path | None = None

@@ -28,6 +28,10 @@ def load_model(path: str | Path, *, compile: bool = False) -> keras.Model:
 
     Raises:
         ValueError: If the file does not exist or is not a saved model.
+
+    Example:
+        >>> build_mnist_network(image_shape=(28, 28, 1)).save("digits.keras")
+        >>> load_model("digits.keras").predict({"image": digits})["label"]  # digits float32 (n, 28, 28, 1)
     """
     for name in REGISTERED_IN:
         module = importlib.import_module(f"kerasapps.{name}")

@@ -18,6 +18,10 @@ class SearchSpaces(Mapping[str, Space]):
     A search space takes the `hp` of keras-tuner and returns arguments for the builder; its defaults are the builder's.
     Hyperparameters are named after the builder, as "lenet5/dropout", so that two builders in one `hp` share none. Two
     networks of one builder need a scope each: `with hp.name_scope("teacher"): ...`.
+
+    Example:
+        >>> import keras_tuner
+        >>> build_lenet5(image_shape=(28, 28, 1), **search_spaces["build_lenet5"](keras_tuner.HyperParameters()))
     """
 
     def __getitem__(self, builder: str) -> Space:

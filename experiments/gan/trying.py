@@ -45,5 +45,5 @@ def answer(saved: SavedRun, given: Mapping[str, Any]) -> Tried:
     images = as_pixels(draw(saved.model, count, seed=int(given["seed"]), label=number))
     columns = max(1, round(np.sqrt(count)))
     figure = image_grid([colored(image) for image in images], [""] * count, columns=columns)
-    options = ("--n", str(count), "--seed", str(given["seed"]), *(("--label", label) if label else ()))
+    options = ("--n", str(count), "--seed", str(int(given["seed"])), *(("--label", label) if label else ()))
     return Tried([Figure("samples", "Made of noise alone.", figure, "New images")], ("sample", *options))

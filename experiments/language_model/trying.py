@@ -37,6 +37,6 @@ def answer(saved: SavedRun, given: Mapping[str, Any]) -> Tried:
     (text,) = write_texts(generator, codec, ids, writing, length=LENGTH)
     shown = Highlighted([begun, text], np.array([1.0, 0.0]), f"{LENGTH} tokens", "")
     notes = [f"Left out of the beginning, as it was not in the training text: {unknown!r}"] if unknown else []
-    options = ("--temperature", given["temperature"], "--seed", str(given["seed"]), "--length", str(LENGTH))
+    options = ("--temperature", given["temperature"], "--seed", str(int(given["seed"])), "--length", str(LENGTH))
     return Tried([Highlights("The text", "In color: how you began it.", [shown])],
                  ("generate", "--prompt", prompt, *options), notes)  # fmt: skip

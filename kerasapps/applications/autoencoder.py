@@ -160,6 +160,10 @@ def encoder_of(model: keras.Model) -> keras.Model:
 
     Returns:
         Uncompiled model. In: "image". Out, a dict: "code", and of a variational one "mean" and "log_variance".
+
+    Example:
+        >>> model = build_autoencoder(image_shape=(28, 28, 1))
+        >>> encoder_of(model).predict(digits / 255)["code"]  # digits float32 (n, 28, 28, 1), values 0 to 255
     """
     known = [layer.name for layer in model.layers]
     names = [name for name in (CODE, "mean", "log_variance") if name in known]
@@ -175,6 +179,10 @@ def decoder_of(model: keras.Model) -> keras.Model:
 
     Returns:
         Uncompiled model. In: codes float32 (B, latent_dim). Out, a dict: "reconstruction".
+
+    Example:
+        >>> model = build_autoencoder(image_shape=(28, 28, 1))
+        >>> decoder_of(model).predict(encoder_of(model).predict(digits / 255)["code"])["reconstruction"]
     """
     code, image = model.get_layer(CODE).output, model.get_layer(RECONSTRUCTION).output
     return keras.Model([code], {RECONSTRUCTION: image}, name=f"{model.name}_decoder")

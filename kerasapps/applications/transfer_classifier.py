@@ -264,6 +264,11 @@ def freeze_base(model: keras.Model, freeze: int | None) -> keras.Model:
 
     Raises:
         ValueError: If the base has fewer.
+
+    Example:
+        >>> base = build_vgg(image_shape=(32, 32, 3), num_classes=10, depth=11, dense_units=(16,))  # trained before
+        >>> model = freeze_base(build_transfer_classifier(base=base, layer="block4_pool", num_classes=4), 4)
+        >>> model.compile(keras.optimizers.Adam(1e-5), "sparse_categorical_crossentropy")
     """
     inside = base_layers(model)
     if freeze is not None and not 0 <= freeze <= len(inside):

@@ -238,6 +238,10 @@ class Splits:
         sizes: Arguments of the builder that the data fix: `vocab_size`, `image_shape` and the like.
         codec: What a model file does not hold, where the data have it; see `experiments.shared.runs.Codec`.
         notes: What to know about the data, a sentence each.
+
+    Example:
+        >>> train = Split({"image": digits}, {"label": labels})  # digits float32 (n, 28, 28, 1), labels int32 (n,)
+        >>> splits = Splits(train, validation=train, sizes={"num_classes": 4})
     """
 
     train: Split

@@ -22,6 +22,11 @@ class SemiSupervisedGAN(GAN):
     the classes of the latter. In evaluation "label" is the class of "image". The `loss` of `Rules` is not used: that of
     the discriminator is cross-entropy, that of the generator the distance between mean features. An `entropy` above 0
     also rewards certainty about the classes of unlabeled rows.
+
+    Example:
+        >>> generator = build_dcgan_generator(image_shape=(28, 28, 1), filters=8)
+        >>> discriminator = build_dcgan_discriminator(image_shape=(28, 28, 1), num_classes=10, classifies=True)
+        >>> gan = SemiSupervisedGAN(generator, discriminator)
     """
 
     def more_metrics(self) -> tuple[str, ...]:

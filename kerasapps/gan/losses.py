@@ -53,6 +53,11 @@ class Rules:
         ValueError: If a number is out of its range, soft or flipped targets are given for a loss without targets,
             targets leave the discriminator without an optimum, or nothing bounds the slope of a Wasserstein
             discriminator.
+
+    Example:
+        >>> rules = Rules("hinge", discriminator_steps=2, instance_noise=0.1, instance_noise_steps=1000)
+        >>> shape = (28, 28, 1)
+        >>> gan = GAN(build_generator(image_shape=shape), build_discriminator(image_shape=shape), rules=rules)
     """
 
     loss: LossName = "non_saturating"

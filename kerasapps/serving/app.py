@@ -1,8 +1,10 @@
 """The pages: a form whose jobs are worked off one by one, the page of a job, and trained networks to be tried."""
 
 import contextlib
+import re
 import shlex
 import shutil
+import sys
 import tempfile
 import threading
 from collections import Counter
@@ -23,21 +25,23 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainT
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from kerasapps.errors import UserError
+from kerasapps.errors import UserError, no_room
 from kerasapps.files import write_atomically
 from kerasapps.serving.answers import Answer, Answerer, Trained
 from kerasapps.serving.forms import Field, Picture, check_picture, read_values, shown_name
 from kerasapps.serving.gallery import Gallery, small
-from kerasapps.serving.guard import POLICY, Guard, TooLarge
+from kerasapps.serving.guard import HEADERS, POLICY, Guard, TooLarge
 from kerasapps.serving.jobs import Job, Queue
 
 MIB = 2**20
 COOKIE, REMEMBERED = "pictures", 12
 FORM_BYTES = MIB  # of all that is no file
 BEFORE, BEFORE_SIDE = "before.jpg", 1024  # what is shown of a photo: its file, and its longer side in pixels
+SENDING_SECONDS = 600  # that a form with its files may take
 ASKING = 8  # questions to networks at a time, of which one is answered
 # Blocks of reports color words and cells where they stand.
 STYLED = {"content-security-policy": POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")}
+UNREADABLE = "What your browser sent could not be read: please try again."
 EXPIRED = "There is no such picture. It may have been removed, or its time may have run out."
 
 
@@ -153,7 +157,7 @@ class Site:
         ]
         most = int(2 * self.uploads.mib * MIB) + FORM_BYTES
         guard = Middleware(Guard, hosts=hosts, most_bytes=most)
-        handlers = {HTTPException: self.missing, TooLarge: self.too_large}
+        handlers = {HTTPException: self.missing, TooLarge: self.too_large, Exception: self.broken}
         return Starlette(routes=routes, middleware=[guard], exception_handlers=handlers)
 
     # --- the form, and what is sent by it
@@ -180,6 +184,10 @@ class Site:
             job = await self._submitted(request, place, values)
         except UserError as error:
             return await run_in_threadpool(self._form, request, error=str(error), status=400, values=values)
+        except OSError as error:  # the disk is full, or a painting of the gallery is gone
+            print(f"An order failed: {error}", file=sys.stderr, flush=True)
+            sentence = "There is no room left here at the moment." if no_room(error) else "That did not work here."
+            return await run_in_threadpool(self._form, request, error=sentence, status=503, values=values)
         finally:
             self.queue.leave(place)
         response = RedirectResponse(f"/pictures/{job.token}", 303)
@@ -197,7 +205,7 @@ class Site:
             await self._take(form, self.service.fields, folder, values)
             given = read_values(self.service.fields, values)
             order = await run_in_threadpool(self.service.order, given, folder)
-            pictures = [value for value in values.values() if isinstance(value, Picture)]
+            pictures = [values[field.name] for field in self.service.fields if isinstance(given[field.name], Picture)]
             notes = [note for picture in pictures for note in picture.notes]
             content = pictures[0]
             await anyio.to_thread.run_sync(_keep_small, content.path, folder / BEFORE, limiter=self.decoding)
@@ -217,12 +225,20 @@ class Site:
     async def _sent(self, request: Request, fields: Sequence[Field]) -> FormData:
         """Returns what was sent."""
         images = [field for field in fields if field.kind == "image"]
+        named = re.search(r"charset\s*=\s*[\"']?([^\"';\s]*)", request.headers.get("content-type", ""), re.IGNORECASE)
+        if named and named[1].lower() not in ("utf-8", "utf8"):  # some encodings take minutes to decode
+            raise UserError(UNREADABLE)
         try:
-            return await request.form(max_files=len(images) + 2, max_fields=50, max_part_size=FORM_BYTES)
+            with anyio.fail_after(SENDING_SECONDS):
+                return await request.form(max_files=len(images) + 2, max_fields=50, max_part_size=FORM_BYTES)
+        except TimeoutError:
+            raise UserError(
+                f"It was not sent within {SENDING_SECONDS // 60} minutes: please try smaller files."
+            ) from None
         except HTTPException as error:
             if "files" in str(error.detail):
                 raise UserError(f"Too many files were sent: at most {len(images)} are taken.") from None
-            raise UserError("What your browser sent could not be read: please try again.") from None
+            raise UserError(UNREADABLE) from None
 
     async def _take(self, form: FormData, fields: Sequence[Field], folder: Path, values: dict[str, Any]) -> None:
         """Adds what was sent to the values: text, and images as files of the folder under the names of their fields."""
@@ -308,7 +324,9 @@ class Site:
     async def style(self, request: Request) -> Response:
         """Returns a picture of the gallery, small."""
         key = request.path_params["key"]
-        path = await anyio.to_thread.run_sync(self.service.gallery.thumbnail, key, limiter=self.decoding)
+        path = await run_in_threadpool(self.service.gallery.ready, key)
+        if path is None:  # while an image that was sent is read, all that is ready is still shown
+            path = await anyio.to_thread.run_sync(self.service.gallery.thumbnail, key, limiter=self.decoding)
         if path is None:
             raise HTTPException(404)
         return FileResponse(path, media_type="image/jpeg", headers={"cache-control": "max-age=3600"})
@@ -330,8 +348,9 @@ class Site:
         """Shows what a network answers."""
         trained, values, answer, command, error = self._trained(request), {}, None, "", ""
         try:
+            form = await self._sent(request, trained.fields)  # who sends slowly holds nobody's turn
             with self._turn(_visitor(request)):
-                answer, command = await self._answered(request, trained, values)
+                answer, command = await self._answered(form, trained, values)
         except UserError as refused:
             error = str(refused)
         context = {"trained": trained, "error": error, "values": values, "answer": answer, "command": command}
@@ -350,9 +369,8 @@ class Site:
         finally:
             del self.asking[visitor]
 
-    async def _answered(self, request: Request, trained: Trained, values: dict[str, Any]) -> tuple[Answer, str]:
+    async def _answered(self, form: FormData, trained: Trained, values: dict[str, Any]) -> tuple[Answer, str]:
         """Returns the answer to what was sent and the command that gives the same, and fills in the values."""
-        form = await self._sent(request, trained.fields)
         with tempfile.TemporaryDirectory(prefix="asked-") as folder:
             await self._take(form, trained.fields, Path(folder), values)
             given = read_values(trained.fields, values)
@@ -389,6 +407,11 @@ class Site:
         known = {404: "There is no such page.", 405: "This address takes no such request."}
         sentence = error.detail if error.detail.endswith(".") else known.get(status, error.detail)
         return self._page(request, "missing", status=status, sentence=sentence)
+
+    def broken(self, request: Request, error: Exception) -> Response:
+        """Says that something went wrong, which the log tells; the guard, which adds headers, is within what failed."""
+        sentence = "Something went wrong here: please try again."
+        return self._page(request, "missing", status=500, sentence=sentence, headers=HEADERS)
 
     def too_large(self, request: Request, error: Exception) -> Response:
         """Says that files are too large."""

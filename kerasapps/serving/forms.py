@@ -17,6 +17,7 @@ LONGEST = 20_000  # characters of a text
 SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp", "GIF": ".gif", "TIFF": ".tiff"}
 SUFFIXES |= {"AVIF": ".avif", "HEIF": ".heic", "MPO": ".jpg"}  # MPO: JPEG with more images behind, from phones
 UPRIGHT = 1
+SCAN, MOST_SCANS = b"\xff\xda", 200  # of a JPEG file; thousands of them, each as large as the image, take hours
 DEPTH = 24  # the byte of a PNG file that says how many bits a color has
 
 
@@ -130,6 +131,8 @@ def check_picture(path: Path, name: str, *, most_pixels: int) -> Picture:
         raise DataError(f"{name} is empty: 0 bytes were sent.")
 
     def check(image: Any) -> None:
+        if image.format in ("JPEG", "MPO") and path.read_bytes().count(SCAN) > MOST_SCANS:
+            raise DataError(f"{name} is put together from too many layers: please save it anew.")
         pixels = image.width * image.height
         if pixels > most_pixels:
             limit = f"The limit is {most_pixels / 1e6:g} megapixels."

@@ -57,15 +57,21 @@ class Gallery:
     def __init__(self, styles: Sequence[Style], kept: Path):
         self.styles, self.kept = {style.key: style for style in styles}, kept
 
+    def ready(self, key: str) -> Path | None:
+        """Returns the small picture of a key if it was made before, and its file has not changed since."""
+        style, path = self.styles.get(key), self.kept / f"{key}.jpg"
+        if style is None or not path.is_file():
+            return None
+        changed = style.path is not None and style.path.is_file() and path.stat().st_mtime < style.path.stat().st_mtime
+        return None if changed else path
+
     def thumbnail(self, key: str) -> Path | None:
         """Returns the small picture of a key; None if there is none."""
-        style = self.styles.get(key)
-        if style is None:
-            return None
-        path = self.kept / f"{key}.jpg"
-        if not path.is_file() or (style.path is not None and path.stat().st_mtime < style.path.stat().st_mtime):
+        path = self.ready(key)
+        if path is None and key in self.styles:
+            path = self.kept / f"{key}.jpg"
             self.kept.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, style.thumbnail())
+            write_atomically(path, self.styles[key].thumbnail())
         return path
 
 

@@ -400,6 +400,8 @@ class Queue:
             return
         if job.ended is not None:
             _forget_uploads(job)
+            # Most of its room, and of no use to a picture that is done.
+            shutil.rmtree(job.run / "checkpoints", ignore_errors=True)
         elif (status == TERMINATED or -status in OUTSIDE) and job.attempts < ATTEMPTS:
             with self.changing:  # resumed where it was
                 job = Job.read(folder)

@@ -3,12 +3,15 @@
 Reference: Gatys et al., "Controlling Perceptual Factors in Neural Style Transfer", CVPR 2017.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 # Lightness and two color differences, as in NTSC television.
 YIQ = np.array([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
 # Added to covariances, in squared steps of 255: an image of one color has none.
 FLOOR = 1e-2
+PIECE = 1 << 18  # pixels computed with at a time: double precision of a whole photograph would take gigabytes
 
 
 def match_colors(image: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -21,26 +24,27 @@ def match_colors(image: np.ndarray, reference: np.ndarray) -> np.ndarray:
     Returns:
         float32 (H, W, 3), 0 to 255.
     """
-    pixels, wanted = (array.reshape(-1, 3).astype(np.float64) for array in (image, reference))
-    have, want = (np.cov(values.T, bias=True) + FLOOR * np.eye(3) for values in (pixels, wanted))
+    (center, have), (aim, want) = _moments(image), _moments(reference)
     root = _root(have)
     back = np.linalg.inv(root)
     # The optimal transport between two Gaussians.
     move = back @ _root(root @ want @ root) @ back
-    matched = (pixels - pixels.mean(0)) @ move + wanted.mean(0)
-    return np.clip(matched, 0, 255).reshape(image.shape).astype(np.float32)
+    return _mapped(image, lambda pixels: np.clip((pixels - center) @ move + aim, 0, 255))
 
 
 def match_lightness(image: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Returns an image in gray whose lightness has the mean and deviation of another's: float32 (H, W, 3)."""
     have, want = lightness(image), lightness(reference)
     matched = (have - have.mean()) * (want.std() / max(have.std(), FLOOR)) + want.mean()
-    return np.repeat(np.clip(matched, 0, 255)[..., None], 3, -1).astype(np.float32)
+    return np.repeat(np.clip(matched, 0, 255).astype(np.float32)[..., None], 3, -1)
 
 
 def lightness(image: np.ndarray) -> np.ndarray:
     """Returns the lightness of each pixel, 0 to 255: (H, W, 3) -> (H, W)."""
-    return image.astype(np.float64) @ YIQ[0]
+    pixels, made = image.reshape(-1, 3), np.empty(image.size // 3)
+    for i in range(0, len(pixels), PIECE):
+        made[i : i + PIECE] = pixels[i : i + PIECE].astype(np.float64) @ YIQ[0]
+    return made.reshape(image.shape[:-1])
 
 
 def with_colors_of(image: np.ndarray, colors: np.ndarray) -> np.ndarray:
@@ -48,6 +52,23 @@ def with_colors_of(image: np.ndarray, colors: np.ndarray) -> np.ndarray:
     both = colors.astype(np.float64) @ YIQ.T
     both[..., 0] = lightness(image)
     return np.clip(both @ np.linalg.inv(YIQ).T, 0, 255).astype(np.float32)
+
+
+def _moments(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the mean of an image's colors (3,) and their covariance (3, 3)."""
+    pixels = image.reshape(-1, 3)
+    parts = [pixels[i : i + PIECE] for i in range(0, len(pixels), PIECE)]
+    mean = sum(part.sum(0, dtype=np.float64) for part in parts) / len(pixels)
+    products = sum((part - mean).T @ (part - mean) for part in parts)
+    return mean, products / len(pixels) + FLOOR * np.eye(3)
+
+
+def _mapped(image: np.ndarray, change: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Changes the pixels of an image, (n, 3) each time: float32 (H, W, 3)."""
+    pixels, made = image.reshape(-1, 3), np.empty((image.size // 3, 3), np.float32)
+    for i in range(0, len(pixels), PIECE):
+        made[i : i + PIECE] = change(pixels[i : i + PIECE].astype(np.float64))
+    return made.reshape(image.shape)
 
 
 def _root(matrix: np.ndarray) -> np.ndarray:

@@ -86,6 +86,51 @@ def test_a_bomb_is_refused_before_it_is_decoded(make_site):
     assert said.startswith("bomb.png has 100")
 
 
+def test_a_file_of_thousands_of_scans_is_refused_before_it_is_decoded(make_site):
+    content = image_bytes("JPEG", progressive=True, quality=90)
+    start = content.rindex(b"\xff\xda")  # the last scan, again and again
+    bomb = content[:-2] + (content[start:-2]) * 300 + content[-2:]
+    answer = send(client_of(make_site()), content=bomb, name="layers.jpg")
+    assert answer.status_code == 400
+    assert "layers.jpg is put together from too many layers" in answer.text
+
+
+def test_other_encodings_of_a_form_are_refused_before_it_is_read(make_site):
+    client = client_of(make_site())
+    for charset in ("punycode", "utf-7", '"idna"'):
+        kind = {"content-type": f"multipart/form-data; boundary=e; charset={charset}"}
+        body = b'--e\r\nContent-Disposition: form-data; name="t-"\r\n\r\nx\r\n--e--\r\n'
+        answer = client.post("/", content=body, headers=kind)
+        assert answer.status_code == 400
+        assert "could not be read" in answer.text
+
+
+def test_before_is_the_photo_whatever_comes_first(make_site):
+    site = make_site()
+    client, red = client_of(site), image_bytes(size=(20, 10))
+    files = [("style", ("style.png", image_bytes(size=(10, 20)))), ("content", ("photo.png", red))]
+    answer = client.post("/", files=files, follow_redirects=False)
+    assert answer.status_code == 303
+    address = answer.headers["location"]
+    wait_for(client, address, "done")
+    assert Image.open(io.BytesIO(client.get(f"{address}/before.jpg").content)).size == (20, 10)
+    assert not (site.queue.jobs / address.removeprefix("/pictures/") / "run" / "checkpoints").exists()
+
+
+def test_what_breaks_is_told_with_all_headers(make_site, monkeypatch):
+    site = make_site()
+    monkeypatch.setattr(site.queue, "folder", lambda: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    answer = send(client_of(site))
+    assert (answer.status_code, "no room left" in answer.text) == (503, True)
+    monkeypatch.setattr(site.queue, "find", lambda token: 1 / 0)
+    client = client_of(site)
+    client._transport.raise_server_exceptions = False
+    answer = client.get("/pictures/x")
+    assert answer.status_code == 500
+    assert "Something went wrong here" in answer.text
+    assert "content-security-policy" in answer.headers
+
+
 def test_no_file_and_too_many_are_refused(make_site):
     client = client_of(make_site(start=False))
     assert error_of(client.post("/", data={"steps": "1"})) == "Please choose your photo: no file was sent."
