@@ -28,7 +28,7 @@ NEEDS = {
     "saved_model": (),
     "onnx": ("onnx", "tf2onnx", "onnxruntime"),
     "litert": ("ai_edge_litert",),
-    "openvino": ("onnx", "tf2onnx", "openvino"),
+    "openvino": ("openvino",),
 }
 REPRESENTATIVE = 100  # rows that set the ranges of int8
 Shapes = Sequence[tuple[int | None, ...]]
@@ -121,12 +121,13 @@ def to_openvino(model: keras.Model, path: Path) -> None:
 
     taken = {tensor.name for tensor in model.inputs}
     with tempfile.TemporaryDirectory() as folder:
-        to_onnx(model, Path(folder) / "model.onnx")
+        to_saved_model(model, Path(folder) / "model")
         with quiet():
-            made = openvino.convert_model(Path(folder) / "model.onnx")
-            for port, name in zip(made.outputs, output_names(model), strict=True):
-                # One that an input has as well is marked, as in ONNX.
-                port.get_tensor().set_names({f"{name}_output" if name in taken else name})
+            made = openvino.convert_model(Path(folder) / "model")  # of ONNX it takes no loops over steps
+            for port in made.outputs:
+                (name,) = port.get_names()
+                if name in taken:  # one that an input has as well is marked, as in ONNX
+                    port.get_tensor().set_names({f"{name}_output"})
             openvino.save_model(made, path, compress_to_fp16=False)
 
 

@@ -13,6 +13,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -158,6 +159,24 @@ def test_twenty_kills_at_random_moments(tmp_path, photo, styles):
             server.wait(path, seconds=600)
             assert server.get(f"{path}/picture.png") == wanted
     assert len(set(paths)) == 20
+
+
+@pytest.mark.slow  # a start of TensorFlow for each picture
+def test_twenty_photographs_at_once_are_all_painted_in_bounded_memory(tmp_path, photo, styles):
+    large = tmp_path / "large.jpg"
+    with Image.open(photo) as image:
+        image.resize((4000, 3000)).save(large, quality=90)  # 12 megapixels, 36 MB of colors each
+    chosen = {"chosen": key_of(styles), "size": "48", "steps": "20"}
+    with serving(tmp_path / "out", "--styles", styles) as server:
+        with ThreadPoolExecutor(20) as pool:
+            paths = list(pool.map(lambda _: server.send(large, **chosen), range(20)))
+        for path in paths:
+            server.wait(path, seconds=1200)
+        pictures = {server.get(f"{path}/picture.png") for path in paths}
+        most = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{server.process.pid}/status").read_text())
+    assert len(set(paths)) == 20
+    assert len(pictures) == 1
+    assert int(most[1]) < 600_000  # 20 images in full would be 720 MB
 
 
 def test_what_the_command_refuses(tmp_path, capsys):

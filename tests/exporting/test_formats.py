@@ -21,6 +21,8 @@ FORMATS = ("saved_model", "onnx", "litert", "openvino")
 # Loops over steps, and upsampling in a row, for which LiteRT has built-in operations with fixed sides alone.
 FIXED = ("lstm", "gru", "peephole", "recurrent", "seq2seq", "hierarchical", "captioner-mean", "captioner-base")
 FIXED += ("resnet_generator", "sequence_tagger", "turing_machine")
+# They hash triples of words by products that overflow int32, which OpenVINO computes in another way.
+HASHED = ("bag_of_ngrams-weighted-triples", "wide_text_cnn")
 ROWS = (1, 7, 33)
 
 
@@ -86,6 +88,10 @@ def test_a_few_builders(name, format, tmp_path):
 def test_every_builder_in_every_format(row, format, tmp_path):
     """As trained in bfloat16, which no other format computes in."""
     keras.config.set_dtype_policy("mixed_bfloat16")
+    if format == "openvino" and str(row).endswith(HASHED):
+        with pytest.raises(UserError, match="computes something else than the network"):
+            check_row(row, format, tmp_path)
+        return
     check_row(row, format, tmp_path)
 
 
@@ -137,7 +143,7 @@ X = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
 
 
 @pytest.mark.usefixtures("_here")
-@pytest.mark.parametrize("format", ["onnx", pytest.param("litert", marks=SLOW)])
+@pytest.mark.parametrize("format", ["onnx", pytest.param("litert", marks=SLOW), pytest.param("openvino", marks=SLOW)])
 @pytest.mark.parametrize(
     "graph", [with_names_of_operations, with_control_flow, with_constants, with_an_output_like_its_input]
 )
