@@ -20,7 +20,7 @@ from typing import Literal
 
 import numpy as np
 
-from kerasapps.data.scenes import COLORS, KINDS, Group, Scene
+from kerasapps.data.scenes import COLORS, KINDS, Scene
 
 Step = tuple[tuple[str, ...], float, tuple]  # words, probability, state after them
 START, GROUND, END = ("start",), ("ground",), ("end",)
@@ -124,7 +124,8 @@ def _steps(scene: Scene, state) -> Iterator[Step]:
     elif state[0] == "group":
         _, i, before = state
         after = ("named", i) if before is None and len(scene.groups) > 1 else GROUND
-        for words, p in _phrases(scene.groups[i]):
+        group = scene.groups[i]
+        for words, p in _phrases(group.kind, group.count, group.color, group.size):
             yield words, p, after
     elif state[0] == "named":
         yield (), 1 - SECOND_SAID, GROUND
@@ -142,18 +143,21 @@ def _steps(scene: Scene, state) -> Iterator[Step]:
             yield tuple(place.split()), GROUND_SAID / len(PLACES[scene.ground]), END
 
 
-def _phrases(group: Group) -> Iterator[tuple[tuple[str, ...], float]]:
-    """Yields the ways to name a group."""
-    numbers = {"a": 1 - AS_ONE, "one": AS_ONE} if group.count == 1 else {NUMBERS[group.count - 1]: 1.0}
-    sizes = {"": 1 - SIZE_SAID} | {word: SIZE_SAID / len(ADJECTIVES[group.size]) for word in ADJECTIVES[group.size]}
-    colors = {"": 1 - COLOR_SAID, group.color: COLOR_SAID}
+@functools.cache
+def _phrases(kind: str, count: int, color: str, size: str) -> tuple[tuple[tuple[str, ...], float], ...]:
+    """Returns the ways to name a group, with their probabilities."""
+    numbers = {"a": 1 - AS_ONE, "one": AS_ONE} if count == 1 else {NUMBERS[count - 1]: 1.0}
+    sizes = {"": 1 - SIZE_SAID} | {word: SIZE_SAID / len(ADJECTIVES[size]) for word in ADJECTIVES[size]}
+    colors = {"": 1 - COLOR_SAID, color: COLOR_SAID}
+    found = []
     for number, p_number in numbers.items():
-        for size, p_size in sizes.items():
-            for color, p_color in colors.items():
-                for noun in NOUNS[group.kind]:
-                    said = [word for word in (size, color, noun if group.count == 1 else plural(noun)) if word]
+        for size_word, p_size in sizes.items():
+            for color_word, p_color in colors.items():
+                for noun in NOUNS[kind]:
+                    said = [word for word in (size_word, color_word, noun if count == 1 else plural(noun)) if word]
                     article = "an" if number == "a" and said[0][0] in "aeiou" else number
-                    yield (article, *said), p_number * p_size * p_color / len(NOUNS[group.kind])
+                    found.append(((article, *said), p_number * p_size * p_color / len(NOUNS[kind])))
+    return tuple(found)
 
 
 def plural(noun: str) -> str:
