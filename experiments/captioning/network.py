@@ -105,9 +105,9 @@ class Recipe:
 
 GivenRecipe = optional(Recipe)
 SCENES = Recipe(epochs=5, batch_size=32, smoothing=0.0)
-# Builder arguments for scenes, whose language is small; --params come before them. How many there are of a kind, and
-# what is left of what, a place learns from convolutions that reach across the image.
-SMALL = {"filters": (24, 48, 96), "around": 4, "context": 0}
+# Builder arguments for scenes, whose language is small; --params come before them. How many there are of a kind a place
+# learns from convolutions that reach across the image, and what is left of what from all other places.
+SMALL = {"filters": (24, 48, 96), "around": 4, "context": 1}
 SMALL |= {"embedding_dim": 64, "units": 128, "attention_units": 32, "depth": 1, "dropout": 0.0}
 
 

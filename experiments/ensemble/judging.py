@@ -156,7 +156,8 @@ def cross_fitted(evidence: Evidence, method: Way) -> Risk:
         seen = {name: one[inside] for name, one in evidence.predictions.items()}
         given = None if own is None else own[inside]
         known = replace(evidence, truth=evidence.truth[inside], predictions=seen, groups=evidence.groups[inside])
-        way = settled(replace(known, folds=given), method)  # as they are fitted, without this fold
+        several = given is not None and len(np.unique(given)) > 1
+        way = settled(replace(known, folds=given if several else None), method)  # without this fold, as the weights
         weights = fit_weights(seen, known.truth, method=way, base=BASE, folds=given)
         left = {name: one[outside] for name, one in evidence.predictions.items()}
         losses[outside] = row_losses(weights.pooled(left), evidence.truth[outside])

@@ -84,7 +84,8 @@ def bound_of(folder: Path | None, splits: Splits, *, data: str, options: Options
     settings, shape = read_config(folder)["settings"], splits.sizes["image_shape"]
     if settings.get("binary") is not True or splits.sizes["levels"] != 2:
         raise UserError(f"--compare is for pixels of two levels: {folder} needs --binary, and this run --levels 2.")
-    if settings.get("data") != data or read_codec(folder, ImageCodec).image_shape != shape:
+    codec = read_codec(folder, ImageCodec)
+    if settings.get("data") != data or codec.image_shape != shape or codec.digest != splits.digest:
         raise UserError(f"--compare {folder} is a run on other images than {data} of {shape[1]} x {shape[0]} pixels.")
     if any(settings.get(name) != getattr(options, name) for name in ("seed", "limit", "smoke")):
         raise UserError(f"--compare {folder} was tested on other images: it needs the same --seed and --limit.")

@@ -4,6 +4,7 @@ python predict.py --text "my grandchildren visit the garden"
 """
 
 import argparse
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--text", required=True, help="the text, or the name of a file that holds it")
     text = parser.parse_args().text
-    if len(text) < 256 and Path(text).is_file():
-        text = read_text(text)
+    with contextlib.suppress(OSError):  # too long for the name of a file
+        text = read_text(text) if Path(text).is_file() else text
     network, codec = beside(__file__)
     ids, _ = WordIds.from_json(codec).encode([text])
     if not (ids > 1).any():

@@ -42,14 +42,18 @@ def main():
 
 
 def read(path):
-    """Returns the sentences of a file; where all lines have numbers, those of its last story, without questions."""
-    lines = [line.strip() for line in read_text(path).splitlines() if line.strip()]
+    """Returns the sentences of a file without questions; where all lines have numbers, those of its last story."""
+    lines = [line.strip() for line in re.split(r"\r\n|\r|\n", read_text(path)) if line.strip()]
     numbered = [NUMBERED.fullmatch(line) for line in lines]
     if lines and all(numbered):
         numbers = [int(match[1]) for match in numbered]
         first = max(i for i, number in enumerate(numbers) if i == 0 or number <= numbers[i - 1])
-        lines = [match[2] for match in numbered[first:] if "\t" not in match[2]]  # a tab is between question and answer
-    return [line for line in lines if tokenize(line)]
+        lines = [match[2] for match in numbered[first:]]
+    elif lines and numbered[0] and int(numbered[0][1]) == 1 and 2 * sum(map(bool, numbered)) > len(lines):
+        raise SystemExit(f"{path}: number all lines or none.")
+    # A tab is between a question and its answer; of a file without numbers it may be a mere blank.
+    told = [line for line in lines if "\t" not in line or not (all(numbered) or "?" in line.partition("\t")[0])]
+    return [line.replace("\t", " ") for line in told if tokenize(line)]
 
 
 def encode(codec, story, question):

@@ -4,7 +4,6 @@ python predict.py --text "ein Hund läuft über die Wiese"
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ def main():
     parser.add_argument("--text", nargs="+", help="texts")
     parser.add_argument("--file", type=Path, help="a file with a text a line; standard input by default")
     options = parser.parse_args()
-    lines = options.text or lines_of(read_text(options.file) if options.file else sys.stdin.read())
+    lines = options.text or lines_of(read_text(options.file))
     encoder, codec = beside(__file__, "encoder")
     step, _ = beside(__file__, "step")
     source, target = pieces_from_json(codec["source"]), pieces_from_json(codec["target"])
@@ -30,7 +29,7 @@ def main():
             )
         inputs, longest = {"source": np.array([[*ids, END]], np.int32)}, min(codec["max_length"], 2 * len(ids) + 12)
         made = written(encoder, step, inputs, start=START, end=END, longest=longest) if ids else []
-        print(" ".join(target.decode([made])[0].splitlines()), flush=True)
+        print(target.decode([made])[0].replace("\r", " ").replace("\n", " "), flush=True)
 
 
 def lines_of(text):

@@ -119,15 +119,18 @@ def to_openvino(model: keras.Model, path: Path) -> None:
     """Writes OpenVINO's pair of files, .xml and .bin, in float32."""
     import openvino
 
-    taken = {tensor.name for tensor in model.inputs}
+    taken, names = {tensor.name for tensor in model.inputs}, {*output_names(model)}
     with tempfile.TemporaryDirectory() as folder:
         to_saved_model(model, Path(folder) / "model")
         with quiet():
             made = openvino.convert_model(Path(folder) / "model")  # of ONNX it takes no loops over steps
-            for port in made.outputs:
-                (name,) = port.get_names()
-                if name in taken:  # one that an input has as well is marked, as in ONNX
-                    port.get_tensor().set_names({f"{name}_output"})
+            for port in made.outputs:  # two may share a tensor, with the names of both
+                node = port.get_node()
+                name = node.get_friendly_name()
+                if name not in names:  # it was numbered, as an input has the same
+                    name = re.sub(r"_\d+$", "", name)
+                # One that an input has as well is marked, as in ONNX.
+                node.set_friendly_name(f"{name}_output" if name in taken else name)
             openvino.save_model(made, path, compress_to_fp16=False)
 
 

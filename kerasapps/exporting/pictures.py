@@ -11,7 +11,22 @@ from pathlib import Path
 
 import numpy as np
 
-SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".npy")
+SUFFIXES = (
+    ".jpg",
+    ".jpeg",
+    ".jpe",
+    ".jfif",
+    ".png",
+    ".webp",
+    ".bmp",
+    ".gif",
+    ".tif",
+    ".tiff",
+    ".avif",
+    ".heic",
+    ".heif",
+    ".hif",
+)
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # of a PNG file, by its kind of color
 
@@ -21,7 +36,7 @@ def each_square(paths, **how):
 
     Of several files, those that cannot be read are named on standard error; the last one left ends the program.
     """
-    files = [one for path in paths for one in (_within(path) if path.is_dir() else [path])]
+    files = [one for path in paths for one in (_within(path) if Path(path).is_dir() else [Path(path)])]
     read = 0
     for file in files:
         try:
@@ -40,7 +55,10 @@ def each_square(paths, **how):
 def _within(folder):
     """Returns the image files of a folder, in order."""
     found = [one for one in folder.rglob("*") if one.suffix.lower() in SUFFIXES and one.is_file()]
-    return sorted(one for one in found if not any(part.startswith(".") for part in one.relative_to(folder).parts))
+    found = sorted(one for one in found if not any(part.startswith(".") for part in one.relative_to(folder).parts))
+    if not found:
+        raise SystemExit(f"{folder} holds no image.")
+    return found
 
 
 def read_square(path, *, side, channels, values=None):
@@ -62,11 +80,14 @@ def read_square(path, *, side, channels, values=None):
             image = _png(path)
         else:
             image = _with_pillow(path, side, channels, values)
+        height, width = image.shape[:2]
+        image = np.asarray(image, np.float32).reshape(height, width, -1)
     except OSError as error:
         raise SystemExit(f"{path} cannot be read: {error.strerror or error}") from None
-    except (ValueError, SyntaxError, EOFError, zlib.error, struct.error, IndexError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow raises nearly anything for a damaged file, or one of too many pixels
         raise SystemExit(f"{path} is damaged: {error}") from None
-    image = np.asarray(image, np.float32).reshape(*image.shape[:2], -1)
     if image.shape[2] != channels:
         image = np.repeat(image, 3, 2) if channels == 3 else np.round(image @ np.float32([[0.299], [0.587], [0.114]]))
     if image.shape[:2] != (side, side):

@@ -121,7 +121,7 @@ class _OpenVINO:
     def __call__(self, inputs):
         done, outputs = self.network([inputs[name] for name in self.inputs]), {}
         for port in self.network.outputs:
-            name = port.get_any_name()
+            name = port.get_node().get_friendly_name()  # its tensor may be that of an input or of another output
             plain = name.removesuffix("_output")
             outputs[plain if plain in self.inputs else name] = np.array(done[port])
         return outputs
@@ -155,14 +155,15 @@ def beside(script, stem="model"):
     return Network(path), json.loads((folder / "codec.json").read_text(encoding="utf-8"))
 
 
-def read_text(path):
-    """Returns the text of a file; one that cannot be read, or is not UTF-8, ends the program with a sentence."""
+def read_text(path=None):
+    """Returns the text of a file, line ends as they are, or of standard input; what is not UTF-8 ends the program."""
+    name = path or "standard input"
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
+        return (sys.stdin.buffer.read() if path is None else Path(path).read_bytes()).decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise SystemExit(f"{path} is not UTF-8: save it as UTF-8 text.") from None
+        raise SystemExit(f"{name} is not UTF-8: save it as UTF-8 text.") from None
     except OSError as error:
-        raise SystemExit(f"{path} cannot be read: {error.strerror or error}") from None
+        raise SystemExit(f"{name} cannot be read: {error.strerror or error}") from None
 
 
 def likeliest(probabilities, names, count):

@@ -1,7 +1,6 @@
 """The pages: a form whose jobs are worked off one by one, the page of a job, and trained networks to be tried."""
 
 import contextlib
-import re
 import shlex
 import shutil
 import sys
@@ -15,6 +14,7 @@ from typing import Any
 
 import anyio
 import jinja2
+from python_multipart.multipart import parse_options_header
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
@@ -37,7 +37,7 @@ MIB = 2**20
 COOKIE, REMEMBERED = "pictures", 12
 FORM_BYTES = MIB  # of all that is no file
 BEFORE, BEFORE_SIDE = "before.jpg", 1024  # what is shown of a photo: its file, and its longer side in pixels
-SENDING_SECONDS = 600  # that a form with its files may take
+SENDING_SECONDS, ASKING_SECONDS = 600, 60  # that a form with its files, and a question, may take to arrive
 ASKING = 8  # questions to networks at a time, of which one is answered
 # Blocks of reports color words and cells where they stand.
 STYLED = {"content-security-policy": POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")}
@@ -222,14 +222,14 @@ class Site:
             shutil.rmtree(folder, ignore_errors=True)
             raise
 
-    async def _sent(self, request: Request, fields: Sequence[Field]) -> FormData:
-        """Returns what was sent."""
+    async def _sent(self, request: Request, fields: Sequence[Field], *, seconds: int = SENDING_SECONDS) -> FormData:
+        """Returns what was sent, within so many seconds."""
         images = [field for field in fields if field.kind == "image"]
-        named = re.search(r"charset\s*=\s*[\"']?([^\"';\s]*)", request.headers.get("content-type", ""), re.IGNORECASE)
-        if named and named[1].lower() not in ("utf-8", "utf8"):  # some encodings take minutes to decode
+        _, named = parse_options_header(request.headers.get("content-type", ""))  # as it will be read
+        if named.get(b"charset", b"utf-8").lower() not in (b"utf-8", b"utf8"):  # some encodings take minutes to decode
             raise UserError(UNREADABLE)
         try:
-            with anyio.fail_after(SENDING_SECONDS):
+            with anyio.fail_after(seconds):
                 return await request.form(max_files=len(images) + 2, max_fields=50, max_part_size=FORM_BYTES)
         except TimeoutError:
             raise UserError(
@@ -348,8 +348,8 @@ class Site:
         """Shows what a network answers."""
         trained, values, answer, command, error = self._trained(request), {}, None, "", ""
         try:
-            form = await self._sent(request, trained.fields)  # who sends slowly holds nobody's turn
             with self._turn(_visitor(request)):
+                form = await self._sent(request, trained.fields, seconds=ASKING_SECONDS)
                 answer, command = await self._answered(form, trained, values)
         except UserError as refused:
             error = str(refused)

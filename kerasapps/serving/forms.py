@@ -17,7 +17,8 @@ LONGEST = 20_000  # characters of a text
 SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp", "GIF": ".gif", "TIFF": ".tiff"}
 SUFFIXES |= {"AVIF": ".avif", "HEIF": ".heic", "MPO": ".jpg"}  # MPO: JPEG with more images behind, from phones
 UPRIGHT = 1
-SCAN, MOST_SCANS = b"\xff\xda", 200  # of a JPEG file; thousands of them, each as large as the image, take hours
+SCAN, END = 0xDA, 0xD9  # markers of a JPEG file
+MOST_SCANS = 200  # of a JPEG file; thousands of them, each as large as the image, take hours
 DEPTH = 24  # the byte of a PNG file that says how many bits a color has
 
 
@@ -131,7 +132,7 @@ def check_picture(path: Path, name: str, *, most_pixels: int) -> Picture:
         raise DataError(f"{name} is empty: 0 bytes were sent.")
 
     def check(image: Any) -> None:
-        if image.format in ("JPEG", "MPO") and path.read_bytes().count(SCAN) > MOST_SCANS:
+        if image.format in ("JPEG", "MPO") and scans_of(path.read_bytes()) > MOST_SCANS:
             raise DataError(f"{name} is put together from too many layers: please save it anew.")
         pixels = image.width * image.height
         if pixels > most_pixels:
@@ -149,6 +150,29 @@ def check_picture(path: Path, name: str, *, most_pixels: int) -> Picture:
         # What is for people who type commands does not help on a page.
         raise DataError(re.sub(r" \(`pip [^)]*\)", "", str(error).replace("install its reader, or ", ""))) from None
     return Picture(path.rename(path.with_suffix(suffix)), name, notes)
+
+
+def scans_of(content: bytes) -> int:
+    """Returns how many scans the image of a JPEG file has, what follows it left out; counts to just above the limit."""
+    at, scans = 2, 0
+    while at + 4 <= len(content) and scans <= MOST_SCANS:
+        if content[at] != 0xFF:
+            return scans  # damaged, which is told later
+        marker, length = content[at + 1], int.from_bytes(content[at + 2 : at + 4], "big")
+        if marker == END:
+            return scans
+        if marker == 0xFF or 0xD0 <= marker <= 0xD8 or marker == 1:  # filling, and markers without a length
+            at += 1 if marker == 0xFF else 2
+            continue
+        at += 2 + length
+        if marker == SCAN:
+            scans += 1
+            at = content.find(b"\xff", at)
+            while 0 <= at < len(content) - 1 and (content[at + 1] == 0 or 0xD0 <= content[at + 1] <= 0xD7):
+                at = content.find(b"\xff", at + 2)
+            if at < 0:
+                return scans
+    return scans
 
 
 def _notes(image: Any, name: str, path: Path) -> tuple[str, ...]:

@@ -400,8 +400,6 @@ class Queue:
             return
         if job.ended is not None:
             _forget_uploads(job)
-            # Most of its room, and of no use to a picture that is done.
-            shutil.rmtree(job.run / "checkpoints", ignore_errors=True)
         elif (status == TERMINATED or -status in OUTSIDE) and job.attempts < ATTEMPTS:
             with self.changing:  # resumed where it was
                 job = Job.read(folder)
@@ -427,10 +425,17 @@ class Queue:
         """Tells of each job that has ended, once."""
         for job in self.all():
             if job.ended is not None and not job.notified:
+                self._trim(job)
                 with contextlib.suppress(OSError):  # it was removed meanwhile
                     job.write(notified=True)
                     if self.notify is not None:
                         self.notify(job, job.ended)
+
+    def _trim(self, job: Job) -> None:
+        """Removes the checkpoints of a picture that has ended: most of its room, and of no use any longer."""
+        if (job.run / "checkpoints").exists():
+            shutil.rmtree(job.run / "checkpoints", ignore_errors=True)
+            self.sizes.pop(job.token, None)
 
     def _clean(self) -> None:
         """Removes jobs that have expired, and what was never put into the queue or was removed."""
@@ -438,6 +443,8 @@ class Queue:
         for job in self.all():
             if job.ended is not None and job.changed < oldest:
                 shutil.rmtree(job.folder, ignore_errors=True)
+            elif job.ended is not None:
+                self._trim(job)
         for folder in self.jobs.glob("[!.]*"):
             with contextlib.suppress(OSError):
                 if Job.read(folder) is None and folder.stat().st_mtime < oldest:  # damaged

@@ -35,8 +35,13 @@ def match_colors(image: np.ndarray, reference: np.ndarray) -> np.ndarray:
 def match_lightness(image: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Returns an image in gray whose lightness has the mean and deviation of another's: float32 (H, W, 3)."""
     have, want = lightness(image), lightness(reference)
-    matched = (have - have.mean()) * (want.std() / max(have.std(), FLOOR)) + want.mean()
-    return np.repeat(np.clip(matched, 0, 255).astype(np.float32)[..., None], 3, -1)
+    center, scale, aim = have.mean(), want.std() / max(have.std(), FLOOR), want.mean()
+    del have, want
+
+    def match(pixels: np.ndarray) -> np.ndarray:
+        return np.clip((pixels @ YIQ[0] - center) * scale + aim, 0, 255)[:, None]
+
+    return _mapped(image, match)
 
 
 def lightness(image: np.ndarray) -> np.ndarray:

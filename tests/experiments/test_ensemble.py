@@ -18,7 +18,7 @@ from experiments.ensemble import learning as learning_module
 from experiments.ensemble import members as members_module
 from experiments.ensemble.__main__ import COMMANDS
 from experiments.ensemble.folds import Part, folds_of, parts_of
-from experiments.ensemble.judging import NO_BETTER, Evidence, weigh
+from experiments.ensemble.judging import NO_BETTER, Evidence, cross_fitted, weigh
 from experiments.ensemble.learning import digest_of, inner_predictions, learn, read_predictions, write_predictions
 from experiments.ensemble.members import BASE, Member, features_block, library_of
 from experiments.ensemble.network import Source, load, predict_split
@@ -461,6 +461,24 @@ def test_a_network_with_test_predictions_that_are_not_finite_gets_no_weight():
     found = weigh(evidence, "convex")
     assert found.values == {"good": 1.0, "bad": 0.0}
     assert found.notes == ("bad gets no weight, as it failed: not all of its predictions are finite.",)
+
+
+def test_a_network_whose_outputs_are_no_probabilities_is_not_combined():
+    entry = keras.Input((1,), name="x")
+    models = {"capsules": keras.Model([entry], {"label": keras.layers.Dense(2, activation="sigmoid")(entry)})}
+    part = Split({"x": np.ones((3, 1), np.float32)}, {"label": np.array([0, 1, 0])})
+    models["capsules"].set_weights([np.ones((1, 2)), np.zeros(2)])
+    with pytest.raises(UserError, match="capsules cannot be combined: what it predicts for the classes does"):
+        combining.evidence_of(models, Splits(part, part, part), "label")
+
+
+@pytest.mark.filterwarnings("error")
+def test_two_folds_are_enough_to_choose_how_to_weigh():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 3, 60)
+    given = {name: rng.dirichlet(np.ones(3), 60) for name in ("one", "other")}
+    evidence = Evidence(truth, given, np.arange(60), np.arange(60) % 2, truth, given, {}, {})
+    assert np.isfinite(cross_fitted(evidence, "auto").mean)
 
 
 def test_what_predict_cannot_serve_is_refused():

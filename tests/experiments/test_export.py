@@ -258,13 +258,28 @@ def test_a_story_is_read_as_by_the_experiment(tmp_path, monkeypatch):
     from kerasapps.data.question_answering import read_story
 
     read, path = program_of("qa", monkeypatch).read, tmp_path / "story.txt"
-    for text in (STORY, "1 Mary sat.\n2 Where is Mary?\tgarden\t1\n1 Bob ran.\n2 Bob sat.\n", "1 a b.\n\n2 c d.\n"):
-        path.write_text(text)
+    for text in (
+        STORY,
+        "1 Mary sat.\n2 Where is Mary?\tgarden\t1\n1 Bob ran.\n2 Bob sat.\n",
+        "1 a b.\n\n2 c d.\n",
+        "Mary went to the garden.\nWhere is Mary?\tgarden\t1\nBob\twent home.",
+        "1 Mary sat.\x0cBob ran.\r2 Bob sat.\r\n",
+    ):
+        path.write_bytes(text.encode())
         assert read(path) == read_story(path)[0]
+    path.write_text("1 Mary sat.\nBob ran.\n2 Bob sat.\n")
+    with pytest.raises(SystemExit, match="all lines or none"):
+        read(path)
 
 
-def test_nothing_but_a_line_feed_ends_a_line_to_translate(monkeypatch):
-    lines_of = program_of("translation", monkeypatch).lines_of
+def test_nothing_but_a_line_feed_ends_a_line_to_translate(tmp_path, monkeypatch):
+    program, path = program_of("translation", monkeypatch), tmp_path / "lines.txt"
+    path.write_bytes("\ufeffone\rtwo\nthree\n".encode())
+    assert program.lines_of(program.read_text(path)) == ["one\rtwo", "three"]
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(SystemExit, match="is not UTF-8"):
+        program.read_text(path)
+    lines_of = program.lines_of
     assert lines_of("one\u2028two\r\nthree\x85four\n\nlast\n") == ["one\u2028two", "three\x85four", "", "last"]
     assert lines_of("") == []
 

@@ -110,13 +110,15 @@ def test_a_bound_is_that_of_the_same_images(tmp_path, trained, capsys):
         drawn = {"seed": 0, "limit": None, "smoke": False}
         given = {"data": "digits", "binary": True, "image_shape": (8, 8, 1)} | drawn | changes
         files = {"codec": codec | {"image_shape": given.pop("image_shape")}, "metrics": {"elbo": -80.5}}
+        files["codec"] |= {"digest": given.pop("digest", codec["digest"])}
         files["config"] = {"settings": given, "precision": "float32"}
         for name, content in files.items():
             (tmp_path / f"{name}.json").write_text(json.dumps(content))
         return tmp_path
 
     assert bound_of(other(), splits, data="digits", options=Options()) == 80.5
-    for changes in ({"binary": False}, {"data": "mnist"}, {"image_shape": (16, 16, 1)}, {"seed": 1}, {"limit": 20}):
+    others = ({"data": "mnist"}, {"image_shape": (16, 16, 1)}, {"digest": "x"}, {"seed": 1}, {"limit": 20})
+    for changes in ({"binary": False}, *others):
         with pytest.raises(UserError, match="two levels" if "binary" in changes else "other images"):
             bound_of(other(**changes), splits, data="digits", options=Options())
     assert "this run --levels 2" in refused(capsys, "evaluate", "--run", trained, "--compare", other())

@@ -139,13 +139,25 @@ def with_an_output_like_its_input(x):
     return {"x": layers.Rescaling(0.5, name="half")(x)}
 
 
+def with_one_tensor_twice(x):
+    made = dense(x, "made")
+    return {"a": made, "b": made, "copy": x}
+
+
 X = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
 
 
 @pytest.mark.usefixtures("_here")
 @pytest.mark.parametrize("format", ["onnx", pytest.param("litert", marks=SLOW), pytest.param("openvino", marks=SLOW)])
 @pytest.mark.parametrize(
-    "graph", [with_names_of_operations, with_control_flow, with_constants, with_an_output_like_its_input]
+    "graph",
+    [
+        with_names_of_operations,
+        with_control_flow,
+        with_constants,
+        with_an_output_like_its_input,
+        with_one_tensor_twice,
+    ],
 )
 def test_another_network(graph, format, tmp_path):
     x = keras.Input((3,), name="x")

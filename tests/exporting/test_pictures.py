@@ -60,6 +60,13 @@ def test_files_and_folders_without_those_that_cannot_be_read(tmp_path, capsys):
     found = list(each_square([tmp_path / "a.png", tmp_path / "b"], side=8, channels=3))
     assert [str(file.relative_to(tmp_path)) for file, _ in found] == ["b/c/clear.png", "b/large.jpg"]
     assert "a.png" in capsys.readouterr().err
+    np.save(tmp_path / "line.npy", np.zeros(3))
+    found = list(each_square([tmp_path / "line.npy", tmp_path / "b"], side=8, channels=3))
+    assert len(found) == 2
+    assert "line.npy is damaged" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SystemExit, match="holds no image"):
+        list(each_square([tmp_path / "empty", tmp_path / "b"], side=8, channels=3))
     for alone in ([tmp_path / "a.png"], [tmp_path / "a.png", tmp_path / "b" / "none.png"]):
         with pytest.raises(SystemExit):
             list(each_square(alone, side=8, channels=3))

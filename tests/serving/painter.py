@@ -36,7 +36,8 @@ def main() -> None:
     if option("--end") == "memory":
         os.kill(os.getpid(), signal.SIGKILL)
     write_json(out / "config.json", {"command": sys.argv, "folder": str(Path.cwd())})
-    checkpoint = out / "step.json"
+    checkpoint = out / "checkpoints" / "step.json"
+    checkpoint.parent.mkdir(exist_ok=True)
     done = json.loads(checkpoint.read_text()) if "--resume" in sys.argv and checkpoint.exists() else 0
     with Image.open(option("--content")) as photo:
         photo = photo.convert("RGB")

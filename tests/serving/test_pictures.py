@@ -16,7 +16,7 @@ from PIL import Image
 
 from kerasapps.errors import UserError
 from kerasapps.serving.app import Uploads
-from kerasapps.serving.forms import shown_name
+from kerasapps.serving.forms import scans_of, shown_name
 from kerasapps.serving.jobs import Job, Limits, Queue
 from tests.serving.conftest import client_of, image_bytes, send, wait_for
 
@@ -95,10 +95,23 @@ def test_a_file_of_thousands_of_scans_is_refused_before_it_is_decoded(make_site)
     assert "layers.jpg is put together from too many layers" in answer.text
 
 
+def test_what_follows_a_photo_is_no_scan_of_it():
+    content = image_bytes("JPEG", progressive=True)
+    scans = content.count(b"\xff\xda")
+    assert 1 < scans == scans_of(content) == scans_of(content + 500 * b"\xff\xda")
+    assert scans_of(content[:-9]) == scans  # cut off
+    assert scans_of(b"") == scans_of(b"\xff\xd8") == scans_of(b"no image at all") == 0
+
+
 def test_other_encodings_of_a_form_are_refused_before_it_is_read(make_site):
     client = client_of(make_site())
-    for charset in ("punycode", "utf-7", '"idna"'):
-        kind = {"content-type": f"multipart/form-data; boundary=e; charset={charset}"}
+    for how in (
+        "boundary=e; charset=punycode",
+        'boundary=e; charset="idna"',
+        "charset=utf-8; boundary=e; charset=punycode",
+        'x="charset=utf-8"; boundary=e; charset=utf-7',
+    ):
+        kind = {"content-type": f"multipart/form-data; {how}"}
         body = b'--e\r\nContent-Disposition: form-data; name="t-"\r\n\r\nx\r\n--e--\r\n'
         answer = client.post("/", content=body, headers=kind)
         assert answer.status_code == 400

@@ -3,6 +3,7 @@
 import numpy as np
 
 from kerasapps.data.paintings import draw_painting
+from kerasapps.styling import colors
 from kerasapps.styling.colors import lightness, match_colors, match_lightness, with_colors_of
 
 rng = np.random.default_rng(0)
@@ -15,6 +16,15 @@ def test_matched_colors_have_mean_and_covariance_of_the_other():
     np.testing.assert_allclose(matched.mean(0), OTHER.reshape(-1, 3).mean(0), atol=0.1)
     np.testing.assert_allclose(np.cov(matched.T), np.cov(OTHER.reshape(-1, 3).T), atol=3)
     np.testing.assert_allclose(match_colors(IMAGE, IMAGE), IMAGE, atol=0.01)
+
+
+def test_an_image_is_the_same_in_pieces(monkeypatch):
+    whole = [match_colors(IMAGE, OTHER), match_lightness(IMAGE, OTHER), lightness(IMAGE)]
+    monkeypatch.setattr(colors, "PIECE", 7)
+    for one, other in zip(
+        whole, [match_colors(IMAGE, OTHER), match_lightness(IMAGE, OTHER), lightness(IMAGE)], strict=True
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
 
 
 def test_one_color_alone_can_be_matched():
