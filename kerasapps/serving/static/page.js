@@ -52,7 +52,7 @@ for (const pair of document.querySelectorAll(".compare")) {
   slide.setAttribute("aria-label", "How much of the photo covers the painting, in percent");
   slide.addEventListener("input", () => pair.style.setProperty("--share", `${slide.value}%`));
   const ends = Object.assign(document.createElement("div"), { className: "ends" });
-  for (const end of ["Painting", "Photo"]) ends.append(Object.assign(document.createElement("span"), { textContent: end }));
+  for (const end of ["Photo", "Painting"]) ends.append(Object.assign(document.createElement("span"), { textContent: end }));
   const box = Object.assign(document.createElement("div"), { className: "compared" });
   pair.replaceWith(box);
   box.append(pair, slide, ends);
