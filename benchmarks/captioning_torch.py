@@ -7,7 +7,6 @@ HOW is "plain", or "compiled": the network, or of the GRU the loop, under `torch
 
 import math
 import sys
-import time
 
 import torch
 from torch import nn
@@ -29,7 +28,7 @@ from benchmarks.captioning_data import (
     VOCABULARY,
     batches,
 )
-from benchmarks.harness import report
+from benchmarks.writing_torch import train
 
 LAYER = {"d_model": UNITS, "nhead": HEADS, "dim_feedforward": FEEDFORWARD, "batch_first": True, "norm_first": True}
 
@@ -149,20 +148,7 @@ def main(case: str, how: str, precision: str, steps: int) -> None:
     grids, *ids = batches(steps)
     data = [torch.from_numpy(grids), *(torch.from_numpy(values).long() for values in ids)]
     network = GRUCaptioner() if case == "gru" else Transformer()
-    optimizer = torch.optim.Adam(network.parameters(), fused=True)
-    network = network.compiled() if how == "compiled" else network
-    times = []
-    for grid, target, following in zip(*data, strict=True):
-        optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
-            logits = network(grid, target)
-        logits = logits.float().flatten(0, 1)
-        loss = functional.cross_entropy(logits, following.flatten(), ignore_index=0, label_smoothing=SMOOTHING)
-        loss.backward()
-        optimizer.step()
-        loss.item()
-        times.append(time.perf_counter())
-    report(times, precision=precision)
+    train(network, zip(*data, strict=True), how=how, precision=precision, smoothing=SMOOTHING)
 
 
 if __name__ == "__main__":

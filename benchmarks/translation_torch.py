@@ -7,13 +7,11 @@ HOW is "plain", or "compiled": the network, or of the GRU the loop, under `torch
 
 import math
 import sys
-import time
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.harness import report
 from benchmarks.translation_data import (
     DROPOUT,
     EMBEDDING,
@@ -26,6 +24,7 @@ from benchmarks.translation_data import (
     VOCABULARY,
     batches,
 )
+from benchmarks.writing_torch import train
 
 
 class Decoder(nn.Module):
@@ -122,20 +121,7 @@ def main(case: str, how: str, precision: str, steps: int) -> None:
     torch.manual_seed(0)
     data = [torch.from_numpy(values).long() for values in batches(steps)]
     network = GRUTranslator() if case == "gru" else Transformer()
-    optimizer = torch.optim.Adam(network.parameters(), fused=True)
-    network = network.compiled() if how == "compiled" else network
-    times = []
-    for source, target, following in zip(*data, strict=True):
-        optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
-            logits = network(source, target)
-        logits = logits.float().flatten(0, 1)
-        loss = functional.cross_entropy(logits, following.flatten(), ignore_index=0, label_smoothing=SMOOTHING)
-        loss.backward()
-        optimizer.step()
-        loss.item()
-        times.append(time.perf_counter())
-    report(times, precision=precision)
+    train(network, zip(*data, strict=True), how=how, precision=precision, smoothing=SMOOTHING)
 
 
 if __name__ == "__main__":

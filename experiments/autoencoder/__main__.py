@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import tyro
 
+from kerasapps.applications.autoencoder import RECONSTRUCTION
 from kerasapps.errors import UserError
 from kerasapps.formats import label_of
 from kerasapps.reports import Table
@@ -166,7 +167,7 @@ def predict(images: tyro.conf.Positional[tuple[Path, ...]], /, *, run: Path, fig
     source, options = from_settings(Source, saved.settings), from_settings(Options, saved.settings)
     usual = saved.metric("unusual_error")
     files, pixels = read_pixels(saved.codec, images, source, seed=options.seed)
-    outputs = saved.outputs({"image": pixels})["reconstruction"]
+    outputs = saved.outputs({"image": pixels})[RECONSTRUCTION]
     errors = squared_errors(pixels, outputs)
     rows = [[str(file), 1000 * errors[i], "unusual" if errors[i] > usual else ""] for i, file in enumerate(files)]
     caption = f"Mean squared error of a pixel, in thousandths. Above {1000 * usual:.2f} are 5 % of the test images."

@@ -109,8 +109,6 @@ SCENES = Recipe(epochs=5, batch_size=32, smoothing=0.0)
 # learns from convolutions that reach across the image, and what is left of what from all other places.
 SMALL = {"filters": (24, 48, 96), "around": 4, "context": 1}
 SMALL |= {"embedding_dim": 64, "units": 128, "attention_units": 32, "depth": 1, "dropout": 0.0}
-
-
 LOOKING = {"filters", "around"}  # arguments of the network that --base replaces
 
 

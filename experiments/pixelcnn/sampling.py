@@ -25,7 +25,6 @@ def draw(
     shape, levels = model.output["level"].shape[1:-1], model.output["level"].shape[-1]
     size = int(np.prod(shape))
     given = np.asarray(images).reshape(-1, size)
-
     chances = np.random.default_rng(seed).random((len(given), size), np.float32)
 
     @tf.function(autograph=False, reduce_retracing=True)

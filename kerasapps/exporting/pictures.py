@@ -11,22 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-SUFFIXES = (
-    ".jpg",
-    ".jpeg",
-    ".jpe",
-    ".jfif",
-    ".png",
-    ".webp",
-    ".bmp",
-    ".gif",
-    ".tif",
-    ".tiff",
-    ".avif",
-    ".heic",
-    ".heif",
-    ".hif",
-)
+PHONES = (".avif", ".heic", ".heif", ".hif")
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", *PHONES)
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # of a PNG file, by its kind of color
 
@@ -34,7 +20,7 @@ CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # of a PNG file, by its kind of color
 def each_square(paths, **how):
     """Yields image files with their images, as `read_square` reads them, and what is in folders among them.
 
-    Of several files, those that cannot be read are named on standard error; the last one left ends the program.
+    Of several files, those that cannot be read are named on standard error. If none can be read, the program ends.
     """
     files = [one for path in paths for one in (_within(path) if Path(path).is_dir() else [Path(path)])]
     read = 0

@@ -232,9 +232,7 @@ class Site:
             with anyio.fail_after(seconds):
                 return await request.form(max_files=len(images) + 2, max_fields=50, max_part_size=FORM_BYTES)
         except TimeoutError:
-            raise UserError(
-                f"It was not sent within {SENDING_SECONDS // 60} minutes: please try smaller files."
-            ) from None
+            raise UserError(f"It was not sent within {seconds} seconds: please try smaller files.") from None
         except HTTPException as error:
             if "files" in str(error.detail):
                 raise UserError(f"Too many files were sent: at most {len(images)} are taken.") from None

@@ -60,7 +60,7 @@ def with_colors_of(image: np.ndarray, colors: np.ndarray) -> np.ndarray:
 
 
 def _moments(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the mean of an image's colors (3,) and their covariance (3, 3)."""
+    """Returns the mean of an image's colors (3,) and their covariance (3, 3), raised by `FLOOR`."""
     pixels = image.reshape(-1, 3)
     parts = [pixels[i : i + PIECE] for i in range(0, len(pixels), PIECE)]
     mean = sum(part.sum(0, dtype=np.float64) for part in parts) / len(pixels)
