@@ -11,6 +11,8 @@ that of the best single member on that test set, which nobody could have chosen.
 """
 
 import json
+import multiprocessing
+import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -30,6 +32,7 @@ from experiments.ensemble.network import Data, Source, load, truth_of
 from kerasapps.runs import Options
 from kerasapps.runtime import machine
 from kerasapps.superlearner import base_rate, risk
+from kerasapps.workers.hardware import threads
 
 METHODS = ("auto", "convex", "log_linear", "nnls", "greedy", "validation")
 MEMBERS = {
@@ -63,7 +66,10 @@ def main(
     cases = [(name, count, seed) for name in data for count in rows or [ROWS[name]] for seed in range(seeds)]
     readings = []
     begin = time.perf_counter()
-    with ProcessPoolExecutor(workers) as pool:
+    # One thread for each process, which reads this as it starts: as several wait for each other, they take ten times
+    # the processor time on so few rows.
+    os.environ |= threads(1)
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
         for reading in pool.map(measure, *zip(*cases, strict=True), [outer_folds] * len(cases)):
             readings.append(reading)
             whole = {"machine": machine(), "seconds": time.perf_counter() - begin, "readings": readings}

@@ -83,6 +83,7 @@ if TYPE_CHECKING:  # the names below once more, for editors and type checkers
     from kerasapps.losses import TokenCrossentropy as TokenCrossentropy
     from kerasapps.losses import compile_heads as compile_heads
     from kerasapps.optimizers import Adam as Adam
+    from kerasapps.optimizers import Muon as Muon
     from kerasapps.runs import Options as Options
     from kerasapps.saving import load_model as load_model
     from kerasapps.saving import portable as portable
@@ -99,6 +100,7 @@ _MODULES = {
     "GAN": "gan.model",
     "Head": "heads",
     "MarginLoss": "losses",
+    "Muon": "optimizers",
     "Options": "runs",
     "PixelCrossentropy": "losses",
     "Rules": "gan.losses",

@@ -1,4 +1,4 @@
-"""Adam in one pass gives what Keras' Adam gives on dense gradients."""
+"""Adam in one pass gives what Keras' Adam gives on dense gradients, and Muon what Keras' Muon gives."""
 
 import keras
 import numpy as np
@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from kerasapps import distribution
 from kerasapps.blocks.recurrent import LSTM
-from kerasapps.optimizers import Adam, LazyAdam
+from kerasapps.optimizers import Adam, LazyAdam, Muon, orthonormal
 
 rng = np.random.default_rng(0)
 x, y = rng.integers(0, 30, size=(160, 12)), rng.integers(0, 5, size=160)
@@ -29,8 +29,8 @@ class Dense(keras.optimizers.Adam):
 def model_for(optimizer, lstm=keras.layers.LSTM):
     keras.utils.set_random_seed(1)
     text = keras.Input((None,), dtype="int32")
-    h = lstm(6)(keras.layers.Embedding(30, 8, mask_zero=True)(text))
-    model = keras.Model(text, keras.layers.Dense(5, activation="softmax", dtype="float32")(h))
+    h = lstm(6)(keras.layers.Embedding(30, 8, mask_zero=True, name="words")(text))
+    model = keras.Model(text, keras.layers.Dense(5, activation="softmax", dtype="float32", name="classes")(h))
     model.compile(optimizer, "sparse_categorical_crossentropy")
     return model
 
@@ -148,3 +148,73 @@ def test_lazy_repeats_adam_on_the_rows_by_hand():
     start, lazy = lookup(LazyAdam(0.01), [[0, 1, 1]])
     # In the first step the two moments cancel: every weight moves by the learning rate, towards the target.
     np.testing.assert_allclose(lazy[:2] - start[:2], np.full((2, 4), 0.01), rtol=1e-3)
+
+
+class DenseMuon(keras.optimizers.Muon):
+    """Keras' Muon on dense gradients."""
+
+    def update_step(self, gradient, variable, learning_rate):
+        super().update_step(tf.convert_to_tensor(gradient), variable, learning_rate)
+
+
+def test_muon_equals_keras():
+    decay = {"weight_decay": None, "adam_weight_decay": None}
+    ours = model_for(Muon(1e-3, vectors=["classes"], dtype="float32"))
+    theirs = model_for(DenseMuon(1e-3, exclude_layers=["classes"], **decay))
+    adam = model_for(Adam(1e-3))
+    for model in (ours, theirs, adam):
+        fit(model)
+    same_weights(ours, theirs, atol=1e-5)
+    with pytest.raises(AssertionError):
+        same_weights(ours, adam, atol=1e-4)
+
+
+def test_muon_takes_a_kernel_as_the_matrix_that_multiplies_windows():
+    first = rng.normal(size=(3, 3, 5, 4)).astype("float32")
+    gradient = rng.normal(size=first.shape).astype("float32")
+    moved = {}
+    for shape in (first.shape, (45, 4)):
+        w = keras.Variable(first.reshape(shape))
+        Muon(0.1, dtype="float32").apply([tf.constant(gradient.reshape(shape))], [w])
+        moved[shape] = w.numpy().reshape(45, 4) - first.reshape(45, 4)
+    np.testing.assert_allclose(*moved.values(), atol=1e-6)
+    # Against the gradient, with all singular values about 0.1 * 0.2 * sqrt(45).
+    assert (moved[45, 4] * gradient.reshape(45, 4)).sum() < 0
+    values = np.linalg.svd(moved[45, 4], compute_uv=False) / (0.02 * 45**0.5)
+    assert 0.6 < values.min() <= values.max() < 1.25
+
+
+@pytest.mark.parametrize("shape", [(10, 40), (40, 10), (16, 16)])
+def test_orthonormal_keeps_directions(shape):
+    x = rng.normal(size=shape).astype("float32")
+    u, _, v = np.linalg.svd(x, full_matrices=False)
+    found = np.diag(u.T @ np.asarray(orthonormal(x)) @ v.T)
+    assert 0.5 < found.min() <= found.max() < 1.25
+    assert np.abs(np.asarray(orthonormal(x)) - u @ np.diag(found) @ v).max() < 1e-3
+    assert np.isfinite(np.asarray(orthonormal(0 * x))).all()
+
+
+def test_muon_saves(tmp_path):
+    model = model_for(Muon(vectors=["classes"], momentum=0.9))
+    fit(model)
+    model.save(tmp_path / "m.keras")
+    again = keras.saving.load_model(tmp_path / "m.keras")
+    assert (again.optimizer.vectors, again.optimizer.momentum) == (["classes"], 0.9)
+    fit(model), fit(again)
+    same_weights(model, again)
+
+
+def test_two_replicas_of_muon_equal_one():
+    options = {"global_clipnorm": 0.05, "dtype": "float32"}
+    with distribution.make_strategy("mirrored").scope():
+        two = model_for(Muon(**options), LSTM)
+    one = model_for(Muon(**options))
+    fit(two), fit(one)
+    same_weights(two, one, atol=1e-4)
+
+
+def test_muon_computes_as_the_layers_do():
+    assert Muon().dtype == "float32"
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    assert Muon().dtype == "bfloat16"
+    assert np.isfinite(fit(model_for(Muon())).history["loss"][0])

@@ -15,7 +15,7 @@ from kerasapps.data.splits import Splits
 from kerasapps.data.subwords import Pieces
 from kerasapps.errors import UserError
 from kerasapps.losses import CoverageLoss, TokenCrossentropy
-from kerasapps.optimizers import Adam, one_cycle
+from kerasapps.optimizers import Method, one_cycle, optimizer_of
 from kerasapps.runs import Options, Run
 from kerasapps.settings import (
     Count,
@@ -88,7 +88,8 @@ class Recipe:
     Args:
         epochs: Epochs over the training set.
         batch_size: Images in a step, each with all its captions, over all devices.
-        learning_rate: Peak learning rate of Adam; it then falls to nearly 0.
+        optimizer: How steps follow from gradients: Muon, or Adam.
+        learning_rate: Peak learning rate; it then falls to nearly 0.
         warmup: Share of the steps during which it rises.
         smoothing: Share of the target's probability that is spread over the vocabulary.
         coverage: Weight of the loss that asks the network to attend to every place about once (doubly stochastic
@@ -97,6 +98,7 @@ class Recipe:
 
     epochs: Count = 20
     batch_size: Count = 64
+    optimizer: Method = "muon"
     learning_rate: Positive = 2e-3
     warmup: Share = 0.15
     smoothing: Share = 0.1
@@ -104,7 +106,7 @@ class Recipe:
 
 
 GivenRecipe = optional(Recipe)
-SCENES = Recipe(epochs=5, batch_size=32, smoothing=0.0)
+SCENES = Recipe(epochs=3, batch_size=32, warmup=0.1, smoothing=0.0)
 # Builder arguments for scenes, whose language is small; --params come before them. How many there are of a kind a place
 # learns from convolutions that reach across the image, and what is left of what from all other places.
 SMALL = {"filters": (24, 48, 96), "around": 4, "context": 1}
@@ -234,7 +236,7 @@ def make_model(
     rate = one_cycle(recipe.learning_rate, steps=steps, warmup=recipe.warmup)
     is_recurrent = "decoder" in {layer.name for layer in model.layers}
     model.compile(
-        optimizer=Adam(rate, beta_2=0.98),
+        optimizer=optimizer_of(recipe.optimizer, rate, beta_2=0.98, vectors=["logits"]),
         loss=losses,
         loss_weights=weights,
         # XLA does not compile a loop over texts of any length.

@@ -15,7 +15,7 @@ from kerasapps.data.vocabularies import UNKNOWN, TokenKind
 from kerasapps.decoding import NEVER, Beam, Sampling
 from kerasapps.generation import Generator
 from kerasapps.losses import TokenCrossentropy
-from kerasapps.optimizers import Adam, one_cycle
+from kerasapps.optimizers import Method, one_cycle, optimizer_of
 from kerasapps.runs import Options, Run
 from kerasapps.runtime import Workload
 from kerasapps.settings import Count, Positive, Share, Text, Weight, optional, or_none, ranged, settle
@@ -53,13 +53,15 @@ class Recipe:
     Args:
         epochs: Epochs over the training text.
         batch_size: Windows in a step, over all devices.
-        learning_rate: Peak learning rate of Adam; it then falls to nearly 0.
+        optimizer: How steps follow from gradients: Muon, or Adam.
+        learning_rate: Peak learning rate; it then falls to nearly 0.
         warmup: Share of the steps during which it rises.
         clip: Largest norm of the gradients of a step together; 0 for no limit.
     """
 
     epochs: Count = 20
     batch_size: Count = 64
+    optimizer: Method = "adam"
     learning_rate: Positive = 4e-3
     warmup: Share = 0.05
     clip: Weight = 1.0
@@ -167,8 +169,9 @@ def make_model(
         builder, given = recurrent_language_model.build_recurrent_language_model, {"cell": arch}
     model = build(builder, params, what=f"--arch {arch}", given=sizes | given)
     rate = one_cycle(recipe.learning_rate, steps=steps, warmup=recipe.warmup)
+    options = {"beta_2": 0.99, "global_clipnorm": recipe.clip or None}
     model.compile(
-        optimizer=Adam(rate, beta_2=0.99, global_clipnorm=recipe.clip or None),
+        optimizer=optimizer_of(recipe.optimizer, rate, vectors=["logits", "positions"], **options),
         loss={"next": TokenCrossentropy()},
         jit_compile=jit_compile and arch == "transformer",
     )

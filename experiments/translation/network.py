@@ -15,7 +15,7 @@ from kerasapps.data.translation import TranslationCodec, TranslationSplits, load
 from kerasapps.decoding import GREEDY, Beam, Sampling, Writer, in_batches
 from kerasapps.errors import UserError
 from kerasapps.losses import TokenCrossentropy
-from kerasapps.optimizers import Adam, one_cycle
+from kerasapps.optimizers import Method, one_cycle, optimizer_of
 from kerasapps.runs import Options, Run
 from kerasapps.settings import Count, Positive, Share, Text, optional, or_none, ranged, settle
 
@@ -61,13 +61,15 @@ class Recipe:
     Args:
         epochs: Epochs over the training set.
         batch_size: Tokens in a step, over all devices: those of the longer side, padding included; of at least 8 texts.
-        learning_rate: Peak learning rate of Adam; it then falls to nearly 0.
+        optimizer: How steps follow from gradients: Muon, or Adam.
+        learning_rate: Peak learning rate; it then falls to nearly 0.
         warmup: Share of the steps during which it rises.
         smoothing: Share of the target's probability that is spread over the vocabulary.
     """
 
     epochs: Count = 15
     batch_size: Count = 2048
+    optimizer: Method = "adam"
     learning_rate: Positive = 2e-3
     warmup: Share = 0.1
     smoothing: Share = 0.1
@@ -160,7 +162,7 @@ def make_model(
         model = build(seq2seq.build_seq2seq, params, what=f"--arch {arch}", given=given)
     rate = one_cycle(recipe.learning_rate, steps=steps, warmup=recipe.warmup)
     model.compile(
-        optimizer=Adam(rate, beta_2=0.98),
+        optimizer=optimizer_of(recipe.optimizer, rate, beta_2=0.98, vectors=["logits"]),
         loss={"next": TokenCrossentropy(recipe.smoothing)},
         # XLA does not compile a loop over texts of any length.
         jit_compile=jit_compile and arch == "transformer",

@@ -23,7 +23,7 @@ from kerasapps.data.words import without_spaces
 from kerasapps.errors import DataError
 from kerasapps.files import printable, user_path
 
-SCENES = {"train": 26_000, "validation": 500, "test": 1_000}
+SCENES = {"train": 36_000, "validation": 500, "test": 1_000}
 UNSEEN = 500  # scenes with pairs of kind and color that no other has
 HELD_OUT = 0.1  # share of the images for validation and for the test set each, where the data have none
 MOST_DAMAGED = 0.05

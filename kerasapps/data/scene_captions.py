@@ -14,8 +14,10 @@ lowest cross-entropy that any network can reach, and a parser turns a caption ba
 
 import functools
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal
 
 import numpy as np
@@ -67,7 +69,7 @@ def _write(scene: Scene, rng: np.random.Generator) -> str:
 
 
 def _drawn(probabilities: Sequence[float], rng: np.random.Generator) -> int:
-    return min(int(np.searchsorted(np.cumsum(probabilities), rng.random())), len(probabilities) - 1)
+    return min(bisect_left(list(accumulate(probabilities)), rng.random()), len(probabilities) - 1)
 
 
 def surprise(caption: str, scene: Scene) -> float:

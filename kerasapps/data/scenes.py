@@ -158,6 +158,6 @@ def _paint_object(
     turn = np.array([[math.cos(tilt), -math.sin(tilt)], [math.sin(tilt), math.cos(tilt)]])
     center, radius = (box[:2] + box[2:]) / 2, (box[2] - box[0]) / 2
     for points, fill in PARTS[group.kind]:
-        places = [tuple(point) for point in points @ turn.T * radius + center]
+        places = (points @ turn.T * radius + center).ravel().tolist()
         # A rim a shade darker, so that nothing vanishes on a ground of its color.
         draw.polygon(places, fill=as_color(color) if fill else ground, outline=as_color(color * 0.55))

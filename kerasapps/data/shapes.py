@@ -101,7 +101,7 @@ def _heart() -> np.ndarray:
 
 def as_color(values: np.ndarray) -> tuple[int, ...]:
     """Returns values as a color that Pillow takes, those beyond 0 to 255 cut off."""
-    return tuple(int(value) for value in np.clip(values, 0, 255))
+    return tuple(int(min(max(value, 0), 255)) for value in values.tolist())
 
 
 # Polygons within a radius of 1, y downwards, each painted over those before: white, or cut out.
