@@ -88,7 +88,9 @@ def compile_ours(case: str, steps: int):
     def network():
         return make_network(arch=case, encoder=Encoder(), base=None, sizes=sizes, params=params)
 
-    return make_model(network, recipe=Recipe(smoothing=SMOOTHING), steps=steps, jit_compile=True), precision
+    return make_model(
+        network, recipe=Recipe(smoothing=SMOOTHING, optimizer="adam"), steps=steps, jit_compile=True
+    ), precision
 
 
 def worker(case: str, steps: int) -> None:

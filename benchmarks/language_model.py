@@ -85,7 +85,9 @@ def compile_ours(case: str, steps: int):
     runtime.set_devices(WORKLOADS[case])
     precision = runtime.set_precision("auto", workload=WORKLOADS[case])
     sizes = {"vocab_size": VOCABULARY}
-    model = make_model(arch=case, sizes=sizes, params=PARAMS[case], recipe=Recipe(), steps=steps, context=LENGTH)
+    model = make_model(
+        arch=case, sizes=sizes, params=PARAMS[case], recipe=Recipe(optimizer="adam"), steps=steps, context=LENGTH
+    )
     return model, precision
 
 

@@ -179,16 +179,17 @@ class Muon(Adam):
 
     The gradients of a matrix point in few directions most of the time, and Adam follows those. Here the momentum is
     replaced by the nearest matrix whose rows or columns are orthonormal, so that rare directions are learned as fast.
-    Steps are as long as those of Adam are typically, so that the same learning rate suits both. The kernel of a
-    convolution is the matrix by which it multiplies the pixels under its window.
+    Steps are as long as those of Adam are typically, so that the same learning rate suits both. Matrices are weights
+    with two axes, and the kernels of two-dimensional convolutions, by which they multiply the pixels under a window.
 
     References: Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024; Liu et al., "Muon is
     Scalable for LLM Training", 2025 (the length of the steps).
 
     Args:
         learning_rate: The rate, or a schedule.
-        vectors: Names of further layers with a vector for each word, class or place, which Adam learns although it is
-            a matrix; those of embeddings are known.
+        vectors: Names of further layers that have a vector for each word, class or place, which Adam learns although
+            they are a matrix, such as the one that predicts; embeddings are known. A network within a network gives its
+            layers no other names.
         momentum: Share of the momentum that is left after a step, in [0, 1).
         dtype: In which orthonormal matrices are computed, which need few digits; by default as the layers compute.
         **options: As for Keras' Adam.
@@ -215,16 +216,21 @@ class Muon(Adam):
 
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)
-        path = self._trainable_variables[index].path.split("/")  # TensorFlow's own variable has none
-        if len(variable.shape) < 2 or path[-1] == "embeddings" or not {*path}.isdisjoint(self.vectors):
+        if not self._is_matrix(self._trainable_variables[index]):  # TensorFlow's own variable has no path
             super().update_step(gradient, variable, learning_rate)
             return
-        momentum = self._momentums[index]
+        momentum, gradient = self._momentums[index], ops.cast(gradient, variable.dtype)
         self.assign(momentum, self.momentum * momentum + gradient)
         shape = (prod(variable.shape[:-1]), variable.shape[-1])
-        direction = ops.cast(ops.reshape(gradient + self.momentum * momentum, shape), self.dtype)
-        step = ops.cast(ops.reshape(orthonormal(direction), variable.shape), variable.dtype)
-        self.assign_sub(variable, learning_rate * RMS * max(shape) ** 0.5 * step)
+        direction = ops.reshape(gradient + self.momentum * momentum, shape)
+        step = ops.cast(ops.reshape(orthonormal(direction, dtype=self.dtype), variable.shape), variable.dtype)
+        self.assign_sub(variable, ops.cast(learning_rate, variable.dtype) * RMS * max(shape) ** 0.5 * step)
+
+    def _is_matrix(self, variable) -> bool:
+        path = getattr(variable, "path", variable.name).split("/")
+        if path[-1] in NO_MATRICES or not {*path}.isdisjoint(self.vectors):
+            return False
+        return len(variable.shape) in (2, 4) and min(prod(variable.shape[:-1]), variable.shape[-1]) > 1
 
     def get_config(self):
         own = {"vectors": self.vectors, "momentum": self.momentum, "dtype": self.dtype}
@@ -239,20 +245,24 @@ def optimizer_of(method: Method, learning_rate, *, vectors: Sequence[str] = (), 
     return Muon(learning_rate, vectors=vectors, **options) if method == "muon" else Adam(learning_rate, **options)
 
 
+NO_MATRICES = {"embeddings", "reverse_embeddings", "bias", "peepholes"}  # names of weights, whatever their shape
 RMS = 0.2  # of the steps of Adam at a learning rate of 1, typically
 # x (a + b x^2 + c x^4) pulls singular values in (0, 1] to about 1, the small ones as fast as it can.
 QUINTIC, ROUNDS = (3.4445, -4.7750, 2.0315), 5
 
 
-def orthonormal(x):
+def orthonormal(x, *, dtype: str = "float32"):
     """Returns about the nearest matrix with orthonormal rows or columns, of which there are fewer: (m, n) -> (m, n).
 
-    All its singular values are between 0.7 and 1.2, but for those that were under a thousandth of the norm.
+    Its singular values are between 0.68 and 1.2, but for those that were under a 600th of the norm of all together.
+
+    Args:
+        x: Matrix, float32 or float64.
+        dtype: In which it is multiplied, and returned.
     """
     tall = x.shape[0] > x.shape[1]
     x = ops.transpose(x) if tall else x
-    norm = ops.sqrt(ops.sum(ops.square(ops.cast(x, "float32"))))
-    x = ops.cast(ops.cast(x, "float32") / (norm + 1e-7), x.dtype)
+    x = ops.cast(x / (ops.sqrt(ops.sum(ops.square(x))) + 1e-7), dtype)
     first, third, fifth = QUINTIC
     for _ in range(ROUNDS):
         square = ops.matmul(x, ops.transpose(x))

@@ -14,6 +14,8 @@ from kerasapps.errors import DataError, UserError
 from kerasapps.files import printable, read_json, regular_file
 
 State = Literal["finished", "unfinished", "in use", "damaged"]
+# What was done before there was an option for it, where the default is another now, by experiment.
+BEFORE = {name: {"optimizer": "adam"} for name in ("captioning", "language_model", "translation")}
 # A folder that holds one of these and no config.json was a run folder.
 RECORDS = ("metrics.json", "search.json", "history.csv", "model.keras", "checkpoints")
 # Where a run keeps files, but no runs; `jobs` and `workers` hold logs.
@@ -142,6 +144,11 @@ def experiment_of(config: Mapping[str, Any]) -> str | None:
     """Returns the experiment that a config names, an older one by its command; None if it names none."""
     named = re.search(r"-m experiments\.(\w+)", str(config.get("command", "")))
     return config.get("experiment") or (named[1] if named else None)
+
+
+def settings_recorded(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the options of a run, those among them for which there was no option yet."""
+    return BEFORE.get(experiment_of(config) or "", {}) | config["settings"]
 
 
 def current_metrics(values: Mapping[str, float], experiment: str | None) -> dict[str, float]:

@@ -34,6 +34,7 @@ import tensorflow as tf
 from kerasapps import distribution, runtime, saving, tracking
 from kerasapps.errors import UserError
 from kerasapps.files import read_json, regular_file, replacing, write_atomically, write_json
+from kerasapps.records import settings_recorded
 from kerasapps.reports import Block, Command, render_report
 from kerasapps.settings import Count, or_none, ranged
 from kerasapps.tracking import Tracker
@@ -276,7 +277,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     config = read_json(path)
     if not isinstance(config, dict) or not isinstance(config.get("settings"), dict) or "precision" not in config:
         raise UserError(f"{path} is damaged: it is not what a run writes.")
-    return config
+    return config | {"settings": settings_recorded(config)}
 
 
 def load_model(folder: Path) -> keras.Model:

@@ -194,6 +194,39 @@ def test_orthonormal_keeps_directions(shape):
     assert np.isfinite(np.asarray(orthonormal(0 * x))).all()
 
 
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
+def test_muon_moves_weights_of_other_formats(dtype):
+    w = keras.Variable(rng.normal(size=(4, 6)), dtype=dtype)
+    before = w.numpy().astype("float32")
+    Muon(0.1).apply([tf.ones((4, 6), dtype)], [w])
+    assert 0 < np.abs(w.numpy().astype("float32") - before).max() < 0.2
+
+
+def test_muon_in_half_precision_takes_gradients_of_any_size():
+    gradient = rng.normal(size=(8, 8)).astype("float32")
+    found = [np.asarray(orthonormal(gradient * scale, dtype="float16"), "float32") for scale in (1, 1e-5, 1e6)]
+    np.testing.assert_allclose(found[1:], [found[0]] * 2, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "matrices"),
+    [
+        (keras.layers.Dense(4), (3,), {"kernel"}),
+        (keras.layers.Dense(1), (3,), set()),
+        (keras.layers.GRU(4), (5, 3), {"kernel", "recurrent_kernel"}),
+        (LSTM(4), (5, 3), {"kernel", "recurrent_kernel"}),
+        (keras.layers.Conv2D(4, 3), (8, 8, 3), {"kernel"}),
+        (keras.layers.DepthwiseConv2D(3), (8, 8, 3), set()),
+        (keras.layers.BatchNormalization(), (8, 8, 3), set()),
+        (keras.layers.ReversibleEmbedding(7, 4, tie_weights=False), (), set()),
+    ],
+)
+def test_what_muon_takes_for_a_matrix(layer, shape, matrices):
+    layer.build((None, *shape))
+    muon = Muon()
+    assert {one.path.split("/")[-1] for one in layer.trainable_weights if muon._is_matrix(one)} == matrices
+
+
 def test_muon_saves(tmp_path):
     model = model_for(Muon(vectors=["classes"], momentum=0.9))
     fit(model)
@@ -211,6 +244,11 @@ def test_two_replicas_of_muon_equal_one():
     one = model_for(Muon(**options))
     fit(two), fit(one)
     same_weights(two, one, atol=1e-4)
+
+
+def test_muon_accumulates_gradients_and_averages_weights():
+    model = model_for(Muon(gradient_accumulation_steps=2, use_ema=True))
+    assert np.isfinite(fit(model).history["loss"][0])
 
 
 def test_muon_computes_as_the_layers_do():

@@ -110,6 +110,19 @@ def test_a_resumed_run_keeps_its_options(tmp_path):
         begin(tmp_path / "run", rate=0.1, epochs=3, resume=True)
 
 
+def test_an_option_that_a_run_did_not_have_yet_stays_what_it_did(tmp_path):
+    def begin_captioning(optimizer, **options):
+        settings = {"options": Options(out=tmp_path / "run", **options), **optimizer}
+        return start("captioning train", settings, experiment="captioning", workload="matmul")
+
+    run = begin_captioning({})
+    run.path("history.csv").write_text("epoch\n1\n")
+    run.close()
+    with pytest.raises(UserError, match="was run with --optimizer adam, not muon"):
+        begin_captioning({"optimizer": "muon"}, resume=True)
+    begin_captioning({"optimizer": "adam"}, resume=True).close()
+
+
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "float32"])
 def test_a_resumed_run_keeps_its_precision(tmp_path, precision):
     begun = begin(tmp_path / "run")

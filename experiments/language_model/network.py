@@ -53,7 +53,7 @@ class Recipe:
     Args:
         epochs: Epochs over the training text.
         batch_size: Windows in a step, over all devices.
-        optimizer: How steps follow from gradients: Muon, or Adam.
+        optimizer: How steps follow from gradients: Muon, for transformers that read no grammar, or Adam.
         learning_rate: Peak learning rate; it then falls to nearly 0.
         warmup: Share of the steps during which it rises.
         clip: Largest norm of the gradients of a step together; 0 for no limit.
@@ -95,7 +95,7 @@ class Writing:
 
 GivenRecipe = optional(Recipe)
 GRAMMAR = Recipe(epochs=2, batch_size=16, learning_rate=1e-2)
-TRANSFORMER = Recipe(epochs=12, batch_size=16, learning_rate=2e-3, warmup=0.1)
+TRANSFORMER = Recipe(epochs=12, batch_size=16, optimizer="muon", learning_rate=2e-3, warmup=0.1)
 # Builder arguments for the grammar, whose text is simple, and for a first look at another text; --params come before.
 SMALL = {
     recurrent_language_model: {"embedding_dim": 32, "units": 128, "depth": 1, "dropout": 0.0},

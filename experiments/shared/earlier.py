@@ -13,7 +13,7 @@ from typing import Any
 
 from kerasapps.errors import UserError
 from kerasapps.files import read_json, user_path
-from kerasapps.records import experiment_of
+from kerasapps.records import experiment_of, settings_recorded
 from kerasapps.runs import UNRECORDED, Options
 from kerasapps.settings import convert
 
@@ -120,4 +120,4 @@ def read_settings(path: Path, *, experiment: str) -> dict[str, Any]:
     named = experiment_of(config)
     if named not in (None, experiment):
         raise UserError(f"{path} is of a run of {named}, not of {experiment}.")
-    return config["settings"]
+    return settings_recorded(config)
