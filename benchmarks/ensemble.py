@@ -2,6 +2,7 @@
 
     python -m benchmarks.ensemble --out runs/bench-ensemble.json
     python -m benchmarks.ensemble --data adult posts --rows 100 400 1600 --seeds 10 --out runs/bench-rows.json
+    python -m benchmarks.ensemble --data digits --members forest extra_trees boosting neighbors bayes --out FILE
     python -m benchmarks.ensemble --outer-folds 5 --seeds 5 --out runs/bench-outer.json
 
 Each seed draws another training set; of everything else, at most 8,000 rows are the test set. Members are estimators
@@ -18,6 +19,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import cache
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,7 @@ def main(
     data: tuple[str, ...] = tuple(ROWS),
     seeds: int = 20,
     rows: tuple[int, ...] = (),
+    members: tuple[str, ...] = (),
     outer_folds: int = 0,
     workers: int = 2,
 ) -> None:
@@ -60,6 +63,7 @@ def main(
         data: Data sets.
         seeds: Training sets of each.
         rows: Rows of a training set; by default 400 of digits and 1,000 of the others.
+        members: Estimators in place of those of each data set.
         outer_folds: Folds of a cross-validation of the whole procedure; 0 for none.
         workers: Processes.
     """
@@ -70,7 +74,7 @@ def main(
     # the processor time on so few rows.
     os.environ |= threads(1)
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        for reading in pool.map(measure, *zip(*cases, strict=True), [outer_folds] * len(cases)):
+        for reading in pool.map(measure, *zip(*cases, strict=True), repeat(outer_folds), repeat(members)):
             readings.append(reading)
             whole = {"machine": machine(), "seconds": time.perf_counter() - begin, "readings": readings}
             out.parent.mkdir(parents=True, exist_ok=True)
@@ -102,12 +106,12 @@ def lines_of(readings: Sequence[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def measure(name: str, rows: int, seed: int, outer_folds: int) -> dict[str, Any]:
+def measure(name: str, rows: int, seed: int, outer_folds: int, members: Sequence[str]) -> dict[str, Any]:
     """Returns the losses of all ways to combine the members on one training set."""
     data = drawn(name, rows, seed)
     truth, test_truth = (truth_of(part, data.output) for part in (data.train, data.test))
     parts = parts_of(truth, data.groups, folds=FOLDS, outer_folds=outer_folds, seed=seed)
-    learned = {part.name: fitted(data, part, truth, MEMBERS[name], seed) for part in parts.values()}
+    learned = {part.name: fitted(data, part, truth, members or MEMBERS[name], seed) for part in parts.values()}
     numbers, folds, predictions = inner_predictions(learned)
     test = learned["all"].predictions
     evidence = Evidence(truth[numbers], predictions, data.groups[numbers], folds, test_truth, test, {}, {})
