@@ -104,8 +104,8 @@ def test_an_experiment_ends_alike_however_it_is_shared(name, tmp_path, monkeypat
     alone = variables(tmp_path / "none")
     for shared in ("mirrored", "workers"):
         for a, b in zip(variables(tmp_path / shared), alone, strict=True):
-            # A variance of 14,400 numbers in float32 depends on the order in which they are added up; Muon's momentum is a
-            # sum of gradients.
+            # A variance of 14,400 numbers in float32 depends on the order in which they are added up; the momentum of
+            # Muon is a sum of gradients.
             np.testing.assert_allclose(a, b, rtol=5e-5, atol=3e-5)
 
 
