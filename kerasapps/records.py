@@ -148,7 +148,7 @@ def experiment_of(config: Mapping[str, Any]) -> str | None:
 
 def settings_recorded(config: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the options of a run, those among them for which there was no option yet."""
-    return BEFORE.get(experiment_of(config) or "", {}) | config["settings"]
+    return BEFORE.get(str(experiment_of(config)), {}) | config["settings"]
 
 
 def current_metrics(values: Mapping[str, float], experiment: str | None) -> dict[str, float]:

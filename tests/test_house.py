@@ -44,7 +44,7 @@ ALLOWED = {
     "reports": {"errors", "fonts", "formats", "panels"},
     "optimizers": {"blocks"},
     "styling": {"blocks", "errors"},
-    "runs": {"distribution", "errors", "files", "reports", "runtime", "saving", "settings", "tracking"},
+    "runs": {"distribution", "errors", "files", "records", "reports", "runtime", "saving", "settings", "tracking"},
     "serving": {"data", "errors", "files", "records"},
     "saving": {"blocks"},  # it imports by name what registers classes
     "session": {"distribution", "runs", "runtime", "settings", "startup", "tracking"},
