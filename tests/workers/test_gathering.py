@@ -79,6 +79,9 @@ def test_workers_may_have_addresses_of_ipv6():
         threads[1].join(20)
         if not threads[1].is_alive():
             break
+        with gathering._answering(cluster[0]), gathering._answering(cluster[1]):
+            for thread in threads:  # or it would go on telling whom it waits for, in the midst of other tests
+                thread.join(5)
     assert not threads[1].is_alive()
     with gathering._answering(cluster[1]):  # as TensorFlow does
         threads[0].join(600)
