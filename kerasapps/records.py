@@ -147,7 +147,7 @@ def experiment_of(config: Mapping[str, Any]) -> str | None:
 
 
 def settings_recorded(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the options of a run, those among them for which there was no option yet."""
+    """Returns the options of a run; of one from before there was an option, what it did without."""
     return BEFORE.get(str(experiment_of(config)), {}) | config["settings"]
 
 

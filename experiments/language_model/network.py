@@ -53,7 +53,7 @@ class Recipe:
     Args:
         epochs: Epochs over the training text.
         batch_size: Windows in a step, over all devices.
-        optimizer: How steps follow from gradients: Muon, for transformers that read no grammar, or Adam.
+        optimizer: How steps follow from gradients: Muon, the default of transformers on a text, or Adam.
         learning_rate: Peak learning rate; it then falls to nearly 0.
         warmup: Share of the steps during which it rises.
         clip: Largest norm of the gradients of a step together; 0 for no limit.
