@@ -481,7 +481,7 @@ def transfer(variant: str = "", *, batch_norm: bool, parameters: int, **argument
             ({"freeze": 7}, "`freeze` must be in [0, 6], the layers of the base with weights. Received: freeze=7"),
             ({"freeze": -1}, "`freeze` must be in [0, 6]"),
             ({"pixels": "bgr"}, "`pixels` must be one of bytes, tf, torch, caffe. Received: pixels='bgr'"),
-            ({"pooling": "min"}, "`pooling` must be one of average, max, grid, flat. Received: pooling='min'"),
+            ({"pooling": "min"}, "`pooling` must be one of average, max, moments, grid, flat. Received: pooling='min'"),
             ({"image_shape": (32, 32, 1)}, "with the 3 channels of the base. Received: image_shape=(32, 32, 1)"),
             ({"layer": "fc1", "image_shape": (64, 64, 3)}, "`image_shape` must be one that vgg takes, (32, 48, 3)"),
         ],
@@ -491,6 +491,7 @@ def transfer(variant: str = "", *, batch_norm: bool, parameters: int, **argument
 
 TRANSFER = [
     transfer(batch_norm=False, freeze=0, parameters=2 * 7 + dense(7, 3)),
+    transfer("moments", batch_norm=False, freeze=0, pooling="moments", parameters=2 * 14 + dense(14, 3)),
     transfer(
         "grid",
         batch_norm=True,

@@ -184,7 +184,7 @@ def finetune_search(
         layers = ends_of_stages(base)
         first = foundation.layer or base.layer or layers[-1]
         layers = layers if first in layers else (*layers, first)
-        poolings = list(dict.fromkeys(["average", "max", "grid", base.pooling]))
+        poolings = list(dict.fromkeys(["average", "max", "moments", "grid", base.pooling]))
         return {
             "layer": hp.Choice("layer", [*layers], default=first),
             "pooling": hp.Choice("pooling", poolings, default=base.pooling),

@@ -13,7 +13,7 @@ from kerasapps.data.images import CHANNELS, ImageSplits, colored_images, load_im
 from kerasapps.data.pictures import Range
 from kerasapps.errors import UserError
 from kerasapps.losses import MarginLoss, SmoothedCrossentropy
-from kerasapps.optimizers import Adam, one_cycle
+from kerasapps.optimizers import Method, one_cycle, optimizer_of
 from kerasapps.runs import Options, Run, write_atomically
 from kerasapps.settings import Count, Positive, Share, Side, from_settings, optional, ranged, settle
 
@@ -35,7 +35,8 @@ class Recipe:
         size: Side of the images in pixels.
         epochs: Epochs over the training set.
         batch_size: Images in a step, over all devices.
-        optimizer: Adam, or SGD with Nesterov momentum of 0.9.
+        optimizer: Muon, Adam, or SGD with Nesterov momentum of 0.9; another one than usual brings its own learning
+            rate and weight decay.
         learning_rate: Peak learning rate, reached after a fifth of the steps; then it falls to nearly 0.
         weight_decay: Share of each kernel taken off in a step, times the learning rate.
         loss: Cross-entropy, or the margin loss of capsules, whose scores do not add up to 1.
@@ -48,7 +49,7 @@ class Recipe:
     size: Side = 32
     epochs: Count = 20
     batch_size: Count = 128
-    optimizer: Literal["adam", "sgd"] = "sgd"
+    optimizer: Literal[Method, "sgd"] = "sgd"
     learning_rate: Positive = 0.1
     weight_decay: ranged(float, least=0, most=1) = 5e-3
     loss: Literal["cross_entropy", "margin"] = "cross_entropy"
@@ -62,10 +63,18 @@ GivenRecipe = optional(Recipe)
 # Normalized networks learn fast by SGD; the others need Adam's own steps for each weight.
 SGD = Recipe()
 ADAM = replace(SGD, optimizer="adam", learning_rate=2e-3, weight_decay=0.0, label_smoothing=0.0)
+# What suits one optimizer is far from what suits another.
+STEPS = {
+    "sgd": {"learning_rate": SGD.learning_rate, "weight_decay": SGD.weight_decay},
+    "adam": {"learning_rate": ADAM.learning_rate, "weight_decay": ADAM.weight_decay},
+    "muon": {"learning_rate": 2e-2, "weight_decay": 0.1},
+}
 
 
 def settle_recipe(defaults: Recipe, given: GivenRecipe, *, data: str, options: Options) -> Recipe:
     """Returns how to train on a data set: the defaults with what is given in their place."""
+    if given.optimizer not in (None, defaults.optimizer):
+        defaults = replace(defaults, **STEPS[given.optimizer])
     recipe = settle(defaults, given, **{"flip": False} if data in UPRIGHT else {})
     return options.shrunk(recipe, epochs=2)
 
@@ -152,10 +161,10 @@ def compiled(
     model = build()
     rate = rate_of(recipe, steps=steps, cycles=cycles)
     decay = recipe.weight_decay or None
-    if recipe.optimizer == "adam":
-        optimizer = Adam(rate, weight_decay=decay)
-    else:
+    if recipe.optimizer == "sgd":
         optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=decay)
+    else:
+        optimizer = optimizer_of(recipe.optimizer, rate, vectors=["label"], weight_decay=decay)
     if decay:
         optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
     loss = MarginLoss() if recipe.loss == "margin" else loss_of(recipe.label_smoothing)

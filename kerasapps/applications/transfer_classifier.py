@@ -13,11 +13,12 @@ from keras import layers
 from kerasapps.blocks.arguments import check_at_least, check_share, checked, refusal
 from kerasapps.blocks.noise import Dropout
 from kerasapps.blocks.pixels import Pixels, scaled_pixels
+from kerasapps.blocks.pooling import SpatialDeviation
 
 if TYPE_CHECKING:
     from keras_tuner import HyperParameters
 
-Pooling = Literal["average", "max", "grid", "flat"]
+Pooling = Literal["average", "max", "moments", "grid", "flat"]
 GRID = 2  # cells a side
 EPSILON = 1e-3
 FEATURES, STANDARDIZED = "head_features", "head_standardized"
@@ -70,8 +71,9 @@ def build_transfer_classifier(
         pixels: What the base expects: "bytes", values from 0 to 255, as the networks of this package and those of
             `keras.applications` that scale by themselves; "tf", "torch" or "caffe", as `preprocess_input` of
             `keras.applications` calls them.
-        pooling: How features (H, W, C) become a vector: "average" or "max" over all pixels, C numbers; "grid", the
-            average over each quarter, 4 * C numbers, for what has a place; "flat", all H * W * C of them.
+        pooling: How features (H, W, C) become a vector: "average" or "max" over all pixels, C numbers; "moments", the
+            average and the standard deviation, 2 * C numbers; "grid", the average over each quarter, 4 * C numbers, for
+            what has a place; "flat", all H * W * C of them.
         dense_units: Widths of dense layers before the head.
         dropout: Share of the features, and of the outputs of each dense layer, dropped in training, in [0, 1).
         name: Name of the model.
@@ -228,6 +230,9 @@ def pooled(x, *, pooling: Pooling, name: str):
         return layers.GlobalAveragePooling2D(name=name)(x)  # (B, C)
     if pooling == "max":
         return layers.GlobalMaxPooling2D(name=name)(x)  # (B, C)
+    if pooling == "moments":
+        average, deviation = layers.GlobalAveragePooling2D(name=name), SpatialDeviation(name=f"{name}_deviation")
+        return layers.Concatenate(name=f"{name}_moments")([average(x), deviation(x)])  # (B, 2 * C)
     if pooling == "grid":
         # Two windows a side, which share the middle line of an odd number of pixels.
         sides = x.shape[1:3]
@@ -324,7 +329,7 @@ def search_space(hp: "HyperParameters") -> dict[str, Any]:
     """Returns arguments for `build_transfer_classifier`; each default equals the builder's."""
     units = hp.Choice("dense_units", [0, 64, 128, 256], default=0)
     return {
-        "pooling": hp.Choice("pooling", ["average", "max", "grid"], default="average"),
+        "pooling": hp.Choice("pooling", ["average", "max", "moments", "grid"], default="average"),
         "dense_units": (units,) if units else (),
         "dropout": hp.Float("dropout", 0.0, 0.7, step=0.1, default=0.5),
     }

@@ -36,6 +36,7 @@ from experiments.shared.runs import SavedRun
 from kerasapps.data.images import load_images, resizer
 from kerasapps.data.pictures import read_picture
 from kerasapps.formats import format_share
+from kerasapps.optimizers import Muon
 from kerasapps.runs import UNRECORDED, Options
 from kerasapps.search.options import Trials
 from kerasapps.search.result import BASELINE, SearchResult, Trial
@@ -258,6 +259,34 @@ def test_what_the_command_line_leaves_open_follows_from_architecture_and_data():
     assert recipe_of("residual", "digits", GivenRecipe(epochs=3), options=options).epochs == 3
     assert recipe_of("residual", "digits", GivenRecipe(), options=Options(smoke=True)).epochs == 2
     assert all(isinstance(recipe_of(arch, "x", GivenRecipe(), options=options), Recipe) for arch in ARCHITECTURES)
+
+
+def test_another_optimizer_brings_its_own_rate():
+    def steps(arch, **given):
+        recipe = recipe_of(arch, "cifar10", GivenRecipe(**given), options=Options())
+        return recipe.optimizer, recipe.learning_rate, recipe.weight_decay
+
+    assert steps("quick_residual") == steps("quick_residual", optimizer="sgd") == ("sgd", 0.3, 5e-3)
+    assert steps("quick_residual", optimizer="muon") == ("muon", 2e-2, 0.1)
+    assert steps("residual", optimizer="adam") == ("adam", 2e-3, 0.0)
+    assert steps("vgg16", optimizer="sgd") == ("sgd", 0.1, 5e-3)
+    assert steps("residual", optimizer="muon", learning_rate=1e-3) == ("muon", 1e-3, 0.1)
+
+
+def test_muon_leaves_the_vectors_of_classes_to_adam():
+    recipe = recipe_of("residual", "cifar10", GivenRecipe(optimizer="muon"), options=Options())
+    sizes = {"image_shape": (8, 8, 3), "num_classes": 4}
+    params = {"depth": 8, "filters": [4, 4, 4]}
+    model = make_model(arch="residual", params=params, recipe=recipe, steps=10, jit_compile=False, **sizes)
+    images = {"image": np.random.default_rng(0).uniform(0, 255, (8, 8, 8, 3)).astype(np.float32)}
+    model.train_on_batch(images, np.arange(8) % 4)
+    optimizer = model.optimizer
+    squares = {weight.path: optimizer._velocities[optimizer._get_variable_index(weight)].numpy() for weight in
+               model.trainable_weights}  # fmt: skip
+    assert isinstance(optimizer, Muon)
+    assert optimizer.weight_decay == 0.1
+    assert squares["label/kernel"].any()
+    assert not squares["stage1_block1_1_conv/kernel"].any()
 
 
 def test_what_does_not_fit_is_refused(tmp_path, capsys):

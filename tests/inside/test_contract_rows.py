@@ -25,7 +25,7 @@ METHODS = {
 RECTIFIED = {"guided": gradients.guided, "deconvnet": gradients.deconvnet}
 # What has another nonlinearity than ReLU and max pooling.
 OTHERS = ("build_discriminator", "dcgan_discriminator", "build_gan", "lenet5", "multimodal_price", "captioner")
-OTHERS += ("build_ensemble", "build_vae", "capsule", "pixelcnn")
+OTHERS += ("build_ensemble", "build_vae", "capsule", "pixelcnn", "classifier-moments")
 
 
 @pytest.mark.parametrize("contract", sampled(ROWS))
