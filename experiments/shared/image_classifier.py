@@ -23,6 +23,8 @@ from .training import Trained, tell
 
 # The learning rate rises for this share of the steps, and then falls to nearly 0.
 WARMUP = 0.2
+# Layers with a vector for each class, in all networks.
+CLASSES = ("label", "scores", "conv10_conv")
 # A mirrored digit is another sign or none.
 UPRIGHT = {"digits", "mnist"}
 
@@ -63,7 +65,7 @@ GivenRecipe = optional(Recipe)
 # Normalized networks learn fast by SGD; the others need Adam's own steps for each weight.
 SGD = Recipe()
 ADAM = replace(SGD, optimizer="adam", learning_rate=2e-3, weight_decay=0.0, label_smoothing=0.0)
-# What suits one optimizer is far from what suits another.
+# What suits one optimizer is far from what suits another. Networks that learn by smaller steps than usual do so here.
 STEPS = {
     "sgd": {"learning_rate": SGD.learning_rate, "weight_decay": SGD.weight_decay},
     "adam": {"learning_rate": ADAM.learning_rate, "weight_decay": ADAM.weight_decay},
@@ -74,7 +76,9 @@ STEPS = {
 def settle_recipe(defaults: Recipe, given: GivenRecipe, *, data: str, options: Options) -> Recipe:
     """Returns how to train on a data set: the defaults with what is given in their place."""
     if given.optimizer not in (None, defaults.optimizer):
-        defaults = replace(defaults, **STEPS[given.optimizer])
+        gentle = min(1, defaults.learning_rate / STEPS[defaults.optimizer]["learning_rate"])
+        steps = STEPS[given.optimizer]
+        defaults = replace(defaults, **steps | {"learning_rate": gentle * steps["learning_rate"]})
     recipe = settle(defaults, given, **{"flip": False} if data in UPRIGHT else {})
     return options.shrunk(recipe, epochs=2)
 
@@ -164,7 +168,7 @@ def compiled(
     if recipe.optimizer == "sgd":
         optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=decay)
     else:
-        optimizer = optimizer_of(recipe.optimizer, rate, vectors=["label"], weight_decay=decay)
+        optimizer = optimizer_of(recipe.optimizer, rate, vectors=CLASSES, weight_decay=decay)
     if decay:
         optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
     loss = MarginLoss() if recipe.loss == "margin" else loss_of(recipe.label_smoothing)

@@ -19,7 +19,7 @@ from kerasapps.session import start
 from kerasapps.settings import Text, settings_of
 
 from ..shared import image_classifier
-from ..shared.image_classifier import ADAM, GivenRecipe, Recipe, settle_recipe
+from ..shared.image_classifier import ADAM, GivenRecipe, settle_recipe
 from ..shared.image_options import check_folder
 from ..shared.training import finish
 
@@ -30,7 +30,7 @@ RECIPE = replace(ADAM, epochs=30, optimizer="sgd", learning_rate=0.05, weight_de
 def train_features(
     *,
     data: Text = "cifar10",
-    recipe: Recipe = RECIPE,
+    recipe: GivenRecipe = GivenRecipe(),
     weights: Path = Path("compact.h5"),
     options: Options = Options(),
 ) -> None:
@@ -38,7 +38,7 @@ def train_features(
 
     Args:
         data: A data set or folder of images with classes, as for image classification.
-        recipe: How it is trained.
+        recipe: How it is trained; by default as the features in the package were.
         weights: The .h5 file to write, in half precision; a .json file next to it records where it comes from.
         options: Options that every experiment shares.
     """
@@ -49,7 +49,7 @@ def train_features(
         raise UserError(f"--weights {weights} cannot be written: there is no folder {weights.parent}.")
     if weights.exists() and not options.resume:
         raise UserError(f"{weights} exists already. Choose another --weights.")
-    recipe = settle_recipe(recipe, GivenRecipe(), data=data, options=options)
+    recipe = settle_recipe(RECIPE, recipe, data=data, options=options)
     run = start("Style features", settings_of(locals()), experiment="style_transfer", workload="convolution")
     splits = image_classifier.load(data, recipe, options=options)
     if splits.sizes["image_shape"][-1] != 3:

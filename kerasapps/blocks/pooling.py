@@ -10,6 +10,8 @@ EPSILON = 1e-6  # keeps the slope finite where a feature is the same everywhere
 class SpatialDeviation(layers.Layer):
     """Standard deviation of each channel over all pixels: (B, H, W, C) -> (B, C).
 
+    Its gradient has a mean of 0 over the pixels: Grad-CAM, which weighs channels by that, sees nothing of it.
+
     Reference: Snyder et al., "Deep Neural Network Embeddings for Text-Independent Speaker Verification", Interspeech
     2017 (statistics pooling, there over time).
     """
