@@ -16,16 +16,13 @@ from torch.nn import functional
 
 from benchmarks.harness import report
 from benchmarks.language_model_data import (
-    DEPTH,
     EMBEDDING,
-    FEEDFORWARD,
-    HEADS,
     LAYERS,
-    LENGTH,
+    SIZES,
     UNITS,
     VOCABULARY,
-    WIDTH,
     WRITTEN,
+    Size,
     batches,
 )
 
@@ -47,16 +44,17 @@ class LSTM(nn.Module):
 class Layer(nn.Module):
     """Causal attention, then a network at every position, each normalized before."""
 
-    def __init__(self):
+    def __init__(self, size: Size):
         super().__init__()
-        self.norm1, self.norm2 = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
-        self.projection, self.output = nn.Linear(WIDTH, 3 * WIDTH), nn.Linear(WIDTH, WIDTH)
-        self.feedforward = nn.Sequential(nn.Linear(WIDTH, FEEDFORWARD), nn.ReLU(), nn.Linear(FEEDFORWARD, WIDTH))
+        width, hidden, self.heads = size.width, size.feedforward, size.heads
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.projection, self.output = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.feedforward = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, width))
 
     def forward(self, x):
         """Returns features (B, T, D)."""
         parts = self.projection(self.norm1(x)).chunk(3, -1)
-        q, k, v = (one.unflatten(-1, (HEADS, -1)).transpose(1, 2) for one in parts)  # (B, H, T, d)
+        q, k, v = (one.unflatten(-1, (self.heads, -1)).transpose(1, 2) for one in parts)  # (B, H, T, d)
         seen = functional.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2)
         x = x + self.output(seen)
         return x + self.feedforward(self.norm2(x))
@@ -65,10 +63,10 @@ class Layer(nn.Module):
 class Transformer(nn.Module):
     """The same network as `build_transformer_language_model`, with learned positions as nanoGPT has them."""
 
-    def __init__(self):
+    def __init__(self, size: Size):
         super().__init__()
-        self.tokens, self.places = nn.Embedding(VOCABULARY, WIDTH), nn.Embedding(LENGTH, WIDTH)
-        self.layers, self.norm = nn.Sequential(*(Layer() for _ in range(DEPTH))), nn.LayerNorm(WIDTH)
+        self.tokens, self.places = nn.Embedding(VOCABULARY, size.width), nn.Embedding(size.length, size.width)
+        self.layers, self.norm = nn.Sequential(*(Layer(size) for _ in range(size.depth))), nn.LayerNorm(size.width)
 
     def forward(self, text):
         """Returns logits (B, T, V)."""
@@ -78,7 +76,7 @@ class Transformer(nn.Module):
 
 def train(case: str, how: str, precision: str, steps: int) -> None:
     """Trains and reports the moments at which steps ended."""
-    network = LSTM() if case == "lstm" else Transformer()
+    network = LSTM() if case == "lstm" else Transformer(SIZES["small"])
     optimizer = torch.optim.Adam(network.parameters(), fused=True)
     called = torch.compile(network) if how == "compiled" else network
     times = []
@@ -96,14 +94,14 @@ def train(case: str, how: str, precision: str, steps: int) -> None:
 
 
 @torch.no_grad()
-def write() -> None:
+def write(size: Size) -> None:
     """Prints the seconds a token of a loop that reads the last window again for each."""
-    network, readings = Transformer().eval(), {}
+    network, readings = Transformer(size).eval(), {}
     for length in (WRITTEN[0], *WRITTEN):
         text = torch.full((1, 1), 2)
         start = time.perf_counter()
         for _ in range(length):
-            chances = functional.softmax(network(text[:, -LENGTH:])[:, -1], -1)
+            chances = functional.softmax(network(text[:, -size.length :])[:, -1], -1)
             text = torch.cat([text, torch.multinomial(chances, 1)], 1)
         readings[str(length)] = (time.perf_counter() - start) / length
     print(json.dumps(readings))
@@ -115,4 +113,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "train":
         train(*sys.argv[2:5], int(sys.argv[5]))
     else:
-        write()
+        write(SIZES[sys.argv[2]])
