@@ -170,7 +170,7 @@ def sample_on(
         lambda t, tokens, score, done, state: (t < max_length) & ~tf.reduce_all(done),
         body,
         first,
-        shape_invariants=tf.nest.map_structure(_loose, first),
+        shape_invariants=tf.nest.map_structure(_growing, first),
     )
     return _without_end(tokens[:, 1:], end), score, state
 
@@ -310,6 +310,12 @@ def _choose(log_probs, tokens, score, greedy, *, size: int, end: int):
 def _without_end(tokens, end: int):
     """Sets the end token to padding."""
     return tf.where(tokens == end, PADDING, tokens)
+
+
+def _growing(tensor) -> tf.TensorShape:
+    """Returns the same for a tensor whose first axis, the rows, stays."""
+    loose = _loose(tensor)
+    return loose if loose.rank == 0 else tensor.shape[:1].concatenate(loose[1:])
 
 
 def _loose(tensor) -> tf.TensorShape:

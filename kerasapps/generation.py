@@ -16,7 +16,7 @@ import tensorflow as tf
 from kerasapps.decoding import NEVER, Beam, Sampling, State, beam_search, penalized, sample_on
 
 NO_END = -1  # no token ends a text
-CHUNK = 16  # tokens that are made before they are shown
+CHUNK = 32  # tokens that are made before they are shown, some 30 milliseconds
 
 
 class Generator:
@@ -37,7 +37,7 @@ class Generator:
         self.context = context
         self.bans = np.zeros(step.output["log_probs"].shape[-1], np.float32)
         self.bans[list(banned)] = NEVER
-        self._functions: dict[tuple, Callable] = {}  # by how tokens are drawn, whatever the seed
+        self._functions: dict[tuple, Callable] = {}  # by rows and how tokens are drawn, whatever the seed
 
     def stream(
         self, prompt: np.ndarray, how: Sampling, *, rows: int, length: int, penalty: float = 1.0
@@ -56,7 +56,7 @@ class Generator:
         """
         text = np.tile(np.asarray(prompt, np.int32), (rows, 1))
         state, made, held = None, 0, 0
-        call = self._function("draw", replace(how, seed=0), penalty)
+        call = self._function("draw", rows, replace(how, seed=0), penalty)
         while made < length:
             if state is None or held == self.context:
                 state, held = self.read(text)
@@ -96,7 +96,7 @@ class Generator:
         state, _ = self.read(text)
         if penalty != 1:
             state["seen"] = tf.constant(self._seen(text))
-        tokens, scores = self._function("search", how, penalty)(
+        tokens, scores = self._function("search", None, how, penalty)(
             tf.constant(text[:, -1]), state, *(tf.constant(one, tf.int32) for one in (0, length, 0))
         )
         return tokens.numpy()[0], scores.numpy()[0]
@@ -113,20 +113,25 @@ class Generator:
             for name, tensor in self.states.items()
         }
         if text.shape[1] > 1:
-            state = self._function("read")(tf.constant(text[:, :-1]), state)
+            state = self._function("read", rows)(tf.constant(text[:, :-1]), state)
         return state, text.shape[1] - 1
 
-    def _function(self, kind: str, *options) -> Callable:
-        """Returns one of the graphs, made when it is first needed."""
-        if (kind, *options) not in self._functions:
-            state = {name: tf.TensorSpec(tensor.shape, tensor.dtype) for name, tensor in self.states.items()}
-            tokens, number = tf.TensorSpec((None,) if options else (None, None), tf.int32), tf.TensorSpec((), tf.int32)
+    def _function(self, kind: str, rows: int | None, *options) -> Callable:
+        """Returns one of the graphs, made when it is first needed.
+
+        With a number of rows it is for these alone: where shapes are known, no operation has to compute them.
+        """
+        if (kind, rows, *options) not in self._functions:
+            state = {
+                name: tf.TensorSpec((rows, *tensor.shape[1:]), tensor.dtype) for name, tensor in self.states.items()
+            }
+            tokens, number = tf.TensorSpec((rows,) if options else (rows, None), tf.int32), tf.TensorSpec((), tf.int32)
             if options and options[-1] != 1:
-                state["seen"] = tf.TensorSpec((None, self.step.output["log_probs"].shape[-1]), tf.float32)
+                state["seen"] = tf.TensorSpec((rows, self.step.output["log_probs"].shape[-1]), tf.float32)
             signature = [tokens, state, *[number] * 3] if options else [tokens, state]
             call = functools.partial(getattr(self, f"_{kind}"), *options)
-            self._functions[kind, *options] = tf.function(call, signature, autograph=False)
-        return self._functions[kind, *options]
+            self._functions[kind, rows, *options] = tf.function(call, signature, autograph=False)
+        return self._functions[kind, rows, *options]
 
     def _read(self, tokens, state):
         outputs = self.step({"token": tokens, **state}, training=False)

@@ -70,7 +70,7 @@ class ScaledDotProduct(layers.Layer):
         scores = ops.cast(scores, "float32")  # the softmax of long texts needs its digits
         if present is not None:
             scores = ops.where(ops.expand_dims(present, (1, 2)), scores, HIDDEN)
-        if self.causal:
+        if self.causal and queries.shape[1] != 1:  # one query sees all
             ahead = ops.expand_dims(_steps(keys), 0) - ops.expand_dims(
                 _steps(queries), 1
             )  # (T, S), by how much a key is later
