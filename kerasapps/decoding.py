@@ -312,17 +312,17 @@ def _without_end(tokens, end: int):
     return tf.where(tokens == end, PADDING, tokens)
 
 
-def _growing(tensor) -> tf.TensorShape:
-    """Returns the same for a tensor whose first axis, the rows, stays."""
-    loose = _loose(tensor)
-    return loose if loose.rank == 0 else tensor.shape[:1].concatenate(loose[1:])
-
-
 def _loose(tensor) -> tf.TensorShape:
     """Returns the shape of a loop's tensor, whose axes before the last may change, and the last of integers too."""
     rank = tensor.shape.rank
     last = None if tensor.dtype.is_integer else tensor.shape[-1] if rank else None
     return tf.TensorShape([None] * (rank - 1) + [last] if rank else [])
+
+
+def _growing(tensor) -> tf.TensorShape:
+    """Returns that of a loop's tensor whose rows, its first axis, stay as many."""
+    loose = _loose(tensor)
+    return tensor.shape[:1].concatenate(loose[1:]) if loose.rank else loose
 
 
 def in_batches(function: Callable[[np.ndarray], Sequence], lengths: np.ndarray, *, batch_size: int) -> list:
