@@ -121,9 +121,9 @@ def run(implementation: Implementation) -> dict[str, Any]:
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def report(times: Sequence[float], *, precision: str) -> None:
+def report(times: Sequence[float], *, precision: str, warm_up: int = WARM_UP_STEPS) -> None:
     """Prints what a process measured, for `run`; `times` are the moments at which steps ended."""
-    steps = np.diff(times[WARM_UP_STEPS:])
+    steps = np.diff(times[warm_up:])
     peak_memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     reading = {"seconds_per_step": float(np.median(steps)), "precision": precision, "peak_memory_mib": peak_memory}
     print(json.dumps(reading))

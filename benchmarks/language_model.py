@@ -8,11 +8,12 @@ that `--precision auto` chooses. PyTorch has `nn.LSTM`, and blocks with `scaled_
 them, as they are and under `torch.compile`, in float32 and under bfloat16 autocast. The best of each counts.
 
 Writing: one text of 128, 512 and 2,048 tokens by each of our networks, and by a transformer of 6 layers, 192 wide, that
-sees 256 tokens, in float32 as `generate` has them; against nanoGPT's loop with both sizes, which reads the last window
-again for each new token. Seconds a token at each length show whether its cost grows.
+sees 256 tokens, in float32 and with one thread as `generate` has them; against nanoGPT's loop with both sizes, with one
+thread and two, which reads the last window again for each new token. Tokens a second at each length show whether the
+cost of one grows.
 """
 
-import json
+import itertools
 import platform
 import sys
 import time
@@ -25,6 +26,7 @@ from benchmarks.harness import Implementation, compare, has_torch, report, run, 
 from benchmarks.language_model_data import (
     CASES,
     EMBEDDING,
+    FIRST,
     LAYERS,
     LENGTH,
     ROWS,
@@ -35,9 +37,11 @@ from benchmarks.language_model_data import (
     Size,
     batches,
     count_flops,
+    report_writing,
 )
 
 TORCH = [(how, precision) for how in ("plain", "compiled") for precision in ("float32", "bfloat16")]
+WRITERS = ("lstm", "small"), ("transformer", "small"), ("transformer", "full")
 LSTM = {"embedding_dim": EMBEDDING, "units": UNITS, "depth": LAYERS, "dropout": 0.0}
 
 
@@ -75,18 +79,21 @@ def main(
         for how, precision in TORCH:
             command = ["-m", there, "train", case, how, precision, str(steps)]
             implementations[case].append(Implementation(f"torch, {how}, {precision}", command, torch_python))
-    peak = run(Implementation("peak", ["-m", "benchmarks.profile", "--worker", "peak", "0"]))
+    peak = max(run(Implementation("peak", ["-m", "benchmarks.profile", "--worker", "peak", "0"])).values())
     flops = {case: count_flops(case) for case in cases}
-    result = compare(implementations, rounds=rounds, flops=flops, peak=max(peak.values()), batch=ROWS * LENGTH)
-    writers = {}
-    for size in SIZES:
-        for case in cases if size == "small" else ["transformer"]:
-            writers[f"{case}, {size}"] = Implementation(case, ["-m", here, "--writing", case, size])
-        if with_torch:
-            writers[f"nanoGPT's loop, {size}"] = Implementation("loop", ["-m", there, "write", size], torch_python)
-    result["seconds_per_token"] = {name: run(one) for name, one in writers.items()}
+    result = compare(implementations, rounds=rounds, flops=flops, peak=peak, batch=ROWS * LENGTH)
+    writers, flops = {}, {}
+    for length, (case, size) in itertools.product(WRITTEN, WRITERS):
+        job = f"{case}, {size}, {length:,} tokens"
+        flops[job] = count_flops(case, SIZES[size]) / (3 * ROWS * LENGTH)  # forward, one token
+        writers[job] = [Implementation("ours", ["-m", here, "--writing", case, size, str(length)])]
+        for threads in (1, 2) if with_torch and case == "transformer" else ():
+            command = ["-m", there, "write", size, str(length), str(threads)]
+            writers[job].append(Implementation(f"torch, {threads} threads", command, torch_python))
+    writing = compare(writers, rounds=rounds, flops=flops, peak=peak, batch=1)
+    result["records"] += writing["records"]
+    result["ratios"] |= writing["ratios"]
     result["machine"] = f"{platform.processor() or platform.machine()}, {time.strftime('%Y-%m-%d')}"
-    print(result["seconds_per_token"])
     write(out, result)
 
 
@@ -122,27 +129,28 @@ def worker(case: str, steps: int) -> None:
     report(times, precision=precision)
 
 
-def measure_writing(case: str, size: Size) -> None:
-    """Prints the seconds a token that writing takes, by the length of the text."""
+def measure_writing(case: str, size: Size, length: int) -> None:
+    """Writes a text several times and reports the moments at which it was at an end."""
     from experiments.language_model.network import module_of
+    from kerasapps import runtime
     from kerasapps.decoding import Sampling
     from kerasapps.generation import Generator
 
-    model, _ = compile_ours(case, steps=1, precision="float32", size=size)
+    runtime.set_devices("recurrent")  # as `generate` does, before any other
+    model, precision = compile_ours(case, steps=1, precision="float32", size=size)
     generator = Generator(module_of(case).step_of(model), context=size.length if case == "transformer" else None)
-    readings = {}
-    for length in (WRITTEN[1], *WRITTEN):  # traced the first time, reading anew included
-        start = time.perf_counter()
-        for _ in generator.stream([2], Sampling(), rows=1, length=length):
+
+    def text() -> None:
+        for _ in generator.stream([FIRST], Sampling(), rows=1, length=length):
             pass
-        readings[str(length)] = (time.perf_counter() - start) / length
-    print(json.dumps(readings))
+
+    report_writing(text, length=length, precision=precision)
 
 
 if __name__ == "__main__":
     if "--worker" in sys.argv:
         worker(sys.argv[2], int(sys.argv[3]))
     elif "--writing" in sys.argv:
-        measure_writing(sys.argv[2], SIZES[sys.argv[3]])
+        measure_writing(sys.argv[2], SIZES[sys.argv[3]], int(sys.argv[4]))
     else:
         tyro.cli(main)

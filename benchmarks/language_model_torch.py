@@ -1,12 +1,11 @@
 """The PyTorch side of benchmarks/language_model.py, for an interpreter that has torch and need not have Keras.
 
 python -m benchmarks.language_model_torch train CASE HOW PRECISION STEPS
-python -m benchmarks.language_model_torch write
+python -m benchmarks.language_model_torch write SIZE LENGTH THREADS
 
 HOW is "plain" or "compiled".
 """
 
-import json
 import sys
 import time
 
@@ -17,13 +16,14 @@ from torch.nn import functional
 from benchmarks.harness import report
 from benchmarks.language_model_data import (
     EMBEDDING,
+    FIRST,
     LAYERS,
     SIZES,
     UNITS,
     VOCABULARY,
-    WRITTEN,
     Size,
     batches,
+    report_writing,
 )
 
 
@@ -94,23 +94,24 @@ def train(case: str, how: str, precision: str, steps: int) -> None:
 
 
 @torch.no_grad()
-def write(size: Size) -> None:
-    """Prints the seconds a token of a loop that reads the last window again for each."""
-    network, readings = Transformer(size).eval(), {}
-    for length in (WRITTEN[0], *WRITTEN):
-        text = torch.full((1, 1), 2)
-        start = time.perf_counter()
+def write(size: Size, length: int) -> None:
+    """Writes texts by a loop that reads the last window again for each token, and reports when each was at an end."""
+    network = Transformer(size).eval()
+
+    def text() -> None:
+        written = torch.full((1, 1), FIRST)
         for _ in range(length):
-            chances = functional.softmax(network(text[:, -size.length :])[:, -1], -1)
-            text = torch.cat([text, torch.multinomial(chances, 1)], 1)
-        readings[str(length)] = (time.perf_counter() - start) / length
-    print(json.dumps(readings))
+            chances = functional.softmax(network(written[:, -size.length :])[:, -1], -1)
+            written = torch.cat([written, torch.multinomial(chances, 1)], 1)
+
+    report_writing(text, length=length, precision="float32")
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(2)
     torch.manual_seed(0)
     if sys.argv[1] == "train":
+        torch.set_num_threads(2)
         train(*sys.argv[2:5], int(sys.argv[5]))
     else:
-        write(SIZES[sys.argv[2]])
+        torch.set_num_threads(int(sys.argv[4]))
+        write(SIZES[sys.argv[2]], int(sys.argv[3]))

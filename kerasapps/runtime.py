@@ -48,7 +48,7 @@ def set_devices(workload: Workload) -> None:
 
     GPU memory is taken as it is needed, so that a search and its trials can share a device. On a CPU each operation of
     a recurrent network gets one thread: a step is too small to share, waiting for the other thread takes longer than
-    the work. Branches still run side by side.
+    the work. Branches still run side by side. A few texts that any network writes token by token are recurrent work.
     """
     gpus = tf.config.get_visible_devices("GPU")
     # Too late is not wrong, only slower: whoever imports the builders may have started TensorFlow.

@@ -17,6 +17,7 @@ from kerasapps.data.running_text import read_running_text
 from kerasapps.data.vocabularies import Bytes
 from kerasapps.errors import DataError
 from kerasapps.runs import Options
+from kerasapps.runtime import set_devices
 from kerasapps.search.options import Trials
 from kerasapps.session import start
 from kerasapps.settings import Count, Text, from_settings, or_none, ranged, settings_of
@@ -173,6 +174,7 @@ def generate(
         raise DataError("--beam draws nothing: leave out --temperature, --top-k, --top-p, --min-p and --seed.")
     if beam > 1 and n > beam:
         raise DataError(f"--n must be at most --beam, which is {beam}. Received: {n}")
+    set_devices("recurrent")  # a step of a few texts is too small for two threads, whatever the network
     saved = load_run(run, EXPERIMENT).in_float32()
     codec, arch = saved.codec, saved.settings.of("arch", Arch)
     ids, unknown = known_ids(codec, prompt), codec.vocabulary.unknown(prompt)

@@ -47,6 +47,15 @@ def test_evaluate_repeats_what_train_found(trained, tmp_path, capsys):
     assert "loss_windows" in said
 
 
+def test_generate_settles_threads_before_tensorflow_starts(trained, monkeypatch):
+    done = []
+    load_run = experiment.load_run
+    monkeypatch.setattr(experiment, "set_devices", done.append)
+    monkeypatch.setattr(experiment, "load_run", lambda *given: done.append("load") or load_run(*given))
+    run("generate", "--run", trained, "--length", 1)
+    assert done == ["recurrent", "load"]
+
+
 def test_generate_prints_text_alone(trained, capsys):
     def text(*options) -> str:
         run("generate", "--run", trained, *options)
