@@ -7,7 +7,7 @@ windows of 128 characters, Adam with clipped gradients. Ours is compiled as the 
 that `--precision auto` chooses. PyTorch has `nn.LSTM`, and blocks with `scaled_dot_product_attention` as nanoGPT has
 them, as they are and under `torch.compile`, in float32 and under bfloat16 autocast. The best of each counts.
 
-Writing: one text of 128, 512 and 2,048 tokens by each of our networks, and by a transformer of 6 layers, 192 wide, that
+Writing: one text of 128 and of 1,024 tokens by each of our networks, and by a transformer of 6 layers, 192 wide, that
 sees 256 tokens, in float32 and with one thread as `generate` has them; against nanoGPT's loop with both sizes, with one
 thread and two, which reads the last window again for each new token. Tokens a second at each length show whether the
 cost of one grows.
@@ -68,7 +68,7 @@ def main(
         rounds: Measurements of each implementation, in turn.
         steps: Training steps of a measurement, the first ten of which do not count.
         torch_python: An interpreter that has torch; it may belong to another environment.
-        cases: Which networks are trained.
+        cases: Which networks are trained; writing is always measured.
     """
     with_torch = has_torch(torch_python)
     if not with_torch:

@@ -25,7 +25,7 @@ class Size:
 
 SIZES = {"small": Size(128, 4, 512, 4, LENGTH), "full": Size(192, 6, 768, 6, 256)}  # the small one is nanoGPT's
 CASES = ("lstm", "transformer")
-WRITTEN = (128, 512, 2_048)  # tokens that are written
+WRITTEN = (128, 1_024)  # tokens that are written
 TEXTS = 3  # of each length that count
 FIRST = 2  # ids below are padding and unknown
 

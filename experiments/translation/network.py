@@ -77,7 +77,7 @@ class Recipe:
 
 GivenRecipe = optional(Recipe)
 MARKET = Recipe(epochs=4, batch_size=1024, learning_rate=6e-3, smoothing=0.0)
-TRANSFORMER = Recipe(epochs=20, learning_rate=1.5e-3, warmup=0.2)
+TRANSFORMER = Recipe(epochs=14, optimizer="muon", learning_rate=2e-3, warmup=0.2)
 # Builder arguments for the market, whose texts are simple; --params come before them.
 SMALL = {
     seq2seq: {"embedding_dim": 64, "units": 128, "dropout": 0.1},
