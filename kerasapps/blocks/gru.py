@@ -14,7 +14,7 @@ import keras
 from keras import ops
 
 from kerasapps.blocks.plain import keras_layer
-from kerasapps.blocks.recurrent import OwnLoop, shifted, summed_products
+from kerasapps.blocks.recurrent import OwnLoop, of_sigmoid, of_tanh, shifted, summed_products
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")
@@ -85,10 +85,10 @@ class Slopes(NamedTuple):
     def of(cls, before, done: Gates) -> "Slopes":
         """Returns them, given the states before the steps (T, B, U)."""
         update, reset = ops.split(done.gates, 2, axis=-1)
-        candidate = (1 - update) * (1 - done.candidate * done.candidate)
+        candidate = of_tanh(done.candidate, 1 - update)
         parts = [
-            (before - done.candidate) * update * (1 - update),
-            candidate * done.recurrent * reset * (1 - reset),
+            of_sigmoid(update, before - done.candidate),
+            of_sigmoid(reset, candidate * done.recurrent),
             candidate * reset,
         ]
         return cls(ops.concatenate(parts, -1), candidate, update)

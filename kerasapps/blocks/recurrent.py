@@ -221,7 +221,7 @@ def _run_kernel(x, hidden, cell, weights: KernelWeights, *, dtype: str):
     """Runs the fused kernel, with a gradient of our own: x (T, B, D), states (B, U) -> two times states (T, B, U).
 
     The kernel's gradient multiplies by all weights in each step. Here a step multiplies by the recurrent ones alone,
-    and the other products follow for all steps at once, in the format `dtype`.
+    and the other products follow for all steps at once. All are in the format `dtype`.
     """
     import tensorflow as tf
 
@@ -236,7 +236,7 @@ def _run_kernel(x, hidden, cell, weights: KernelWeights, *, dtype: str):
             # The gradient of this gradient would be that of the kernel, which TensorFlow knows in part alone.
             message = "The fused LSTM has no second derivatives: use keras.layers.LSTM."
             kept = type(done)(*(tf.raw_ops.PreventGradient(input=one, message=message) for one in done))
-            sums, of_hidden, of_cell = _back_through_time(of_hiddens, of_cells, kept, cell, given)
+            sums, of_hidden, of_cell = _back_through_time(of_hiddens, of_cells, kept, cell, given, dtype=dtype)
             narrow = tf.cast(sums, dtype)
             of_weights = _of_weights(narrow, x, hidden, kept)
             if has_peepholes:
@@ -248,7 +248,7 @@ def _run_kernel(x, hidden, cell, weights: KernelWeights, *, dtype: str):
     return run(x, hidden, cell, *weights[: 3 if has_peepholes else 2])
 
 
-def _back_through_time(of_hiddens, of_cells, done, cell, weights: KernelWeights):
+def _back_through_time(of_hiddens, of_cells, done, cell, weights: KernelWeights, *, dtype: str):
     """Returns the gradients of the sums in front of the gates (T, B, 4 U), and of the first states, both (B, U)."""
     import tensorflow as tf
 
@@ -256,26 +256,41 @@ def _back_through_time(of_hiddens, of_cells, done, cell, weights: KernelWeights)
     i, g, f, o, squashed = done.i, done.ci, done.f, done.o, done.co  # gates, and tanh of the cells
     before = shifted(cell, done.cs)
     # How the cell moves with the first three sums, and the hidden state with the last.
-    slopes = [g * i * (1 - i), i * (1 - g * g), before * f * (1 - f), squashed * o * (1 - o)]
-    out, on = o * (1 - squashed * squashed), f  # how the hidden state and the next cell move with the cell
+    slopes = [of_sigmoid(i, g), of_tanh(g, i), of_sigmoid(f, before), of_sigmoid(o, squashed)]
+    out, on = of_tanh(squashed, o), f  # how the hidden state and the next cell move with the cell
     if weights.peepholes is not None:
         into_input, into_forget, into_output = tf.unstack(weights.peepholes)
         out += slopes[3] * into_output
         on += slopes[0] * into_input + slopes[2] * into_forget
     slopes = tf.concat(slopes, 2)  # (T, B, 4 U)
-    recurrent = tf.transpose(weights.kernel[-units:])  # (4 U, U)
+    recurrent = tf.cast(tf.transpose(weights.kernel[-units:]), dtype)  # (4 U, U)
 
     def step(t, of_hidden, of_cell, sums):
         of_hidden += of_hiddens[t]
         of_cell += of_cells[t] + of_hidden * out[t]
         of_sums = tf.concat([of_cell, of_cell, of_cell, of_hidden], 1) * slopes[t]  # (B, 4 U)
-        return t - 1, of_sums @ recurrent, of_cell * on[t], sums.write(t, of_sums)
+        on_hidden = tf.cast(tf.cast(of_sums, dtype) @ recurrent, tf.float32)
+        return t - 1, on_hidden, of_cell * on[t], sums.write(t, of_sums)
 
     steps = tf.shape(slopes)[0]
     sums = tf.TensorArray(slopes.dtype, steps, element_shape=(None, 4 * units))
     start = steps - 1, tf.zeros_like(cell), tf.zeros_like(cell), sums
     _, of_hidden, of_cell, sums = tf.while_loop(lambda t, *_: t >= 0, step, start, parallel_iterations=1)
     return sums.stack(), of_hidden, of_cell
+
+
+def of_sigmoid(y, gradient):
+    """Returns y (1 - y) times a gradient in one pass: that of the sum which the sigmoid took to y."""
+    import tensorflow as tf
+
+    return tf.raw_ops.SigmoidGrad(y=y, dy=gradient)
+
+
+def of_tanh(y, gradient):
+    """Returns (1 - y^2) times a gradient in one pass: that of the sum which tanh took to y."""
+    import tensorflow as tf
+
+    return tf.raw_ops.TanhGrad(y=y, dy=gradient)
 
 
 def _of_x(sums, x, weights: KernelWeights):
