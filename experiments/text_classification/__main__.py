@@ -100,6 +100,8 @@ def search(
         recipe: How each is trained; by default as suits the architecture.
         options: Options that every experiment shares.
     """
+    if not source.validation:
+        raise UserError("A search chooses by validation accuracy: leave out --no-validation.")
     recipe = recipe_of(arch, recipe, options=options)
     settings = settings_of(locals())
     run, trials = start_search(

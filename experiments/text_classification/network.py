@@ -52,6 +52,9 @@ class Source:
         sentence_length: Tokens of a sentence at most, for --arch hierarchical; a longer one goes on as the next.
         vectors: A file of word vectors in the format of word2vec, GloVe or fastText, or "imdb": learned from the
             reviews. Words that have none start at random.
+        validation: Hold out a tenth of the texts for validation, which decides which epoch counts. Otherwise a network
+            learns from all of them, and the epoch with the lowest training loss counts: for settings that were chosen
+            before.
     """
 
     data: Text = "snippets"
@@ -65,6 +68,7 @@ class Source:
     tokens: GivenTokens = "auto"
     sentence_length: Count = 40
     vectors: or_none(Text) = None
+    validation: bool = True
 
 
 @dataclass(frozen=True)
@@ -164,7 +168,8 @@ def train_one(
         vectors, note = load_vectors(source.vectors, words.words, seed=run.options.seed, tokens=words.tokens)
         tell([note])
     network = partial(make_model, arch=arch, sizes=splits.sizes, params=params, vectors=vectors, train=splits.train)
-    return training.train(run, splits, network, recipe, patience=patience, monitor="val_accuracy", maximize=True)
+    decided = {"monitor": "val_accuracy", "maximize": True} if source.validation else {"monitor": "loss"}
+    return training.train(run, splits, network, recipe, patience=patience, **decided)
 
 
 def splits_of(saved: SavedRun) -> TextSplits:

@@ -114,6 +114,7 @@ def load_texts(
     sentence_length: int = 0,
     folds: int = 10,
     fold: int | None = None,
+    validation: bool = True,
     seed: int = 0,
     limit: int | None = None,
 ) -> TextSplits:
@@ -133,6 +134,7 @@ def load_texts(
         sentence_length: Tokens of a sentence at most, for networks that read a text by sentences; 0 for others.
         folds: Number of parts of a data set that is cross-validated.
         fold: Which of them is the test set; by default the data set's own, or a tenth of the rows.
+        validation: Whether a tenth of what is not for testing is held out; otherwise all of it is for training.
         seed: Seed of the simulator, of the validation set, and of a test set that the data do not have; not of folds.
         limit: Rows of each set at most.
 
@@ -146,7 +148,10 @@ def load_texts(
     class_names = tuple(sorted(set(found.labels)))
     if len(class_names) > MOST_LABELS:
         raise DataError(f"{data} has {len(class_names):,} different labels in {label}: is that a column of classes?")
-    parts = {name: rows[:limit] for name, rows in _parts(found, folds=folds, fold=fold, seed=seed).items()}
+    parts = {
+        name: rows[:limit]
+        for name, rows in _parts(found, folds=folds, fold=fold, validation=validation, seed=seed).items()
+    }
     texts = {name: [found.texts[i] for i in rows] for name, rows in parts.items()}
     labels = {name: [found.labels[i] for i in rows] for name, rows in parts.items()}
     settled, notes = settle_tokens(tokens, texts["train"])
@@ -168,7 +173,7 @@ def load_texts(
     )
 
 
-def _parts(found: TextSet, *, folds: int, fold: int | None, seed: int) -> dict[str, np.ndarray]:
+def _parts(found: TextSet, *, folds: int, fold: int | None, validation: bool, seed: int) -> dict[str, np.ndarray]:
     """Returns the rows of training, validation and test set, each shuffled."""
     labels = np.array(found.labels, object).astype(str)
     everything = np.arange(len(labels))
@@ -180,15 +185,16 @@ def _parts(found: TextSet, *, folds: int, fold: int | None, seed: int) -> dict[s
     else:
         test = stratify(labels, shares=[HELD_OUT], seed=seed)[1]
     rest = np.setdiff1d(everything, test)
-    train, validation = (rest[rows] for rows in stratify(labels[rest], shares=[HELD_OUT], seed=seed + 1))
-    if not (len(validation) and len(test)):
+    parts = {"train": rest, "test": test}
+    if validation:
+        train, held_out = (rest[rows] for rows in stratify(labels[rest], shares=[HELD_OUT], seed=seed + 1))
+        parts = {"train": train, "validation": held_out, "test": test}
+    if not all(map(len, parts.values())):
         raise DataError(
             f"{len(labels)} texts are too few: training, validation and test set need some of a label each."
         )
     rng = np.random.default_rng(seed)
-    return {
-        name: rng.permutation(rows) for name, rows in (("train", train), ("validation", validation), ("test", test))
-    }
+    return {name: rng.permutation(rows) for name, rows in parts.items()}
 
 
 def _folds(labels: np.ndarray, folds: int) -> list[np.ndarray]:

@@ -153,6 +153,14 @@ def test_every_text_is_tested_once_in_a_cross_validation(table):
         assert abs(splits.test.targets["label"].mean() - 0.5) < 0.02
 
 
+def test_without_validation_all_others_are_for_training(table):
+    for fold in ({"fold": 1, "folds": 4}, {}):
+        held_out, splits = (load_texts(str(table), **fold, validation=one) for one in (True, False))
+        assert splits.validation is None
+        assert sorted(splits.texts["test"]) == sorted(held_out.texts["test"])
+        assert sorted(splits.texts["train"]) == sorted(held_out.texts["train"] + held_out.texts["validation"])
+
+
 @pytest.mark.parametrize(("keep", "kept"), [("head", "a b c"), ("tail", "d e f"), ("both", "a b f")])
 def test_what_stays_of_a_long_text(tmp_path, keep, kept):
     rows = ["a b c d e f,x", "a b c d e f,y"] * 20

@@ -13,7 +13,8 @@ from keras_tuner import HyperParameters
 from experiments.shared.classification import calibration, calibration_error
 from experiments.shared.runs import Settings
 from experiments.text_classification import __main__ as experiment
-from experiments.text_classification.baseline import log_count_ratio, ngrams
+from experiments.text_classification import baseline
+from experiments.text_classification.baseline import accuracies, log_count_ratio, ngrams
 from experiments.text_classification.compare import summarize
 from experiments.text_classification.network import Arch, Source, load, make_model, space_of, splits_of
 from kerasapps.data.splits import Split
@@ -53,6 +54,33 @@ def test_train_learns_what_a_guess_cannot_reach(trained):
     ):
         assert shown in html
     assert read(trained, "codec.json")["class_names"][0] == "film, bad"
+
+
+def test_train_without_validation(tmp_path, capsys):
+    run("train", "--no-validation", "--limit", 200, "--epochs", 3, "--params", SMALL, "--out", tmp_path / "run")
+    metrics, header = read(tmp_path / "run"), (tmp_path / "run" / "history.csv").read_text().splitlines()[0]
+    assert metrics["train_rows"] == metrics["test_rows"] == 200
+    assert "validation_rows" not in metrics
+    assert "loss" in header
+    assert "val_" not in header
+    assert 0 < metrics["accuracy_baseline"] < 1
+    message = "A search chooses by validation accuracy: leave out --no-validation."
+    assert message in refused(capsys, "search", "--no-validation")
+
+
+def test_nb_svm_without_validation_learns_from_all_that_is_not_for_testing(monkeypatch):
+    splits = load(Source(validation=False), "text_cnn", options=Options(limit=400))
+    seen = []
+
+    def watched(sets, **given):
+        seen.append({name: len(texts) for name, (texts, _) in sets.items()} | {"strengths": len(given["strengths"])})
+        return accuracies(sets, **given)
+
+    monkeypatch.setattr(baseline, "accuracies", watched)
+    assert 0.3 < baseline.nb_svm_accuracy(splits, longest=1) < 0.7
+    choosing, testing = seen
+    assert choosing["train"] + choosing["validation"] == testing["train"] == testing["test"] == 400
+    assert (choosing["strengths"], testing["strengths"]) == (3, 1)
 
 
 def test_evaluate_repeats_what_train_found(trained, capsys):
