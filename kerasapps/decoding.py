@@ -85,14 +85,14 @@ class Writer:
         self._functions: dict[Beam | Sampling, Callable] = {}  # whatever the seed
 
     def __call__(
-        self, inputs: Mapping[str, np.ndarray], how: Beam | Sampling, *, max_length: int
+        self, inputs: Mapping[str, np.ndarray], how: Beam | Sampling, *, max_length: int | np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Writes one text for each row, or for a beam the best ones.
 
         Args:
             inputs: Inputs of the encoder (B, ...).
             how: How tokens are chosen.
-            max_length: Tokens of a text at most.
+            max_length: Tokens of a text at most, for all or for each (B,).
 
         Returns:
             Tokens int32 (B, K, L), K = 1 without a beam, the best first, 0 from the end token on; and float32 (B, K)
@@ -102,10 +102,12 @@ class Writer:
         if kind not in self._functions:
             signature = {tensor.name: tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in self.encoder.inputs}
             call = functools.partial(self._write, how=kind)
-            number = tf.TensorSpec((), tf.int32)
-            self._functions[kind] = tf.function(call, [signature, number, number], autograph=False)
+            limits, number = tf.TensorSpec((None,), tf.int32), tf.TensorSpec((), tf.int32)
+            self._functions[kind] = tf.function(call, [signature, limits, number], autograph=False)
         given = {tensor.name: tf.constant(inputs[tensor.name], tensor.dtype) for tensor in self.encoder.inputs}
-        tokens, scores = self._functions[kind](given, tf.constant(max_length), tf.constant(seed))
+        rows = len(next(iter(given.values())))
+        limits = tf.constant(np.broadcast_to(max_length, (rows,)), tf.int32)
+        tokens, scores = self._functions[kind](given, limits, tf.constant(seed))
         return tokens.numpy(), scores.numpy()
 
     def _write(self, inputs, max_length, seed, *, how: Beam | Sampling):
@@ -133,7 +135,7 @@ class Writer:
 
 
 def sample(step: Step, state: State, how: Sampling, *, start: int, end: int, max_length) -> tuple[tf.Tensor, tf.Tensor]:
-    """Draws a text for each row of the state, or takes the likeliest tokens.
+    """Draws a text for each row of the state, or takes the likeliest tokens; `max_length` as for `beam_search`.
 
     Returns:
         Tokens int32 (B, L), 0 from the end token on, and their log-probability under the network float32 (B,).
@@ -155,8 +157,8 @@ def sample_on(
         log_probs, state = step(tokens[:, -1], state)
         token = _drawn(log_probs, how, t + drawn)
         score += tf.where(done, 0.0, tf.gather(log_probs, token, batch_dims=1))
-        done |= token == end
-        token = tf.where(done & (token != end), PADDING, token)
+        token = tf.where(done, PADDING, token)
+        done |= (token == end) | (t + 1 >= max_length)
         return t + 1, tf.concat([tokens, token[:, None]], 1), score, done, state
 
     first = (
@@ -167,7 +169,7 @@ def sample_on(
         state,
     )
     _, tokens, score, _, state = tf.while_loop(
-        lambda t, tokens, score, done, state: (t < max_length) & ~tf.reduce_all(done),
+        lambda t, tokens, score, done, state: ~tf.reduce_all(done),
         body,
         first,
         shape_invariants=tf.nest.map_structure(_growing, first),
@@ -228,7 +230,8 @@ def beam_search(
         how: How it chooses.
         start: Token before the first, one or one for each row (B,).
         end: Token after the last.
-        max_length: Tokens of a text at most; one that does not end by then counts as it is.
+        max_length: Tokens of a text at most, at least 1, for all or for each row (B,); one that does not end by then
+            counts as it is.
 
     Returns:
         Tokens int32 (B, K, L), the best first, 0 from the end token on, and their scores float32 (B, K).
@@ -236,6 +239,7 @@ def beam_search(
     size = how.size
     rows = tf.shape(tf.nest.flatten(state)[0])[0]
     state = {name: tf.repeat(value, size, axis=0) for name, value in state.items()}
+    limits = tf.broadcast_to(tf.reshape(max_length, (-1, 1)), (rows, 1))
     tokens = tf.broadcast_to(tf.reshape(start, (-1, 1, 1)), (rows, size, 1))
     score = tf.tile([[0.0] + [NEVER] * (size - 1)], (rows, 1))  # at first all hypotheses are one
     first = (
@@ -256,8 +260,11 @@ def beam_search(
         log_probs, state = step(tf.reshape(tokens[:, :, -1], (-1,)), state)
         chosen, ended, greedy = _choose(log_probs, tokens, score, greedy, size=size, end=end)
         tokens, score, beam = chosen
-        done = tf.concat([tf.pad(done, [(0, 0), (0, 0), (0, 1)]), ended[0]], 1)  # (B, 3 K, t + 2)
-        done_score = tf.concat([done_score, rated(ended[1], t + 1)], 1)
+        last = t + 1 >= limits  # (B, 1)
+        done = tf.concat([tf.pad(done, [(0, 0), (0, 0), (0, 1)]), ended[0], tokens], 1)  # (B, 4 K, t + 2)
+        cut = tf.where(last, score, NEVER)
+        done_score = tf.concat([done_score, rated(ended[1], t + 1), rated(cut, t + 1)], 1)
+        score = tf.where(last, NEVER, score)
         done_score, best = tf.math.top_k(done_score, size)
         done = tf.gather(done, best, batch_dims=1)
         if size == 1:  # greedy decoding ends here
@@ -268,15 +275,12 @@ def beam_search(
 
     def unfinished(t, tokens, score, greedy, done, done_score, state):
         # What a hypothesis may still reach: probabilities fall, and the penalty is largest at the end.
-        reachable = rated(tf.reduce_max(score, 1), max_length)
-        return (t < max_length) & tf.reduce_any(reachable > done_score[:, -1])
+        reachable = rated(tf.reduce_max(score, 1), limits[:, 0])
+        return tf.reduce_any(reachable > done_score[:, -1])
 
     invariants = tf.nest.map_structure(_loose, first)
-    t, tokens, score, _, done, done_score, _ = tf.while_loop(unfinished, body, first, shape_invariants=invariants)
-    done_score = tf.concat([done_score, rated(score, t)], 1)
-    done_score, best = tf.math.top_k(done_score, size)
-    tokens = tf.gather(tf.concat([done, tokens], 1), best, batch_dims=1)
-    return _without_end(tokens[:, :, 1:], end), done_score
+    _, _, _, _, done, done_score, _ = tf.while_loop(unfinished, body, first, shape_invariants=invariants)
+    return _without_end(done[:, :, 1:], end), done_score
 
 
 def _choose(log_probs, tokens, score, greedy, *, size: int, end: int):

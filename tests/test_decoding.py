@@ -39,6 +39,20 @@ def score(log_probs, row, tokens) -> float:
     return sum(log_probs[row, i, a, b] for i, (a, b) in enumerate(pairwise(whole)))
 
 
+@pytest.mark.parametrize(("function", "how"), [(sample, GREEDY), (beam_search, Beam(1)), (beam_search, Beam(3))])
+def test_each_row_has_a_limit_of_its_own(function, how):
+    step, state, _ = toy(0)
+    limits = np.array([1, 2, 3, 4, 4, 3, 2, 1], np.int32)
+    ends = {"start": START, "end": END}
+    tokens, scores = (one.numpy() for one in function(step, state, how, **ends, max_length=tf.constant(limits)))
+    for row, limit in enumerate(limits):
+        alone, of_alone = (one.numpy()[row] for one in function(step, state, how, **ends, max_length=int(limit)))
+        kept = tokens[row][..., : alone.shape[-1]]
+        np.testing.assert_array_equal(kept, alone)
+        assert not tokens[row][..., alone.shape[-1] :].any()
+        np.testing.assert_allclose(scores[row], of_alone, rtol=1e-6)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_a_beam_of_1_is_greedy(seed):
     step, state, log_probs = toy(seed)

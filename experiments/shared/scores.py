@@ -27,6 +27,19 @@ def signature(*, lowercase: bool) -> str:
     return _corpus(["a"], ["a"], lowercase=lowercase)[1]
 
 
+def chrf_signature() -> str:
+    """Returns the signature that tells which chrF `translation_metrics` has."""
+    return _chrf(["a"], ["a"])[1]
+
+
+def _chrf(hypotheses: Sequence[str], references: Sequence[str]) -> tuple[float, str]:
+    import sacrebleu
+
+    metric = sacrebleu.CHRF()
+    score = metric.corpus_score(list(hypotheses), [list(references)]).score
+    return score, str(metric.get_signature())
+
+
 def _corpus(hypotheses: Sequence[str], references: Sequence[Reference], *, lowercase: bool) -> tuple[float, str]:
     import sacrebleu  # here, so that --help does not wait for it
 
@@ -46,15 +59,13 @@ def tokenized_bleu(hypotheses: Sequence[str], references: Sequence[str]) -> floa
 
 def translation_metrics(hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, float]:
     """Returns exact matches as a share, and BLEU and chrF in percent."""
-    import sacrebleu
-
     right = [a == b for a, b in zip(hypotheses, references, strict=True)]
     return {
         "exact_match": sum(right) / len(right),
         "bleu": bleu(hypotheses, references, lowercase=True),
         "bleu_cased": bleu(hypotheses, references),
         "bleu_tokenized": tokenized_bleu(hypotheses, references),
-        "chrf": sacrebleu.corpus_chrf(list(hypotheses), [list(references)]).score,
+        "chrf": _chrf(hypotheses, references)[0],
     }
 
 

@@ -11,12 +11,12 @@ python -m experiments.translation translate --run runs/NAME --file lines.txt
 
 import io
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from kerasapps.data.pairs import NAMED, file_lines
-from kerasapps.data.translation import TranslationCodec
-from kerasapps.decoding import Sampling, Writer
+from kerasapps.decoding import Sampling
 from kerasapps.errors import DataError
 from kerasapps.formats import format_share
 from kerasapps.runs import Options
@@ -28,22 +28,25 @@ from ..shared.cli import main, print_table
 from ..shared.params import read_params
 from ..shared.runs import load_run
 from ..shared.searching import search_and_report, start_search
-from ..shared.training import finish
+from ..shared.training import finish, tell
 from ..shared.writing import Writing
 from .network import (
     Arch,
     GivenRecipe,
     Source,
+    checked,
     load,
     module_of,
     recipe_of,
+    tested_pairs,
     train_one,
     translate_texts,
     writer_of,
 )
-from .results import result_blocks, score_table, test_metrics, translations_table
+from .results import result_blocks, save_pictures, score_table, test_metrics, translations_table
 
 EXPERIMENT = "translation"
+BLOCK = 1 << 14  # bytes of standard input that are read at a time at most
 
 
 def train(
@@ -67,22 +70,24 @@ def train(
         patience: Stop after so many epochs without a higher BLEU; never by default.
         options: Options that every experiment shares.
     """
+    source = checked(source)
     recipe = recipe_of(arch, source.data, recipe, options=options)
     run = start("Translation", settings_of(locals()), experiment=EXPERIMENT, workload="matmul")
     trained = train_one(run, source=source, arch=arch, params=read_params(params), recipe=recipe, patience=patience)
     model, splits, rows = trained.model, trained.splits, trained.history.rows
     metrics, best = test_metrics(model, arch, splits.codec, splits.texts["test"], writing)
     table = score_table(metrics, data=source.data, pair=source.pair, beam=writing.beam)
+    data = f"{source.data}, {source.pair}" if source.pair else source.data
     finish(
         run,
         trained,
         metrics,
         [table, *result_blocks(model, arch, splits, best, rows)],
-        summary=f"{arch} on {source.data}, {source.pair}: BLEU {metrics['bleu']:.1f} (lower case) and "
+        summary=f"{arch} on {data}: BLEU {metrics['bleu']:.1f} (lower case) and "
         f"{format_share(metrics['exact_match'])} exact of {len(best):,} test texts after {len(rows)} epochs.",
         headline=("bleu", "exact_match", "chrf", "seconds"),
         table=table,
-        conclusion=f"{format_share(metrics['exact_match'])} exact, BLEU {metrics['bleu']:.1f}.",
+        conclusion=f"{table.caption}\n{format_share(metrics['exact_match'])} exact, BLEU {metrics['bleu']:.1f}.",
         following={
             "Evaluate it with another beam": "evaluate --run RUN --beam 10",
             "Translate lines of your own": "translate --run RUN --file lines.txt",
@@ -109,6 +114,7 @@ def search(
         writing: How translations of the test set are written.
         options: Options that every experiment shares.
     """
+    source = checked(source)
     recipe = recipe_of(arch, source.data, recipe, options=options)
     run, trials = start_search("Translation search", settings_of(locals()), experiment=EXPERIMENT, workload="matmul")
     splits = load(source, options=options)  # before the trials, so that an error in the data is reported once
@@ -144,16 +150,16 @@ def evaluate(
     """
     saved = load_run(run, EXPERIMENT)
     source = from_settings(Source, saved.settings)
-    source = source if data is None else replace(source, data=data, target=target)
-    named = source.data in NAMED
-    if pair is not None and not named:
-        raise DataError(f"--pair chooses among the languages of {' or '.join(NAMED)}, and the data are {source.data}.")
-    if target is not None and (data is None or named):
+    if data is None and target is not None:
         raise DataError("--target holds the translations of a file that --data names: give both.")
-    source = replace(source, pair=pair or source.pair)
-    pairs = load(source, options=from_settings(Options, saved.settings)).texts["test"][:limit]
-    metrics, _ = test_metrics(saved.model, saved.settings.of("arch", Arch), saved.codec, pairs, writing)
-    print_table(score_table(metrics, data=source.data, pair=source.pair, beam=writing.beam))
+    source = source if data is None else replace(source, data=data, target=target)
+    source = checked(replace(source, pair=pair or (source.pair if source.data in NAMED else None)))
+    pairs, notes = tested_pairs(saved.codec, source, options=from_settings(Options, saved.settings))
+    tell(notes)
+    metrics, _ = test_metrics(saved.model, saved.settings.of("arch", Arch), saved.codec, pairs[:limit], writing)
+    table = score_table(metrics, data=source.data, pair=source.pair, beam=writing.beam)
+    print_table(table)
+    print(table.caption)
     for name, value in metrics.items():
         print(f"{name:<20}{value:.4f}")
 
@@ -168,8 +174,11 @@ def translate(
     top_k: ranged(int, least=0) = 0,
     top_p: ranged(float, above=0, most=1) = 1.0,
     seed: ranged(int, least=0, most=2**31 - 1) = 0,
+    pictures: Path | None = None,
 ) -> None:
-    """Translates lines of a file, or of standard input, and prints a line for each; an empty line stays empty.
+    """Translates lines of a file, or of standard input as they come, and prints a line for each.
+
+    An empty line stays empty.
 
     Args:
         run: A run folder.
@@ -180,6 +189,7 @@ def translate(
         top_k: Draw among so many likeliest tokens; 0 for all.
         top_p: Draw among the fewest tokens that together have this probability.
         seed: Seed of what is drawn.
+        pictures: A folder for pictures of what was read while each line was written, 1.png for the first.
     """
     if n_best > writing.beam:
         raise DataError(f"--n-best must be at most --beam, which is {writing.beam}. Received: {n_best}")
@@ -188,42 +198,56 @@ def translate(
     if not temperature and (top_k or top_p < 1):
         raise DataError("--top-k and --top-p choose what is drawn: give --temperature as well.")
     saved = load_run(run, EXPERIMENT).in_float32()
-    writer = writer_of(saved.model, saved.settings.of("arch", Arch))
+    arch = saved.settings.of("arch", Arch)
+    if pictures is not None and arch == "none":
+        raise DataError("A network without attention has no --pictures of it.")
+    writer = writer_of(saved.model, arch)
     how = writing.search if not temperature else Sampling(temperature, top_k, top_p, seed)
-    if file is None and sys.stdin.isatty():
-        for line in sys.stdin:
-            print_translations(writer, saved.codec, [line.rstrip("\n")], how, n_best=n_best)
-        return
-    lines = standard_input() if file is None else file_lines(file)[0]
-    print_translations(writer, saved.codec, lines, how, n_best=n_best)
+    done = 0
+    # What is drawn depends on the lines that are translated together: those of a pipe on nothing but themselves.
+    whole = bool(temperature) and not sys.stdin.isatty()
+    for lines in standard_input(whole=whole) if file is None else [lines_of(file)]:
+        best = translate_texts(writer, saved.codec, lines, how, first=done)
+        if n_best > 1:
+            print_table(translations_table(lines, [one[:n_best] for one in best]))
+        else:
+            for one in best:
+                # A line break would be taken for the next translation.
+                print(one[0][0].replace("\n", " ").replace("\r", " "), flush=True)
+        if pictures is not None:
+            written = [one[0][0] for one in best]
+            save_pictures(pictures, saved.model, arch, saved.codec, lines, written, first=done + 1)
+        done += len(lines)
 
 
-def print_translations(writer: Writer, codec: TranslationCodec, lines: list[str], how, *, n_best: int) -> None:
-    """Prints a line for each, or a table of the best of each."""
-    best = translate_texts(writer, codec, lines, how)
-    if n_best > 1:
-        print_table(translations_table(lines, [one[:n_best] for one in best]))
-        return
-    for one in best:
-        # A line break would be taken for the next translation.
-        print(one[0][0].replace("\n", " ").replace("\r", " "), flush=True)
+def lines_of(file: Path) -> list[str]:
+    """Returns the lines of a file; what to know about it goes to standard error."""
+    lines, notes = file_lines(file)
+    print(*notes, sep="\n", end="\n" if notes else "", file=sys.stderr)
+    return lines
 
 
-def standard_input() -> list[str]:
-    """Returns the lines of standard input.
+def standard_input(*, whole: bool = False) -> Iterator[list[str]]:
+    """Yields the lines of standard input as they come: one, or the many that are there; or all at once.
 
     Raises:
         DataError: If they are not UTF-8.
     """
     stream = getattr(sys.stdin, "buffer", None) or io.BytesIO(sys.stdin.read().encode())
-    content = stream.read()
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise DataError(f"Standard input, line {line}: not UTF-8 text.") from None
-    lines = text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
-    return lines[:-1] if not lines[-1] else lines
+    rest, number, more = b"", 1, True
+    while more:
+        more = stream.read() if whole else stream.read1(BLOCK)
+        come, newline, rest = (rest + more).rpartition(b"\n") if more else (rest, b"", b"")
+        if not newline and not come:
+            continue
+        try:
+            text = come.decode("utf-8")
+        except UnicodeDecodeError as error:
+            line = number + come.count(b"\n", 0, error.start)
+            raise DataError(f"Standard input, line {line}: not UTF-8 text.") from None
+        lines = (text.removeprefix("\ufeff") if number == 1 else text).replace("\r\n", "\n").split("\n")
+        yield [line.removesuffix("\r") for line in lines]
+        number += len(lines)
 
 
 COMMANDS = (train, search, evaluate, translate)

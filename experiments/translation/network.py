@@ -10,10 +10,11 @@ import keras
 import numpy as np
 
 from kerasapps.applications import seq2seq, transformer
+from kerasapps.data.pairs import NAMED, Pair, read_pairs
 from kerasapps.data.subwords import END, START, Pieces
-from kerasapps.data.translation import TranslationCodec, TranslationSplits, load_pairs, share_of_padding
+from kerasapps.data.translation import TranslationCodec, TranslationSplits, left_out, load_pairs, share_of_padding
 from kerasapps.decoding import GREEDY, Beam, Sampling, Writer, in_batches
-from kerasapps.errors import UserError
+from kerasapps.errors import DataError, UserError
 from kerasapps.losses import TokenCrossentropy
 from kerasapps.optimizers import Method, one_cycle, optimizer_of
 from kerasapps.runs import Options, Run
@@ -28,6 +29,7 @@ CODEC = TranslationCodec
 Arch = Literal["additive", "lectures", "dot", "none", "transformer"]
 BATCH_SIZE = 64  # texts that are written at a time
 VALIDATED = 500  # validation texts that are translated after each epoch
+PAIR = "en-de"  # of a named data set, where nothing else is said
 
 
 @dataclass(frozen=True)
@@ -37,16 +39,16 @@ class Source:
     Args:
         data: "market" (simulated), "multi30k", a file with a text and its translation a line, separated by a tab, or a
             file with a text a line.
-        pair: Languages of a named data set, source first, such as "de-en".
+        pair: Languages of a named data set, source first, such as "de-en"; by default "en-de".
         target: For a file with a text a line, the file with the translations.
         tokens: Pieces of words, learned from the training set, or whole words and punctuation marks.
-        vocab_size: Token ids of each language at most; by default 600 for the market and 5,000 for others.
+        vocab_size: Token ids of each language at most; by default 5,000, and 600 for subwords of the market.
         joint: One vocabulary for both languages.
         max_length: Tokens of a text at most; longer pairs are left out.
     """
 
     data: Text = "market"
-    pair: Text = "en-de"
+    pair: or_none(Text) = None
     target: or_none(Text) = None
     tokens: Pieces = "subwords"
     vocab_size: or_none(ranged(int, least=10)) = None
@@ -105,9 +107,31 @@ def recipe_of(arch: Arch, data: str, given: GivenRecipe = GivenRecipe(), *, opti
 
 def load(source: Source, *, options: Options) -> TranslationSplits:
     """Loads the data as the options say."""
-    given = {name: value for name, value in vars(source).items() if name != "vocab_size"}
-    size = source.vocab_size or (600 if source.data == "market" else 5_000)
-    return load_pairs(**given, vocab_size=size, seed=options.seed, limit=options.rows)
+    size = source.vocab_size or (600 if source.data == "market" and source.tokens == "subwords" else 5_000)
+    given = vars(source) | {"pair": source.pair or PAIR, "vocab_size": size}
+    return load_pairs(**given, seed=options.seed, limit=options.rows)
+
+
+def checked(source: Source) -> Source:
+    """Returns what to load, with the languages that a named data set has where nothing else is said.
+
+    Raises:
+        DataError: If languages are named for an own file, or translations for a named data set.
+    """
+    named = source.data in NAMED
+    if named and source.target is not None:
+        raise DataError("--target holds the translations of a file that --data names: give both.")
+    if not named and source.pair is not None:
+        raise DataError(f"--pair chooses among the languages of {' or '.join(NAMED)}, and the data are {source.data}.")
+    return replace(source, pair=source.pair or PAIR) if named else source
+
+
+def tested_pairs(codec: TranslationCodec, source: Source, *, options: Options) -> tuple[list[Pair], tuple[str, ...]]:
+    """Returns the pairs of a test set that a network of this codec can translate, and notes on them."""
+    found = read_pairs(source.data, pair=source.pair or PAIR, target=source.target, seed=options.seed)
+    pairs = found.test[: options.rows]
+    _, kept = codec.split(pairs)
+    return [pairs[i] for i in kept], (*found.notes, *left_out(len(pairs), kept, "test", codec.max_length))
 
 
 def train_one(
@@ -177,20 +201,24 @@ def writer_of(model: keras.Model, arch: Arch) -> Writer:
 
 
 def translate_texts(
-    writer: Writer, codec: TranslationCodec, texts: Sequence[str], how: Beam | Sampling
+    writer: Writer, codec: TranslationCodec, texts: Sequence[str], how: Beam | Sampling, *, first: int = 0
 ) -> list[list[tuple[str, float]]]:
-    """Returns for each text its translations with their scores, the best first; an empty text stays empty."""
+    """Returns for each text its translations with their scores, the best first; an empty text stays empty.
+
+    `first` is the number of the first text, where these follow others: what is drawn depends on it.
+    """
     rows = [i for i, text in enumerate(texts) if text.strip()]
     ids = codec.encode([texts[i].strip() for i in rows])["source"]
     lengths = (ids != 0).sum(1)
 
     def write(chosen: np.ndarray) -> list[list[tuple[str, float]]]:
         longest = int(lengths[chosen].max())
-        limit = min(codec.max_length, 2 * longest + 10)
+        limits = np.minimum(codec.max_length, 2 * lengths[chosen] + 10)
         drawn = how
         if isinstance(how, Sampling):  # or the same noise would come again in each batch
-            drawn = replace(how, seed=int(np.random.SeedSequence([how.seed, chosen[0]]).generate_state(1)[0] >> 1))
-        tokens, scores = writer({"source": ids[chosen, :longest]}, drawn, max_length=limit)
+            number = [how.seed, first + rows[chosen[0]]]
+            drawn = replace(how, seed=int(np.random.SeedSequence(number).generate_state(1)[0] >> 1))
+        tokens, scores = writer({"source": ids[chosen, :longest]}, drawn, max_length=limits)
         decoded = codec.decode(tokens.reshape(-1, tokens.shape[-1]))
         return [
             list(zip(decoded[i * len(row) : (i + 1) * len(row)], map(float, row), strict=True))

@@ -3,7 +3,8 @@
 import itertools
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -12,21 +13,22 @@ from kerasapps.data.subwords import END, START
 from kerasapps.data.translation import TranslationCodec, TranslationSplits, padded
 from kerasapps.data.words import tokenize
 from kerasapps.decoding import GREEDY
+from kerasapps.files import write_atomically
 from kerasapps.reports import Block, Figure, Table, add_axes, new_figure, plain
 
-from ..shared.scores import bleu, signature, translation_metrics
+from ..shared.scores import bleu, chrf_signature, signature, translation_metrics
 from ..shared.writing import Writing
 from .network import Arch, module_of, translate_texts, writer_of
 
-# BLEU in percent on test_2016, by languages; tokenized and in lower case.
+# BLEU in percent on test_2016, by languages; of which kind is said where its source does.
 PUBLISHED = {
     "de-en": {
-        "GRU without attention (bentrevett)": 20.6,
-        "GRU, additive attention (bentrevett)": 28.3,
-        "LSTM, attention, subwords (msarmi9)": 33.5,
-        "transformer of 256 units (bentrevett)": 36.5,
+        "tokenized: GRU without attention (bentrevett)": 20.6,
+        "tokenized: GRU, additive attention (bentrevett)": 28.3,
+        "tokenization not stated: LSTM, attention, subwords (msarmi9)": 33.5,
+        "tokenized: transformer of 256 units (bentrevett)": 36.5,
     },
-    "en-de": {"transformer of 128 units (Revisit-MMT)": 41.0},
+    "en-de": {"tokenized: transformer of 128 units (Revisit-MMT)": 41.0},
 }
 EXAMPLES = 20
 PICTURES = 4
@@ -52,7 +54,7 @@ def test_metrics(
     return metrics, best
 
 
-def score_table(metrics: Mapping[str, float], *, data: str, pair: str, beam: int) -> Table:
+def score_table(metrics: Mapping[str, float], *, data: str, pair: str | None, beam: int) -> Table:
     """Lists the metrics, and published figures, which are of another kind of BLEU."""
     how = "greedy" if beam == 1 else f"beam {beam}"
     rows = [
@@ -65,8 +67,9 @@ def score_table(metrics: Mapping[str, float], *, data: str, pair: str, beam: int
     if "bleu_greedy" in metrics:
         rows.append(["BLEU, lower case, greedy", metrics["bleu_greedy"]])
     published = PUBLISHED.get(pair, {}) if data == "multi30k" else {}
-    rows += [[f"published, tokenized: {name}", figure] for name, figure in published.items()]
-    caption = f"sacreBLEU {signature(lowercase=True)} and {signature(lowercase=False)}, on detokenized texts."
+    rows += [[f"published, {name}", figure] for name, figure in published.items()]
+    of_bleu = " and ".join(signature(lowercase=lowercase) for lowercase in (True, False))
+    caption = f"sacreBLEU {of_bleu}, chrF {chrf_signature()}, on detokenized texts."
     return Table("Test set", ["", "percent"], rows, caption)
 
 
@@ -109,20 +112,46 @@ def length_figure(pairs: Sequence[tuple[str, str]], best: Sequence[str]) -> Figu
 def attention_figures(
     model: keras.Model, arch: Arch, codec: TranslationCodec, sources: Sequence[str], best: Sequence[str]
 ) -> list[Figure]:
-    """Draws where the network looks while it writes."""
+    """Draws where the network looks while it writes a few texts of usual length."""
     if arch == "none":
         return []
     lengths = np.array([len(text) for text in sources])
     middle = np.argsort(np.abs(lengths - np.median(lengths)), kind="stable")[:PICTURES]
-    figures = []
-    for number, i in enumerate(middle, start=1):
-        ids = codec.encode([sources[i]])["source"]
-        written = codec.target.encode([best[i]])[0]
+    pairs = [(sources[i], best[i]) for i in middle]
+    return [
+        attention_figure(*seen, name=f"attention_{number}")
+        for number, seen in enumerate(attended(model, arch, codec, pairs), start=1)
+    ]
+
+
+def save_pictures(
+    folder: Path,
+    model: keras.Model,
+    arch: Arch,
+    codec: TranslationCodec,
+    sources: Sequence[str],
+    best: Sequence[str],
+    *,
+    first: int,
+) -> None:
+    """Writes a picture of what was read while each text was written, from `first`.png on; of empty ones none."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pairs = {number: (a.strip(), b) for number, (a, b) in enumerate(zip(sources, best, strict=True), start=first)}
+    pairs = {number: pair for number, pair in pairs.items() if pair[0]}
+    for number, seen in zip(pairs, attended(model, arch, codec, list(pairs.values())), strict=True):
+        write_atomically(folder / f"{number}.png", attention_figure(*seen, name=str(number)).png)
+
+
+def attended(
+    model: keras.Model, arch: Arch, codec: TranslationCodec, pairs: Sequence[tuple[str, str]]
+) -> Iterator[tuple[np.ndarray, list[str], list[str]]]:
+    """Yields for each text and its translation the weights (T, S), the pieces read (S) and those written (T)."""
+    attention = module_of(arch).attention_of(model)
+    for source, target in pairs:
+        ids, written = codec.encode([source])["source"], codec.target.encode([target])[0]
         inputs = {"source": ids, "target": padded([[START, *written]])}
-        weights = module_of(arch).attention_of(model).predict(inputs, verbose=0)["attention"][0]  # (T, S)
-        read, wrote = codec.source.pieces(ids[0]), codec.target.pieces([*written, END])
-        figures.append(attention_figure(weights, read, wrote, name=f"attention_{number}"))
-    return figures
+        weights = attention.predict(inputs, verbose=0)["attention"][0]
+        yield weights, codec.source.pieces(ids[0]), codec.target.pieces([*written, END])
 
 
 def attention_figure(weights: np.ndarray, read: Sequence[str], wrote: Sequence[str], *, name: str) -> Figure:

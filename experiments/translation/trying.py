@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from kerasapps.data.pairs import NAMED
 from kerasapps.errors import DataError
 from kerasapps.serving.forms import Field
 
@@ -17,7 +18,8 @@ SHOWN = 3
 
 def questions(saved: SavedRun) -> tuple[Field, ...]:
     """Returns what a network can be asked."""
-    pair = saved.settings.get("pair")
+    # Of an own file the languages are not known, whatever runs of before say.
+    pair = saved.settings.get("pair") if saved.settings.get("data") in NAMED else None
     return (Field("text", "A sentence", "text", hint=f"The languages are {pair}." if pair else ""),)
 
 

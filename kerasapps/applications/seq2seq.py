@@ -72,7 +72,7 @@ def build_seq2seq(
 
     Raises:
         ValueError: If a size is under 1, a vocabulary under 2, `dropout` outside [0, 1), or `attention` or `cell`
-            unknown; under "lectures" also for a source longer than `max_length`.
+            unknown; under "lectures" TensorFlow refuses a source longer than `max_length` when it is read.
 
     Example:
         >>> model = build_seq2seq(source_vocab_size=1000, target_vocab_size=1000, embedding_dim=16, units=32)

@@ -70,8 +70,6 @@ class AttentionDecoder(layers.Layer):
         gates = GATES[self.cell] * units
         if self.attention == "dot" and keys != units:
             raise refusal(f"be as wide as the state, {units}", keys=keys)
-        if self.attention == "lectures" and (memory_shape[1] or 0) > self.max_length:
-            raise refusal(f"have at most `max_length` = {self.max_length} steps", memory=memory_shape)
         # In float32, of which the products make what they need: whether Keras rounds depends on what calls the layer.
         add = functools.partial(self.add_weight, autocast=False)
         # What is read at a step: the word, and with it what is attended to.
@@ -95,6 +93,8 @@ class AttentionDecoder(layers.Layer):
         own = self.cell == "gru" and self.compute_dtype in FORMATS and kernels_run(training=bool(training))
         state = ops.cast(state, "float32")
         if self.attention == "lectures":
+            if (memory.shape[1] or 0) > self.max_length:  # in a graph for texts of any length it is not known
+                raise refusal(f"have at most `max_length` = {self.max_length} steps", memory=memory.shape)
             given = self._of_words(words, memory)
         else:
             given = (self._product(words, self.kernel[: words.shape[-1]]) + self._float(self.bias[0]),)
@@ -183,7 +183,8 @@ class AttentionDecoder(layers.Layer):
     def _lectures_step(self, memory, keys, present):
         """Returns the step (s, the word's part of the scores, of what is combined) -> (s, c, alpha)."""
         steps = ops.shape(memory)[1]
-        # Deviation: the notes' code scores all `max_length` positions, those beyond the source too.
+        # Deviations: the notes' code scores all `max_length` positions, those beyond the source too, takes the softmax
+        # over whichever axis PyTorch picks, and passes a word through the same GRU `n_layers` times.
         weights = ops.concatenate([self.recurrent, self.query[:, :steps]], axis=1)
         of_context, hidden = self.combine[: memory.shape[-1]], _penalty(present)
         gates = GATES[self.cell] * self.units

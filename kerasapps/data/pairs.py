@@ -4,6 +4,7 @@ Reference: Elliott et al., "Multi30K: Multilingual English-German Image Descript
 """
 
 import gzip
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -99,8 +100,12 @@ def _read_multi30k(pair: str) -> PairSet:
     parts = []
     for part, count in MULTI30K_LINES.items():
         source, target = (_lines(folder / f"{part}.{language}.gz") for language in pair.split("-"))
-        if len(source) != count or len(target) != count:
-            raise DataError(f"{folder} has not the official Multi30k: {part} has {len(source):,} lines, not {count:,}.")
+        for language, lines in zip(pair.split("-"), (source, target), strict=True):
+            if len(lines) != count:
+                raise DataError(
+                    f"{folder} has not the official Multi30k: {part}.{language}.gz has {len(lines):,} lines, not "
+                    f"{count:,}."
+                )
         # Blanks at an end are slips of the annotators.
         parts.append([(a.strip(), b.strip()) for a, b in zip(source, target, strict=True)])
     return PairSet(*parts)
@@ -128,7 +133,7 @@ def _lines(path: Path) -> list[str]:
     try:
         with gzip.open(path, "rt", encoding="utf-8") as file:
             return file.read().removesuffix("\n").split("\n")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise DataError(f"{path} is damaged: {error}.") from None
 
 

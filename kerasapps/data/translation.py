@@ -8,7 +8,17 @@ import numpy as np
 
 from kerasapps.data.pairs import Pair, read_pairs
 from kerasapps.data.splits import Split, Splits
-from kerasapps.data.subwords import END, PADDING, START, Pieces, Subwords, Words, fit_pieces, pieces_from_json
+from kerasapps.data.subwords import (
+    END,
+    PADDING,
+    START,
+    UNKNOWN,
+    Pieces,
+    Subwords,
+    Words,
+    fit_pieces,
+    pieces_from_json,
+)
 from kerasapps.errors import DataError
 
 RATIO, AT_LEAST = 5, 10  # a text is of wildly different length if it is so many times longer, and so many tokens
@@ -73,7 +83,9 @@ class TranslationCodec:
         short, long = lengths.min(1), lengths.max(1)
         kept = np.flatnonzero((long <= self.max_length) & ((long <= RATIO * short) | (long <= AT_LEAST)))
         if not len(kept):
-            raise DataError(f"--max-length {self.max_length} is shorter than every pair of texts.")
+            shorter = (long > self.max_length).all()
+            why = f"--max-length {self.max_length} is shorter than every one" if shorter else rule(self.max_length)
+            raise DataError(f"None of the {len(pairs):,} pairs of texts is left: {why}.")
         source, target = padded([sources[i] for i in kept]), padded([targets[i] for i in kept])
         of_source, of_target = lengths[kept].T.astype(np.int32)
         split = Split(
@@ -144,17 +156,38 @@ def load_pairs(
     for name, pairs in parts.items():
         sets[name], kept = codec.split(pairs)
         texts[name] = [pairs[i] for i in kept]
-        if len(kept) < len(pairs):
-            notes.append(
-                f"{len(pairs) - len(kept):,} of {len(pairs):,} {name} pairs were left out: over --max-length "
-                f"{max_length}, or one side {RATIO} times as long as the other."
-            )
+        notes += left_out(len(pairs), kept, name, max_length)
+    notes += unknown_words(codec, parts["train"])
     return TranslationSplits(
         **sets,
         sizes={"source_vocab_size": codec.source.size, "target_vocab_size": codec.target.size},
         codec=codec,
         notes=tuple(notes),
         texts=texts,
+    )
+
+
+def left_out(count: int, kept: Sequence[int], name: str, max_length: int) -> tuple[str, ...]:
+    """Returns a note on the pairs of a set that are not kept, if there are any."""
+    if len(kept) == count:
+        return ()
+    return (f"{count - len(kept):,} of {count:,} {name} pairs were left out: {rule(max_length)}.",)
+
+
+def rule(max_length: int) -> str:
+    """Says which pairs are left out."""
+    return f"over --max-length {max_length} tokens, or one side over {RATIO} times as long as the other"
+
+
+def unknown_words(codec: TranslationCodec, pairs: Sequence[Pair]) -> tuple[str, ...]:
+    """Returns a note on the words of a training set that have no id, where whole words are tokens."""
+    if not isinstance(codec.source, Words):
+        return ()
+    sides = [pieces.encode([pair[i] for pair in pairs]) for i, pieces in enumerate((codec.source, codec.target))]
+    shares = [sum(row.count(UNKNOWN) for row in rows) / max(1, sum(map(len, rows))) for rows in sides]
+    return (
+        f"{shares[0]:.1%} of the words of the sources and {shares[1]:.1%} of those of the translations are "
+        "unknown, as too rare for --vocab-size.",
     )
 
 

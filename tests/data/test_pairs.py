@@ -152,8 +152,13 @@ def test_multi30k_from_a_folder(tmp_path, monkeypatch):
         for language in ("de", "en"):
             with gzip.open(tmp_path / "multi30k" / f"{name}.{language}.gz", "wt") as file:
                 file.write("x \n" * count)
-    with pytest.raises(DataError, match="not the official Multi30k: test_2016_flickr has 999"):
+    with pytest.raises(DataError, match=r"not the official Multi30k: test_2016_flickr.de.gz has 999 lines, not 1,000"):
         read_pairs("multi30k", pair="de-en", target=None, seed=0)
+    whole = (tmp_path / "multi30k" / "train.en.gz").read_bytes()
+    for damaged in (whole[:-9], whole[:20] + b"\xff\xff\xff" + whole[23:], b"no archive"):
+        (tmp_path / "multi30k" / "train.en.gz").write_bytes(damaged)
+        with pytest.raises(DataError, match=r"train\.en\.gz is damaged"):
+            read_pairs("multi30k", pair="de-en", target=None, seed=0)
     with pytest.raises(DataError, match="--pair de-es is none of those of multi30k: de-en"):
         read_pairs("multi30k", pair="de-es", target=None, seed=0)
 

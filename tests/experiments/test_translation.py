@@ -16,7 +16,7 @@ from experiments.translation import __main__ as experiment
 from experiments.translation.network import BATCH_SIZE, make_model, recipe_of, translate_texts, writer_of
 from experiments.translation.results import mistakes_table
 from kerasapps.checkpoints import load_arrays
-from kerasapps.decoding import Sampling
+from kerasapps.decoding import GREEDY, Beam, Sampling
 from kerasapps.runs import Options
 from tests.experiments.commands import commands, read
 
@@ -47,7 +47,10 @@ def test_train_learns_what_a_guess_cannot_reach(trained):
 
 def test_evaluate_repeats_what_train_found(trained, capsys):
     run("evaluate", "--run", trained, "--beam", 2)
-    assert f"{'bleu':<20}{read(trained)['bleu']:.4f}" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"{'bleu':<20}{read(trained)['bleu']:.4f}" in said
+    for which in ("case:lc", "case:mixed", "tok:13a", "nc:6"):
+        assert which in said.replace("\n", "")
 
 
 def test_evaluate_takes_data_of_another_kind_with_what_belongs_to_it(trained, tmp_path, capsys):
@@ -74,6 +77,53 @@ def test_a_line_comes_out_for_each_line_that_goes_in(trained, tmp_path, capsys, 
     assert "score" in capsys.readouterr().out
     run("translate", "--run", trained, "--file", tmp_path / "lines.txt", "--temperature", 0.8, "--top-k", 5)
     assert capsys.readouterr().out.count("\n") == 4
+    run("translate", "--run", trained, "--file", tmp_path / "lines.txt", "--pictures", tmp_path / "pictures")
+    assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == ["1.png", "3.png", "4.png"]
+
+
+def test_lines_are_answered_as_they_come(monkeypatch):
+    class Slow(io.RawIOBase):
+        """Gives a few bytes at a time."""
+
+        parts = iter([b"\xef\xbb\xbfone\r\ntw", b"o\n", b"\n", b"three\nfo", b"ur"])
+
+        def readable(self):
+            return True
+
+        def readinto(self, buffer):
+            part = next(self.parts, b"")
+            buffer[: len(part)] = part
+            return len(part)
+
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(Slow())))
+    assert list(experiment.standard_input()) == [["one"], ["two"], [""], ["three"], ["four"]]
+
+
+def test_a_translation_depends_on_no_other_line(trained):
+    saved = load_run(trained, "translation").in_float32()
+    writer = writer_of(saved.model, "additive")
+    texts = ["hat hat hat", "The farmer has sold one hat in the town to the old baker. " * 2, "one"]
+    for how in (GREEDY, Beam(3)):
+        together = translate_texts(writer, saved.codec, texts, how)
+        alone = [translate_texts(writer, saved.codec, [text], how)[0] for text in texts]
+        for a, b in zip(together, alone, strict=True):
+            assert [text for text, _ in a] == [text for text, _ in b]
+            np.testing.assert_allclose([score for _, score in a], [score for _, score in b], atol=1e-4)
+
+
+def test_what_a_network_of_an_own_file_is_called(tmp_path, capsys):
+    rows = [f"{word} {i}\t{i} {word}" for i, word in enumerate("abcdefghijklmnopqrstuvwxyz")]
+    (tmp_path / "own.tsv").write_text("\n".join(rows))
+    few = ("--smoke", "--tokens", "words", "--vocab-size", 30, "--out", tmp_path / "run")
+    run("train", "--data", tmp_path / "own.tsv", *few)
+    said = capsys.readouterr().out
+    assert "of the words of the sources" in said
+    assert "unknown, as too rare for --vocab-size" in said
+    assert read(tmp_path / "run", "config.json")["settings"]["pair"] is None
+    assert "en-de" not in (tmp_path / "run" / "report.html").read_text()
+    (tmp_path / "lines.txt").write_text("never seen\n")  # of unknown words alone
+    run("translate", "--run", tmp_path / "run", "--file", tmp_path / "lines.txt")
+    assert capsys.readouterr().out.count("\n") == 1
 
 
 def test_what_cannot_be_translated(trained, tmp_path, capsys, monkeypatch):
@@ -94,7 +144,9 @@ def test_what_cannot_be_translated(trained, tmp_path, capsys, monkeypatch):
     [
         (("--data", "nowhere.tsv"), "--data nowhere.tsv is neither market, multi30k nor a file"),
         (("--pair", "en-fr"), "--pair en-fr is none of those of market: en-de, de-en"),
-        (("--max-length", 3), "--max-length 3 is shorter than every pair of texts"),
+        (("--max-length", 3), "pairs of texts is left: --max-length 3 is shorter than every one"),
+        (("--target", "texts.en"), "--target holds the translations of a file that --data names"),
+        (("--data", "texts.de", "--pair", "de-en"), "--pair chooses among the languages of market or multi30k"),
         (("--vocab-size", 20), "--vocab-size must be at least 300 for subwords"),
         (("--beam", 0), "--beam must be in [1, 100]"),
         (("--params", '{"layers": 3}'), "--params: --arch additive does not take layers; it takes"),
@@ -149,8 +201,10 @@ def test_mistakes_by_hand():
 
 
 @pytest.mark.slow
-def test_killed_and_resumed_it_ends_as_if_it_had_not_been(tmp_path):
-    few = ("train", "--limit", 300, "--epochs", 3, "--batch-size", 256, "--params", SMALL, "--beam", 1)
+@pytest.mark.parametrize("arch", ["additive", "transformer"])
+def test_killed_and_resumed_it_ends_as_if_it_had_not_been(tmp_path, arch):
+    sizes = SMALL if arch == "additive" else '{"units": 32, "heads": 2}'
+    few = ("train", "--arch", arch, "--limit", 300, "--epochs", 3, "--batch-size", 256, "--params", sizes, "--beam", 1)
     run(*few, "--out", tmp_path / "whole")
     command = [sys.executable, "-m", "experiments.translation", *few, "--out", tmp_path / "killed"]
     process = subprocess.Popen(list(map(str, command)), cwd=ROOT, stdout=subprocess.DEVNULL)
