@@ -23,7 +23,7 @@ from kerasapps.search.options import Trials
 from kerasapps.session import start
 from kerasapps.settings import Count, from_settings, or_none, settings_of
 
-from ..shared.cli import main, print_table
+from ..shared.cli import main, print_metrics, print_table
 from ..shared.image_classifier import options_of, warn_of_changes
 from ..shared.images import as_bytes, png, tile
 from ..shared.judging import load_judge
@@ -149,8 +149,7 @@ def evaluate(*, run: Path, anomalies: Path | None = None, limit: or_none(Count) 
         metrics["anomaly_auc"] = found[1]
     for one in tables:
         print_table(one)
-    for name, value in metrics.items():
-        print(f"{label_of(name):<48}{value:.4f}")
+    print_metrics({label_of(name): value for name, value in metrics.items()})
 
 
 def predict(images: tyro.conf.Positional[tuple[Path, ...]], /, *, run: Path, figure: Path | None = None) -> None:

@@ -25,7 +25,7 @@ from kerasapps.search.options import Trials
 from kerasapps.session import start
 from kerasapps.settings import Count, Text, Weight, from_settings, or_none, ranged, settings_of
 
-from ..shared.cli import main, print_table
+from ..shared.cli import main, print_metrics, print_table
 from ..shared.images import read_inputs
 from ..shared.params import read_params
 from ..shared.runs import load_run
@@ -170,8 +170,7 @@ def evaluate(
         raise DataError(f"{source.data} has images of {theirs} pixels, and the run of {ours}.")
     metrics, _ = evaluate_model(saved.model, saved.codec, splits, writing)
     print_table(score_table(metrics, writing))
-    for name, value in metrics.items():
-        print(f"{name:<24}{value:.4f}")
+    print_metrics(metrics)
 
 
 def caption(

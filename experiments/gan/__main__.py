@@ -23,7 +23,7 @@ from kerasapps.search.options import Trials
 from kerasapps.session import start
 from kerasapps.settings import Count, Text, from_settings, option, or_none, ranged, settings_of
 
-from ..shared.cli import main, print_table
+from ..shared.cli import main, print_metrics, print_table
 from ..shared.image_classifier import keep_codec, options_of, warn_of_changes
 from ..shared.images import png, tile
 from ..shared.judging import load_judge
@@ -170,8 +170,7 @@ def evaluate(*, run: Path, inception: bool = False, limit: or_none(Count) = None
         fake = as_pixels(draw(saved.model, len(real.images), seed=options.seed + 1))
         metrics["inception_fid"] = frechet_distance(features(real.images), features(fake))
     print_table(table)
-    for name, value in metrics.items():
-        print(f"{label_of(name):<36}{value:.4f}")
+    print_metrics({label_of(name): value for name, value in metrics.items()})
 
 
 def sample(

@@ -25,7 +25,7 @@ from kerasapps.settings import Count, from_settings, or_none, settings_of
 
 from ..shared import image_classifier
 from ..shared.classification import class_table
-from ..shared.cli import main, print_table
+from ..shared.cli import main, print_metrics, print_table
 from ..shared.image_classifier import GivenRecipe, Recipe, options_of, other_classes, warn_of_changes
 from ..shared.images import PREDICTIONS, augmentation_figure, predictions_figure, predictions_table, read_inputs
 from ..shared.runs import load_run
@@ -150,8 +150,7 @@ def evaluate(*, run: Path, data: str | None = None, limit: or_none(Count) = None
         warn_of_changes(saved, splits)
     metrics, probabilities = evaluate_model(saved.model, splits, flip=from_settings(Recipe, saved.settings).flip)
     print_table(class_table(probabilities, splits.test.targets["label"], splits.class_names))
-    for name, value in metrics.items():
-        print(f"{name:<16}{value:.4f}")
+    print_metrics(metrics)
 
 
 def predict(images: tyro.conf.Positional[tuple[Path, ...]], /, *, run: Path, figure: Path | None = None) -> None:

@@ -22,7 +22,7 @@ from kerasapps.search.options import Trials
 from kerasapps.session import start
 from kerasapps.settings import Count, Text, from_settings, or_none, ranged, settings_of
 
-from ..shared.cli import main, print_table
+from ..shared.cli import main, print_metrics, print_table
 from ..shared.params import read_params
 from ..shared.runs import load_run
 from ..shared.searching import search_and_report, start_search
@@ -143,8 +143,7 @@ def evaluate(*, run: Path, data: or_none(Text) = None) -> None:
     arch = saved.settings.of("arch", Arch)
     metrics = test_metrics(saved.model, arch, saved.codec, ids, characters, text)
     print_table(loss_table(metrics, data=source.data, arch=arch))
-    for name, value in metrics.items():
-        print(f"{name:<20}{value:.4f}")
+    print_metrics(metrics)
 
 
 def generate(

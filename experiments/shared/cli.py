@@ -123,6 +123,13 @@ def _titled(command: Callable) -> Callable:
     return command
 
 
+def print_metrics(metrics: Mapping[str, float]) -> None:
+    """Prints a line for each metric, the numbers below each other."""
+    width = max(map(len, metrics), default=0) + 2
+    for name, value in metrics.items():
+        print(f"{name:<{width}}{value:.4f}")
+
+
 def print_table(table: Table) -> None:
     """Prints a report's table to the terminal."""
     text = rich.text.Text  # verbatim: rich would parse a plain string as markup, and names may hold any character

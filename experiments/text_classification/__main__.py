@@ -23,7 +23,7 @@ from kerasapps.session import start
 from kerasapps.settings import Count, Text, from_settings, or_none, ranged, settings_of
 
 from ..shared.classification import class_table, classification_metrics
-from ..shared.cli import main, print_table
+from ..shared.cli import main, print_metrics, print_table
 from ..shared.params import read_params
 from ..shared.runs import load_run
 from ..shared.searching import search_and_report, start_search
@@ -134,8 +134,7 @@ def evaluate(*, run: Path, data: or_none(Text) = None, limit: or_none(Count) = N
     test = saved.codec.split(splits.texts["test"][rows], splits.labels["test"][rows])
     probabilities = predict_labels(saved.model, test)
     print_table(class_table(probabilities, test.targets["label"], saved.codec.class_names, unit="texts"))
-    for name, value in classification_metrics(probabilities, test.targets["label"]).items():
-        print(f"{name:<16}{value:.4f}")
+    print_metrics(classification_metrics(probabilities, test.targets["label"]))
 
 
 def predict(*, run: Path, text: tuple[str, ...] = (), file: Path | None = None) -> None:

@@ -24,7 +24,7 @@ from kerasapps.search.options import Trials
 from kerasapps.session import start
 from kerasapps.settings import Count, Text, Weight, from_settings, or_none, ranged, settings_of
 
-from ..shared.cli import main, print_table
+from ..shared.cli import main, print_metrics, print_table
 from ..shared.params import read_params
 from ..shared.runs import load_run
 from ..shared.searching import search_and_report, start_search
@@ -160,8 +160,7 @@ def evaluate(
     table = score_table(metrics, data=source.data, pair=source.pair, beam=writing.beam)
     print_table(table)
     print(table.caption)
-    for name, value in metrics.items():
-        print(f"{name:<20}{value:.4f}")
+    print_metrics(metrics)
 
 
 def translate(

@@ -1,5 +1,6 @@
 """The language model experiment as a person runs it."""
 
+import re
 from pathlib import Path
 
 import keras
@@ -39,7 +40,7 @@ def test_train_learns_what_frequencies_alone_do_not_give(trained):
 
 def test_evaluate_repeats_what_train_found(trained, tmp_path, capsys):
     run("evaluate", "--run", trained)
-    assert f"{'loss':<20}{read(trained)['loss']:.4f}" in capsys.readouterr().out
+    assert re.search(rf"^loss  +{read(trained)['loss']:.4f}$", capsys.readouterr().out, re.MULTILINE)
     (tmp_path / "other.txt").write_text("the cat sees the Ωmega.\n" * 40)
     run("evaluate", "--run", trained, "--data", tmp_path / "other.txt")
     said = capsys.readouterr().out

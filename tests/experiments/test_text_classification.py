@@ -1,5 +1,6 @@
 """The text classification experiment as a person runs it."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -85,7 +86,7 @@ def test_nb_svm_without_validation_learns_from_all_that_is_not_for_testing(monke
 
 def test_evaluate_repeats_what_train_found(trained, capsys):
     run("evaluate", "--run", trained)
-    assert f"accuracy        {read(trained)['accuracy']:.4f}" in capsys.readouterr().out
+    assert re.search(rf"^accuracy  +{read(trained)['accuracy']:.4f}$", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_predict(trained, tmp_path, capsys):
@@ -106,7 +107,7 @@ def test_a_text_is_read_by_sentences(tmp_path, capsys):
     assert read(folder, "codec.json")["sentence_length"] == 5
     assert "<mark style=" in (folder / "report.html").read_text()
     run("evaluate", "--run", folder)
-    assert f"accuracy        {read(folder)['accuracy']:.4f}" in capsys.readouterr().out
+    assert re.search(rf"^accuracy  +{read(folder)['accuracy']:.4f}$", capsys.readouterr().out, re.MULTILINE)
     run("predict", "--run", folder, "--text", "The soup was superb. The bread is bright.")
 
 
