@@ -40,7 +40,7 @@ def count_flops(case: str, size: Size = SIZES["small"]) -> int:
     if case == "lstm":
         products = 4 * UNITS * (EMBEDDING + UNITS + (LAYERS - 1) * 2 * UNITS) + UNITS * VOCABULARY
     else:
-        attention = 4 * size.width**2 + 2 * LENGTH * size.width
+        attention = 4 * size.width**2 + 2 * size.length * size.width
         products = size.depth * (attention + 2 * size.width * size.feedforward) + size.width * VOCABULARY
     return 3 * 2 * ROWS * LENGTH * products
 

@@ -367,8 +367,9 @@ def add_axes(figure: matplotlib.figure.Figure, *position: int, **labels: str) ->
 def curves(
     rows: Sequence[dict[str, float]], *, best_epoch: int, name: str = "curves", network: str = "The network"
 ) -> Figure:
-    """Draws loss and accuracy-like metrics over the epochs, training and validation together."""
-    metrics = [key for key in rows[0] if not key.startswith("val_") and f"val_{key}" in rows[0]] if rows else []
+    """Draws loss and accuracy-like metrics over the epochs, training and validation together, if there are both."""
+    names = [key for key in (rows[0] if rows else {}) if not key.startswith("val_")]
+    metrics = [key for key in names if f"val_{key}" in rows[0]] or names
     columns = 2 if len(metrics) in (0, 1, 2, 4) else 3  # more, and nobody could read them
     lines = -(-len(metrics) // columns)
     figure = new_figure(width=3.6 * columns, height=3.6 * max(1, lines))
@@ -376,7 +377,8 @@ def curves(
     for i, metric in enumerate(metrics, start=1):
         axes = add_axes(figure, lines, min(columns, len(metrics)), i, xlabel="epoch", title=label_of(metric))
         axes.plot(epochs, [row[metric] for row in rows], label="training")
-        axes.plot(epochs, [row[f"val_{metric}"] for row in rows], label="validation")
+        if f"val_{metric}" in rows[0]:
+            axes.plot(epochs, [row[f"val_{metric}"] for row in rows], label="validation")
         axes.axvline(best_epoch, color="#9aa1ab", linewidth=1, linestyle=":", label="kept")
         axes.legend(frameon=False)
         if is_share(metric):

@@ -233,6 +233,12 @@ def test_metrics_are_called_what_they_are_and_our_distances_not_fid():
     assert label_of("accuracy_l2") == "accuracy L2"
 
 
+def test_curves_without_validation_are_of_the_training():
+    figure = curves([{"loss": 1.0, "accuracy": 0.5}, {"loss": 0.5, "accuracy": 0.7}], best_epoch=2)
+    assert [axes.get_title() for axes in figure.figure.axes] == ["loss", "accuracy"]
+    assert [line.get_label() for line in figure.figure.axes[0].lines] == ["training", "kept"]
+
+
 def test_a_share_has_percent_on_its_axis_and_panels_wrap_on_a_phone():
     rows = [{name: 0.5 + i / 4 for name in ("accuracy", "val_accuracy", "loss", "val_loss")} for i in range(2)]
     figure = curves(rows, best_epoch=2)

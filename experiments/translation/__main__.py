@@ -35,6 +35,7 @@ from .network import (
     GivenRecipe,
     Source,
     checked,
+    languages,
     load,
     module_of,
     recipe_of,
@@ -77,7 +78,7 @@ def train(
     model, splits, rows = trained.model, trained.splits, trained.history.rows
     metrics, best = test_metrics(model, arch, splits.codec, splits.texts["test"], writing)
     table = score_table(metrics, data=source.data, pair=source.pair, beam=writing.beam)
-    data = f"{source.data}, {source.pair}" if source.pair else source.data
+    data = ", ".join(filter(None, (source.data, languages(source))))
     finish(
         run,
         trained,
@@ -177,7 +178,7 @@ def translate(
 ) -> None:
     """Translates lines of a file, or of standard input as they come, and prints a line for each.
 
-    An empty line stays empty.
+    An empty line stays empty. What is drawn, or ranked in a table, is of all lines of a pipe together.
 
     Args:
         run: A run folder.
@@ -203,8 +204,8 @@ def translate(
     writer = writer_of(saved.model, arch)
     how = writing.search if not temperature else Sampling(temperature, top_k, top_p, seed)
     done = 0
-    # What is drawn depends on the lines that are translated together: those of a pipe on nothing but themselves.
-    whole = bool(temperature) and not sys.stdin.isatty()
+    # What is drawn depends on the lines that are translated together; a table has all of them.
+    whole = bool(temperature or n_best > 1) and not sys.stdin.isatty()
     for lines in standard_input(whole=whole) if file is None else [lines_of(file)]:
         best = translate_texts(writer, saved.codec, lines, how, first=done)
         if n_best > 1:

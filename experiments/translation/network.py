@@ -121,9 +121,14 @@ def checked(source: Source) -> Source:
     named = source.data in NAMED
     if named and source.target is not None:
         raise DataError("--target holds the translations of a file that --data names: give both.")
-    if not named and source.pair is not None:
+    if not named and source.pair not in (None, PAIR):  # which runs of before have recorded, whatever their data
         raise DataError(f"--pair chooses among the languages of {' or '.join(NAMED)}, and the data are {source.data}.")
     return replace(source, pair=source.pair or PAIR) if named else source
+
+
+def languages(source: Source) -> str | None:
+    """Returns the languages of a named data set; those of own files are not known."""
+    return source.pair or PAIR if source.data in NAMED else None
 
 
 def tested_pairs(codec: TranslationCodec, source: Source, *, options: Options) -> tuple[list[Pair], tuple[str, ...]]:

@@ -185,16 +185,16 @@ def _parts(found: TextSet, *, folds: int, fold: int | None, validation: bool, se
     else:
         test = stratify(labels, shares=[HELD_OUT], seed=seed)[1]
     rest = np.setdiff1d(everything, test)
-    parts = {"train": rest, "test": test}
-    if validation:
-        train, held_out = (rest[rows] for rows in stratify(labels[rest], shares=[HELD_OUT], seed=seed + 1))
-        parts = {"train": train, "validation": held_out, "test": test}
-    if not all(map(len, parts.values())):
-        raise DataError(
-            f"{len(labels)} texts are too few: training, validation and test set need some of a label each."
-        )
+    train, held_out = (rest[rows] for rows in stratify(labels[rest], shares=[HELD_OUT], seed=seed + 1))
+    needed = {"training": rest, "validation": held_out, "test": test}
+    if not all(len(rows) for name, rows in needed.items() if validation or name != "validation"):
+        names = "training, validation and test" if validation else "training and test"
+        raise DataError(f"{len(labels)} texts are too few: {names} set need some of a label each.")
     rng = np.random.default_rng(seed)
-    return {name: rng.permutation(rows) for name, rows in parts.items()}
+    train, held_out, test = (rng.permutation(rows) for rows in (train, held_out, test))
+    if not validation:
+        return {"train": np.concatenate([train, held_out]), "test": test}
+    return {"train": train, "validation": held_out, "test": test}
 
 
 def _folds(labels: np.ndarray, folds: int) -> list[np.ndarray]:

@@ -157,7 +157,7 @@ def test_without_validation_all_others_are_for_training(table):
     for fold in ({"fold": 1, "folds": 4}, {}):
         held_out, splits = (load_texts(str(table), **fold, validation=one) for one in (True, False))
         assert splits.validation is None
-        assert sorted(splits.texts["test"]) == sorted(held_out.texts["test"])
+        assert splits.texts["test"] == held_out.texts["test"]
         assert sorted(splits.texts["train"]) == sorted(held_out.texts["train"] + held_out.texts["validation"])
 
 
@@ -172,6 +172,10 @@ def test_what_stays_of_a_long_text(tmp_path, keep, kept):
 
 
 def test_too_few_rows(tmp_path):
+    (tmp_path / "small.csv").write_text("text,label\n" + "a,x\nb,y\n" * 2)
+    with pytest.raises(DataError, match="training, validation and test set need"):
+        load_texts(str(tmp_path / "small.csv"))
+    assert len(load_texts(str(tmp_path / "small.csv"), validation=False).train) == 2
     (tmp_path / "few.csv").write_text("text,label\na,x\nb,y\n")
     with pytest.raises(DataError, match="texts are too few"):
         load_texts(str(tmp_path / "few.csv"))

@@ -82,6 +82,8 @@ def test_nb_svm_without_validation_learns_from_all_that_is_not_for_testing(monke
     choosing, testing = seen
     assert choosing["train"] + choosing["validation"] == testing["train"] == testing["test"] == 400
     assert (choosing["strengths"], testing["strengths"]) == (3, 1)
+    few = replace(splits, train=splits.train.take(np.arange(2)), texts=splits.texts | {"train": ["good", "bad"]})
+    assert 0 <= baseline.nb_svm_accuracy(few, longest=1) <= 1  # nothing is left to choose by
 
 
 def test_evaluate_repeats_what_train_found(trained, capsys):

@@ -60,7 +60,7 @@ def test_evaluate_takes_data_of_another_kind_with_what_belongs_to_it(trained, tm
     own = ("--data", tmp_path / "source", "--target", tmp_path / "target")
     run("evaluate", "--run", trained, *own, "--beam", 1)
     assert "chrf" in capsys.readouterr().out
-    assert "--pair chooses among" in refused(capsys, "evaluate", "--run", trained, *own, "--pair", "en-de")
+    assert "--pair chooses among" in refused(capsys, "evaluate", "--run", trained, *own, "--pair", "fr-en")
     assert "give both" in refused(capsys, "evaluate", "--run", trained, "--target", tmp_path / "target")
 
 
