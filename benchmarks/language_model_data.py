@@ -1,4 +1,4 @@
-"""What benchmarks/language_model.py and its PyTorch side both train, and on what."""
+"""What benchmarks/language_model.py and its PyTorch side both train, on what, and how both time a text."""
 
 import time
 from collections.abc import Callable

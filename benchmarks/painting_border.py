@@ -1,6 +1,6 @@
 """Whether the edge of a painting looks like its inside: saturation of strips of three pixels.
 
-    python -m experiments.style_transfer run --content a.jpg --style b.jpg --size 256 --out runs/a
+    python -m experiments.style_transfer run --content a.jpg --style b.jpg --size 512 --out runs/a
     python -m benchmarks.painting_border runs/a/result.png
 
 For each side, the mean saturation of the outer three pixels as a multiple of that of the ten from the sixth on; below,

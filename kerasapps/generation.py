@@ -16,7 +16,7 @@ import tensorflow as tf
 from kerasapps.decoding import NEVER, Beam, Sampling, State, beam_search, penalized, sample_on
 
 NO_END = -1  # no token ends a text
-CHUNK = 32  # tokens that are made before they are shown, some 30 milliseconds
+CHUNK = 32  # tokens that are made before they are shown, 4 to 30 milliseconds
 
 
 class Generator:

@@ -61,8 +61,8 @@ def accuracies(
         min_df=least_count(len(sets["train"][0])),
         dtype=np.float32,
     )
-    count.fit(sets["train"][0])
-    rows = {name: count.transform(texts) for name, (texts, _) in sets.items()}
+    rows = {"train": count.fit_transform(sets["train"][0])}
+    rows |= {name: count.transform(texts) for name, (texts, _) in sets.items() if name != "train"}
     truth = {name: labels for name, (_, labels) in sets.items()}
     classes = np.unique(truth["train"])
     # One classifier for each class against the others; of two classes one is enough.

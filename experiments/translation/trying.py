@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from kerasapps.data.pairs import NAMED
 from kerasapps.errors import DataError
 from kerasapps.serving.forms import Field
+from kerasapps.settings import from_settings
 
 from ..shared.runs import SavedRun
 from ..shared.trying import Tried
-from .network import Arch, Writing, translate_texts, writer_of
+from ..shared.writing import Writing
+from .network import Arch, Source, languages, translate_texts, writer_of
 from .results import attention_figures, translations_table
 
 TITLE = "Translate a sentence"
@@ -18,8 +19,7 @@ SHOWN = 3
 
 def questions(saved: SavedRun) -> tuple[Field, ...]:
     """Returns what a network can be asked."""
-    # Of an own file the languages are not known, whatever runs of before say.
-    pair = saved.settings.get("pair") if saved.settings.get("data") in NAMED else None
+    pair = languages(from_settings(Source, saved.settings))
     return (Field("text", "A sentence", "text", hint=f"The languages are {pair}." if pair else ""),)
 
 

@@ -186,8 +186,7 @@ def _parts(found: TextSet, *, folds: int, fold: int | None, validation: bool, se
         test = stratify(labels, shares=[HELD_OUT], seed=seed)[1]
     rest = np.setdiff1d(everything, test)
     train, held_out = (rest[rows] for rows in stratify(labels[rest], shares=[HELD_OUT], seed=seed + 1))
-    needed = {"training": rest, "validation": held_out, "test": test}
-    if not all(len(rows) for name, rows in needed.items() if validation or name != "validation"):
+    if not all(map(len, (held_out, test) if validation else (rest, test))):
         names = "training, validation and test" if validation else "training and test"
         raise DataError(f"{len(labels)} texts are too few: {names} set need some of a label each.")
     rng = np.random.default_rng(seed)

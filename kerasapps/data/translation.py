@@ -83,8 +83,8 @@ class TranslationCodec:
         short, long = lengths.min(1), lengths.max(1)
         kept = np.flatnonzero((long <= self.max_length) & ((long <= RATIO * short) | (long <= AT_LEAST)))
         if not len(kept):
-            shorter = (long > self.max_length).all()
-            why = f"--max-length {self.max_length} is shorter than every one" if shorter else rule(self.max_length)
+            shorter, rule = (long > self.max_length).all(), length_rule(self.max_length)
+            why = f"--max-length {self.max_length} is shorter than every one" if shorter else rule
             raise DataError(f"None of the {len(pairs):,} pairs of texts is left: {why}.")
         source, target = padded([sources[i] for i in kept]), padded([targets[i] for i in kept])
         of_source, of_target = lengths[kept].T.astype(np.int32)
@@ -171,10 +171,10 @@ def left_out(count: int, kept: Sequence[int], name: str, max_length: int) -> tup
     """Returns a note on the pairs of a set that are not kept, if there are any."""
     if len(kept) == count:
         return ()
-    return (f"{count - len(kept):,} of {count:,} {name} pairs were left out: {rule(max_length)}.",)
+    return (f"{count - len(kept):,} of {count:,} {name} pairs were left out: {length_rule(max_length)}.",)
 
 
-def rule(max_length: int) -> str:
+def length_rule(max_length: int) -> str:
     """Says which pairs are left out."""
     return f"over --max-length {max_length} tokens, or one side over {RATIO} times as long as the other"
 

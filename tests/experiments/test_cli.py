@@ -26,6 +26,15 @@ def show_help(monkeypatch, capsys, *arguments: str) -> str:
     return capsys.readouterr().out
 
 
+# Those that are imported by name, when somebody asks for them; `deployed.py` runs beside what it is exported with.
+BY_NAME = sorted(path for name in ("trying", "exporting") for path in ROOT.glob(f"experiments/*/{name}.py"))
+
+
+@pytest.mark.parametrize("path", BY_NAME, ids=lambda path: f"{path.parent.name}.{path.stem}")
+def test_a_module_that_is_imported_by_name_can_be(path):
+    importlib.import_module(f"experiments.{path.parent.name}.{path.stem}")
+
+
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_help_is_plain(experiment, monkeypatch, capsys):
     for name, one in COMMANDS:

@@ -14,10 +14,12 @@ import pytest
 from experiments.shared.runs import load_run
 from experiments.shared.scores import bleu, signature, tokenized_bleu, translation_metrics
 from experiments.translation import __main__ as experiment
+from experiments.translation import trying
 from experiments.translation.network import BATCH_SIZE, make_model, recipe_of, translate_texts, writer_of
 from experiments.translation.results import mistakes_table
 from kerasapps.checkpoints import load_arrays
 from kerasapps.decoding import GREEDY, Beam, Sampling
+from kerasapps.errors import DataError
 from kerasapps.runs import Options
 from tests.experiments.commands import commands, read
 
@@ -110,6 +112,15 @@ def test_a_translation_depends_on_no_other_line(trained):
         for a, b in zip(together, alone, strict=True):
             assert [text for text, _ in a] == [text for text, _ in b]
             np.testing.assert_allclose([score for _, score in a], [score for _, score in b], atol=1e-4)
+
+
+def test_the_page_translates_and_shows_what_was_read(trained):
+    saved = load_run(trained, "translation")
+    assert trying.questions(saved)[0].hint == "The languages are en-de."
+    tried = trying.answer(saved, {"text": "The farmer has  sold one hat."})
+    assert len(tried.blocks) == 2  # translations, and attention
+    with pytest.raises(DataError, match="nothing to translate"):
+        trying.answer(saved, {"text": " "})
 
 
 def test_what_a_network_of_an_own_file_is_called(tmp_path, capsys):
