@@ -1,8 +1,10 @@
 """`Contract`: what one builder promises, at toy size; and what rows share, inputs and the arithmetic of parameters."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 import keras
@@ -40,6 +42,11 @@ class Contract:
     def __str__(self) -> str:
         return self.builder.__name__ + (f"-{self.variant}" if self.variant else "")
 
+    @property
+    def module(self) -> ModuleType:
+        """Where the builder is, and the graphs that write, beside it."""
+        return sys.modules[self.builder.__module__]
+
 
 def unsettled(contract: Contract) -> keras.Model:
     """Builds a network and moves its weights, so that none is zero; statistics of batches stay."""
@@ -50,6 +57,17 @@ def unsettled(contract: Contract) -> keras.Model:
         if not isinstance(layer, keras.layers.BatchNormalization):
             layer.set_weights([weight + rng.normal(size=weight.shape) * 0.3 for weight in layer.get_weights()])
     return model
+
+
+def first_state(step: keras.Model, rows: int, encoded: Mapping = MappingProxyType({})) -> dict:
+    """Returns what a graph of one step is given beside the first token: what an encoder gave, and zeros."""
+    return dict(encoded) | {
+        tensor.name: keras.ops.zeros(
+            (rows, 0, tensor.shape[-1]) if "cache" in tensor.name else (rows, tensor.shape[-1])
+        )
+        for tensor in step.inputs
+        if tensor.name != "token" and tensor.name not in encoded
+    }
 
 
 # --- inputs

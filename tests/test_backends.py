@@ -1,4 +1,4 @@
-"""Every builder gives the same outputs from the same weights, and trains, on the other backends of Keras."""
+"""Every builder gives the same outputs from the same weights, writes and trains, on the other backends of Keras."""
 
 import importlib.util
 import os
@@ -10,8 +10,29 @@ import numpy as np
 import pytest
 
 from tests.contract import CONTRACTS
+from tests.contract_row import Contract, first_state
 
 ROOT = Path(__file__).parent.parent
+
+
+def written(contract: Contract, model) -> dict[str, np.ndarray]:
+    """What a network's graphs for writing give at two steps, if it has such graphs; under any backend."""
+    from keras import ops
+
+    if not hasattr(contract.module, "step_of"):
+        return {}
+    step, encoded = contract.module.step_of(model), {}
+    if hasattr(contract.module, "encoder_of"):
+        encoder = contract.module.encoder_of(model)
+        encoded = encoder([contract.inputs[tensor.name] for tensor in encoder.inputs])
+    rows = len(next(iter(contract.inputs.values())))
+    state = first_state(step, rows, encoded)
+    made = {}
+    for token in (2, 3):
+        outputs = step({"token": ops.full((rows, 1), token, "int32"), **state})
+        made |= {f"{name}_after_{token}": ops.convert_to_numpy(value) for name, value in outputs.items()}
+        state |= {name: value for name, value in outputs.items() if name in state}
+    return made
 
 
 def answer(folder: Path) -> None:
@@ -23,7 +44,7 @@ def answer(folder: Path) -> None:
         with np.load(folder / f"weights{i}.npz") as file:
             model.set_weights([file[name] for name in file.files])
         outputs = model.predict(contract.inputs, verbose=0)
-        np.savez(folder / f"outputs{i}.npz", **outputs)
+        np.savez(folder / f"outputs{i}.npz", **outputs, **written(contract, model))
         if contract.frozen:
             continue
         model.compile("sgd", "mse", jit_compile=False)
@@ -45,7 +66,9 @@ def test_another_backend_gives_the_same_outputs(backend, tmp_path):
     assert done.stdout.strip() == backend, done.stderr[-2000:]
     for i, (model, contract) in enumerate(zip(models, CONTRACTS, strict=True)):
         with np.load(tmp_path / f"outputs{i}.npz") as file:
-            for name, value in model(contract.inputs).items():
+            expected = model(contract.inputs) | written(contract, model)
+            assert set(file.files) == set(expected)
+            for name, value in expected.items():
                 np.testing.assert_allclose(file[name], value, atol=1e-4)
 
 

@@ -11,7 +11,7 @@ from kerasapps.blocks.grid import Coordinates, ForEach
 from kerasapps.decoding import GREEDY, Beam, Writer
 from kerasapps.losses import CoverageLoss
 from tests.contract_captioning import CONTRACTS
-from tests.contract_row import images, unsettled
+from tests.contract_row import first_state, images, unsettled
 
 TARGET = np.array([[[2, 4, 5, 6], [2, 9, 9, 5]], [[2, 7, 6, 5], [2, 4, 0, 0]], [[2, 3, 0, 0], [0, 0, 0, 0]]], np.int32)
 
@@ -38,10 +38,7 @@ def test_step_by_step_is_as_with_the_whole_caption(contract, model, tmp_path):
     expected = keras.ops.log_softmax(outputs["next"])
     encoder, step = encoder_of(loaded), step_of(loaded)
     for caption in range(TARGET.shape[1]):
-        state = dict(encoder({"image": image}))
-        for tensor in step.inputs:
-            if tensor.name.startswith("cache"):
-                state[tensor.name] = keras.ops.zeros((3, 0, tensor.shape[-1]))
+        state = first_state(step, len(image), encoder({"image": image}))
         for t in range(TARGET.shape[2]):
             made = step({"token": keras.ops.convert_to_tensor(TARGET[:, caption, t : t + 1]), **state})
             np.testing.assert_allclose(made["log_probs"], expected[:, caption, t], atol=1e-4)

@@ -8,7 +8,6 @@ import tensorflow as tf
 from kerasapps.decoding import GREEDY, Beam, Sampling, penalized, sample
 from kerasapps.generation import Generator
 from tests.contract_language import CONTRACTS
-from tests.test_language_models import module
 
 CONTEXT = 6  # shorter than what is written
 
@@ -24,7 +23,7 @@ def made(contract):
     rng = np.random.default_rng(0)
     model.set_weights([weight + rng.normal(size=weight.shape) * 0.5 for weight in model.get_weights()])
     context = CONTEXT if "transformer" in str(contract) else None
-    return model, Generator(module(contract).step_of(model), context=context, banned=(0,))
+    return model, Generator(contract.module.step_of(model), context=context, banned=(0,))
 
 
 @pytest.fixture(params=[CONTRACTS[0], CONTRACTS[4]], ids=str, scope="module")

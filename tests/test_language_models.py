@@ -5,32 +5,17 @@ import numpy as np
 import pytest
 
 from kerasapps import load_model
-from kerasapps.applications import recurrent_language_model, transformer_language_model
+from kerasapps.applications import transformer_language_model
 from kerasapps.blocks.transformer import LearnedPositions
 from tests.contract_language import CONTRACTS
-from tests.contract_row import unsettled
+from tests.contract_row import first_state, unsettled
 
 TEXT = np.random.default_rng(0).integers(1, 12, (3, 9)).astype(np.int32)
-
-
-def module(contract):
-    return recurrent_language_model if "recurrent" in str(contract) else transformer_language_model
 
 
 def given(ids: np.ndarray):
     """Ids as a tensor, which a dict of inputs must have."""
     return keras.ops.convert_to_tensor(ids)
-
-
-def nothing(step, rows: int) -> dict:
-    """States before the first token."""
-    return {
-        tensor.name: keras.ops.zeros(
-            (rows, 0, tensor.shape[-1]) if "cache" in tensor.name else (rows, tensor.shape[-1])
-        )
-        for tensor in step.inputs
-        if tensor.name != "token"
-    }
 
 
 @pytest.fixture(params=CONTRACTS, ids=str, scope="module")
@@ -55,15 +40,15 @@ def test_no_output_depends_on_a_later_input(model):
 
 def test_step_by_step_is_as_with_the_whole_text(contract, model, tmp_path):
     model.save(tmp_path / "model.keras")
-    step = module(contract).step_of(load_model(tmp_path / "model.keras"))
+    step = contract.module.step_of(load_model(tmp_path / "model.keras"))
     expected = keras.ops.log_softmax(model([TEXT])["next"])
-    state = nothing(step, len(TEXT))
+    state = first_state(step, len(TEXT))
     for t in range(TEXT.shape[1]):
         outputs = step({"token": given(TEXT[:, t : t + 1]), **state})
         np.testing.assert_allclose(outputs["log_probs"], expected[:, t], atol=1e-5)
         state = {name: outputs[name] for name in state}
     # A part at a time, as a prompt is read.
-    part = step({"token": given(TEXT[:, :5]), **nothing(step, len(TEXT))})
+    part = step({"token": given(TEXT[:, :5]), **first_state(step, len(TEXT))})
     np.testing.assert_allclose(part["log_probs"], expected[:, 4], atol=1e-5)
     rest = step({"token": given(TEXT[:, 5:]), **{name: part[name] for name in state}})
     np.testing.assert_allclose(rest["log_probs"], expected[:, -1], atol=1e-5)
@@ -72,9 +57,9 @@ def test_step_by_step_is_as_with_the_whole_text(contract, model, tmp_path):
 
 
 def test_a_step_can_be_saved_alone(contract, model, tmp_path):
-    step = module(contract).step_of(model)
+    step = contract.module.step_of(model)
     step.save(tmp_path / "step.keras")
-    first = {"token": given(TEXT[:, :4]), **nothing(step, len(TEXT))}
+    first = {"token": given(TEXT[:, :4]), **first_state(step, len(TEXT))}
     again = load_model(tmp_path / "step.keras")(first)["log_probs"]
     np.testing.assert_allclose(again, step(first)["log_probs"], atol=1e-6)
 

@@ -82,13 +82,18 @@ EXPERIMENTS = {
         '{"units": 16, "filters": [4], "dropout": 0.0}',
     ),
     "translation": ("--beam", "1", "--learning-rate", "1e-5", "--params", '{"units": 16, "dropout": 0.0}'),
+    "translation, transformer": (
+        *("--arch", "transformer", "--optimizer", "muon", "--learning-rate", "1e-5", "--beam", "1"),
+        *("--params", '{"units": 16, "heads": 2, "feedforward": 32, "dropout": 0.0}'),
+    ),
 }
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_an_experiment_ends_alike_however_it_is_shared(name, tmp_path, monkeypatch):
-    arguments = ["train", "--smoke", "--batch-size", 16, "--precision", "float32", *EXPERIMENTS[name]]
+@pytest.mark.parametrize("case", EXPERIMENTS)
+def test_an_experiment_ends_alike_however_it_is_shared(case, tmp_path, monkeypatch):
+    name = case.split(",")[0]
+    arguments = ["train", "--smoke", "--batch-size", 16, "--precision", "float32", *EXPERIMENTS[case]]
     if name == "image_classification":
         write_json(tmp_path / "params.json", {"batch_norm": True, "dropout": 0.3})
         arguments += ["--params", tmp_path / "params.json"]

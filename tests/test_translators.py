@@ -5,17 +5,12 @@ import numpy as np
 import pytest
 
 from kerasapps import TokenCrossentropy, load_model
-from kerasapps.applications import seq2seq, transformer
 from kerasapps.decoding import GREEDY, Beam, Writer
-from tests.contract_row import unsettled
+from tests.contract_row import first_state, unsettled
 from tests.contract_translation import CONTRACTS
 
 SOURCE = np.array([[3, 4, 5, 6, 0, 0], [7, 8, 9, 10, 11, 4], [5, 0, 0, 0, 0, 0]], np.int32)
 TARGET = np.array([[2, 4, 5, 6], [2, 9, 9, 5], [2, 7, 6, 5]], np.int32)
-
-
-def module(contract):
-    return seq2seq if "seq2seq" in str(contract) else transformer
 
 
 @pytest.fixture(params=CONTRACTS, ids=str, scope="module")
@@ -33,12 +28,9 @@ def test_step_by_step_is_as_with_the_whole_target(contract, model, tmp_path):
     loaded = load_model(tmp_path / "model.keras")
     logits = model({"source": SOURCE, "target": TARGET})["next"]
     expected = keras.ops.log_softmax(logits)
-    weights = module(contract).attention_of(model).predict({"source": SOURCE, "target": TARGET}, verbose=0)
-    encoder, step = module(contract).encoder_of(loaded), module(contract).step_of(loaded)
-    state = dict(encoder(SOURCE))
-    for tensor in step.inputs:
-        if tensor.name.startswith("cache"):
-            state[tensor.name] = keras.ops.zeros((3, 0, tensor.shape[-1]))
+    weights = contract.module.attention_of(model).predict({"source": SOURCE, "target": TARGET}, verbose=0)
+    encoder, step = contract.module.encoder_of(loaded), contract.module.step_of(loaded)
+    state = first_state(step, len(SOURCE), encoder(SOURCE))
     for t in range(TARGET.shape[1]):
         outputs = step({"token": keras.ops.convert_to_tensor(TARGET[:, t : t + 1]), **state})
         np.testing.assert_allclose(outputs["log_probs"], expected[:, t], atol=1e-5)
@@ -47,7 +39,7 @@ def test_step_by_step_is_as_with_the_whole_target(contract, model, tmp_path):
 
 
 def test_what_is_written_depends_on_no_other_row_and_no_padding(contract, model):
-    writer = Writer(module(contract).encoder_of(model), module(contract).step_of(model), start=2, end=3)
+    writer = Writer(contract.module.encoder_of(model), contract.module.step_of(model), start=2, end=3)
     for how in (GREEDY, Beam(3)):
         tokens, scores = writer({"source": SOURCE}, how, max_length=7)
         turned, turned_scores = writer({"source": np.pad(SOURCE[::-1], [(0, 0), (0, 2)])}, how, max_length=7)
@@ -63,7 +55,7 @@ def test_what_is_written_depends_on_no_other_row_and_no_padding(contract, model)
 def test_a_text_of_300_words(contract, model):
     if contract.arguments.get("attention") == "lectures":
         pytest.skip("it has scores for 12 positions")
-    writer = Writer(module(contract).encoder_of(model), module(contract).step_of(model), start=2, end=3)
+    writer = Writer(contract.module.encoder_of(model), contract.module.step_of(model), start=2, end=3)
     tokens, _ = writer({"source": np.full((1, 300), 5, np.int32)}, GREEDY, max_length=20)
     assert tokens.shape[-1] <= 20
 
