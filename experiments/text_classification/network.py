@@ -13,7 +13,7 @@ import scipy.sparse
 from kerasapps.applications import attention_classifier, bag_of_ngrams, recurrent_classifier, text_cnn, wide_text_cnn
 from kerasapps.data.splits import Split
 from kerasapps.data.text_classes import TextClassCodec, TextSplits, load_texts
-from kerasapps.data.vectors import load_vectors
+from kerasapps.data.vectors import Contexts, load_vectors
 from kerasapps.data.words import GivenTokens, Keep
 from kerasapps.errors import UserError
 from kerasapps.optimizers import LazyAdam, one_cycle
@@ -52,6 +52,8 @@ class Source:
         sentence_length: Tokens of a sentence at most, for --arch hierarchical; a longer one goes on as the next.
         vectors: A file of word vectors in the format of word2vec, GloVe or fastText, or "imdb": learned from the
             reviews. Words that have none start at random.
+        contexts: What vectors are learned from: words up to five words away, which tell what a text is about ("near"),
+            the two words before and after, each in its place, which tell what can stand there ("places"), or "both".
         validation: Hold out a tenth of the texts for validation, which decides which epoch counts. Otherwise a network
             learns from all of them, and the epoch with the lowest training loss counts: for settings that were chosen
             before.
@@ -68,6 +70,7 @@ class Source:
     tokens: GivenTokens = "auto"
     sentence_length: Count = 40
     vectors: or_none(Text) = None
+    contexts: Contexts = "near"
     validation: bool = True
 
 
@@ -142,7 +145,7 @@ def _space(hp, *, arch: Arch, without: Sequence[str]) -> dict[str, Any]:
 def load(source: Source, arch: Arch, *, options: Options, **fold: int) -> TextSplits:
     """Loads the data for a network as the options say; `fold` and `folds` as `load_texts` takes them."""
     settings = asdict(source) | ({} if arch == "hierarchical" else {"sentence_length": 0})
-    del settings["vectors"]
+    del settings["vectors"], settings["contexts"]
     return load_texts(**settings, **fold, seed=options.seed, limit=options.rows)
 
 
@@ -158,6 +161,8 @@ def train_one(
     patience: int | None = None,
 ) -> Trained:
     """Trains one network in a run folder, on a fold of the data or as they are split."""
+    if source.contexts != "near" and source.vectors != "imdb":
+        raise UserError("--contexts is about vectors that are learned: give --vectors imdb as well.")
     splits = load(source, arch, options=run.options, fold=fold, folds=folds)
     tell(splits.notes)
     vectors = None
@@ -165,7 +170,8 @@ def train_one(
         if arch == "ngrams":
             raise UserError("--vectors are vectors of words, and --arch ngrams has one for pairs of words as well.")
         words = splits.codec.words
-        vectors, note = load_vectors(source.vectors, words.words, seed=run.options.seed, tokens=words.tokens)
+        learned = {"contexts": source.contexts, "tokens": words.tokens}
+        vectors, note = load_vectors(source.vectors, words.words, seed=run.options.seed, **learned)
         tell([note])
     network = partial(make_model, arch=arch, sizes=splits.sizes, params=params, vectors=vectors, train=splits.train)
     decided = {"monitor": "val_accuracy", "maximize": True} if source.validation else {"monitor": "loss"}

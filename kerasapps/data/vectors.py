@@ -2,11 +2,13 @@
 
 References: Mikolov et al., "Distributed Representations of Words and Phrases", NeurIPS 2013 (word2vec); Pennington et
 al., "GloVe", EMNLP 2014; Bojanowski et al., "Enriching Word Vectors with Subword Information", TACL 2017 (fastText);
-Levy, Goldberg and Dagan, "Improving Distributional Similarity with Lessons Learned from Word Embeddings", TACL 2015.
+Levy, Goldberg and Dagan, "Improving Distributional Similarity with Lessons Learned from Word Embeddings", TACL 2015;
+Schütze, "Distributional Part-of-Speech Tagging", EACL 1995 (contexts by their place).
 """
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -16,13 +18,17 @@ from kerasapps.errors import DataError
 from kerasapps.files import regular_file, user_path
 
 SPREAD = 0.25  # of words without a vector, uniform in +-, about that of word2vec's vectors (Kim 2014)
-LEARNED_SIZE = 300
-WINDOW = 5  # words to each side that count as neighbors
-SMOOTHING = 0.75  # exponent of the neighbors' frequencies: rare ones would seem to tell too much
+NEAR = 5  # words to each side that count as neighbors, whatever their place
+PLACES = 2  # words to each side that count by their place
+Contexts = Literal["near", "places", "both"]
+LEARNED_SIZE: dict[Contexts, int] = {"near": 300, "places": 300, "both": 500}
+SMOOTHING = 0.75  # exponent of the contexts' frequencies: rare ones would seem to tell too much
 LONGEST_WORD = 1_000  # bytes
 
 
-def load_vectors(source: str, words: Sequence[str], *, seed: int, tokens: Tokens = "words") -> tuple[np.ndarray, str]:
+def load_vectors(
+    source: str, words: Sequence[str], *, seed: int, contexts: Contexts = "near", tokens: Tokens = "words"
+) -> tuple[np.ndarray, str]:
     """Returns a vector for every token id, and how many words have one of their own.
 
     Args:
@@ -30,6 +36,7 @@ def load_vectors(source: str, words: Sequence[str], *, seed: int, tokens: Tokens
             vectors that are learned from these reviews.
         words: Words by token id, from 2 on.
         seed: Seed of the vectors of other words.
+        contexts: What vectors are learned from, see `learn_vectors`.
         tokens: How texts are cut that vectors are learned from, see `kerasapps.data.words.tokenize`.
 
     Returns:
@@ -40,7 +47,7 @@ def load_vectors(source: str, words: Sequence[str], *, seed: int, tokens: Tokens
     """
     numbers = {word: i for i, word in enumerate(words, start=UNKNOWN + 1)}
     if source == "imdb":
-        found = learn_vectors(clean(read_imdb().texts), words, tokens=tokens)
+        found = learn_vectors(clean(read_imdb().texts), words, contexts=contexts, tokens=tokens)
     else:
         found = {word: vector for word, vector in read_vectors(user_path(source)) if word in numbers}
     if not found:
@@ -115,54 +122,97 @@ def _read_binary(file, path: Path, *, count: int, width: int) -> Iterator[tuple[
 
 
 def learn_vectors(
-    texts: Sequence[str], words: Sequence[str], *, size: int = LEARNED_SIZE, tokens: Tokens = "words"
+    texts: Sequence[str],
+    words: Sequence[str],
+    *,
+    size: int | None = None,
+    contexts: Contexts = "near",
+    tokens: Tokens = "words",
 ) -> dict[str, np.ndarray]:
-    """Learns word vectors from how often words are near each other.
+    """Learns word vectors from the company that words keep.
 
-    The positive pointwise mutual information of words and their neighbors, as a matrix, is reduced to its largest
+    The positive pointwise mutual information of words and their contexts, as a matrix, is reduced to its largest
     singular vectors. What all words have in common is taken away, and all vectors are made equally long: as they come,
     the frequent words have the longest.
 
     Args:
         texts: The texts.
-        words: Words to learn vectors for; they are each other's neighbors.
-        size: Length of a vector.
+        words: Words to learn vectors for; they are each other's contexts.
+        size: Length of a vector; by default 300, and 500 for both contexts.
+        contexts: What counts as a context: a word up to five words away, which tells what texts with a word are about
+            ("near"), or one in a certain place, two words before a word to two after it, which tells what can stand in
+            its stead ("places"); "both" learns half of a vector from each.
         tokens: How the texts are cut, see `kerasapps.data.words.tokenize`.
 
     Returns:
         Word to vector float32 (size,), for those that occur.
+
+    Example:
+        >>> vectors = learn_vectors(reviews, ["good", "great", "bad"], contexts="places")
     """
+    counted = {"near": [_near], "places": [_places], "both": [_near, _places]}[contexts]
+    sequence = _sequence(texts, words, tokens)
+    size = min((size or LEARNED_SIZE[contexts]) // len(counted), len(words) - 1)
+    if size < 1:
+        return {}
+    vectors = np.concatenate([_reduced(count(sequence, len(words)), size) for count in counted], 1)
+    there = vectors.any(1)
+    return dict(zip(np.array(words, object)[there].tolist(), vectors[there], strict=True))
+
+
+def _sequence(texts: Sequence[str], words: Sequence[str], tokens: Tokens) -> np.ndarray:
+    """Returns the numbers of the words of all texts, int32, -1 for others."""
+    ids = WordIds(tuple(words), length=1 << 30)
+    number = {word: i for i, word in enumerate(ids.words)}
+    gap = np.full(max(NEAR, PLACES), -1, np.int32)  # no word is near one of another text
+    parts = [gap]
+    for text in texts:
+        parts += [np.fromiter((number.get(token, -1) for token in tokenize(text, tokens)), np.int32), gap]
+    return np.concatenate(parts)
+
+
+def _near(sequence: np.ndarray, words: int):
+    """Counts the neighbors of words whatever their place, as a sparse matrix (words, words)."""
+    # Nearer ones count more.
+    counts = sum(_pairs(sequence, distance, words) / np.float32(distance) for distance in range(1, NEAR + 1))
+    return counts + counts.T
+
+
+def _places(sequence: np.ndarray, words: int):
+    """Counts the neighbors of words at each place, as a sparse matrix (words, places * words)."""
+    import scipy.sparse
+
+    after = [_pairs(sequence, distance, words) for distance in range(1, PLACES + 1)]
+    return scipy.sparse.hstack([*after, *(counts.T for counts in after)])
+
+
+def _pairs(sequence: np.ndarray, distance: int, words: int):
+    """Counts which word is how often so far behind which, as a sparse matrix float32 (words, words)."""
+    import scipy.sparse
+
+    left, right = sequence[:-distance], sequence[distance:]
+    both = (left >= 0) & (right >= 0)
+    ones = np.ones(both.sum(), np.float32)
+    return scipy.sparse.coo_matrix((ones, (left[both], right[both])), (words, words)).tocsr()
+
+
+def _reduced(counts, size: int) -> np.ndarray:
+    """Returns vectors float32 (words, size) of words by their contexts; zeros for words without any."""
     import scipy.sparse
     from sklearn.utils.extmath import randomized_svd
 
-    ids = WordIds(tuple(words), length=1 << 30)
-    number = {word: i for i, word in enumerate(ids.words)}
-    gap = np.full(WINDOW, -1, np.int32)  # no word is near one of another text
-    parts = []
-    for text in texts:
-        parts += [np.fromiter((number.get(token, -1) for token in tokenize(text, tokens)), np.int32), gap]
-    sequence = np.concatenate(parts)
-    shape = (len(words), len(words))
-    counts = scipy.sparse.csr_matrix(shape, dtype=np.float32)
-    for distance in range(1, WINDOW + 1):
-        left, right = sequence[:-distance], sequence[distance:]
-        both = (left >= 0) & (right >= 0)
-        weight = np.full(both.sum(), 1 / distance, np.float32)  # nearer ones count more
-        counts += scipy.sparse.coo_matrix((weight, (left[both], right[both])), shape).tocsr()
-    counts = (counts + counts.T).tocoo()
-    of_word = np.asarray(counts.sum(1)).ravel()
-    of_neighbor = of_word**SMOOTHING
-    of_neighbor /= of_neighbor.sum()
-    information = np.log(counts.data / (of_word[counts.row] * of_neighbor[counts.col]))
+    counts = counts.tocoo()
+    vectors = np.zeros((counts.shape[0], size), np.float32)
+    if not counts.nnz:
+        return vectors
+    of_word, of_context = (np.asarray(counts.sum(axis)).ravel() for axis in (1, 0))
+    of_context = of_context**SMOOTHING
+    information = np.log(counts.data / (of_word[counts.row] * (of_context / of_context.sum())[counts.col]))
     kept = information > 0
-    matrix = scipy.sparse.csr_matrix((information[kept], (counts.row[kept], counts.col[kept])), shape)
-    size = min(size, len(words) - 1)
-    if size < 1 or not kept.any():
-        return {}
+    matrix = scipy.sparse.csr_matrix((information[kept], (counts.row[kept], counts.col[kept])), counts.shape)
     u, s, _ = randomized_svd(matrix, size, n_iter=2, random_state=0)
     there = of_word > 0
-    vectors = (u * np.sqrt(s)).astype(np.float32)[there]
-    vectors -= vectors.mean(0)
+    vectors[there] = (u * np.sqrt(s))[there]
+    vectors[there] -= vectors[there].mean(0)
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    vectors *= SPREAD * np.sqrt(size / 3)  # as long as those of other words
-    return dict(zip(np.array(words, object)[there].tolist(), vectors, strict=True))
+    return vectors * np.float32(SPREAD * np.sqrt(size / 3))  # as long as those of other words

@@ -78,3 +78,31 @@ def test_words_in_the_same_company_have_similar_vectors():
 
     assert min(similarity("apple", "pear"), similarity("saw", "drill")) > 0.9
     assert max(similarity("apple", "saw"), similarity("plum", "hammer")) < 0.5
+
+
+def test_places_tell_what_can_stand_in_a_word_s_stead():
+    rng = np.random.default_rng(0)
+    people, things, verbs = ["ann", "ben", "cem"], ["nut", "pie", "egg"], ["eat", "own"]
+    texts = [f"{rng.choice(people)} {rng.choice(verbs)}" for _ in range(999)]
+    texts += [f"{rng.choice(verbs)} {rng.choice(things)}" for _ in range(999)]
+    words = [*people, *things, *verbs]
+    vectors = {contexts: learn_vectors(texts, words, size=4, contexts=contexts) for contexts in ("near", "places")}
+
+    def similarity(contexts, a, b):
+        a, b = vectors[contexts][a], vectors[contexts][b]
+        return a @ b / np.linalg.norm(a) / np.linalg.norm(b)
+
+    # People and things are near the same words, which stand behind the ones and before the others.
+    assert similarity("near", "ann", "nut") > 0.9
+    assert similarity("places", "ann", "cem") > 0.9 > 0 > similarity("places", "ann", "nut")
+
+
+def test_both_contexts_share_a_vector():
+    texts = ["red apple", "green apple", "red pear", "green pear"] * 9
+    words = ["red", "green", "apple", "pear"]
+    both = learn_vectors(texts, words, size=4, contexts="both")
+    halves = [learn_vectors(texts, words, size=2, contexts=contexts) for contexts in ("near", "places")]
+    for word in words:
+        np.testing.assert_allclose(both[word], np.concatenate([half[word] for half in halves]), atol=1e-5)
+    assert learn_vectors(["red apple"], ["red"], contexts="both") == {}
+    assert learn_vectors([], words) == {}

@@ -237,6 +237,7 @@ def test_search_writes_params_that_train_takes(tmp_path):
         (("--params", '{"heads": 3}'), "--params: --arch text_cnn does not take heads; it takes"),
         (("--params", '{"widths": [3, 3]}'), "`widths` must hold at least one width, none twice"),
         (("--arch", "ngrams", "--vectors", "imdb"), "--arch ngrams has one for pairs of words as well"),
+        (("--contexts", "both"), "--contexts is about vectors that are learned: give --vectors imdb as well"),
         (("--arch", "attention", "--params", '{"hierarchical": true}'), "--arch attention does not take hierarchical"),
         (("--length", 0), "--length must be at least 1"),
     ],
