@@ -22,7 +22,7 @@ from kerasapps.search.options import Trials
 from kerasapps.session import start
 from kerasapps.settings import Count, Text, from_settings, or_none, ranged, settings_of
 
-from ..shared.classification import class_table, classification_metrics
+from ..shared.classification import class_table
 from ..shared.cli import main, print_metrics, print_table
 from ..shared.params import read_params
 from ..shared.runs import load_run
@@ -31,7 +31,7 @@ from ..shared.training import finish
 from .baseline import nb_svm_accuracy
 from .compare import compare
 from .network import BUILDERS, Arch, GivenRecipe, Source, load, predict_labels, recipe_of, space_of, train_one
-from .results import accuracy_table, predictions_table, result_blocks, test_metrics
+from .results import accuracy_table, label_metrics, predictions_table, result_blocks, test_metrics
 
 EXPERIMENT = "text_classification"
 
@@ -134,7 +134,7 @@ def evaluate(*, run: Path, data: or_none(Text) = None, limit: or_none(Count) = N
     test = saved.codec.split(splits.texts["test"][rows], splits.labels["test"][rows])
     probabilities = predict_labels(saved.model, test)
     print_table(class_table(probabilities, test.targets["label"], saved.codec.class_names, unit="texts"))
-    print_metrics(classification_metrics(probabilities, test.targets["label"]))
+    print_metrics(label_metrics(probabilities, test.targets["label"], saved.codec.class_names))
 
 
 def predict(*, run: Path, text: tuple[str, ...] = (), file: Path | None = None) -> None:

@@ -106,6 +106,12 @@ def measure(trained: Trained) -> dict[str, float]:
     return test_metrics(trained.model, trained.splits)[0]
 
 
+def over_parts(networks: Sequence[Sequence[Mapping[str, Any]]], name: str) -> np.ndarray:
+    """Returns a metric of each fold, its mean over seeds; without folds of each seed."""
+    values = np.array([[one[name] for one in seeds] for seeds in networks])  # (folds, seeds)
+    return values.mean(1) if len(values) > 1 else values[0]
+
+
 def summarize(
     results: Mapping[str, Sequence[Mapping[str, Any]]],
     archs: Sequence[Arch],
@@ -122,8 +128,7 @@ def summarize(
     rows, metrics = [], {}
     for arch in archs:
         networks = [results[variant(arch, fold)] for fold in parts(folds)]
-        accuracy = np.array([[one["accuracy"] for one in seeds] for seeds in networks])  # (folds, seeds)
-        reached = accuracy.mean(1) if folds else accuracy[0]
+        reached = over_parts(networks, "accuracy")
         mean, std = float(reached.mean()), float(reached.std())
         seconds = float(sum(np.mean([one["seconds"] for one in seeds]) for seeds in networks))
         if not rows:
@@ -131,6 +136,10 @@ def summarize(
         metrics |= with_range(f"accuracy_{arch}", mean, reached)
         metrics |= {f"accuracy_std_{arch}": std, f"seconds_{arch}": seconds}
         rows.append([arch, 100 * mean, 100 * std, seconds])
+        if "accuracy_coarse" in networks[0][0]:
+            coarse = over_parts(networks, "accuracy_coarse")
+            metrics |= with_range(f"accuracy_coarse_{arch}", float(coarse.mean()), coarse)
+            rows.append([f"{arch}, coarse labels", 100 * coarse.mean(), 100 * coarse.std(), None])
     optimum = results[variant(archs[0], parts(folds)[0])][0].get("accuracy_reference")
     if optimum is not None:
         metrics["accuracy_reference"] = optimum

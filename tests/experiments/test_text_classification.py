@@ -18,6 +18,7 @@ from experiments.text_classification import baseline
 from experiments.text_classification.baseline import accuracies, log_count_ratio, ngrams
 from experiments.text_classification.compare import summarize
 from experiments.text_classification.network import Arch, Source, load, make_model, space_of, splits_of
+from experiments.text_classification.results import label_metrics
 from kerasapps.data.splits import Split
 from kerasapps.runs import Options
 from tests.experiments.commands import commands, read
@@ -255,6 +256,22 @@ def test_ngrams_and_their_weights_by_hand():
     ratio = log_count_ratio(scipy.sparse.csr_matrix(counts), np.array([True, True, False, False]))
     # p = (1 + 2, 1 + 1) / 5, q = (1 + 0, 1 + 2) / 4
     np.testing.assert_allclose(ratio, np.log([(3 / 5) / (1 / 4), (2 / 5) / (3 / 4)]), rtol=1e-6)
+
+
+def test_coarse_labels_have_the_probabilities_of_their_fine_ones():
+    names = ["DESC:def", "NUM:count", "NUM:date"]
+    probabilities = np.array([[0.4, 0.3, 0.3], [0.6, 0.3, 0.1], [0.1, 0.2, 0.7]], np.float32)
+    metrics = label_metrics(probabilities, np.array([1, 0, 1]), names)
+    assert metrics["accuracy"] == pytest.approx(1 / 3)
+    assert metrics["accuracy_coarse"] == 1
+    assert "accuracy_coarse" not in label_metrics(probabilities, np.array([1, 0, 1]), ["a:b", "c", "c:d"])
+    # Every label has a first part of its own, or all have the same: nothing is coarser.
+    assert "accuracy_coarse" not in label_metrics(probabilities, np.array([1, 0, 1]), ["a:b", "b:b", "c:b"])
+    assert "accuracy_coarse" not in label_metrics(probabilities, np.array([1, 0, 1]), ["a:b", "a:c", "a:d"])
+    results = {"lstm": [{"accuracy": 0.5, "accuracy_coarse": coarse, "seconds": 1} for coarse in (0.6, 0.8)]}
+    table, metrics = summarize(results, ["lstm"], folds=0, data="")
+    assert table.rows[1][:3] == ["lstm, coarse labels", pytest.approx(70), pytest.approx(10)]
+    assert metrics["accuracy_coarse_lstm"] == pytest.approx(0.7)
 
 
 def test_calibration_by_hand():
