@@ -14,8 +14,9 @@ from kerasapps.errors import DataError, UserError
 from kerasapps.files import printable, read_json, regular_file
 
 State = Literal["finished", "unfinished", "in use", "damaged"]
-# What was done before there was an option for it, where the default is another now, by experiment.
+# What was done before there was an option for it, by experiment: a run of then is not resumed with anything else.
 BEFORE = {name: {"optimizer": "adam"} for name in ("captioning", "language_model", "translation")}
+BEFORE["text_classification"] = {"contexts": "near"}
 # A folder that holds one of these and no config.json was a run folder.
 RECORDS = ("metrics.json", "search.json", "history.csv", "model.keras", "checkpoints")
 # Where a run keeps files, but no runs; `jobs` and `workers` hold logs.

@@ -30,7 +30,18 @@ from ..shared.searching import search_and_report, start_search
 from ..shared.training import finish
 from .baseline import nb_svm_accuracy
 from .compare import compare
-from .network import BUILDERS, Arch, GivenRecipe, Source, load, predict_labels, recipe_of, space_of, train_one
+from .network import (
+    BUILDERS,
+    Arch,
+    GivenRecipe,
+    Source,
+    check_vectors,
+    load,
+    predict_labels,
+    recipe_of,
+    space_of,
+    train_one,
+)
 from .results import accuracy_table, label_metrics, predictions_table, result_blocks, test_metrics
 
 EXPERIMENT = "text_classification"
@@ -57,6 +68,7 @@ def train(
         patience: Stop after so many epochs without a better one; never by default.
         options: Options that every experiment shares.
     """
+    check_vectors(source, [arch])
     recipe = recipe_of(arch, recipe, options=options)
     run = start("Text classification", settings_of(locals()), experiment=EXPERIMENT, workload=BUILDERS[arch].workload)
     params = read_params(params)
@@ -73,7 +85,7 @@ def train(
         [table, *result_blocks(trained.model, splits, probabilities)],
         summary=f"{arch} on {source.data}: {format_share(metrics['accuracy'])} test accuracy "
         f"({len(splits.test):,} texts, {len(splits.class_names)} classes) after {len(trained.history.rows)} epochs.",
-        headline=("accuracy", "accuracy_baseline", "accuracy_reference", "seconds"),
+        headline=("accuracy", "accuracy_coarse", "accuracy_baseline", "accuracy_reference", "seconds"),
         table=table,
         conclusion=f"{format_share(metrics['accuracy'])} test accuracy.",
         following={
@@ -102,6 +114,7 @@ def search(
     """
     if not source.validation:
         raise UserError("A search chooses by validation accuracy: leave out --no-validation.")
+    check_vectors(source, [arch])
     recipe = recipe_of(arch, recipe, options=options)
     settings = settings_of(locals())
     run, trials = start_search(

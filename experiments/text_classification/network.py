@@ -142,6 +142,18 @@ def _space(hp, *, arch: Arch, without: Sequence[str]) -> dict[str, Any]:
     return {name: value for name, value in proposed.items() if name not in without}
 
 
+def check_vectors(source: Source, archs: Sequence[Arch]) -> None:
+    """Refuses word vectors that a network does not take, or contexts of those that are not learned.
+
+    Raises:
+        UserError: With what to do instead.
+    """
+    if source.contexts != "near" and source.vectors != "imdb":
+        raise UserError("--contexts is about vectors that are learned: give --vectors imdb as well.")
+    if source.vectors is not None and "ngrams" in archs:
+        raise UserError("--vectors are vectors of words, and the network ngrams has one for pairs of words as well.")
+
+
 def load(source: Source, arch: Arch, *, options: Options, **fold: int) -> TextSplits:
     """Loads the data for a network as the options say; `fold` and `folds` as `load_texts` takes them."""
     settings = asdict(source) | ({} if arch == "hierarchical" else {"sentence_length": 0})
@@ -161,14 +173,10 @@ def train_one(
     patience: int | None = None,
 ) -> Trained:
     """Trains one network in a run folder, on a fold of the data or as they are split."""
-    if source.contexts != "near" and source.vectors != "imdb":
-        raise UserError("--contexts is about vectors that are learned: give --vectors imdb as well.")
     splits = load(source, arch, options=run.options, fold=fold, folds=folds)
     tell(splits.notes)
     vectors = None
     if source.vectors is not None:
-        if arch == "ngrams":
-            raise UserError("--vectors are vectors of words, and --arch ngrams has one for pairs of words as well.")
         words = splits.codec.words
         learned = {"contexts": source.contexts, "tokens": words.tokens}
         vectors, note = load_vectors(source.vectors, words.words, seed=run.options.seed, **learned)

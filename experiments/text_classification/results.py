@@ -75,14 +75,15 @@ def label_metrics(probabilities: np.ndarray, truth: np.ndarray, names: Sequence[
 def accuracy_table(metrics: Mapping[str, float], splits: TextSplits, *, data: str, fine: bool) -> Table:
     """Compares the network with the baseline, the most frequent class, the optimum and published figures."""
     rows = [["the network", 100 * metrics["accuracy"]]]
-    if "accuracy_coarse" in metrics:
-        rows.append(["the network, coarse labels", 100 * metrics["accuracy_coarse"]])
     if "accuracy_baseline" in metrics:
         rows.append(["NB-SVM", 100 * metrics["accuracy_baseline"]])
     if "accuracy_reference" in metrics:
         rows.append(["best possible (Bayes)", 100 * metrics["accuracy_reference"]])
     rows.append(["most frequent class of the training set", 100 * metrics["accuracy_guess"]])
-    rows += [[name, figure] for name, figure in ({} if fine else PUBLISHED.get(data, {})).items()]
+    if "accuracy_coarse" in metrics:
+        rows.append(["the network, coarse labels", 100 * metrics["accuracy_coarse"]])
+    coarse = ", coarse labels" if fine else ""  # which is what published figures are of
+    rows += [[name + coarse, figure] for name, figure in PUBLISHED.get(data, {}).items()]
     return Table("Test accuracy in percent", ["", "accuracy"], rows)
 
 

@@ -138,14 +138,15 @@ def learn_vectors(
     Args:
         texts: The texts.
         words: Words to learn vectors for; they are each other's contexts.
-        size: Length of a vector; by default 300, and 500 for both contexts.
+        size: Length of a vector, at most one less than words, or twice that for both contexts; even for these. By
+            default 300, and 500 for both.
         contexts: What counts as a context: a word up to five words away, which tells what texts with a word are about
             ("near"), or one in a certain place, two words before a word to two after it, which tells what can stand in
             its stead ("places"); "both" learns half of a vector from each.
         tokens: How the texts are cut, see `kerasapps.data.words.tokenize`.
 
     Returns:
-        Word to vector float32 (size,), for those that occur.
+        Word to vector float32 (size,), for those with a context; with both, zeros in the half for which it has none.
 
     Example:
         >>> vectors = learn_vectors(reviews, ["good", "great", "bad"], contexts="places")

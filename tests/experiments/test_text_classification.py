@@ -237,7 +237,7 @@ def test_search_writes_params_that_train_takes(tmp_path):
         (("--data", "nowhere.csv"), "is neither snippets, mr, subj, trec, imdb, a folder nor a file"),
         (("--params", '{"heads": 3}'), "--params: --arch text_cnn does not take heads; it takes"),
         (("--params", '{"widths": [3, 3]}'), "`widths` must hold at least one width, none twice"),
-        (("--arch", "ngrams", "--vectors", "imdb"), "--arch ngrams has one for pairs of words as well"),
+        (("--arch", "ngrams", "--vectors", "imdb"), "the network ngrams has one for pairs of words as well"),
         (("--contexts", "both"), "--contexts is about vectors that are learned: give --vectors imdb as well"),
         (("--arch", "attention", "--params", '{"hierarchical": true}'), "--arch attention does not take hierarchical"),
         (("--length", 0), "--length must be at least 1"),
@@ -245,6 +245,16 @@ def test_search_writes_params_that_train_takes(tmp_path):
 )
 def test_one_clear_sentence(tmp_path, capsys, arguments, message):
     assert message in refused(capsys, "train", *arguments, "--smoke", "--out", tmp_path / "run")
+
+
+def test_vectors_that_do_not_suit_are_refused_before_anything_is_trained(tmp_path, capsys):
+    out = ("--smoke", "--out", tmp_path / "run")
+    assert "give --vectors imdb as well" in refused(capsys, "search", "--contexts", "both", *out)
+    assert "give --vectors imdb as well" in refused(capsys, "compare", "--contexts", "places", *out)
+    assert "the network ngrams" in refused(
+        capsys, "compare", "--vectors", "imdb", "--archs", "text_cnn", "ngrams", *out
+    )
+    assert not (tmp_path / "run").exists()
 
 
 # --- by hand
@@ -271,7 +281,10 @@ def test_coarse_labels_have_the_probabilities_of_their_fine_ones():
     results = {"lstm": [{"accuracy": 0.5, "accuracy_coarse": coarse, "seconds": 1} for coarse in (0.6, 0.8)]}
     table, metrics = summarize(results, ["lstm"], folds=0, data="")
     assert table.rows[1][:3] == ["lstm, coarse labels", pytest.approx(70), pytest.approx(10)]
-    assert metrics["accuracy_coarse_lstm"] == pytest.approx(0.7)
+    assert metrics["accuracy_coarse"] == metrics["accuracy_coarse_lstm"] == pytest.approx(0.7)
+    assert metrics["accuracy_coarse_std"] == pytest.approx(0.1)
+    del results["lstm"][1]["accuracy_coarse"]  # as a training of before
+    assert "accuracy_coarse" not in summarize(results, ["lstm"], folds=0, data="")[1]
 
 
 def test_calibration_by_hand():
