@@ -18,7 +18,7 @@ from ..shared.params import read_params
 from ..shared.training import Trained, report
 from .baseline import nb_svm_accuracy
 from .network import Arch, GivenRecipe, Source, check_vectors, load, recipe_of, train_one
-from .results import PUBLISHED, test_metrics
+from .results import published, test_metrics
 
 
 def compare(
@@ -79,8 +79,7 @@ def compare(
         splits = load(source, archs[0], options=replace(options, seed=seed), fold=fold, folds=folds)
         linear.append(nb_svm_accuracy(splits, longest=baseline))
         print(f"{variant('NB-SVM', fold)}_{seed}: {format_share(linear[-1])} test accuracy", flush=True)
-    data = "" if source.fine else source.data
-    table, metrics = summarize(results, archs, folds=folds, data=data, linear=linear)
+    table, metrics = summarize(results, archs, folds=folds, data=source.data, fine=source.fine, linear=linear)
     over = f"{folds} folds" if folds else "the test set"
     report(
         run,
@@ -119,6 +118,7 @@ def summarize(
     *,
     folds: int,
     data: str,
+    fine: bool = False,
     linear: Sequence[float] = (),
 ) -> tuple[Table, dict[str, float]]:
     """Returns the table and the metrics: means over folds, and their spread over folds or, without any, over seeds.
@@ -155,6 +155,6 @@ def summarize(
         rows.append(["NB-SVM", 100 * mean, 100 * std, None])
     if folds:
         metrics["folds"] = folds
-    rows += [[name, figure, None, None] for name, figure in PUBLISHED.get(data, {}).items()]
+    rows += [[name, figure, None, None] for name, figure in published(data, fine=fine).items()]
     of = "folds" if folds else "seeds"
     return Table("Test accuracy in percent", ["", "mean", f"std over {of}", "seconds"], rows), metrics

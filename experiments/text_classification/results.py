@@ -72,6 +72,11 @@ def label_metrics(probabilities: np.ndarray, truth: np.ndarray, names: Sequence[
     return metrics
 
 
+def published(data: str, *, fine: bool) -> dict[str, float]:
+    """Returns published accuracies in percent; they are of the coarse labels."""
+    return {name + ", coarse labels" * fine: figure for name, figure in PUBLISHED.get(data, {}).items()}
+
+
 def accuracy_table(metrics: Mapping[str, float], splits: TextSplits, *, data: str, fine: bool) -> Table:
     """Compares the network with the baseline, the most frequent class, the optimum and published figures."""
     rows = [["the network", 100 * metrics["accuracy"]]]
@@ -82,8 +87,7 @@ def accuracy_table(metrics: Mapping[str, float], splits: TextSplits, *, data: st
     rows.append(["most frequent class of the training set", 100 * metrics["accuracy_guess"]])
     if "accuracy_coarse" in metrics:
         rows.append(["the network, coarse labels", 100 * metrics["accuracy_coarse"]])
-    coarse = ", coarse labels" if fine else ""  # which is what published figures are of
-    rows += [[name + coarse, figure] for name, figure in PUBLISHED.get(data, {}).items()]
+    rows += [[name, figure] for name, figure in published(data, fine=fine).items()]
     return Table("Test accuracy in percent", ["", "accuracy"], rows)
 
 

@@ -279,7 +279,8 @@ def test_coarse_labels_have_the_probabilities_of_their_fine_ones():
     assert "accuracy_coarse" not in label_metrics(probabilities, np.array([1, 0, 1]), ["a:b", "b:b", "c:b"])
     assert "accuracy_coarse" not in label_metrics(probabilities, np.array([1, 0, 1]), ["a:b", "a:c", "a:d"])
     results = {"lstm": [{"accuracy": 0.5, "accuracy_coarse": coarse, "seconds": 1} for coarse in (0.6, 0.8)]}
-    table, metrics = summarize(results, ["lstm"], folds=0, data="")
+    table, metrics = summarize(results, ["lstm"], folds=0, data="trec", fine=True)
+    assert table.rows[-1][:2] == ["text CNN, random vectors (Kim 2014), coarse labels", 91.2]
     assert table.rows[1][:3] == ["lstm, coarse labels", pytest.approx(70), pytest.approx(10)]
     assert metrics["accuracy_coarse"] == metrics["accuracy_coarse_lstm"] == pytest.approx(0.7)
     assert metrics["accuracy_coarse_std"] == pytest.approx(0.1)
