@@ -129,22 +129,18 @@ def summarize(
     rows, metrics = [], {}
     for arch in archs:
         networks = [results[variant(arch, fold)] for fold in parts(folds)]
-        reached = over_parts(networks, "accuracy")
-        mean, std = float(reached.mean()), float(reached.std())
         seconds = float(sum(np.mean([one["seconds"] for one in seeds]) for seeds in networks))
-        if not rows:
-            metrics |= with_range("accuracy", mean, reached) | {"accuracy_std": std}
-        metrics |= with_range(f"accuracy_{arch}", mean, reached)
-        metrics |= {f"accuracy_std_{arch}": std, f"seconds_{arch}": seconds}
-        rows.append([arch, 100 * mean, 100 * std, seconds])
-        # Trainings of before, which are taken up, have not measured it.
-        if all("accuracy_coarse" in one for seeds in networks for one in seeds):
-            coarse = over_parts(networks, "accuracy_coarse")
-            mean, std = float(coarse.mean()), float(coarse.std())
-            if len(rows) == 1:
-                metrics |= with_range("accuracy_coarse", mean, coarse) | {"accuracy_coarse_std": std}
-            metrics |= with_range(f"accuracy_coarse_{arch}", mean, coarse) | {f"accuracy_coarse_std_{arch}": std}
-            rows.append([f"{arch}, coarse labels", 100 * mean, 100 * std, None])
+        for name, what, spent in (("accuracy", arch, seconds), ("accuracy_coarse", f"{arch}, coarse labels", None)):
+            # Trainings of before, which are taken up, have not measured the coarse one.
+            if not all(name in one for seeds in networks for one in seeds):
+                continue
+            reached = over_parts(networks, name)
+            mean, std = float(reached.mean()), float(reached.std())
+            if arch == archs[0]:
+                metrics |= with_range(name, mean, reached) | {f"{name}_std": std}
+            metrics |= with_range(f"{name}_{arch}", mean, reached) | {f"{name}_std_{arch}": std}
+            rows.append([what, 100 * mean, 100 * std, spent])
+        metrics[f"seconds_{arch}"] = seconds
     optimum = results[variant(archs[0], parts(folds)[0])][0].get("accuracy_reference")
     if optimum is not None:
         metrics["accuracy_reference"] = optimum

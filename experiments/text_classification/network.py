@@ -178,8 +178,9 @@ def train_one(
     vectors = None
     if source.vectors is not None:
         words = splits.codec.words
-        learned = {"contexts": source.contexts, "tokens": words.tokens}
-        vectors, note = load_vectors(source.vectors, words.words, seed=run.options.seed, **learned)
+        vectors, note = load_vectors(
+            source.vectors, words.words, seed=run.options.seed, contexts=source.contexts, tokens=words.tokens
+        )
         tell([note])
     network = partial(make_model, arch=arch, sizes=splits.sizes, params=params, vectors=vectors, train=splits.train)
     decided = {"monitor": "val_accuracy", "maximize": True} if source.validation else {"monitor": "loss"}
