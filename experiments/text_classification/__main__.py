@@ -41,6 +41,7 @@ from .network import (
     recipe_of,
     space_of,
     train_one,
+    with_vectors,
 )
 from .results import accuracy_table, label_metrics, predictions_table, result_blocks, test_metrics
 
@@ -120,7 +121,8 @@ def search(
     run, trials = start_search(
         "Text classification search", settings, experiment=EXPERIMENT, workload=BUILDERS[arch].workload
     )
-    splits = load(source, arch, options=options)  # before the trials, so that an error in the data is reported once
+    # Before the trials, so that an error in the data is reported once.
+    splits, _ = with_vectors(load(source, arch, options=options), source, seed=options.seed)
 
     def test(model):
         metrics, probabilities = test_metrics(model, splits)

@@ -44,7 +44,8 @@ class Source:
         label: Column of a file that holds the labels.
         fine: Keep the 50 fine labels of "trec" instead of its 6 coarse ones.
         keep_html: Keep HTML tags and entities.
-        vocab_size: Token ids at most; the most frequent words get one.
+        vocab_size: Token ids at most; the most frequent words of the training texts get one, and what they leave goes
+            to further words that have vectors.
         length: Tokens of a text at most.
         keep: What stays of a longer text: its beginning ("head"), its end ("tail"), or half of "both".
         tokens: "words", "punctuation" (words, and punctuation marks as words), "cased" (as that, with case),
@@ -161,6 +162,18 @@ def load(source: Source, arch: Arch, *, options: Options, **fold: int) -> TextSp
     return load_texts(**settings, **fold, seed=options.seed, limit=options.rows)
 
 
+def with_vectors(splits: TextSplits, source: Source, *, seed: int) -> tuple[TextSplits, np.ndarray | None]:
+    """Returns texts in words that have vectors as well, and the vectors (ids, D) if the source names any."""
+    if source.vectors is None:
+        return splits, None
+    words, vectors, note = load_vectors(
+        source.vectors, splits.codec.words, size=source.vocab_size, seed=seed, contexts=source.contexts
+    )
+    if words != splits.codec.words:
+        splits = splits.encoded(replace(splits.codec, words=words))
+    return replace(splits, notes=(*splits.notes, note)), vectors
+
+
 def train_one(
     run: Run,
     *,
@@ -174,14 +187,8 @@ def train_one(
 ) -> Trained:
     """Trains one network in a run folder, on a fold of the data or as they are split."""
     splits = load(source, arch, options=run.options, fold=fold, folds=folds)
+    splits, vectors = with_vectors(splits, source, seed=run.options.seed)
     tell(splits.notes)
-    vectors = None
-    if source.vectors is not None:
-        words = splits.codec.words
-        vectors, note = load_vectors(
-            source.vectors, words.words, seed=run.options.seed, contexts=source.contexts, tokens=words.tokens
-        )
-        tell([note])
     network = partial(make_model, arch=arch, sizes=splits.sizes, params=params, vectors=vectors, train=splits.train)
     decided = {"monitor": "val_accuracy", "maximize": True} if source.validation else {"monitor": "loss"}
     return training.train(run, splits, network, recipe, patience=patience, **decided)
@@ -193,8 +200,7 @@ def splits_of(saved: SavedRun) -> TextSplits:
     # A network of a cross-validation has another test set than the data by themselves.
     fold = {"fold": saved.settings.get("fold"), "folds": saved.settings.get("folds", 10)}
     splits = load(source, saved.settings.of("arch", Arch), options=options, **fold)
-    encoded = {name: saved.codec.split(splits.texts[name], splits.labels[name]) for name in splits.texts}
-    return replace(splits, **encoded, codec=saved.codec)
+    return splits.encoded(saved.codec)
 
 
 def make_model(

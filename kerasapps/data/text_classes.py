@@ -1,7 +1,7 @@
 """Texts with one label each, as splits: vocabulary and classes of the training set, folds for cross-validation."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -47,7 +47,7 @@ class TextClassCodec:
         ]
 
     def unknown(self, texts: Sequence[str]) -> list[str]:
-        """Returns the words that were not in the training texts, each once."""
+        """Returns the words that have no token id, each once."""
         known = set(self.words.words)
         tokens = dict.fromkeys(token for text in texts for token in tokenize(text, self.words.tokens))
         return [token for token in tokens if token not in known]
@@ -98,6 +98,11 @@ class TextSplits(Splits):
     def class_names(self) -> tuple[str, ...]:
         """The labels, in the order of the output."""
         return self.codec.class_names
+
+    def encoded(self, codec: TextClassCodec) -> "TextSplits":
+        """Returns the same texts as another codec encodes them."""
+        sets = {name: codec.split(self.texts[name], self.labels[name]) for name in self.texts}
+        return replace(self, **sets, codec=codec, sizes=self.sizes | {"vocab_size": codec.words.size})
 
 
 def load_texts(

@@ -6,14 +6,17 @@ Levy, Goldberg and Dagan, "Improving Distributional Similarity with Lessons Lear
 Schütze, "Distributional Part-of-Speech Tagging", EACL 1995 (contexts by their place).
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from kerasapps.data.text_sets import clean, read_imdb
-from kerasapps.data.words import UNKNOWN, Tokens, WordIds, tokenize
+from kerasapps.data.words import PADDING, UNKNOWN, Tokens, WordIds, tokenize
 from kerasapps.errors import DataError
 from kerasapps.files import regular_file, user_path
 
@@ -22,42 +25,65 @@ NEAR = 5  # words to each side that count as neighbors, whatever their place
 PLACES = 2  # words to each side that count by their place
 Contexts = Literal["near", "places", "both"]
 LEARNED_SIZE: dict[Contexts, int] = {"near": 300, "places": 300, "both": 500}
+FEWEST = 5  # times that a further word is in the texts: a rarer one's vector would be chance
 SMOOTHING = 0.75  # exponent of the contexts' frequencies: rare ones would seem to tell too much
 LONGEST_WORD = 1_000  # bytes
 
 
 def load_vectors(
-    source: str, words: Sequence[str], *, seed: int, contexts: Contexts = "near", tokens: Tokens = "words"
-) -> tuple[np.ndarray, str]:
-    """Returns a vector for every token id, and how many words have one of their own.
+    source: str, words: WordIds, *, size: int, seed: int, contexts: Contexts = "near"
+) -> tuple[WordIds, np.ndarray, str]:
+    """Returns words, those of a training set and further ones that have vectors, with a vector for every token id.
+
+    A text may hold words that no training text did; with a vector the network can make something of them.
 
     Args:
         source: A file in the text or the binary format of word2vec, of GloVe, or of fastText (.vec); or "imdb", for
             vectors that are learned from these reviews.
-        words: Words by token id, from 2 on.
-        seed: Seed of the vectors of other words.
+        words: The words of the training texts.
+        size: Token ids at most; those that `words` leave go to the first further words of the file, or to the most
+            frequent ones of the reviews.
+        seed: Seed of the vectors of words that have none. Padding and the unknown word have zeros: where no training
+            text has an unknown word, a network cannot learn what to make of other numbers.
         contexts: What vectors are learned from, see `learn_vectors`.
-        tokens: How texts are cut that vectors are learned from, see `kerasapps.data.words.tokenize`.
 
     Returns:
-        Vectors float32 (words + 2, D), and a sentence.
+        `words`, the further ones behind them; vectors float32 (token ids, D); and a sentence.
 
     Raises:
         DataError: If the file cannot be read, is cut off, or its vectors are not of one width.
     """
-    numbers = {word: i for i, word in enumerate(words, start=UNKNOWN + 1)}
+    room = max(0, size - words.size)
     if source == "imdb":
-        found = learn_vectors(clean(read_imdb().texts), words, contexts=contexts, tokens=tokens)
+        texts = clean(read_imdb().texts)
+        found = learn_vectors(texts, words.words, further=room, contexts=contexts, tokens=words.tokens)
     else:
-        found = {word: vector for word, vector in read_vectors(user_path(source)) if word in numbers}
-    if not found:
-        raise DataError(f"{source} has a vector for none of the {len(words):,} words of the training texts.")
+        found = _wanted(read_vectors(user_path(source)), words, room)
+    known = set(words.words)
+    further = tuple(word for word in found if word not in known)
+    if len(found) == len(further):
+        raise DataError(f"{source} has a vector for none of the {len(words.words):,} words of the training texts.")
     width = len(next(iter(found.values())))
-    vectors = np.random.default_rng(seed).uniform(-SPREAD, SPREAD, (len(words) + 2, width)).astype(np.float32)
-    for word, vector in found.items():
-        vectors[numbers[word]] = vector
-    note = f"{len(found):,} of {len(words):,} words ({len(found) / len(words):.0%}) have vectors of {width} numbers."
-    return vectors, note
+    every = replace(words, words=(*words.words, *further))
+    vectors = np.random.default_rng(seed).uniform(-SPREAD, SPREAD, (every.size, width)).astype(np.float32)
+    vectors[[PADDING, UNKNOWN]] = 0
+    for i, word in enumerate(every.words, start=UNKNOWN + 1):
+        if word in found:
+            vectors[i] = found[word]
+    own = len(found) - len(further)
+    note = f"{own:,} of {len(known):,} words ({own / len(known):.0%}) have vectors of {width} numbers"
+    return every, vectors, note + (f", and so have {len(further):,} further ones." if further else ".")
+
+
+def _wanted(vectors: Iterator[tuple[str, np.ndarray]], words: WordIds, room: int) -> dict[str, np.ndarray]:
+    """Returns those of the words, and of the first further ones that a text can hold as many as there is room for."""
+    known, found, further = set(words.words), {}, {}
+    for word, vector in vectors:
+        if word in known:
+            found[word] = vector
+        elif len(further) < room and tokenize(word, words.tokens) == (word,):
+            further[word] = vector
+    return found | further
 
 
 def read_vectors(path: Path) -> Iterator[tuple[str, np.ndarray]]:
@@ -125,6 +151,7 @@ def learn_vectors(
     texts: Sequence[str],
     words: Sequence[str],
     *,
+    further: int = 0,
     size: int | None = None,
     contexts: Contexts = "near",
     tokens: Tokens = "words",
@@ -138,6 +165,7 @@ def learn_vectors(
     Args:
         texts: The texts.
         words: Words to learn vectors for; they are each other's contexts.
+        further: How many more words of the texts are taken in, the most frequent first; none that is rare.
         size: Length of a vector, at most one less than words, or twice that for both contexts; even for these. By
             default 300, and 500 for both.
         contexts: What counts as a context: a word up to five words away, which tells what texts with a word are about
@@ -152,24 +180,34 @@ def learn_vectors(
         >>> vectors = learn_vectors(reviews, ["good", "great", "bad"], contexts="places")
     """
     counted = {"near": [_near], "places": [_places], "both": [_near, _places]}[contexts]
-    sequence = _sequence(texts, words, tokens)
+    sequence, words = _sequence(texts, words, further, tokens)
     size = min((size or LEARNED_SIZE[contexts]) // len(counted), len(words) - 1)
     if size < 1:
         return {}
-    vectors = np.concatenate([_reduced(count(sequence, len(words)), size) for count in counted], 1)
+    vectors = np.concatenate([_reduced(pairs(sequence, len(words)), size) for pairs in counted], 1)
     there = vectors.any(1)
     return dict(zip(np.array(words, object)[there].tolist(), vectors[there], strict=True))
 
 
-def _sequence(texts: Sequence[str], words: Sequence[str], tokens: Tokens) -> np.ndarray:
-    """Returns the numbers of the words of all texts, int32, -1 for others."""
-    ids = WordIds(tuple(words), length=1 << 30)
-    number = {word: i for i, word in enumerate(ids.words)}
+def _sequence(
+    texts: Sequence[str], words: Sequence[str], further: int, tokens: Tokens
+) -> tuple[np.ndarray, Sequence[str]]:
+    """Returns the words of all texts by number, int32, -1 for others; and the words, with the further ones."""
+    number: dict[str, int] = defaultdict(count().__next__)
+    wanted = [number[word] for word in words]
     gap = np.full(max(NEAR, PLACES), -1, np.int32)  # no word is near one of another text
     parts = [gap]
     for text in texts:
-        parts += [np.fromiter((number.get(token, -1) for token in tokenize(text, tokens)), np.int32), gap]
-    return np.concatenate(parts)
+        parts += [np.fromiter(map(number.__getitem__, tokenize(text, tokens)), np.int32), gap]
+    sequence = np.concatenate(parts)
+    often = np.bincount(sequence[sequence >= 0], minlength=len(number))
+    often[wanted] = 0
+    others = np.argsort(-often, kind="stable")[:further]
+    others = others[often[others] >= FEWEST]
+    renumbered = np.full(len(number) + 1, -1, np.int32)  # the last one is that of a gap
+    renumbered[[*wanted, *others]] = np.arange(len(wanted) + len(others))
+    every = list(number)
+    return renumbered[sequence], [*words, *(every[i] for i in others)]
 
 
 def _near(sequence: np.ndarray, words: int):

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from kerasapps.data.vectors import learn_vectors, load_vectors, read_vectors
+from kerasapps.data.words import WordIds
 from kerasapps.errors import DataError
+
+
+def words_of(*words: str) -> WordIds:
+    return WordIds(words, length=9)
+
 
 WORDS = {"cat": [1.0, 2.0, 3.0], "né": [0.5, -0.25, 0.0], "new york": [9.0, 8.0, 7.0]}
 
@@ -50,18 +56,40 @@ def test_binary(tmp_path, newlines):
 def test_damage(tmp_path, content, said):
     (tmp_path / "v.vec").write_bytes(content)
     with pytest.raises(DataError, match=said):
-        load_vectors(str(tmp_path / "v.vec"), ["cat", "dog"], seed=0)
+        load_vectors(str(tmp_path / "v.vec"), words_of("cat", "dog"), size=9, seed=0)
 
 
 def test_words_without_a_vector_start_at_random(tmp_path):
     (tmp_path / "v.vec").write_bytes(as_text(header=True))
-    vectors, note = load_vectors(str(tmp_path / "v.vec"), ["dog", "cat"], seed=0)
+    words, vectors, note = load_vectors(str(tmp_path / "v.vec"), words_of("dog", "cat"), size=4, seed=0)
+    assert words == words_of("dog", "cat")
     assert vectors.shape == (4, 3)
     assert vectors[3].tolist() == WORDS["cat"]
-    assert 0 < np.abs(vectors[:3]).max() <= 0.25
+    assert 0 < np.abs(vectors[2]).max() <= 0.25
+    assert not vectors[:2].any()  # what a network never saw in training says nothing
     assert note == "1 of 2 words (50%) have vectors of 3 numbers."
     with pytest.raises(DataError, match=r"cannot be read|is not a"):
-        load_vectors(str(tmp_path / "nowhere.vec"), ["cat"], seed=0)
+        load_vectors(str(tmp_path / "nowhere.vec"), words_of("cat"), size=9, seed=0)
+
+
+def test_ids_that_are_left_go_to_further_words_of_a_file(tmp_path):
+    (tmp_path / "v.vec").write_bytes(b"dog 1 2\nNew_York! 3 4\nowl 5 6\ncat 7 8\nemu 9 9\n")
+    words, vectors, note = load_vectors(str(tmp_path / "v.vec"), words_of("cat", "ape"), size=6, seed=0)
+    # The first that a text can hold: it would be cut at the exclamation mark.
+    assert words == words_of("cat", "ape", "dog", "owl")
+    assert vectors[[2, 4, 5]].tolist() == [[7, 8], [1, 2], [5, 6]]
+    assert note == "1 of 2 words (50%) have vectors of 2 numbers, and so have 2 further ones."
+    with pytest.raises(DataError, match="for none of the 1 words of the training texts"):
+        load_vectors(str(tmp_path / "v.vec"), words_of("fox"), size=6, seed=0)
+
+
+def test_further_words_are_the_most_frequent_ones_of_the_texts():
+    texts = ["red apple", "green apple"] * 9 + ["red pear", "green pear"] * 6 + ["red fig", "green fig"] * 2
+    vectors = learn_vectors(texts, ["red", "green"], further=9, size=2)
+    assert set(vectors) == {"red", "green", "apple", "pear"}  # figs are too rare
+    assert set(learn_vectors(texts, ["red", "pear"], further=1, size=2)) == {"red", "pear", "apple"}
+    # They are contexts as well: they alone tell that the two colors are alike.
+    assert vectors["red"] @ vectors["green"] > 0 > vectors["red"] @ vectors["apple"]
 
 
 def test_words_in_the_same_company_have_similar_vectors():

@@ -149,6 +149,49 @@ def test_given_vectors_are_where_training_starts():
             np.testing.assert_array_equal(layer.get_weights()[0], vectors)
 
 
+@pytest.fixture
+def opinions(tmp_path) -> tuple[str, ...]:
+    """Texts that a word decides, and vectors in which words that no text has are like these; as options."""
+    rng = np.random.default_rng(0)
+    words = {"pos": ["good", "great", "fine"], "neg": ["bad", "dull", "poor"]}
+    rows = [f"the {rng.choice(['film', 'plot'])} was {rng.choice(words[label])},{label}" for label in [*words] * 100]
+    (tmp_path / "opinions.csv").write_text("\n".join(["text,label", *rows]))
+    axes = dict(zip([*words["pos"], "superb", *words["neg"], "awful"], [3] * 4 + [-3] * 4, strict=True))
+    vectors = {word: [axis, *rng.normal(size=3)] for word, axis in axes.items()} | {"film": [0] * 4, "opus": [0] * 4}
+    lines = [f"{word} {' '.join(map(str, vector))}" for word, vector in vectors.items()]
+    (tmp_path / "words.vec").write_text("\n".join(lines))
+    return "--data", tmp_path / "opinions.csv", "--vectors", tmp_path / "words.vec"
+
+
+def test_words_that_only_the_vectors_know_are_read_as_those_they_are_like(tmp_path, opinions, capsys):
+    folder, params = tmp_path / "run", '{"filters": 8, "vectors": "static"}'
+    run("train", *opinions, "--epochs", 6, "--learning-rate", 0.02, "--params", params, "--out", folder)
+    assert "7 of 10 words (70%) have vectors of 4 numbers, and so have 3 further ones." in capsys.readouterr().out
+    assert read(folder)["accuracy"] == 1
+    run("predict", "--run", folder, "--text", "the opus was superb", "the opus was awful", "the zyzzyva was awful")
+    said = capsys.readouterr()
+    assert [line.split()[4] for line in said.out.splitlines() if " was " in line] == ["pos", "neg", "neg"]
+    assert said.err.strip().endswith("unknown: zyzzyva.")
+    run("evaluate", "--run", folder)
+    assert re.search(r"^accuracy  +1.0000$", capsys.readouterr().out, re.MULTILINE)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_jobs_here")
+def test_a_search_tests_in_the_words_of_the_vectors(tmp_path, opinions, monkeypatch):
+    tested = []
+
+    def watched(model, splits):
+        tested.append(splits.codec.words.words)
+        return metrics_of(model, splits)
+
+    metrics_of = experiment.test_metrics
+    monkeypatch.setattr(experiment, "test_metrics", watched)
+    run("search", *opinions, "--epochs", 1, "--max-trials", 1, "--tuner", "random", "--out", tmp_path / "search")
+    assert len(tested) == 1
+    assert {"good", "superb"} <= set(tested[0])
+
+
 def test_a_search_does_not_propose_the_length_of_given_vectors():
     proposed = space_of("lstm", vectors=True)(HyperParameters())
     assert proposed.keys() == space_of("lstm")(HyperParameters()).keys() - {"embedding_dim"}
