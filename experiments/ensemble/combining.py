@@ -1,7 +1,6 @@
 """`combine`: one network of the networks of several runs, weighed by what they predict for the validation set."""
 
 import itertools
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from kerasapps.runs import Options
 from kerasapps.session import start
 from kerasapps.settings import Text, nonempty, or_none, settings_of
 
-from ..shared.runs import SavedRun, load_run, load_splits, readable_splits, write_codec
+from ..shared.runs import SavedRun, codec_json, load_run, load_splits, readable_splits, write_codec
 from .judging import Evidence, weigh
 from .learning import EXPERIMENT, Way
 from .network import BATCH_SIZE, CodecOf
@@ -114,16 +113,11 @@ def check_together(saved: Sequence[SavedRun]) -> None:
         names = [getattr(each.codec, "class_names", None) for each in (first, one)]
         if names[0] != names[1]:
             raise UserError(f"{one.folder} has other classes than {first.folder}: they cannot be combined.")
-        if same_json(one) != same_json(first):
+        if codec_json(one.codec) != codec_json(first.codec):
             raise UserError(
                 f"{one.folder} takes other inputs than {first.folder} (another size, vocabulary or data): train them "
                 "with the same options for the data."
             )
-
-
-def same_json(saved: SavedRun) -> str:
-    """Returns what a codec holds, as text."""
-    return json.dumps(None if saved.codec is None else saved.codec.to_json(), sort_keys=True, default=str)
 
 
 def check_same_rows(saved: Sequence[SavedRun], splits: Sequence[Splits]) -> None:

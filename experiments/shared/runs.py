@@ -1,6 +1,7 @@
 """Trained networks as later commands get at them: `load_run` checks all that a run folder holds before it is used."""
 
 import importlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -205,8 +206,24 @@ def network_of(saved: SavedRun) -> ModuleType:
 
 
 def write_codec(run: Run, codec: Codec) -> None:
-    """Writes what a model does not hold."""
+    """Writes what a model does not hold.
+
+    Raises:
+        UserError: If a run is resumed that has another one, which its network would not fit any more.
+    """
+    if run.resumed is not None and codec_path(run.folder).exists():
+        before = read_codec(run.folder, type(codec))
+        if codec_json(before) != codec_json(codec):
+            raise UserError(
+                f"{run.folder} was started with other words, classes or scales than the data give now, and its network "
+                "does not fit them: leave out --resume and start again in another folder."
+            )
     write_json(run.path(CODEC), codec.to_json())
+
+
+def codec_json(codec: Codec | None) -> str:
+    """Returns what a codec holds, as text; two that say the same are the same."""
+    return json.dumps(None if codec is None else codec.to_json(), sort_keys=True, default=str)
 
 
 def codec_path(folder: Path) -> Path:

@@ -25,13 +25,14 @@ from kerasapps.settings import Count, Text, from_settings, or_none, ranged, sett
 from ..shared.classification import class_table
 from ..shared.cli import main, print_metrics, print_table
 from ..shared.params import read_params
-from ..shared.runs import load_run
+from ..shared.runs import load_run, read_codec
 from ..shared.searching import search_and_report, start_search
 from ..shared.training import finish
 from .baseline import nb_svm_accuracy
 from .compare import compare
 from .network import (
     BUILDERS,
+    CODEC,
     Arch,
     GivenRecipe,
     Source,
@@ -41,7 +42,6 @@ from .network import (
     recipe_of,
     space_of,
     train_one,
-    with_vectors,
 )
 from .results import accuracy_table, label_metrics, predictions_table, result_blocks, test_metrics
 
@@ -121,12 +121,12 @@ def search(
     run, trials = start_search(
         "Text classification search", settings, experiment=EXPERIMENT, workload=BUILDERS[arch].workload
     )
-    # Before the trials, so that an error in the data is reported once.
-    splits, _ = with_vectors(load(source, arch, options=options), source, seed=options.seed)
+    splits = load(source, arch, options=options)  # before the trials, so that an error in the data is reported once
 
     def test(model):
-        metrics, probabilities = test_metrics(model, splits)
-        return metrics, result_blocks(model, splits, probabilities)
+        known = splits.encoded(read_codec(run.folder, CODEC))  # the winner's, which may know words of --vectors as well
+        metrics, probabilities = test_metrics(model, known)
+        return metrics, result_blocks(model, known, probabilities)
 
     space = space_of(arch, vectors=source.vectors is not None)
     search_and_report(run, trials, train_one, space, what=arch, test=test, notes=splits.notes)
@@ -167,7 +167,7 @@ def predict(*, run: Path, text: tuple[str, ...] = (), file: Path | None = None) 
     saved = load_run(run, EXPERIMENT).in_float32()
     unknown = saved.codec.unknown(texts)
     if unknown:
-        print(f"Not in the training texts, and therefore unknown: {some(unknown)}.", file=sys.stderr)
+        print(f"Words that the network does not know, and reads as unknown: {some(unknown)}.", file=sys.stderr)
     likely = saved.codec.decode(saved.outputs(saved.codec.encode(*texts)))
     print_table(predictions_table(texts, likely))
 

@@ -29,5 +29,5 @@ def deployable(saved: SavedRun) -> Deployable:
         codec=saved.codec.to_json(),
         arguments=("--text", TRY),
         needs=needs_for(saved.codec.words.tokens),
-        limits=(f"Texts are cut to {saved.codec.words.length} tokens; a word of no training text is unknown.",),
+        limits=(f"Texts are cut to {saved.codec.words.length} tokens; a word that is not in codec.json is unknown.",),
     )

@@ -52,7 +52,7 @@ class Source:
             "characters", "learned" (words of scripts without spaces), or "auto": words, learned ones where needed.
         sentence_length: Tokens of a sentence at most, for --arch hierarchical; a longer one goes on as the next.
         vectors: A file of word vectors in the format of word2vec, GloVe or fastText, or "imdb": learned from the
-            reviews. Words that have none start at random.
+            reviews. Words that have none start at random, the unknown one at zeros.
         contexts: What vectors are learned from: words up to five words away, which tell what a text is about ("near"),
             the two words before and after, each in its place, which tell what can stand there ("places"), or "both".
         validation: Hold out a tenth of the texts for validation, which decides which epoch counts. Otherwise a network
@@ -162,18 +162,6 @@ def load(source: Source, arch: Arch, *, options: Options, **fold: int) -> TextSp
     return load_texts(**settings, **fold, seed=options.seed, limit=options.rows)
 
 
-def with_vectors(splits: TextSplits, source: Source, *, seed: int) -> tuple[TextSplits, np.ndarray | None]:
-    """Returns texts in words that have vectors as well, and the vectors (ids, D) if the source names any."""
-    if source.vectors is None:
-        return splits, None
-    words, vectors, note = load_vectors(
-        source.vectors, splits.codec.words, size=source.vocab_size, seed=seed, contexts=source.contexts
-    )
-    if words != splits.codec.words:
-        splits = splits.encoded(replace(splits.codec, words=words))
-    return replace(splits, notes=(*splits.notes, note)), vectors
-
-
 def train_one(
     run: Run,
     *,
@@ -187,8 +175,16 @@ def train_one(
 ) -> Trained:
     """Trains one network in a run folder, on a fold of the data or as they are split."""
     splits = load(source, arch, options=run.options, fold=fold, folds=folds)
-    splits, vectors = with_vectors(splits, source, seed=run.options.seed)
     tell(splits.notes)
+    vectors = None
+    if source.vectors is not None:
+        # A smoke test has few words, and takes no further ones.
+        size = run.options.shrink(source.vocab_size, splits.codec.words.size)
+        words, vectors, note = load_vectors(
+            source.vectors, splits.codec.words, size=size, seed=run.options.seed, contexts=source.contexts
+        )
+        splits = splits.encoded(replace(splits.codec, words=words))
+        tell([note])
     network = partial(make_model, arch=arch, sizes=splits.sizes, params=params, vectors=vectors, train=splits.train)
     decided = {"monitor": "val_accuracy", "maximize": True} if source.validation else {"monitor": "loss"}
     return training.train(run, splits, network, recipe, patience=patience, **decided)

@@ -25,6 +25,6 @@ def answer(saved: SavedRun, given: Mapping[str, Any]) -> Tried:
     text = " ".join(given["text"].split())
     likely = saved.codec.decode(saved.outputs(saved.codec.encode(text)))
     unknown = saved.codec.unknown([text])
-    notes = [f"Not in the training texts, and therefore unknown: {some(unknown)}."] if unknown else []
+    notes = [f"Words that the network does not know, and reads as unknown: {some(unknown)}."] if unknown else []
     blocks = [predictions_table([text], likely), text_block(saved, [text], None, occlusion=False)]
     return Tried(blocks, ("predict", "--text", text), notes)

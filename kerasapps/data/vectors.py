@@ -61,29 +61,30 @@ def load_vectors(
         found = _wanted(read_vectors(user_path(source)), words, room)
     known = set(words.words)
     further = tuple(word for word in found if word not in known)
-    if len(found) == len(further):
-        raise DataError(f"{source} has a vector for none of the {len(words.words):,} words of the training texts.")
-    width = len(next(iter(found.values())))
-    every = replace(words, words=(*words.words, *further))
-    vectors = np.random.default_rng(seed).uniform(-SPREAD, SPREAD, (every.size, width)).astype(np.float32)
-    vectors[[PADDING, UNKNOWN]] = 0
-    for i, word in enumerate(every.words, start=UNKNOWN + 1):
-        if word in found:
-            vectors[i] = found[word]
     own = len(found) - len(further)
+    if not own:
+        raise DataError(f"{source} has a vector for none of the {len(known):,} words of the training texts.")
+    width = len(next(iter(found.values())))
+    vectors = np.random.default_rng(seed).uniform(-SPREAD, SPREAD, (words.size, width)).astype(np.float32)
+    vectors[[PADDING, UNKNOWN]] = 0
+    for i, word in enumerate(words.words, start=UNKNOWN + 1):
+        vectors[i] = found.get(word, vectors[i])
+    vectors = np.concatenate([vectors, *([found[word]] for word in further)]).astype(np.float32)
     note = f"{own:,} of {len(known):,} words ({own / len(known):.0%}) have vectors of {width} numbers"
-    return every, vectors, note + (f", and so have {len(further):,} further ones." if further else ".")
+    note += f", and so have {len(further):,} further ones." if further else "."
+    return replace(words, words=(*words.words, *further)), vectors, note
 
 
 def _wanted(vectors: Iterator[tuple[str, np.ndarray]], words: WordIds, room: int) -> dict[str, np.ndarray]:
-    """Returns those of the words, and of the first further ones that a text can hold as many as there is room for."""
-    known, found, further = set(words.words), {}, {}
+    """Returns the vectors of words, and of so many others that a text can hold, the first ones."""
+    known, found = set(words.words), {}
     for word, vector in vectors:
-        if word in known:
-            found[word] = vector
-        elif len(further) < room and tokenize(word, words.tokens) == (word,):
-            further[word] = vector
-    return found | further
+        if word not in known and word not in found:
+            if not room or tokenize(word, words.tokens) != (word,):
+                continue
+            room -= 1
+        found[word] = vector
+    return found
 
 
 def read_vectors(path: Path) -> Iterator[tuple[str, np.ndarray]]:

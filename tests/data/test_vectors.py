@@ -1,8 +1,11 @@
 """Word vectors: files of three formats, damage to them, and vectors learned from texts."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from kerasapps.data import vectors as module
 from kerasapps.data.vectors import learn_vectors, load_vectors, read_vectors
 from kerasapps.data.words import WordIds
 from kerasapps.errors import DataError
@@ -81,6 +84,27 @@ def test_ids_that_are_left_go_to_further_words_of_a_file(tmp_path):
     assert note == "1 of 2 words (50%) have vectors of 2 numbers, and so have 2 further ones."
     with pytest.raises(DataError, match="for none of the 1 words of the training texts"):
         load_vectors(str(tmp_path / "v.vec"), words_of("fox"), size=6, seed=0)
+
+
+def test_the_first_of_further_words_counts_and_none_where_there_is_no_room(tmp_path):
+    (tmp_path / "v.vec").write_bytes(b"cat 1 2\nowl 3 4\nemu 5 6\ncat 7 8\n")
+    for size, further in ((3, ()), (1, ()), (4, ("owl",)), (9, ("owl", "emu"))):
+        words, vectors, _ = load_vectors(str(tmp_path / "v.vec"), words_of("cat"), size=size, seed=0)
+        assert words.words == ("cat", *further)
+        assert vectors[2:].tolist() == [[7, 8], [3, 4], [5, 6]][: 1 + len(further)]
+
+
+def test_vectors_of_the_reviews(monkeypatch):
+    reviews = ["Red apple", "green apple"] * 9 + ["red Pear", "green Pear"] * 6
+    monkeypatch.setattr(module, "read_imdb", lambda: SimpleNamespace(texts=reviews))
+    given = WordIds(("red", "green", "blue"), length=9, tokens="cased")
+    words, vectors, note = load_vectors("imdb", given, size=7, seed=0, contexts="places")
+    assert words.words == ("red", "green", "blue", "apple", "Pear")
+    expected = learn_vectors(reviews, given.words, further=2, contexts="places", tokens="cased")
+    for word in ("red", "apple", "Pear"):
+        np.testing.assert_allclose(vectors[2 + words.words.index(word)], expected[word], atol=1e-6)
+    assert note.startswith("2 of 3 words (67%) have vectors of ")
+    assert note.endswith(", and so have 2 further ones.")
 
 
 def test_further_words_are_the_most_frequent_ones_of_the_texts():

@@ -150,7 +150,7 @@ def test_given_vectors_are_where_training_starts():
 
 
 @pytest.fixture
-def opinions(tmp_path) -> tuple[str, ...]:
+def opinions(tmp_path) -> tuple[str | Path, ...]:
     """Texts that a word decides, and vectors in which words that no text has are like these; as options."""
     rng = np.random.default_rng(0)
     words = {"pos": ["good", "great", "fine"], "neg": ["bad", "dull", "poor"]}
@@ -174,6 +174,19 @@ def test_words_that_only_the_vectors_know_are_read_as_those_they_are_like(tmp_pa
     assert said.err.strip().endswith("unknown: zyzzyva.")
     run("evaluate", "--run", folder)
     assert re.search(r"^accuracy  +1.0000$", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_a_run_is_not_resumed_with_other_words(tmp_path, opinions, capsys):
+    """As an unfinished run from before words had ids that only the vectors know."""
+    folder = tmp_path / "run"
+    arguments = (*opinions, "--params", '{"filters": 4}', "--baseline", 0, "--out", folder)
+    run("train", *arguments, "--epochs", 1)
+    codec = (folder / "codec.json").read_bytes()
+    with (tmp_path / "words.vec").open("a") as file:
+        file.write("\nlovely 1 1 1 1")
+    message = "was started with other words, classes or scales than the data give now"
+    assert message in refused(capsys, "train", *arguments, "--epochs", 2, "--resume")
+    assert (folder / "codec.json").read_bytes() == codec
 
 
 @pytest.mark.slow
