@@ -100,7 +100,9 @@ class TextSplits(Splits):
         return self.codec.class_names
 
     def encoded(self, codec: TextClassCodec) -> "TextSplits":
-        """Returns the same texts as another codec encodes them."""
+        """Returns the same texts as a codec encodes them; with their own there is nothing to do."""
+        if codec == self.codec:
+            return self
         sets = {name: codec.split(self.texts[name], self.labels[name]) for name in self.texts}
         return replace(self, **sets, codec=codec, sizes=self.sizes | {"vocab_size": codec.words.size})
 

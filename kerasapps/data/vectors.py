@@ -69,10 +69,10 @@ def load_vectors(
     vectors[[PADDING, UNKNOWN]] = 0
     for i, word in enumerate(words.words, start=UNKNOWN + 1):
         vectors[i] = found.get(word, vectors[i])
-    vectors = np.concatenate([vectors, *([found[word]] for word in further)]).astype(np.float32)
+    others = np.array([found[word] for word in further], np.float32).reshape(-1, width)
     note = f"{own:,} of {len(known):,} words ({own / len(known):.0%}) have vectors of {width} numbers"
     note += f", and so have {len(further):,} further ones." if further else "."
-    return replace(words, words=(*words.words, *further)), vectors, note
+    return replace(words, words=(*words.words, *further)), np.concatenate([vectors, others]), note
 
 
 def _wanted(vectors: Iterator[tuple[str, np.ndarray]], words: WordIds, room: int) -> dict[str, np.ndarray]:

@@ -215,7 +215,7 @@ class _Numbers(dict):
 
 @dataclass(frozen=True)
 class WordIds:
-    """Turns texts into token ids: 0 is padding, 1 any unknown token, then the tokens from the most frequent on.
+    """Turns texts into token ids: 0 is padding, 1 any unknown token, then the tokens.
 
     Args:
         words: Tokens by id, from 2 on.
