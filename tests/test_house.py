@@ -41,6 +41,7 @@ ALLOWED = {
     "formats": set(),
     "panels": set(),
     "networks": {"reports"},
+    "pretraining": {"blocks", "data", "errors"},
     "reports": {"errors", "fonts", "formats", "panels"},
     "optimizers": {"blocks"},
     "styling": {"blocks", "errors"},

@@ -242,7 +242,9 @@ def read_codec(folder: Path, codec_class: type[Codec]) -> Any:
     content = read_json(path)
     try:
         return codec_class.from_json(content)
-    except (UserError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{path} is damaged: it is not what a run of this experiment writes.") from error
 
 

@@ -43,6 +43,7 @@ from .network import (
     space_of,
     train_one,
 )
+from .pretrain import pretrain
 from .results import accuracy_table, label_metrics, predictions_table, result_blocks, test_metrics
 
 EXPERIMENT = "text_classification"
@@ -172,7 +173,7 @@ def predict(*, run: Path, text: tuple[str, ...] = (), file: Path | None = None) 
     print_table(predictions_table(texts, likely))
 
 
-COMMANDS = (train, compare, search, evaluate, predict)
+COMMANDS = (train, compare, search, pretrain, evaluate, predict)
 
 if __name__ == "__main__":
     main("experiments.text_classification", *COMMANDS)

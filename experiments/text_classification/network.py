@@ -13,7 +13,7 @@ import scipy.sparse
 from kerasapps.applications import attention_classifier, bag_of_ngrams, recurrent_classifier, text_cnn, wide_text_cnn
 from kerasapps.data.splits import Split
 from kerasapps.data.text_classes import TextClassCodec, TextSplits, load_texts
-from kerasapps.data.vectors import Contexts, load_vectors
+from kerasapps.data.vectors import Contexts
 from kerasapps.data.words import GivenTokens, Keep
 from kerasapps.errors import UserError
 from kerasapps.optimizers import LazyAdam, one_cycle
@@ -27,6 +27,7 @@ from ..shared.params import build
 from ..shared.runs import SavedRun
 from ..shared.training import Trained, tell
 from .baseline import least_count, log_count_ratio
+from .vectors import Beginning, load_beginning
 
 CODEC = TextClassCodec
 Arch = Literal["text_cnn", "wide_text_cnn", "lstm", "gru", "peephole_lstm", "attention", "hierarchical", "ngrams"]
@@ -51,8 +52,8 @@ class Source:
         tokens: "words", "punctuation" (words, and punctuation marks as words), "cased" (as that, with case),
             "characters", "learned" (words of scripts without spaces), or "auto": words, learned ones where needed.
         sentence_length: Tokens of a sentence at most, for --arch hierarchical; a longer one goes on as the next.
-        vectors: A file of word vectors in the format of word2vec, GloVe or fastText, or "imdb": learned from the
-            reviews. Words that have none start at random, the unknown one at zeros.
+        vectors: A file of word vectors in the format of word2vec, GloVe or fastText; "imdb": learned from the reviews;
+            or a run folder of `pretrain`. Words that have none start at random, the unknown one at zeros.
         contexts: What vectors are learned from: words up to five words away, which tell what a text is about ("near"),
             the two words before and after, each in its place, which tell what can stand there ("places"), or "both".
         validation: Hold out a tenth of the texts for validation, which decides which epoch counts. Otherwise a network
@@ -176,16 +177,16 @@ def train_one(
     """Trains one network in a run folder, on a fold of the data or as they are split."""
     splits = load(source, arch, options=run.options, fold=fold, folds=folds)
     tell(splits.notes)
-    vectors = None
+    beginning = None
     if source.vectors is not None:
         # A smoke test has few words, and takes no further ones.
         size = run.options.shrink(source.vocab_size, splits.codec.words.size)
-        words, vectors, note = load_vectors(
+        words, beginning, note = load_beginning(
             source.vectors, splits.codec.words, size=size, seed=run.options.seed, contexts=source.contexts
         )
         splits = splits.encoded(replace(splits.codec, words=words))
         tell([note])
-    network = partial(make_model, arch=arch, sizes=splits.sizes, params=params, vectors=vectors, train=splits.train)
+    network = partial(make_model, arch=arch, sizes=splits.sizes, params=params, beginning=beginning, train=splits.train)
     decided = {"monitor": "val_accuracy", "maximize": True} if source.validation else {"monitor": "loss"}
     return training.train(run, splits, network, recipe, patience=patience, **decided)
 
@@ -206,7 +207,7 @@ def make_model(
     params: dict[str, Any],
     recipe: Recipe,
     steps: int,
-    vectors: np.ndarray | None = None,
+    beginning: Beginning | None = None,
     train: Split | None = None,
     jit_compile: bool = False,
 ) -> keras.Model:
@@ -218,7 +219,7 @@ def make_model(
         params: Further arguments of the builder.
         recipe: How it is trained.
         steps: Steps of the whole training, over which the learning rate rises and falls.
-        vectors: Word vectors (vocab_size, D) to start from.
+        beginning: Weights to start from.
         train: The training set, which gives the weights of n-grams where the network has them.
         jit_compile: Whether XLA compiles the step.
     """
@@ -227,13 +228,11 @@ def make_model(
         given["cell"] = arch
     if BUILDERS[arch].module is attention_classifier:
         given["hierarchical"] = arch == "hierarchical"
-    if vectors is not None:
-        given["embedding_dim"] = vectors.shape[1]
+    if beginning is not None:
+        given |= beginning.sizes(reads=BUILDERS[arch].module is text_cnn)
     model = build(BUILDERS[arch].build, params, what=f"--arch {arch}", given=given)
-    if vectors is not None:
-        for name in text_cnn.TRAINED, text_cnn.FROZEN:
-            if name in {layer.name for layer in model.layers}:
-                model.get_layer(name).set_weights([vectors])
+    if beginning is not None:
+        beginning.set(model)
     if train is not None and "weights" in {layer.name for layer in model.layers}:
         model.get_layer("weights").set_weights([ngram_weights(model, train)])
     rate = one_cycle(recipe.learning_rate, steps=steps, warmup=0.1)

@@ -1,6 +1,7 @@
 """Text CNN: convolutions over word windows of several widths, each reduced to its maximum over time.
 
-Reference: Kim, "Convolutional Neural Networks for Sentence Classification", EMNLP 2014.
+References: Kim, "Convolutional Neural Networks for Sentence Classification", EMNLP 2014; Peters et al., "Deep
+Contextualized Word Representations", NAACL 2018 (a reader's states beside the words).
 """
 
 from collections.abc import Sequence
@@ -10,8 +11,10 @@ import keras
 from keras import layers
 
 from kerasapps.blocks.arguments import check_at_least, check_positive, check_share, checked, refusal
-from kerasapps.blocks.distinct_words import DistinctWords, StrongestWindow
+from kerasapps.blocks.attention import Present
+from kerasapps.blocks.distinct_words import DistinctWords, EveryWord, StrongestWindow, WordRows
 from kerasapps.blocks.noise import Dropout
+from kerasapps.blocks.recurrent import LSTM
 from kerasapps.blocks.text import ZeroPadded
 
 if TYPE_CHECKING:
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 
 Vectors = Literal["random", "static", "non_static", "multichannel"]
 TRAINED, FROZEN = "words", "frozen_words"  # embedding layers
+READER_WORDS, READER = "reader_words", "reader"  # layers
+STATES_DROPPED, CONTEXT_DIM = 0.3, 100
 
 
 @checked
@@ -32,6 +37,7 @@ def build_text_cnn(
     dropout: float = 0.5,
     max_norm: float = 3.0,
     vectors: Vectors = "random",
+    reader_units: int = 0,
     name: str = "text_cnn",
 ) -> keras.Model:
     """Builds a text classifier that looks for telling word windows.
@@ -50,6 +56,9 @@ def build_text_cnn(
         vectors: What becomes of word vectors: "random", trained from a random start; "non_static", trained from given
             ones; "static", given and not trained; "multichannel", both. Given ones are set with
             `model.get_layer("words").set_weights([vectors])`, those that are not trained in "frozen_words".
+        reader_units: Width, in each direction, of a recurrent network that has learned to read before, whose states
+            each word has beside its vector: what it means where it stands. 0 for none. Its weights,
+            `kerasapps.pretraining.reader_weights`, are not trained; they are set in "reader_words" and "reader".
         name: Name of the model.
 
     Returns:
@@ -59,8 +68,8 @@ def build_text_cnn(
     Train with: sparse_categorical_crossentropy on class ids; accuracy. The paper uses Adadelta.
 
     Raises:
-        ValueError: If `num_classes` or `vocab_size` is under 2, a size under 1, `widths` empty or with a width twice,
-            `dropout` outside [0, 1), `max_norm` not above 0, or `vectors` unknown.
+        ValueError: If `num_classes` or `vocab_size` is under 2, a size under 1, `reader_units` under 0, `widths` empty
+            or with a width twice, `dropout` outside [0, 1), `max_norm` not above 0, or `vectors` unknown.
 
     Example:
         >>> model = build_text_cnn(vocab_size=1000, num_classes=4)
@@ -70,6 +79,7 @@ def build_text_cnn(
     """
     check_at_least(2, vocab_size=vocab_size, num_classes=num_classes)
     check_at_least(1, embedding_dim=embedding_dim, filters=filters, widths=widths)
+    check_at_least(0, reader_units=reader_units)
     check_windows(widths)
     check_share(dropout=dropout)
     check_positive(max_norm=max_norm)
@@ -78,8 +88,15 @@ def build_text_cnn(
     text = keras.Input((None,), dtype="int32", name="text")  # (B, T)
 
     # --- trunk
+    context = context_block(text, vocab_size=vocab_size, units=reader_units) if reader_units else None  # (B, T, C)
     x = windows_block(
-        text, vocab_size=vocab_size, embedding_dim=embedding_dim, filters=filters, widths=widths, vectors=vectors
+        text,
+        context,
+        vocab_size=vocab_size,
+        embedding_dim=embedding_dim,
+        filters=filters,
+        widths=widths,
+        vectors=vectors,
     )  # (B, widths * F)
     x = Dropout(dropout, name="features_dropout")(x)
 
@@ -101,18 +118,34 @@ def bounded_label(x, *, num_classes: int, max_norm: float):
     return label(x)
 
 
-def windows_block(text, *, vocab_size: int, embedding_dim: int, filters: int, widths: Sequence[int], vectors: Vectors):
+def context_block(text, *, vocab_size: int, units: int):
+    """Reads a text in both directions, as was learned before: text (B, T) -> of each word (B, T, 100)."""
+    x = layers.Embedding(vocab_size, units, trainable=False, name=READER_WORDS)(text)  # (B, T, U)
+    reader = layers.Bidirectional(LSTM(units, return_sequences=True), name=READER)
+    reader.trainable = False
+    x = reader(x, mask=Present(name="present")(text))  # (B, T, 2 U)
+    x = Dropout(STATES_DROPPED, name="states_dropout")(x)
+    # Fewer numbers than the reader has, or the windows would have more weights for the context than for words.
+    return layers.Dense(CONTEXT_DIM, activation="tanh", name="context")(x)
+
+
+def windows_block(
+    text, context=None, *, vocab_size: int, embedding_dim: int, filters: int, widths: Sequence[int], vectors: Vectors
+):
     """Finds the strongest matches of filters of several widths.
 
     Args:
         text: Token ids, 0 for padding, (B, T).
+        context: What each word has beside its vector, (B, T, C).
         vocab_size: As for `build_text_cnn`, and so are the other arguments.
 
     Returns:
         Matches (B, widths * filters).
     """
-    # Each window of a filter is a sum of products with its words, computed once for each distinct word of the batch.
-    distinct, places = DistinctWords(name="distinct_words")(text)  # (U,), (B, T)
+    # Each window of a filter is a sum of products with its words, computed once for each distinct word of the batch;
+    # with a context no two words are the same.
+    listed = DistinctWords if context is None else EveryWord
+    distinct, places = listed(name="distinct_words")(text)  # (U,), (B, T)
     channels = {TRAINED: vectors != "static", FROZEN: vectors in ("static", "multichannel")}
     words = [
         layers.Embedding(vocab_size, embedding_dim, trainable=channel == TRAINED, name=channel)(distinct)
@@ -121,6 +154,8 @@ def windows_block(text, *, vocab_size: int, embedding_dim: int, filters: int, wi
     ]
     # The paper applies each filter to both channels and adds what they give: the filter of the sum of the channels.
     x = layers.Add(name="channels")(words) if len(words) > 1 else words[0]  # (U, D)
+    if context is not None:
+        x = layers.Concatenate(name="words_and_context")([x, WordRows(name="contexts")(context)])  # (U, D + C)
     x = ZeroPadded(name="masked")(x, distinct)
     features = [window_block(x, places, text, filters=filters, width=width, name=f"width{width}") for width in widths]
     return layers.Concatenate(name="features")(features) if len(features) > 1 else features[0]

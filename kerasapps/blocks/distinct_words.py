@@ -35,16 +35,50 @@ class DistinctWords(layers.Layer):
         return lambda ids: (ids, ids)
 
     def call(self, ids, training=False):
-        flat = ops.reshape(ids, (-1,))
         if not kernels_run(training=bool(training)):
-            return flat, ops.reshape(ops.arange(ops.size(ids), dtype="int32"), ops.shape(ids))
+            return every_word(ids)
         import tensorflow as tf
 
-        words, places = tf.unique(flat)
+        words, places = tf.unique(ops.reshape(ids, (-1,)))
         return tf.pad(words, [[0, -tf.size(words) % LIST_MULTIPLE]]), tf.reshape(places, tf.shape(ids))
 
     def compute_output_spec(self, ids, training=False):
         return keras.KerasTensor((None,), "int32"), keras.KerasTensor(ids.shape, "int32")
+
+
+def every_word(ids):
+    """Lists the ids of a batch as they are: ids (B, T) -> (B T,), and the index of each in them, int32 (B, T)."""
+    return ops.reshape(ids, (-1,)), ops.reshape(ops.arange(ops.size(ids), dtype="int32"), ops.shape(ids))
+
+
+@keras.saving.register_keras_serializable(package="kerasapps")
+class EveryWord(DistinctWords):
+    """Lists every id of a batch, for words that differ by what stands around them: B T instead of U."""
+
+    def call(self, ids, training=False):
+        return every_word(ids)
+
+
+@keras.saving.register_keras_serializable(package="kerasapps")
+class WordRows(layers.Layer):
+    """Lists what every word of a batch has, in the order of `EveryWord`: features (B, T, C) -> (B T, C)."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True  # that of a recurrent layer, which the convolution knows by the ids
+
+    def compute_mask(self, features, mask=None):
+        return None
+
+    def plain(self):
+        """Returns the features as they are: the convolution then reads them at each place."""
+        return lambda features: features
+
+    def call(self, features):
+        return ops.reshape(features, (-1, features.shape[-1]))
+
+    def compute_output_shape(self, features_shape):
+        return (None, features_shape[-1])
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")

@@ -62,7 +62,13 @@ class TextClassCodec:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "TextClassCodec":
-        """Returns the codec that `to_json` described."""
+        """Returns the codec that `to_json` described.
+
+        Raises:
+            DataError: If it has no classes.
+        """
+        if "class_names" not in content:
+            raise DataError("it names no classes. What `pretrain` has learned is for `train --vectors`.")
         words, class_names = WordIds.from_json(content), tuple(content["class_names"])
         return cls(words, class_names, int(content.get("sentence_length", 0)))
 

@@ -8,7 +8,7 @@ Schütze, "Distributional Part-of-Speech Tagging", EACL 1995 (contexts by their 
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Literal
@@ -30,16 +30,43 @@ SMOOTHING = 0.75  # exponent of the contexts' frequencies: rare ones would seem 
 LONGEST_WORD = 1_000  # bytes
 
 
+@dataclass(frozen=True)
+class Pretrained:
+    """What was learned from texts without labels.
+
+    Args:
+        name: Where it comes from, for people.
+        words: Its words, the most frequent first.
+        table: Word vectors, float32 (token ids, D).
+        reader: Of a network that reads texts, what it makes of each id, float32 (token ids, U), and its other weights.
+    """
+
+    name: str
+    words: WordIds
+    table: np.ndarray
+    reader: tuple[np.ndarray, ...]
+
+    def vectors(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Yields the words with their vectors, float32 (D,)."""
+        return zip(self.words.words, self.table[UNKNOWN + 1 :], strict=True)
+
+    def reader_of(self, words: WordIds) -> tuple[np.ndarray, ...]:
+        """Returns the weights of the reader for other token ids; to it, words that it does not have are unknown."""
+        number = {word: i for i, word in enumerate(self.words.words, start=UNKNOWN + 1)}
+        ids = [PADDING, UNKNOWN, *(number.get(word, UNKNOWN) for word in words.words)]
+        return self.reader[0][ids], *self.reader[1:]
+
+
 def load_vectors(
-    source: str, words: WordIds, *, size: int, seed: int, contexts: Contexts = "near"
+    source: str | Pretrained, words: WordIds, *, size: int, seed: int, contexts: Contexts = "near"
 ) -> tuple[WordIds, np.ndarray, str]:
     """Returns words, those of a training set and further ones that have vectors, with a vector for every token id.
 
     A text may hold words that no training text did; with a vector the network can make something of them.
 
     Args:
-        source: A file in the text or the binary format of word2vec, of GloVe, or of fastText (.vec); or "imdb", for
-            vectors that are learned from these reviews.
+        source: A file in the text or the binary format of word2vec, of GloVe, or of fastText (.vec); "imdb", for
+            vectors that are learned from these reviews; or words that have vectors already.
         words: The words of the training texts.
         size: Token ids at most; those that `words` leave go to the first further words of the file, or to the most
             frequent ones of the reviews.
@@ -58,12 +85,14 @@ def load_vectors(
         texts = clean(read_imdb().texts)
         found = learn_vectors(texts, words.words, further=room, contexts=contexts, tokens=words.tokens)
     else:
-        found = _wanted(read_vectors(user_path(source)), words, room)
+        given = source.vectors() if isinstance(source, Pretrained) else read_vectors(user_path(source))
+        found = _wanted(given, words, room)
     known = set(words.words)
     further = tuple(word for word in found if word not in known)
     own = len(found) - len(further)
     if not own:
-        raise DataError(f"{source} has a vector for none of the {len(known):,} words of the training texts.")
+        name = source.name if isinstance(source, Pretrained) else source
+        raise DataError(f"{name} has a vector for none of the {len(known):,} words of the training texts.")
     width = len(next(iter(found.values())))
     vectors = np.random.default_rng(seed).uniform(-SPREAD, SPREAD, (words.size, width)).astype(np.float32)
     vectors[[PADDING, UNKNOWN]] = 0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kerasapps.data import vectors as module
-from kerasapps.data.vectors import learn_vectors, load_vectors, read_vectors
+from kerasapps.data.vectors import Pretrained, learn_vectors, load_vectors, read_vectors
 from kerasapps.data.words import WordIds
 from kerasapps.errors import DataError
 
@@ -73,6 +73,21 @@ def test_words_without_a_vector_start_at_random(tmp_path):
     assert note == "1 of 2 words (50%) have vectors of 3 numbers."
     with pytest.raises(DataError, match=r"cannot be read|is not a"):
         load_vectors(str(tmp_path / "nowhere.vec"), words_of("cat"), size=9, seed=0)
+
+
+def test_what_was_learned_before_is_put_in_the_order_of_the_words():
+    table = np.arange(10, dtype=np.float32).reshape(5, 2)
+    reader = np.arange(15, dtype=np.float32).reshape(5, 3), np.ones(4, np.float32)
+    pretrained = Pretrained("runs/reviews", words_of("cat", "dog", "owl"), table, reader)
+    words, vectors, note = load_vectors(pretrained, words_of("ape", "owl"), size=5, seed=0)
+    assert words == words_of("ape", "owl", "cat")
+    assert vectors[3:].tolist() == [[8, 9], [4, 5]]
+    assert note == "1 of 2 words (50%) have vectors of 2 numbers, and so have 1 further ones."
+    inputs, weight = pretrained.reader_of(words)
+    assert inputs[:, 0].tolist() == [0, 3, 3, 12, 6]  # padding, unknown, ape as unknown, owl, cat
+    assert weight is reader[1]
+    with pytest.raises(DataError, match="runs/reviews has a vector for none of the 1 words"):
+        load_vectors(pretrained, words_of("ape"), size=9, seed=0)
 
 
 def test_ids_that_are_left_go_to_further_words_of_a_file(tmp_path):

@@ -12,13 +12,14 @@ import scipy.sparse
 from keras_tuner import HyperParameters
 
 from experiments.shared.classification import calibration, calibration_error
-from experiments.shared.runs import Settings
+from experiments.shared.runs import Settings, load_run
 from experiments.text_classification import __main__ as experiment
 from experiments.text_classification import baseline
 from experiments.text_classification.baseline import accuracies, log_count_ratio, ngrams
 from experiments.text_classification.compare import summarize
 from experiments.text_classification.network import Arch, Source, load, make_model, space_of, splits_of
 from experiments.text_classification.results import label_metrics
+from experiments.text_classification.vectors import Beginning, load_beginning
 from kerasapps.data.splits import Split
 from kerasapps.runs import Options
 from tests.experiments.commands import commands, read
@@ -28,6 +29,7 @@ run, refused = commands(
     experiment.train,
     experiment.compare,
     experiment.search,
+    experiment.pretrain,
     experiment.evaluate,
     experiment.predict,
 )
@@ -141,12 +143,62 @@ def test_given_vectors_are_where_training_starts():
             params={"filters": 2, "vectors": kind},
             recipe=recipe,
             steps=1,
-            vectors=vectors,
+            beginning=Beginning(vectors),
         )
         embeddings = {layer.name: layer for layer in model.layers if layer.name in ("words", "frozen_words")}
         assert [name for name, layer in embeddings.items() if layer.trainable_weights] == trainable
         for layer in embeddings.values():
             np.testing.assert_array_equal(layer.get_weights()[0], vectors)
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory) -> Path:
+    """What was learned from a file of texts without labels."""
+    folder = tmp_path_factory.mktemp("pretrained")
+    rng = np.random.default_rng(0)
+    (folder / "texts.txt").write_text(
+        "\n".join(
+            f"The {rng.choice(['film', 'plot'])} is {rng.choice(['good', 'superb', 'bad', 'dull'])}" for _ in range(600)
+        )
+    )
+    arguments = ("--texts", folder / "texts.txt", "--tokens", "cased", "--vocab-size", 100, "--units", 4)
+    run("pretrain", *arguments, "--epochs", 2, "--batch-size", 8, "--out", folder / "run")
+    return folder / "run"
+
+
+def test_a_network_begins_with_what_was_learned_from_texts_without_labels(tmp_path, pretrained, capsys):
+    metrics = read(pretrained)
+    assert 0 < metrics["next"] < 7
+    assert read(pretrained, "codec.json")["tokens"] == "cased"
+    (tmp_path / "texts.csv").write_text("text,label\n" + "The film is good,1\nThe play is bad,0\n" * 40)
+    arguments = ("--data", tmp_path / "texts.csv", "--vectors", pretrained, "--epochs", 1, "--params", '{"filters": 4}')
+    message = "has learned from --tokens cased, and the texts are cut into words: give --tokens cased."
+    assert message in refused(capsys, "train", *arguments, "--out", tmp_path / "words")
+    for arch, layers in (("text_cnn", {"words", "reader_words", "reader"}), ("wide_text_cnn", {"words"})):
+        folder = tmp_path / arch
+        run("train", *arguments, "--tokens", "cased", "--arch", arch, "--out", folder)
+        assert "5 of 6 words (83%) have vectors" in capsys.readouterr().out
+        model = load_run(folder).model
+        assert layers <= {layer.name for layer in model.layers}
+    given = load_run(tmp_path / "text_cnn")
+    learned = load_beginning(str(pretrained), given.codec.words, size=0, seed=0, contexts="near")[1]
+    for name, weights in (("reader_words", learned.reader[:1]), ("reader", learned.reader[1:])):
+        for one, other in zip(given.model.get_layer(name).get_weights(), weights, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+def test_what_was_learned_without_labels_is_no_classifier_and_a_classifier_is_no_such_run(trained, pretrained, capsys):
+    said = refused(capsys, "predict", "--run", pretrained, "--text", "The film is good")
+    assert "codec.json: it names no classes. What `pretrain` has learned is for `train --vectors`." in said
+    said = refused(capsys, "train", "--vectors", trained)
+    assert "is no run of pretrain, whose vectors --vectors takes." in said
+
+
+def test_texts_that_are_too_few_to_learn_from(tmp_path, capsys):
+    (tmp_path / "texts.txt").write_text("one two\nthree four\n")
+    said = refused(capsys, "pretrain", "--texts", tmp_path / "texts.txt", "--out", tmp_path / "run")
+    assert "texts.txt: no two words are in the texts 5 times or more." in said
+    assert "cannot be read" in refused(capsys, "pretrain", "--texts", tmp_path / "none.txt", "--out", tmp_path / "run")
 
 
 @pytest.fixture
