@@ -3,11 +3,11 @@
 Reference: Peters et al., "Deep Contextualized Word Representations", NAACL 2018 (ELMo).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
-from keras import layers
+from keras import layers, ops
 
 from kerasapps.blocks.neighbors import DrawnWords, Surprise
 from kerasapps.blocks.noise import Dropout
@@ -93,6 +93,28 @@ def reader_weights(model: keras.Model) -> list[np.ndarray]:
     """
     (vectors,), (kernel, bias) = (model.get_layer(name).get_weights() for name in (WORDS, INPUT))
     return [np.tanh(vectors @ kernel + bias), *model.get_layer(READER).get_weights()]
+
+
+def expectations(model: keras.Model) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    """Returns a function that says what a trained language model expects, among all words and not only drawn ones.
+
+    Args:
+        model: One of `build_bidirectional_language_model`.
+
+    Returns:
+        From token ids int32 (B, T) to log-probabilities of the neighbors of each, "next" and "previous", float32 (B, T
+        - 1, V). That is many numbers: give it few texts at a time.
+    """
+    (vectors,), (log_frequency,) = (model.get_layer(name).get_weights()[:1] for name in (WORDS, FREQUENCIES))
+    inner = keras.Model(model.inputs, {name: model.get_layer(f"{name}_vector").output for name in model.output})
+
+    def expected(texts: np.ndarray) -> dict[str, np.ndarray]:
+        found = inner({"text": texts})
+        return {
+            name: np.asarray(ops.log_softmax(ops.matmul(one, vectors.T) + log_frequency)) for name, one in found.items()
+        }
+
+    return expected
 
 
 def text_windows(texts: Sequence[str], words: WordIds) -> Splits:

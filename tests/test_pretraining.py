@@ -9,7 +9,7 @@ from kerasapps.applications.text_cnn import build_text_cnn
 from kerasapps.blocks.neighbors import DrawnWords, Surprise
 from kerasapps.data.words import WordIds
 from kerasapps.errors import DataError
-from kerasapps.pretraining import build_bidirectional_language_model, reader_weights, text_windows
+from kerasapps.pretraining import build_bidirectional_language_model, expectations, reader_weights, text_windows
 from kerasapps.saving import load_model
 
 
@@ -83,6 +83,12 @@ def test_it_learns_what_follows_and_what_comes_before():
     assert found["next"].shape == found["previous"].shape == (256, 9)
     # By guessing 6.8: each other word is drawn 85 times.
     assert max(found["next"].mean(), found["previous"].mean()) < 2
+    expected = expectations(model)(texts[:20])
+    assert expected["next"].shape == (20, 9, 12)
+    np.testing.assert_allclose(np.exp(expected["next"]).sum(-1), 1, rtol=1e-5)
+    # The first of a text has nothing before it to be told from, and the last nothing behind it.
+    assert (expected["next"].argmax(-1) == texts[:20, 1:]).mean() > 0.8
+    assert (expected["previous"].argmax(-1) == texts[:20, :-1]).mean() > 0.8
 
 
 def test_a_text_cnn_reads_as_the_language_model_does():

@@ -1,5 +1,6 @@
 """`pretrain`: word vectors, and a network that reads in both directions, from texts without labels."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,7 +15,7 @@ from kerasapps.data.words import UNKNOWN, GivenTokens, Tokens, WordIds, settle_t
 from kerasapps.errors import DataError
 from kerasapps.files import regular_file, user_path
 from kerasapps.optimizers import one_cycle
-from kerasapps.pretraining import build_bidirectional_language_model, text_windows
+from kerasapps.pretraining import build_bidirectional_language_model, expectations, text_windows
 from kerasapps.reports import Table
 from kerasapps.runs import Options
 from kerasapps.session import start
@@ -27,6 +28,11 @@ from .vectors import PRETRAINING
 
 RECIPE = Recipe(epochs=1, batch_size=64, learning_rate=3e-3)
 WINDOW = 64  # words that are read at a time
+SCORED = 100  # windows of the validation set that are scored among all words
+COMMON = 0.005  # share of the words, the most frequent ones, of which examples would tell little
+SHOWN, AROUND, NEAREST = 12, 6, 5  # examples, words to each side, words that are alike
+SEPARATOR = " \u00b7 "  # commas are words
+Expected = Callable[[np.ndarray], dict[str, np.ndarray]]  # see `expectations`
 CLIP = 1.0  # largest norm of the gradients of a step together
 
 
@@ -77,18 +83,19 @@ def pretrain(
     tell([f"{len(texts):,} texts, {len(splits.train):,} windows of {WINDOW} words, {words.size:,} token ids."])
     network = partial(make_model, vectors=vectors, windows=splits.train, units=run.options.shrink(units, 8))
     trained = training.train(run, splits, network, recipe)
-    nats = trained.history.rows[trained.history.best_epoch - 1]
-    metrics = {name: float(nats[f"val_{name}_loss"]) for name in ("next", "previous")}
-    rows = [[f"the {name} word", value] for name, value in metrics.items()]
-    table = Table("How unexpected a word is among 1,024 drawn ones, in nats", ["", "validation"], rows)
+    expected, held_out = expectations(trained.model), splits.validation.inputs["text"][:SCORED]
+    nats = held_out_nats(expected, held_out)
+    metrics = {f"perplexity_{name}": float(np.exp(values.mean())) for name, values in nats.items()}
+    rows = [[f"the {name} word", metrics[f"perplexity_{name}"]] for name in nats]
+    table = Table("Perplexity of text that was not learned from", ["", f"among {words.size:,} words"], rows)
     finish(
         run,
         trained,
         metrics,
-        [table],
+        [table, expected_table(expected, held_out, words, seed=run.options.seed), alike_table(vectors, words)],
         summary=f"{words.size - UNKNOWN - 1:,} word vectors, and recurrent networks that read forward and backward, "
         f"learned from {len(texts):,} texts of {corpus.texts}.",
-        headline=("next", "previous", "seconds"),
+        headline=("perplexity_next", "perplexity_previous", "seconds"),
         table=table,
         following={"Begin a text classifier with it": f"train --tokens {corpus.tokens} --vectors RUN"},
     )
@@ -110,6 +117,48 @@ def read_corpus(corpus: Corpus, *, limit: int | None) -> tuple[list[str], Tokens
     tokens, notes = settle_tokens(corpus.tokens, texts)
     tell(notes)
     return texts, tokens
+
+
+def held_out_nats(expected: Expected, windows: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns how unexpected the neighbors of each word are among all words, in nats, float32 (n, T - 1)."""
+    right, found = {"next": windows[:, 1:], "previous": windows[:, :-1]}, {"next": [], "previous": []}
+    for row in range(len(windows)):  # one after the other: a window has a million numbers
+        scores = expected(windows[row : row + 1])
+        for name in found:
+            found[name].append(-np.take_along_axis(scores[name][0], right[name][row][:, None], 1)[:, 0])
+    return {name: np.stack(rows) for name, rows in found.items()}
+
+
+def expected_table(expected: Expected, windows: np.ndarray, words: WordIds, *, seed: int) -> Table | None:
+    """Returns some words with what stands around them and what was expected in their stead; None without any."""
+    rng, rows = np.random.default_rng(seed), []
+    for window in windows:
+        places = np.flatnonzero(window[AROUND:-AROUND] > UNKNOWN + COMMON * words.size) + AROUND
+        if not len(places) or len(rows) == SHOWN:
+            continue
+        place = rng.choice(places)
+        scores = expected(window[None])
+        before, behind = window[place - AROUND : place], window[place + 1 : place + 1 + AROUND]
+        likely = [np.argsort(-one)[:3] for one in (scores["next"][0, place - 1], scores["previous"][0, place])]
+        rows.append([_text(part, words) for part in (before, [window[place]], behind)])
+        rows[-1] += [SEPARATOR.join(_text([i], words) for i in ids) for ids in likely]
+    columns = ["before", "word", "behind", "expected from before", "expected from behind"]
+    return Table("What the networks expect in the place of a word", columns, rows) if rows else None
+
+
+def alike_table(vectors: np.ndarray, words: WordIds) -> Table:
+    """Returns some words, from frequent to rare, with those whose vectors are most alike."""
+    rows = []
+    for i in np.unique(np.geomspace(UNKNOWN + 1 + COMMON * words.size, words.size - 1, SHOWN).astype(int)):
+        alike = np.argsort(-(vectors @ vectors[i]))  # all are equally long
+        nearest = [_text([j], words) for j in alike[: NEAREST + 1] if j != i]
+        rows.append([_text([i], words), SEPARATOR.join(nearest[:NEAREST])])
+    return Table("Words with the most similar vectors", ["word", "most alike"], rows)
+
+
+def _text(ids: Sequence[int], words: WordIds) -> str:
+    """Returns tokens as a text; between two texts is a line, and an ellipsis is a word that has no id."""
+    return " ".join({0: "|", UNKNOWN: "…"}.get(i) or words.words[i - UNKNOWN - 1] for i in map(int, ids))
 
 
 def make_model(
