@@ -57,7 +57,7 @@ def build_bidirectional_language_model(*, vectors: np.ndarray, log_frequency: np
     words = table(text)  # (B, T, D)
     x = layers.Dense(units, activation="tanh", name=INPUT)(words)  # (B, T, U)
     x = Dropout(DROPOUT, name="input_dropout")(x)
-    x = layers.Bidirectional(LSTM(units, return_sequences=True), name=READER)(x)  # (B, T, 2 U)
+    x = layers.Bidirectional(LSTM(units, return_sequences=True, name="reader_lstm"), name=READER)(x)  # (B, T, 2 U)
     x = Dropout(DROPOUT, name="states_dropout")(x)
 
     # --- heads

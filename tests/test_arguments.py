@@ -22,7 +22,7 @@ ROWS = {row.builder.__name__: row for row in reversed(CONTRACTS)}
 # Where 0, or a number under 0, is as good as any.
 ZERO = {"freeze", "blocks of inception_classifier", "buckets", "middle_blocks", "seed", "walkers", "noise"}
 ZERO |= {"embedding_dim of recurrent_language_model", "context of captioner"}  # one-hot, none
-ZERO |= {"depth of vae", "depth of autoencoder", "last_blocks", "dilated_stages"}
+ZERO |= {"depth of vae", "depth of autoencoder", "last_blocks", "dilated_stages", "reader_units"}
 NEGATIVE = {"age_mean", "year_mean", "price_mean"}
 EMPTY = {"dense_units", "decoder_units", "numbers", "category_sizes", "pool_filters", "long_filters"}
 MAY_BE_EMPTY = {"build_multi_head_text", "build_profile", "build_novel"}  # bags of words

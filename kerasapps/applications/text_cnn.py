@@ -121,7 +121,7 @@ def bounded_label(x, *, num_classes: int, max_norm: float):
 def context_block(text, *, vocab_size: int, units: int):
     """Reads a text in both directions, as was learned before: text (B, T) -> of each word (B, T, 100)."""
     x = layers.Embedding(vocab_size, units, trainable=False, name=READER_WORDS)(text)  # (B, T, U)
-    reader = layers.Bidirectional(LSTM(units, return_sequences=True), name=READER)
+    reader = layers.Bidirectional(LSTM(units, return_sequences=True, name="reader_lstm"), name=READER)
     reader.trainable = False
     x = reader(x, mask=Present(name="present")(text))  # (B, T, 2 U)
     x = Dropout(STATES_DROPPED, name="states_dropout")(x)

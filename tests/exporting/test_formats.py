@@ -20,7 +20,7 @@ SLOW = pytest.mark.slow
 FORMATS = ("saved_model", "onnx", "litert", "openvino")
 # Loops over steps, and upsampling in a row, for which LiteRT has built-in operations with fixed sides alone.
 FIXED = ("lstm", "gru", "peephole", "recurrent", "seq2seq", "hierarchical", "captioner-mean", "captioner-base")
-FIXED += ("resnet_generator", "sequence_tagger", "turing_machine")
+FIXED += ("resnet_generator", "sequence_tagger", "turing_machine", "text_cnn-reader")
 # They hash triples of words by products that overflow int32, which OpenVINO computes in another way.
 HASHED = ("bag_of_ngrams-weighted-triples", "wide_text_cnn")
 ROWS = (1, 7, 33)
