@@ -34,7 +34,7 @@ def build_bidirectional_language_model(*, vectors: np.ndarray, log_frequency: np
         units: Width of each direction.
 
     Returns:
-        Uncompiled model. In: "text" int32 (B, T), at least 2 tokens, without padding.
+        Uncompiled model. In: "text" int32 (B, T), at least 2 tokens; 0 is a token like others.
         Out, a dict: "next" and "previous" float32 (B, T - 1), how unexpected each neighbor is among drawn words, in
         nats.
 
@@ -111,7 +111,8 @@ def expectations(model: keras.Model) -> Callable[[np.ndarray], dict[str, np.ndar
     def expected(texts: np.ndarray) -> dict[str, np.ndarray]:
         found = inner({"text": texts})
         return {
-            name: np.asarray(ops.log_softmax(ops.matmul(one, vectors.T) + log_frequency)) for name, one in found.items()
+            name: ops.convert_to_numpy(ops.log_softmax(ops.matmul(one, vectors.T) + log_frequency))
+            for name, one in found.items()
         }
 
     return expected
@@ -130,7 +131,9 @@ def text_windows(texts: Sequence[str], words: WordIds) -> Splits:
     stream = np.concatenate([part for text in texts for part in (whole.encode([text])[0][0], gap)] or [gap])
     count = len(stream) // words.length
     if count < 2:
-        raise DataError(f"The texts have {len(stream):,} words, and at least {2 * words.length:,} are needed.")
+        raise DataError(
+            f"The texts have {(stream != PADDING).sum():,} words, too few for two windows of {words.length}."
+        )
     windows = stream[: count * words.length].reshape(count, words.length)
     zeros = np.zeros((count, 1), np.float32)
     everything = Split({"text": windows}, {"next": zeros, "previous": zeros})

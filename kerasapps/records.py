@@ -68,7 +68,8 @@ class Record:
     @property
     def data(self) -> str:
         """What it was trained on, or what it painted."""
-        value = self.settings.get("data") or self.settings.get("content")
+        named = (self.settings.get(name) for name in ("data", "texts", "content"))
+        value = next(filter(None, named), None)
         return text(os.path.basename(value.rstrip("/"))) if isinstance(value, str) else ""
 
     @property

@@ -123,5 +123,5 @@ def test_windows_hold_every_text_in_turn_with_a_gap_between():
     assert rows == [[2, 3], [4, 0], [4, 2], [0, 3]]
     assert len(splits.validation) == 1
     assert splits.train.targets["next"].shape == (3, 1)
-    with pytest.raises(DataError, match="The texts have 3 words, and at least 8 are needed"):
+    with pytest.raises(DataError, match="The texts have 2 words, too few for two windows of 4"):
         text_windows(["a b"], WordIds(("a", "b", "c"), 4))

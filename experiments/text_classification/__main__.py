@@ -45,6 +45,7 @@ from .network import (
 )
 from .pretrain import pretrain
 from .results import accuracy_table, label_metrics, predictions_table, result_blocks, test_metrics
+from .vectors import check_source
 
 EXPERIMENT = "text_classification"
 
@@ -122,7 +123,9 @@ def search(
     run, trials = start_search(
         "Text classification search", settings, experiment=EXPERIMENT, workload=BUILDERS[arch].workload
     )
-    splits = load(source, arch, options=options)  # before the trials, so that an error in the data is reported once
+    # Before the trials, so that an error in the data is reported once.
+    splits = load(source, arch, options=options)
+    check_source(source.vectors, splits.codec.words)
 
     def test(model):
         known = splits.encoded(read_codec(run.folder, CODEC))  # the winner's, which may know words of --vectors as well

@@ -19,6 +19,7 @@ from ..shared.training import Trained, report
 from .baseline import nb_svm_accuracy
 from .network import Arch, GivenRecipe, Source, check_vectors, load, recipe_of, train_one
 from .results import published, test_metrics
+from .vectors import check_source
 
 
 def compare(
@@ -56,7 +57,8 @@ def compare(
         workload="recurrent",
         free=["workers"],
     )
-    load(source, archs[0], options=options)  # before the trainings, so that an error in the data is reported once
+    # Before the trainings, so that an error in the data is reported once.
+    check_source(source.vectors, load(source, archs[0], options=options).codec.words)
     params = read_params(params)
     results = train_variants(
         run,

@@ -151,7 +151,8 @@ def check_vectors(source: Source, archs: Sequence[Arch]) -> None:
         UserError: With what to do instead.
     """
     if source.contexts != "near" and source.vectors != "imdb":
-        raise UserError("--contexts is about vectors that are learned: give --vectors imdb as well.")
+        advice = "give --vectors imdb as well" if source.vectors is None else f"leave it out with {source.vectors}"
+        raise UserError(f"--contexts is about vectors that are learned: {advice}.")
     if source.vectors is not None and "ngrams" in archs:
         raise UserError("--vectors are vectors of words, and the network ngrams has one for pairs of words as well.")
 
@@ -228,6 +229,8 @@ def make_model(
         given["cell"] = arch
     if BUILDERS[arch].module is attention_classifier:
         given["hierarchical"] = arch == "hierarchical"
+    if BUILDERS[arch].module is text_cnn:
+        given["reader_units"] = 0  # one that has learned nothing would not help
     if beginning is not None:
         given |= beginning.sizes(reads=BUILDERS[arch].module is text_cnn)
     model = build(BUILDERS[arch].build, params, what=f"--arch {arch}", given=given)

@@ -8,25 +8,24 @@ import keras
 import numpy as np
 
 from kerasapps.data.encodings import read_text
+from kerasapps.data.segments import Segmenter
 from kerasapps.data.splits import Split
-from kerasapps.data.text_sets import clean, read_imdb
+from kerasapps.data.text_sets import clean, read_imdb, read_snippets
 from kerasapps.data.vectors import FEWEST, Contexts, learn_vectors
-from kerasapps.data.words import UNKNOWN, GivenTokens, Tokens, WordIds, settle_tokens
-from kerasapps.errors import DataError
+from kerasapps.data.words import PADDING, UNKNOWN, GivenTokens, Tokens, WordIds, settle_tokens
+from kerasapps.errors import DataError, UserError
 from kerasapps.files import regular_file, user_path
 from kerasapps.optimizers import one_cycle
 from kerasapps.pretraining import build_bidirectional_language_model, expectations, text_windows
 from kerasapps.reports import Table
 from kerasapps.runs import Options
 from kerasapps.session import start
-from kerasapps.settings import Count, Text, ranged, settings_of, settle
+from kerasapps.settings import Count, Positive, Text, ranged, settings_of
 
 from ..shared import training
 from ..shared.training import finish, tell
-from .network import GivenRecipe, Recipe
 from .vectors import PRETRAINING
 
-RECIPE = Recipe(epochs=1, batch_size=64, learning_rate=3e-3)
 WINDOW = 64  # words that are read at a time
 SCORED = 100  # windows of the validation set that are scored among all words
 COMMON = 0.005  # share of the words, the most frequent ones, of which examples would tell little
@@ -37,11 +36,27 @@ CLIP = 1.0  # largest norm of the gradients of a step together
 
 
 @dataclass(frozen=True)
+class Recipe:
+    """How the language model is trained.
+
+    Args:
+        epochs: Epochs over the texts.
+        batch_size: Windows of 64 words in a step, over all devices.
+        learning_rate: Peak learning rate of Adam, soon reached; then it falls to nearly 0.
+    """
+
+    epochs: Count = 1
+    batch_size: Count = 64
+    learning_rate: Positive = 3e-3
+
+
+@dataclass(frozen=True)
 class Corpus:
     """Which texts are learned from, and how they are cut.
 
     Args:
-        texts: "imdb", the texts of the film reviews without their labels, or a text file with a text a line.
+        texts: "imdb", the texts of the film reviews without their labels, "snippets", simulated ones, or a text file
+            with a text a line.
         tokens: As for `train`, which takes the vectors of a run with the same tokens alone.
         vocab_size: Token ids at most; the most frequent words get one.
         contexts: What the vectors are learned from, see `train`.
@@ -57,7 +72,7 @@ def pretrain(
     *,
     corpus: Corpus = Corpus(),
     units: Count = 256,
-    recipe: GivenRecipe = GivenRecipe(),
+    recipe: Recipe = Recipe(),
     options: Options = Options(),
 ) -> None:
     """Learns from texts without labels what `train --vectors RUN` begins with.
@@ -71,23 +86,26 @@ def pretrain(
         recipe: How it is trained.
         options: Options that every experiment shares.
     """
-    recipe = options.shrunk(settle(RECIPE, recipe), epochs=1, batch_size=16)
+    recipe = options.shrunk(recipe, epochs=1, batch_size=16)
     run = start(PRETRAINING, settings_of(locals()), experiment="text_classification", workload="lstm")
-    texts, tokens = read_corpus(corpus, limit=run.options.rows)
+    texts, tokens = read_corpus(corpus, limit=run.options.rows, seed=run.options.seed)
     found = learn_vectors(texts, (), further=corpus.vocab_size - UNKNOWN - 1, contexts=corpus.contexts, tokens=tokens)
     if not found:
-        raise DataError(f"{corpus.texts}: no two words are in the texts {FEWEST} times or more.")
+        raise DataError(f"{corpus.texts}: no two words that are in the texts {FEWEST} times stand near each other.")
     words = WordIds(tuple(found), WINDOW, tokens)
     splits = text_windows(texts, words)
     vectors = np.concatenate([np.zeros((UNKNOWN + 1, len(found[words.words[0]])), np.float32), list(found.values())])
     tell([f"{len(texts):,} texts, {len(splits.train):,} windows of {WINDOW} words, {words.size:,} token ids."])
     network = partial(make_model, vectors=vectors, windows=splits.train, units=run.options.shrink(units, 8))
     trained = training.train(run, splits, network, recipe)
-    expected, held_out = expectations(trained.model), splits.validation.inputs["text"][:SCORED]
+    # Some of all over the last hundredth.
+    rows = np.linspace(0, len(splits.validation) - 1, min(SCORED, len(splits.validation))).astype(int)
+    expected, held_out = expectations(trained.model), splits.validation.inputs["text"][rows]
     nats = held_out_nats(expected, held_out)
     metrics = {f"perplexity_{name}": float(np.exp(values.mean())) for name, values in nats.items()}
     rows = [[f"the {name} word", metrics[f"perplexity_{name}"]] for name in nats]
-    table = Table("Perplexity of text that was not learned from", ["", f"among {words.size:,} words"], rows)
+    # Not learned from by the networks: the vectors are of all texts.
+    table = Table("Perplexity of the last hundredth of the texts", ["", f"among {words.size:,} words"], rows)
     finish(
         run,
         trained,
@@ -101,32 +119,36 @@ def pretrain(
     )
 
 
-def read_corpus(corpus: Corpus, *, limit: int | None) -> tuple[list[str], Tokens]:
+def read_corpus(corpus: Corpus, *, limit: int | None, seed: int) -> tuple[list[str], Tokens]:
     """Reads texts, and settles how they are cut.
 
     Raises:
         DataError: If they cannot be read.
+        UserError: If their words would have to be learned, which `train` would do in another way.
     """
-    if corpus.texts == "imdb":
-        texts = read_imdb().texts
+    if corpus.texts in ("imdb", "snippets"):
+        texts = (read_imdb() if corpus.texts == "imdb" else read_snippets(seed=seed)).texts
     else:
         text, notes = read_text(regular_file(user_path(corpus.texts)))
         texts = text.splitlines()
         tell(notes)
     texts = clean([one for one in texts if one.strip()][:limit])
     tokens, notes = settle_tokens(corpus.tokens, texts)
+    if isinstance(tokens, Segmenter):
+        raise UserError(f"{corpus.texts} has no spaces between words: give --tokens characters, here and to train.")
     tell(notes)
     return texts, tokens
 
 
 def held_out_nats(expected: Expected, windows: np.ndarray) -> dict[str, np.ndarray]:
-    """Returns how unexpected the neighbors of each word are among all words, in nats, float32 (n, T - 1)."""
+    """Returns how unexpected the neighbors of words are among all words, in nats, float32 (n,)."""
     right, found = {"next": windows[:, 1:], "previous": windows[:, :-1]}, {"next": [], "previous": []}
     for row in range(len(windows)):  # one after the other: a window has a million numbers
         scores = expected(windows[row : row + 1])
-        for name in found:
-            found[name].append(-np.take_along_axis(scores[name][0], right[name][row][:, None], 1)[:, 0])
-    return {name: np.stack(rows) for name, rows in found.items()}
+        for name, ids in right.items():
+            words = ids[row] != PADDING
+            found[name].append(-scores[name][0][words, ids[row][words]])
+    return {name: np.concatenate(rows) for name, rows in found.items()}
 
 
 def expected_table(expected: Expected, windows: np.ndarray, words: WordIds, *, seed: int) -> Table | None:
@@ -150,7 +172,7 @@ def alike_table(vectors: np.ndarray, words: WordIds) -> Table:
     """Returns some words, from frequent to rare, with those whose vectors are most alike."""
     rows = []
     for i in np.unique(np.geomspace(UNKNOWN + 1 + COMMON * words.size, words.size - 1, SHOWN).astype(int)):
-        alike = np.argsort(-(vectors @ vectors[i]))  # all are equally long
+        alike = np.argsort(-(vectors[UNKNOWN + 1 :] @ vectors[i])) + UNKNOWN + 1  # all are equally long
         nearest = [_text([j], words) for j in alike[: NEAREST + 1] if j != i]
         rows.append([_text([i], words), SEPARATOR.join(nearest[:NEAREST])])
     return Table("Words with the most similar vectors", ["word", "most alike"], rows)

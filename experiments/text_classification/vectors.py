@@ -11,7 +11,7 @@ from kerasapps.data.vectors import Contexts, Pretrained, load_vectors
 from kerasapps.data.words import WordIds
 from kerasapps.errors import UserError
 from kerasapps.files import user_path
-from kerasapps.pretraining import WORDS, reader_weights
+from kerasapps.pretraining import INPUT, READER, WORDS, reader_weights
 from kerasapps.runs import load_model, read_config
 
 from ..shared.runs import read_codec
@@ -54,23 +54,41 @@ def load_beginning(
     Raises:
         UserError: If they cannot be read, or are of words that are cut in another way.
     """
-    pretrained = read_pretrained(user_path(source)) if user_path(source).is_dir() else None
-    if pretrained is not None and pretrained.words.tokens != words.tokens:
-        cut, wanted = (one if isinstance(one, str) else "learned" for one in (words.tokens, pretrained.words.tokens))
-        raise UserError(
-            f"{source} has learned from --tokens {wanted}, and the texts are cut into {cut}: give --tokens {wanted}."
-        )
+    check_source(source, words)
+    pretrained = read_pretrained(user_path(source)) if is_run(source) else None
     words, vectors, note = load_vectors(pretrained or source, words, size=size, seed=seed, contexts=contexts)
     return words, Beginning(vectors, () if pretrained is None else pretrained.reader_of(words)), note
+
+
+def is_run(source: str | None) -> bool:
+    """Returns whether vectors are those of a run folder, of which one named "imdb" does not count."""
+    return source not in (None, "imdb") and user_path(source).is_dir()
+
+
+def check_source(source: str | None, words: WordIds) -> None:
+    """Refuses a run folder that is no run of `pretrain`, or has learned words that are cut in another way.
+
+    Raises:
+        UserError: With what to do instead.
+    """
+    if not is_run(source):
+        return
+    folder = user_path(source)
+    if read_config(folder).get("title") != PRETRAINING:
+        raise UserError(f"{folder} is no run of pretrain, whose vectors --vectors takes.")
+    learned = read_codec(folder, WordIds).tokens
+    if learned != words.tokens:
+        raise UserError(f"{folder} has learned from texts cut by --tokens {learned}: give the same here.")
 
 
 def read_pretrained(folder: Path) -> Pretrained:
     """Reads a run of `pretrain`.
 
     Raises:
-        UserError: If it is none, or is damaged.
+        UserError: If it is damaged.
     """
-    if read_config(folder).get("title") != PRETRAINING:
-        raise UserError(f"{folder} is no run of pretrain, whose vectors --vectors takes.")
     words, model = read_codec(folder, WordIds), load_model(folder)
-    return Pretrained(str(folder), words, model.get_layer(WORDS).get_weights()[0], tuple(reader_weights(model)))
+    layers = {layer.name: layer for layer in model.layers}
+    if {WORDS, INPUT, READER} - layers.keys() or layers[WORDS].input_dim != words.size:
+        raise UserError(f"{folder / 'model.keras'} and codec.json are not of the same network.")
+    return Pretrained(str(folder), words, layers[WORDS].get_weights()[0], tuple(reader_weights(model)))

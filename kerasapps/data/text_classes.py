@@ -68,7 +68,7 @@ class TextClassCodec:
             DataError: If it has no classes.
         """
         if "class_names" not in content:
-            raise DataError("it names no classes. What `pretrain` has learned is for `train --vectors`.")
+            raise DataError("it names no classes; what `pretrain` has learned is for `train --vectors`.")
         words, class_names = WordIds.from_json(content), tuple(content["class_names"])
         return cls(words, class_names, int(content.get("sentence_length", 0)))
 

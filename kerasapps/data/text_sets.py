@@ -200,8 +200,8 @@ def _find_imdb() -> Path:
             return folder / "aclImdb_v1.tar.gz"
     cache = cache_folder("imdb")
     advice = (
-        "put the archive into a folder DIR/imdb and set KERASAPPS_DATA=DIR, or use `--data snippets`, which needs no "
-        "download"
+        "put the archive into a folder DIR/imdb and set KERASAPPS_DATA=DIR, or take the simulated `snippets` instead, "
+        "which need no download"
     )
     with downloading("IMDB", IMDB_URL, cache=cache, advice=advice):
         cache.mkdir(parents=True, exist_ok=True)
