@@ -29,7 +29,7 @@ from .vectors import PRETRAINING
 WINDOW = 64  # words that are read at a time
 SCORED = 100  # windows of the validation set that are scored among all words
 COMMON = 0.005  # share of the words, the most frequent ones, of which examples would tell little
-SHOWN, AROUND, NEAREST = 12, 6, 5  # examples, words to each side, words that are alike
+SHOWN, AROUND, NEAREST = 12, 4, 5  # examples, words to each side, words that are alike
 SEPARATOR = " \u00b7 "  # commas are words
 Expected = Callable[[np.ndarray], dict[str, np.ndarray]]  # see `expectations`
 CLIP = 1.0  # largest norm of the gradients of a step together
