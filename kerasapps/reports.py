@@ -374,11 +374,13 @@ def curves(
     lines = -(-len(metrics) // columns)
     figure = new_figure(width=3.6 * columns, height=3.6 * max(1, lines))
     epochs = np.arange(1, len(rows) + 1)
+    marker = "o" if len(rows) == 1 else ""  # a line of one point is not seen
     for i, metric in enumerate(metrics, start=1):
         axes = add_axes(figure, lines, min(columns, len(metrics)), i, xlabel="epoch", title=label_of(metric))
-        axes.plot(epochs, [row[metric] for row in rows], label="training")
+        axes.plot(epochs, [row[metric] for row in rows], marker=marker, label="training")
         if f"val_{metric}" in rows[0]:
-            axes.plot(epochs, [row[f"val_{metric}"] for row in rows], label="validation")
+            axes.plot(epochs, [row[f"val_{metric}"] for row in rows], marker=marker, label="validation")
+        axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True, min_n_ticks=1))
         axes.axvline(best_epoch, color="#9aa1ab", linewidth=1, linestyle=":", label="kept")
         axes.legend(frameon=False)
         if is_share(metric):

@@ -233,6 +233,13 @@ def test_metrics_are_called_what_they_are_and_our_distances_not_fid():
     assert label_of("accuracy_l2") == "accuracy L2"
 
 
+def test_the_curves_of_one_epoch_are_points():
+    (axes,) = curves([{"loss": 1.0, "val_loss": 0.5}], best_epoch=1).figure.axes
+    assert [line.get_marker() for line in axes.lines] == ["o", "o", "None"]  # the last one marks the epoch
+    low, high = axes.get_xlim()
+    assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [1]
+
+
 def test_curves_without_validation_are_of_the_training():
     figure = curves([{"loss": 1.0, "accuracy": 0.5}, {"loss": 0.5, "accuracy": 0.7}], best_epoch=2)
     assert [axes.get_title() for axes in figure.figure.axes] == ["loss", "accuracy"]
