@@ -111,7 +111,7 @@ def expectations(model: keras.Model) -> Callable[[np.ndarray], dict[str, np.ndar
     def expected(texts: np.ndarray) -> dict[str, np.ndarray]:
         found = inner({"text": texts})
         return {
-            name: ops.convert_to_numpy(ops.log_softmax(ops.matmul(one, vectors.T) + log_frequency))
+            name: ops.convert_to_numpy(ops.log_softmax(ops.add(ops.matmul(one, vectors.T), log_frequency)))
             for name, one in found.items()
         }
 
