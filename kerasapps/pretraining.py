@@ -19,11 +19,11 @@ from kerasapps.errors import DataError
 DRAWN = 1_024  # words that a neighbor is told apart from
 DROPOUT = 0.1
 HELD_OUT = 0.01  # share of the windows that are not learned from
-WORDS, INPUT, READER, FREQUENCIES = "words", "reader_input", "reader", "drawn"  # layers
+WORDS, INPUT, READER, DRAW = "words", "reader_input", "reader", "drawn"  # layers
 
 
 def build_bidirectional_language_model(*, vectors: np.ndarray, log_frequency: np.ndarray, units: int) -> keras.Model:
-    """Builds a network that predicts the next word from those before it, and the one before from those behind it.
+    """Builds a network that predicts the next word from those before it, and the previous word from those after it.
 
     Words have given vectors, which are not trained, and a word is predicted as a vector: the more alike it is to that
     of a word, the likelier the word.
@@ -61,7 +61,7 @@ def build_bidirectional_language_model(*, vectors: np.ndarray, log_frequency: np
     x = Dropout(DROPOUT, name="states_dropout")(x)
 
     # --- heads
-    draw = DrawnWords(size, DRAWN, dtype="float32", name=FREQUENCIES)
+    draw = DrawnWords(size, DRAWN, dtype="float32", name=DRAW)
     drawn, drawn_gains, gains = draw(text)  # (K,), (K,), (B, T)
     drawn_words = table(drawn)  # (K, D)
 
@@ -70,10 +70,10 @@ def build_bidirectional_language_model(*, vectors: np.ndarray, log_frequency: np
         right = words[:, wanted], text[:, wanted], gains[:, wanted]
         return Surprise(dtype="float32", name=name)(predicted, *right, drawn_words, drawn, drawn_gains)
 
-    before, behind = slice(None, -1), slice(1, None)
+    before, after = slice(None, -1), slice(1, None)
     outputs = {
-        "next": neighbor("next", x[..., :units], before, behind),
-        "previous": neighbor("previous", x[..., units:], behind, before),
+        "next": neighbor("next", x[..., :units], before, after),
+        "previous": neighbor("previous", x[..., units:], after, before),
     }
     model = keras.Model([text], outputs, name="bidirectional_language_model")
     table.set_weights([vectors])
@@ -105,7 +105,7 @@ def expectations(model: keras.Model) -> Callable[[np.ndarray], dict[str, np.ndar
         From token ids int32 (B, T) to log-probabilities of the neighbors of each, "next" and "previous", float32 (B, T
         - 1, V). That is many numbers: give it few texts at a time.
     """
-    (vectors,), (log_frequency,) = (model.get_layer(name).get_weights()[:1] for name in (WORDS, FREQUENCIES))
+    (vectors,), (log_frequency,) = (model.get_layer(name).get_weights()[:1] for name in (WORDS, DRAW))
     inner = keras.Model(model.inputs, {name: model.get_layer(f"{name}_vector").output for name in model.output})
 
     def expected(texts: np.ndarray) -> dict[str, np.ndarray]:

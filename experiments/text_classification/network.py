@@ -229,10 +229,11 @@ def make_model(
         given["cell"] = arch
     if BUILDERS[arch].module is attention_classifier:
         given["hierarchical"] = arch == "hierarchical"
-    if BUILDERS[arch].module is text_cnn:
-        given["reader_units"] = 0  # one that has learned nothing would not help
     if beginning is not None:
-        given |= beginning.sizes(reads=BUILDERS[arch].module is text_cnn)
+        given["embedding_dim"] = beginning.vectors.shape[1]
+    if BUILDERS[arch].module is text_cnn:
+        # A reader that has learned nothing would not help.
+        given["reader_units"] = 0 if beginning is None else beginning.reader_units
     model = build(BUILDERS[arch].build, params, what=f"--arch {arch}", given=given)
     if beginning is not None:
         beginning.set(model)

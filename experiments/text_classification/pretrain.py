@@ -156,15 +156,17 @@ def expected_table(expected: Expected, windows: np.ndarray, words: WordIds, *, s
     rng, rows = np.random.default_rng(seed), []
     for window in windows:
         places = np.flatnonzero(window[AROUND:-AROUND] > UNKNOWN + COMMON * words.size) + AROUND
-        if not len(places) or len(rows) == SHOWN:
+        if len(rows) == SHOWN:
+            break
+        if not len(places):
             continue
         place = rng.choice(places)
         scores = expected(window[None])
-        before, behind = window[place - AROUND : place], window[place + 1 : place + 1 + AROUND]
+        before, after = window[place - AROUND : place], window[place + 1 : place + 1 + AROUND]
         likely = [np.argsort(-one)[:3] for one in (scores["next"][0, place - 1], scores["previous"][0, place])]
-        rows.append([_text(part, words) for part in (before, [window[place]], behind)])
+        rows.append([_text(part, words) for part in (before, [window[place]], after)])
         rows[-1] += [SEPARATOR.join(_text([i], words) for i in ids) for ids in likely]
-    columns = ["before", "word", "behind", "expected from before", "expected from behind"]
+    columns = ["before", "word", "after", "expected from before", "expected from after"]
     return Table("What the networks expect in the place of a word", columns, rows) if rows else None
 
 
@@ -172,7 +174,7 @@ def alike_table(vectors: np.ndarray, words: WordIds) -> Table:
     """Returns some words, from frequent to rare, with those whose vectors are most alike."""
     rows = []
     for i in np.unique(np.geomspace(UNKNOWN + 1 + COMMON * words.size, words.size - 1, SHOWN).astype(int)):
-        alike = np.argsort(-(vectors[UNKNOWN + 1 :] @ vectors[i])) + UNKNOWN + 1  # all are equally long
+        alike = np.argsort(-(vectors[UNKNOWN + 1 :] @ vectors[i])) + UNKNOWN + 1  # nearly all are equally long
         nearest = [_text([j], words) for j in alike[: NEAREST + 1] if j != i]
         rows.append([_text([i], words), SEPARATOR.join(nearest[:NEAREST])])
     return Table("Words with the most similar vectors", ["word", "most alike"], rows)
@@ -180,7 +182,7 @@ def alike_table(vectors: np.ndarray, words: WordIds) -> Table:
 
 def _text(ids: Sequence[int], words: WordIds) -> str:
     """Returns tokens as a text; between two texts is a line, and an ellipsis is a word that has no id."""
-    return " ".join({0: "|", UNKNOWN: "…"}.get(i) or words.words[i - UNKNOWN - 1] for i in map(int, ids))
+    return " ".join({PADDING: "|", UNKNOWN: "…"}.get(i) or words.words[i - UNKNOWN - 1] for i in map(int, ids))
 
 
 def make_model(

@@ -31,10 +31,10 @@ class Beginning:
     vectors: np.ndarray
     reader: tuple[np.ndarray, ...] = ()
 
-    def sizes(self, *, reads: bool) -> dict[str, int]:
-        """Returns the arguments of a builder that they fix; `reads` says whether it takes a reader."""
-        sizes = {"embedding_dim": self.vectors.shape[1]}
-        return sizes | ({"reader_units": self.reader[0].shape[1]} if reads and self.reader else {})
+    @property
+    def reader_units(self) -> int:
+        """Width of the reader in each direction, 0 without one."""
+        return self.reader[0].shape[1] if self.reader else 0
 
     def set(self, model: keras.Model) -> None:
         """Sets the weights of a network that are given."""

@@ -3,7 +3,7 @@
 import keras
 from keras import layers, ops
 
-DRAWN = 0.75  # exponent of the frequencies that words are drawn by: common ones alone would teach little
+SMOOTHING = 0.75  # exponent of the frequencies that words are drawn by: common ones alone would teach little
 
 
 @keras.saving.register_keras_serializable(package="kerasapps")
@@ -34,12 +34,12 @@ class DrawnWords(layers.Layer):
         )
 
     def call(self, ids, training=False):
-        reached = ops.cumsum(ops.softmax(DRAWN * self.log_frequency))  # (V,)
+        reached = ops.cumsum(ops.softmax(SMOOTHING * self.log_frequency))  # (V,)
         shift = keras.random.uniform((), seed=self.seed_generator) if training else 0.5
         steps = (ops.arange(self.count, dtype="float32") + shift) / self.count  # (K,)
         drawn = ops.minimum(ops.searchsorted(reached, steps, side="right"), self.vocab_size - 1)
         drawn = ops.cast(drawn, "int32")
-        gain = (1 - DRAWN) * self.log_frequency
+        gain = (1 - SMOOTHING) * self.log_frequency
         return drawn, ops.take(gain, drawn), ops.take(gain, ids)
 
     def compute_output_spec(self, ids, training=False):
